@@ -1,0 +1,106 @@
+/** Why a streamed body could not be cut into frames. */
+export type FramingFault = 'line-too-long' | 'event-too-large' | 'malformed' | 'checksum'
+
+/**
+ * Thrown by the stream splitters (SSE, NDJSON, JSON array, AWS event stream) when the peer
+ * exceeds a bound or breaks the framing. The parser that threw it is spent.
+ */
+export class FramingError extends Error {
+  readonly fault: FramingFault
+
+  constructor(fault: FramingFault, message: string) {
+    super(message)
+    this.name = 'FramingError'
+    this.fault = fault
+  }
+}
+
+/**
+ * One unit of a streamed body: a server-sent event, one element of a JSON array, one line of
+ * NDJSON or one message of an AWS event stream. `raw` holds the exact bytes of the unit with
+ * everything since the previous one, so that the concatenation of all `raw` is the body.
+ */
+export type StreamFrame = {
+  readonly event?: string
+  readonly data: string
+  readonly id?: string
+  readonly raw: Uint8Array
+}
+
+/** Cuts a byte stream into frames; `end` hands back what is left when the stream is over. */
+export type FrameParser<Frame extends StreamFrame = StreamFrame> = {
+  /** Takes ownership of `bytes`: returned frames may be views on them. Throws FramingError. */
+  push(bytes: Uint8Array): readonly Frame[]
+  /** The incomplete tail, or undefined when the stream ended on a frame boundary. */
+  end(): Frame | undefined
+}
+
+/** What `push` returns when no frame is complete; shared so that idle pushes allocate nothing. */
+export const noFrames: readonly never[] = Object.freeze([])
+
+/** A view of the same memory as a Buffer, for its fast search and decode functions. */
+export function asBuffer(bytes: Uint8Array): Buffer {
+  if (Buffer.isBuffer(bytes)) return bytes
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+/**
+ * The bytes of an unfinished frame. Appending doubles the capacity, so a frame that arrives in
+ * n pieces costs O(n). Memory handed out in frames is never written again.
+ */
+export type CarryBuffer = {
+  /** Appends; afterwards `bytes` and `length` describe everything carried. */
+  append(chunk: Buffer): void
+  /** Forgets the first `count` bytes, which the caller has handed out as views. */
+  release(count: number): void
+  readonly bytes: Buffer
+  readonly length: number
+}
+
+const emptyBuffer = Buffer.alloc(0)
+
+/** Creates an empty carry buffer. */
+export function createCarryBuffer(): CarryBuffer {
+  let bytes = emptyBuffer
+  let length = 0
+  let owned = false
+
+  function append(chunk: Buffer): void {
+    const added = chunk.length
+    if (length === 0) {
+      bytes = chunk
+      length = added
+      owned = false
+      return
+    }
+    const needed = length + added
+    if (!owned || needed > bytes.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(needed * 2, 256))
+      bytes.copy(grown, 0, 0, length)
+      bytes = grown
+      owned = true
+    }
+    if (added === 1) bytes[length] = chunk[0] ?? 0
+    else chunk.copy(bytes, length)
+    length = needed
+  }
+
+  function release(count: number): void {
+    if (count === 0) return
+    // The rest moves to fresh memory with the next append; views on the old memory stay valid.
+    bytes = count >= length ? emptyBuffer : bytes.subarray(count, length)
+    length -= count
+    owned = false
+  }
+
+  return {
+    append,
+    release,
+    get bytes() {
+      return bytes
+    },
+    get length() {
+      return length
+    },
+  }
+}
