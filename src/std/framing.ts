@@ -1,17 +1,17 @@
 /** Why a streamed body could not be cut into frames. */
-export type FramingFault = 'line-too-long' | 'event-too-large' | 'malformed' | 'checksum'
+export type FramingFault = 'line-too-long' | 'event-too-large' | 'malformed' | 'checksum';
 
 /**
  * Thrown by the stream splitters (SSE, NDJSON, JSON array, AWS event stream) when the peer
  * exceeds a bound or breaks the framing. The parser that threw it is spent.
  */
 export class FramingError extends Error {
-  readonly fault: FramingFault
+  readonly fault: FramingFault;
 
   constructor(fault: FramingFault, message: string) {
-    super(message)
-    this.name = 'FramingError'
-    this.fault = fault
+    super(message);
+    this.name = 'FramingError';
+    this.fault = fault;
   }
 }
 
@@ -21,27 +21,29 @@ export class FramingError extends Error {
  * everything since the previous one, so that the concatenation of all `raw` is the body.
  */
 export type StreamFrame = {
-  readonly event?: string
-  readonly data: string
-  readonly id?: string
-  readonly raw: Uint8Array
-}
+  readonly event?: string;
+  readonly data: string;
+  readonly id?: string;
+  readonly raw: Uint8Array;
+};
 
 /** Cuts a byte stream into frames; `end` hands back what is left when the stream is over. */
 export type FrameParser<Frame extends StreamFrame = StreamFrame> = {
   /** Takes ownership of `bytes`: returned frames may be views on them. Throws FramingError. */
-  push(bytes: Uint8Array): readonly Frame[]
+  push(bytes: Uint8Array): readonly Frame[];
   /** The incomplete tail, or undefined when the stream ended on a frame boundary. */
-  end(): Frame | undefined
-}
+  end(): Frame | undefined;
+  /** The bytes after the last frame, so that a verbatim copy of the stream can be completed. */
+  rest(): Uint8Array;
+};
 
 /** What `push` returns when no frame is complete; shared so that idle pushes allocate nothing. */
-export const noFrames: readonly never[] = Object.freeze([])
+export const noFrames: readonly never[] = Object.freeze([]);
 
 /** A view of the same memory as a Buffer, for its fast search and decode functions. */
 export function asBuffer(bytes: Uint8Array): Buffer {
-  if (Buffer.isBuffer(bytes)) return bytes
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  if (Buffer.isBuffer(bytes)) return bytes;
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /**
@@ -50,57 +52,67 @@ export function asBuffer(bytes: Uint8Array): Buffer {
  */
 export type CarryBuffer = {
   /** Appends; afterwards `bytes` and `length` describe everything carried. */
-  append(chunk: Buffer): void
+  append(chunk: Buffer): void;
   /** Forgets the first `count` bytes, which the caller has handed out as views. */
-  release(count: number): void
-  readonly bytes: Buffer
-  readonly length: number
-}
+  release(count: number): void;
+  readonly bytes: Buffer;
+  readonly length: number;
+};
 
-const emptyBuffer = Buffer.alloc(0)
+const emptyBuffer = Buffer.alloc(0);
 
 /** Creates an empty carry buffer. */
 export function createCarryBuffer(): CarryBuffer {
-  let bytes = emptyBuffer
-  let length = 0
-  let owned = false
+  let bytes: Buffer = emptyBuffer;
+  let length = 0;
+  let owned = false;
 
   function append(chunk: Buffer): void {
-    const added = chunk.length
+    const added = chunk.length;
     if (length === 0) {
-      bytes = chunk
-      length = added
-      owned = false
-      return
+      bytes = chunk;
+      length = added;
+      owned = false;
+      return;
     }
-    const needed = length + added
+    const needed = length + added;
     if (!owned || needed > bytes.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(needed * 2, 256))
-      bytes.copy(grown, 0, 0, length)
-      bytes = grown
-      owned = true
+      const grown = Buffer.allocUnsafeSlow(Math.max(needed * 2, 256));
+      bytes.copy(grown, 0, 0, length);
+      bytes = grown;
+      owned = true;
     }
-    if (added === 1) bytes[length] = chunk[0] ?? 0
-    else chunk.copy(bytes, length)
-    length = needed
+    if (added === 1) bytes[length] = chunk[0] ?? 0;
+    else chunk.copy(bytes, length);
+    length = needed;
   }
 
   function release(count: number): void {
-    if (count === 0) return
+    if (count === 0) return;
     // The rest moves to fresh memory with the next append; views on the old memory stay valid.
-    bytes = count >= length ? emptyBuffer : bytes.subarray(count, length)
-    length -= count
-    owned = false
+    bytes = count >= length ? emptyBuffer : bytes.subarray(count, length);
+    length -= count;
+    owned = false;
   }
 
   return {
     append,
     release,
     get bytes() {
-      return bytes
+      return bytes;
     },
     get length() {
-      return length
+      return length;
     },
+  };
+}
+
+/** Index of `value` in bytes[from, length), or `length` when it does not occur. */
+export function indexOfByte(bytes: Buffer, value: number, from: number, length: number): number {
+  if (length - from < 64) {
+    for (let index = from; index < length; index++) if (bytes[index] === value) return index;
+    return length;
   }
+  const found = (length === bytes.length ? bytes : bytes.subarray(0, length)).indexOf(value, from);
+  return found === -1 ? length : found;
 }

@@ -2,3 +2,8 @@ export * from './json.ts';
 export * from './money.ts';
 export * from './clock.ts';
 export * from './id.ts';
+export * from './framing.ts';
+export * from './sse.ts';
+export * from './ndjson.ts';
+export * from './json-array-stream.ts';
+export * from './aws-event-stream.ts';

@@ -2,35 +2,36 @@ import {
   asBuffer,
   createCarryBuffer,
   FramingError,
+  indexOfByte,
   noFrames,
   type FrameParser,
   type StreamFrame,
-} from './framing.ts'
+} from './framing.ts';
 
 /** One server-sent event. Comments and events without data that precede it are in its `raw`. */
-export type SseFrame = StreamFrame
+export type SseFrame = StreamFrame;
 /** Parser of a `text/event-stream` body. */
-export type SseParser = FrameParser<SseFrame>
+export type SseParser = FrameParser<SseFrame>;
 
 /** Bounds of a parser, in bytes of the wire. */
 export type SseLimits = {
   /** Longest line without its terminator; 1 MiB unless told. */
-  readonly maxLineBytes?: number
-  /** Longest event including the comments before it; 4 MiB unless told. */
-  readonly maxEventBytes?: number
-}
+  readonly maxLineBytes?: number;
+  /** Longest event with the comments before it; 4 MiB unless told. */
+  readonly maxEventBytes?: number;
+};
 
-const lineFeed = 0x0a
-const carriageReturn = 0x0d
-const colon = 0x3a
-const space = 0x20
+const lineFeed = 0x0a;
+const carriageReturn = 0x0d;
+const colon = 0x3a;
+const space = 0x20;
 
-/** Fields collected for the event that is being read. */
-type Pending = {
-  data: string | undefined
-  event: string | undefined
-  id: string | undefined
-}
+/** Fields of the event that is being read. */
+type PendingEvent = {
+  data: string | undefined;
+  event: string | undefined;
+  id: string | undefined;
+};
 
 /**
  * Splits a `text/event-stream` body by the WHATWG rules (HTML standard, 9.2.6): lines end in LF,
@@ -38,83 +39,162 @@ type Pending = {
  * LF; comments and unknown fields are ignored. Works on bytes, so a character may be split
  * anywhere, and visits each byte a constant number of times.
  *
- * When a chunk ends between the CR and the LF of the blank line, the event is handed out at once
- * and the LF opens the `raw` of the next frame.
+ * When a chunk ends between the CR and the LF of a blank line, the event is handed out at once
+ * and the LF opens the `raw` of the next frame. `push` throws FramingError beyond a limit.
  */
 export function createSseParser(limits: SseLimits = {}): SseParser {
-  const { maxLineBytes = 1 << 20, maxEventBytes = 1 << 22 } = limits
-  const carry = createCarryBuffer()
-  const pending: Pending = { data: undefined, event: undefined, id: undefined }
-  let lineStart = 0
-  let scanned = 0
-  let firstLine = true
-  let afterCarriageReturn = false
+  const { maxLineBytes = 1 << 20, maxEventBytes = 1 << 22 } = limits;
+  const carry = createCarryBuffer();
+  const pending: PendingEvent = { data: undefined, event: undefined, id: undefined };
+  let lineStart = 0;
+  let scanned = 0;
+  let firstLine = true;
+  let skipLineFeed = false;
 
-  function takeLine(bytes: Buffer, start: number, end: number): void {
-    let from = start
-    if (firstLine) {
-      firstLine = false
-      if (bytes[from] === 0xef && bytes[from + 1] === 0xbb && bytes[from + 2] === 0xbf) from += 3
-    }
-    if (end > from) readField(pending, bytes, from, Math.max(from, end))
+  /** Reads one line without its terminator; true when it is blank and so ends an event. */
+  function takeLine(bytes: Buffer, start: number, end: number): boolean {
+    const from = firstLine && hasByteOrderMark(bytes, start, end) ? start + 3 : start;
+    firstLine = false;
+    if (from === end) return true;
+    readField(pending, bytes, from, end);
+    return false;
   }
 
-  function takeFrame(raw: Uint8Array): SseFrame | undefined {
-    const { data, event, id } = pending
-    pending.data = undefined
-    pending.event = undefined
-    pending.id = undefined
-    if (data === undefined) return undefined
-    return {
-      data,
-      raw,
-      ...(event === undefined ? undefined : { event }),
-      ...(id === undefined ? undefined : { id }),
+  function checkLimits(end: number, frameStart: number): void {
+    if (end - lineStart > maxLineBytes) {
+      throw new FramingError('line-too-long', `a stream line exceeds ${maxLineBytes} bytes`);
+    }
+    if (end - frameStart > maxEventBytes) {
+      throw new FramingError('event-too-large', `a stream event exceeds ${maxEventBytes} bytes`);
     }
   }
 
-  /** Reads all complete lines; the frames that they complete go to the result. */
   function scan(): readonly SseFrame[] {
-    const { bytes, length } = carry
-    let frames: SseFrame[] | undefined
-    let frameStart = 0
-    let nextCarriageReturn = find(bytes, carriageReturn, scanned, length)
-    let nextLineFeed = find(bytes, lineFeed, scanned, length)
-    for (;;) {
-      // A LF directly after a CR belongs to the line that the CR has ended.
-      if (afterCarriageReturn && lineStart < length) {
-        afterCarriageReturn = false
-        if (bytes[lineStart] === lineFeed) lineStart += 1
-        if (nextLineFeed < lineStart) nextLineFeed = find(bytes, lineFeed, lineStart, length)
-        if (frames !== undefined && rawEnds(frames, bytes, frameStart, lineStart)) {
-          frameStart = lineStart
-        }
-      }
-      const end = Math.min(nextCarriageReturn, nextLineFeed)
-      const lineBytes = end - lineStart
-      if (lineBytes > maxLineBytes) throw tooLong(maxLineBytes)
-      if (end - frameStart > maxEventBytes) throw tooLarge(maxEventBytes)
-      if (end >= length) break
-      const blank = lineBytes === 0 || isLoneMark(bytes, lineStart, end)
-      takeLine(bytes, lineStart, end)
-      afterCarriageReturn = end === nextCarriageReturn
-      lineStart = end + 1
-      if (afterCarriageReturn) {
-        nextCarriageReturn = find(bytes, carriageReturn, lineStart, length)
-      } else nextLineFeed = find(bytes, lineFeed, lineStart, length)
-      if (!blank) continue
-      const crlf = afterCarriageReturn && lineStart < length && bytes[lineStart] === lineFeed
-      const frame = takeFrame(bytes.subarray(frameStart, crlf ? lineStart + 1 : lineStart))
-      if (frame === undefined) continue
-      frameStart = crlf ? lineStart + 1 : lineStart
-      if (frames === undefined) frames = [frame]
-      else frames.push(frame)
+    const { bytes, length } = carry;
+    if (skipLineFeed && bytes[scanned] === lineFeed) {
+      scanned += 1;
+      lineStart = scanned;
     }
-    carry.release(frameStart)
-    lineStart -= frameStart
-    scanned = carry.length
-    return frames ?? noFrames
+    skipLineFeed = false;
+    let frames: SseFrame[] | undefined;
+    let frameStart = 0;
+    let carriageReturnAt = indexOfByte(bytes, carriageReturn, scanned, length);
+    let lineFeedAt = indexOfByte(bytes, lineFeed, scanned, length);
+    for (;;) {
+      const end = Math.min(carriageReturnAt, lineFeedAt);
+      checkLimits(end, frameStart);
+      if (end >= length) break;
+      let next = end + 1;
+      if (end === carriageReturnAt) {
+        if (next === length) skipLineFeed = true;
+        else if (bytes[next] === lineFeed) next += 1;
+        carriageReturnAt = indexOfByte(bytes, carriageReturn, next, length);
+      }
+      if (lineFeedAt < next) lineFeedAt = indexOfByte(bytes, lineFeed, next, length);
+      const blank = takeLine(bytes, lineStart, end);
+      lineStart = next;
+      if (!blank) continue;
+      const frame = takeFrame(pending, bytes, frameStart, next);
+      if (frame === undefined) continue;
+      frameStart = next;
+      if (frames === undefined) frames = [frame];
+      else frames.push(frame);
+    }
+    carry.release(frameStart);
+    lineStart -= frameStart;
+    scanned = carry.length;
+    return frames ?? noFrames;
   }
 
-  return { push: () => noFrames, end: () => undefined }
+  return {
+    push(chunk) {
+      if (chunk.length === 0) return noFrames;
+      carry.append(asBuffer(chunk));
+      return scan();
+    },
+    end() {
+      const { bytes, length } = carry;
+      if (lineStart < length) takeLine(bytes, lineStart, length);
+      lineStart = length;
+      return takeFrame(pending, bytes, 0, length);
+    },
+    rest: () => carry.bytes.subarray(0, carry.length),
+  };
+}
+
+function hasByteOrderMark(bytes: Buffer, start: number, end: number): boolean {
+  if (end - start < 3) return false;
+  return bytes[start] === 0xef && bytes[start + 1] === 0xbb && bytes[start + 2] === 0xbf;
+}
+
+/** Takes the collected fields; an event without any `data` line is none (HTML standard, 9.2.6). */
+function takeFrame(
+  pending: PendingEvent,
+  bytes: Buffer,
+  start: number,
+  end: number,
+): SseFrame | undefined {
+  const { data, event, id } = pending;
+  pending.data = undefined;
+  pending.event = undefined;
+  pending.id = undefined;
+  if (data === undefined) return undefined;
+  const raw = bytes.subarray(start, end);
+  if (event === undefined && id === undefined) return { data, raw };
+  if (id === undefined) return { event: event ?? '', data, raw };
+  if (event === undefined) return { data, id, raw };
+  return { event, data, id, raw };
+}
+
+function readField(pending: PendingEvent, bytes: Buffer, start: number, end: number): void {
+  if (isField(bytes, start, end, 'data')) {
+    const value = fieldValue(bytes, start + 4, end);
+    pending.data = pending.data === undefined ? value : `${pending.data}\n${value}`;
+  } else if (isField(bytes, start, end, 'event')) {
+    const value = fieldValue(bytes, start + 5, end);
+    pending.event = value === '' ? undefined : value;
+  } else if (isField(bytes, start, end, 'id')) {
+    const value = fieldValue(bytes, start + 2, end);
+    if (!value.includes('\0')) pending.id = value;
+  }
+}
+
+function isField(bytes: Buffer, start: number, end: number, name: string): boolean {
+  const nameEnd = start + name.length;
+  if (nameEnd > end || (nameEnd < end && bytes[nameEnd] !== colon)) return false;
+  for (let index = 0; index < name.length; index++) {
+    if (bytes[start + index] !== name.charCodeAt(index)) return false;
+  }
+  return true;
+}
+
+/** The text after the colon and one optional space; '' when the line is the bare name. */
+function fieldValue(bytes: Buffer, nameEnd: number, end: number): string {
+  if (nameEnd === end) return '';
+  const from = bytes[nameEnd + 1] === space && nameEnd + 1 < end ? nameEnd + 2 : nameEnd + 1;
+  return bytes.toString('utf8', from, end);
+}
+
+/**
+ * Writes one server-sent event, terminated by a blank line. Line breaks in `data` become several
+ * `data` lines. Throws RangeError when `event` or `id` holds a line break.
+ */
+export function formatSse(frame: {
+  readonly event?: string | undefined;
+  readonly data: string;
+  readonly id?: string | undefined;
+}): string {
+  const { event, data, id } = frame;
+  let head = '';
+  if (event !== undefined) head += `event: ${singleLine(event)}\n`;
+  if (id !== undefined) head += `id: ${singleLine(id)}\n`;
+  if (!lineBreak.test(data)) return `${head}data: ${data}\n\n`;
+  return `${head}data: ${data.split(/\r\n|\r|\n/).join('\ndata: ')}\n\n`;
+}
+
+const lineBreak = /[\r\n]/;
+
+function singleLine(value: string): string {
+  if (lineBreak.test(value)) throw new RangeError('an SSE event name or id must be one line');
+  return value;
 }
