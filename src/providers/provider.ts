@@ -1,0 +1,84 @@
+/**
+ * The contract of a vendor: who it is, where it is, which dialects it speaks, how it wants to be
+ * authorised, and what is known about its limits and its meter. One file per vendor, named by its id;
+ * an endpoint that is merely compatible needs no file, it is a channel with `{dialect, base_url, quirks}`.
+ */
+
+import type { DialectId } from '#canonical';
+import type { Quirks } from '#dialects';
+
+export type Operation = 'chat' | 'completions' | 'embeddings' | 'count-tokens';
+
+export type WireFormat = DialectId | 'openai-embeddings' | 'gemini-embed';
+
+export type Call = {
+  readonly operation: Operation;
+  readonly model: string;
+  readonly stream: boolean;
+  /** Parameters of the channel (region, project, resource, api_version …). */
+  readonly parameters: { readonly [name: string]: string };
+};
+
+/** One way of speaking with the vendor. The first that fits the model is used; the client's own dialect is preferred. */
+export type Speech = {
+  readonly operation: Operation;
+  readonly dialect: WireFormat;
+  /** Path and query appended to the base URL. */
+  readonly path: (call: Call) => string;
+  readonly quirks?: Quirks;
+  readonly framing?: 'sse' | 'json-array' | 'ndjson' | 'aws-event-stream';
+  /** Models that this way serves; all when absent. */
+  readonly models?: (model: string) => boolean;
+  /** Headers that belong to the way of speaking (`anthropic-version`). */
+  readonly headers?: { readonly [name: string]: string };
+};
+
+/** What the attempt is about to send. `authorize` is the last step before the socket. */
+export type OutboundRequest = {
+  readonly url: string;
+  readonly method: 'POST' | 'GET';
+  readonly headers: Record<string, string>;
+  readonly body: Uint8Array;
+};
+
+export type Credential = {
+  /** The secret of the channel: an API key, a service-account JSON, `access:secret`. */
+  readonly secret: string;
+  readonly parameters: { readonly [name: string]: string };
+};
+
+export type AuthorizeTools = {
+  /** Milliseconds since the epoch. */
+  readonly nowMs: number;
+  /** For vendors that trade a credential for a token; cached by the provider's own key in `cache`. */
+  readonly fetchJson: (request: OutboundRequest) => Promise<{ status: number; body: string }>;
+  readonly cache: Map<string, { readonly value: string; readonly expiresAtMs: number }>;
+};
+
+/** Families of rate-limit headers, by format (routing/rate-limit-headers.ts reads them). */
+export type RateLimitFamily = 'openai' | 'azure' | 'anthropic' | 'groq' | 'mistral' | 'reset-epoch-ms' | 'reset-seconds' | 'body-delay' | 'none';
+
+export type ProviderFacts = {
+  /** Whether closing the connection stops the vendor's meter. */
+  readonly abortStopsBilling: 'yes' | 'no' | 'unknown';
+  readonly rateLimits: RateLimitFamily;
+  /** Whether the vendor fetches image URLs by itself. */
+  readonly fetchesUrls?: boolean;
+};
+
+export type Provider = {
+  readonly id: string;
+  readonly label: string;
+  readonly docs: string;
+  /** May hold `{name}` places, filled from the channel's parameters. */
+  readonly baseUrl: string;
+  /** Parameters a channel must or may give, with their defaults (`undefined`: required). */
+  readonly parameters?: { readonly [name: string]: { readonly meaning: string; readonly fallback?: string; readonly environment?: string } };
+  /** Environment variables that make a channel by themselves; the first one set is the secret. */
+  readonly environment: readonly string[];
+  /** Local servers need no key. */
+  readonly keyless?: boolean;
+  readonly speaks: readonly Speech[];
+  authorize(request: OutboundRequest, credential: Credential, tools: AuthorizeTools): OutboundRequest | Promise<OutboundRequest>;
+  readonly facts: ProviderFacts;
+};
