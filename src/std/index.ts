@@ -7,3 +7,5 @@ export * from './sse.ts';
 export * from './ndjson.ts';
 export * from './json-array-stream.ts';
 export * from './aws-event-stream.ts';
+export * from './json-scan.ts';
+export * from './json-splice.ts';
