@@ -1,0 +1,133 @@
+/** Who is asking: from a key in any dialect's header to a principal with its limits. */
+
+import ipaddr from 'ipaddr.js';
+import type { KeyRecord, Store } from '#store';
+import type { Clock } from '#std';
+import { digestOfKey, isWellFormedKey, mintKey } from './key.ts';
+import { keyLimitsSchema, type KeyLimits } from './limits.ts';
+
+export type Principal = {
+  readonly keyId: string;
+  readonly walletId: string;
+  readonly projectId: string | null;
+  readonly limits: KeyLimits;
+};
+
+export type Refusal = { readonly reason: 'missing' | 'malformed' | 'unknown' | 'revoked' | 'expired' | 'address' };
+
+export type Access = {
+  /** Resolves the key. Known keys come from memory; a change through {@link Access} is seen at once. */
+  authenticate(key: string | undefined, clientAddress: string): Promise<Principal | Refusal> | Principal | Refusal;
+  createKey(request: NewKey): Promise<{ readonly key: string; readonly record: KeyRecord }>;
+  revokeKey(keyId: string): Promise<KeyRecord | undefined>;
+  listKeys(filter: { readonly walletId?: string; readonly projectId?: string }): Promise<readonly KeyRecord[]>;
+};
+
+export type NewKey = {
+  readonly name: string;
+  readonly walletId: string;
+  readonly projectId?: string | undefined;
+  readonly limits?: KeyLimits | undefined;
+  readonly metadata?: Readonly<Record<string, string>> | undefined;
+  readonly expiresAtMs?: number | undefined;
+};
+
+type Known = { readonly record: KeyRecord; readonly principal: Principal; readonly ranges: readonly Range[]; readonly readAtMs: number };
+type Range = readonly [ipaddr.IPv4 | ipaddr.IPv6, number];
+
+const knownMax = 20_000;
+/** Another process may have revoked a key: what is remembered is read again after this time. */
+const knownForMs = 5_000;
+
+export function createAccess(deps: {
+  readonly store: Pick<Store, 'keys'>;
+  readonly pepper: Uint8Array;
+  readonly clock: Clock;
+  readonly newId: (prefix: string) => string;
+}): Access {
+  const { store, pepper, clock, newId } = deps;
+  const known = new Map<string, Known>();
+
+  const remember = (digest: string, record: KeyRecord): Known => {
+    const entry = knownOf(record, clock.now());
+    known.delete(digest);
+    known.set(digest, entry);
+    const oldest = known.size > knownMax ? known.keys().next() : undefined;
+    if (oldest && !oldest.done) known.delete(oldest.value);
+    return entry;
+  };
+
+  const lookUp = async (digest: string, clientAddress: string): Promise<Principal | Refusal> => {
+    const record = await store.keys.findByDigest(digest);
+    if (!record) return { reason: 'unknown' };
+    return judge(remember(digest, record), clientAddress, clock.now());
+  };
+
+  return {
+    authenticate(key, clientAddress) {
+      if (key === undefined || key === '') return { reason: 'missing' };
+      if (!isWellFormedKey(key)) return { reason: 'malformed' };
+      const digest = digestOfKey(key, pepper);
+      const entry = known.get(digest);
+      const nowMs = clock.now();
+      if (entry && nowMs - entry.readAtMs < knownForMs) return judge(entry, clientAddress, nowMs);
+      return lookUp(digest, clientAddress);
+    },
+    async createKey(request) {
+      const key = mintKey();
+      const record: KeyRecord = {
+        keyId: newId('key'),
+        digest: digestOfKey(key, pepper),
+        lastFour: key.slice(-4),
+        name: request.name,
+        walletId: request.walletId,
+        projectId: request.projectId ?? null,
+        limits: keyLimitsSchema.parse(request.limits ?? {}),
+        metadata: request.metadata ?? {},
+        createdAtMs: clock.now(),
+        expiresAtMs: request.expiresAtMs ?? null,
+        revokedAtMs: null,
+      };
+      await store.keys.put(record);
+      return { key, record };
+    },
+    async revokeKey(keyId) {
+      const record = await store.keys.get(keyId);
+      if (!record) return undefined;
+      const revoked = { ...record, revokedAtMs: record.revokedAtMs ?? clock.now() };
+      await store.keys.put(revoked);
+      known.delete(record.digest);
+      return revoked;
+    },
+    listKeys: (filter) => store.keys.list(filter),
+  };
+}
+
+function knownOf(record: KeyRecord, readAtMs: number): Known {
+  const limits = keyLimitsSchema.parse(record.limits);
+  const principal = { keyId: record.keyId, walletId: record.walletId, projectId: record.projectId, limits };
+  return { record, principal, ranges: (limits.ip_ranges ?? []).map((text) => ipaddr.parseCIDR(text)), readAtMs };
+}
+
+function judge(entry: Known, clientAddress: string, nowMs: number): Principal | Refusal {
+  const { record, principal, ranges } = entry;
+  if (record.revokedAtMs !== null) return { reason: 'revoked' };
+  if (record.expiresAtMs !== null && record.expiresAtMs <= nowMs) return { reason: 'expired' };
+  if (ranges.length > 0 && !inRanges(clientAddress, ranges)) return { reason: 'address' };
+  return principal;
+}
+
+function inRanges(address: string, ranges: readonly Range[]): boolean {
+  if (!ipaddr.isValid(address)) return false;
+  const client = ipaddr.process(address);
+  return ranges.some(([network, bits]) => network.kind() === client.kind() && client.match(network, bits));
+}
+
+/** A key as the client's dialect sends it; the first that is there wins, `x-api-key` over Bearer as at Anthropic. */
+export function keyFromRequest(header: (name: string) => string | undefined, query: URLSearchParams | undefined): string | undefined {
+  const direct = header('x-api-key') ?? header('x-goog-api-key') ?? header('api-key');
+  if (direct !== undefined) return direct.trim();
+  const authorization = header('authorization');
+  const bearer = authorization === undefined ? undefined : /^bearer +(\S+)$/i.exec(authorization.trim())?.[1];
+  return bearer ?? query?.get('key') ?? undefined;
+}

@@ -1,0 +1,4 @@
+export * from './access.ts';
+export * from './key.ts';
+export * from './limits.ts';
+export * from './rate-limit.ts';

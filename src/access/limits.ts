@@ -1,0 +1,46 @@
+/** What a key may do. Stored as JSON with the key; every field is optional and absent means no limit. */
+
+import { z } from 'zod';
+
+const positive = z.number().int().positive();
+
+export const keyLimitsSchema = z.strictObject({
+  /** Public model names or patterns with `*`. */
+  models: z.array(z.string().min(1)).optional(),
+  budgets: z
+    .array(z.strictObject({ window: z.enum(['daily', 'weekly', 'monthly', 'total']), limit_nano_usd: z.number().int().nonnegative() }))
+    .optional(),
+  requests_per_minute: positive.optional(),
+  tokens_per_minute: positive.optional(),
+  concurrency: positive.optional(),
+  /** CIDR ranges of clients, `203.0.113.0/24`. */
+  ip_ranges: z.array(z.string()).optional(),
+  /** When the balance is short: `lower` max_tokens to what is affordable (default), or `refuse` with 402. */
+  when_short: z.enum(['lower', 'refuse']).optional(),
+  /** Factor on list prices in millionths (user group). 1,000,000 = list price. */
+  price_factor_millionths: z.number().int().nonnegative().optional(),
+});
+
+export type KeyLimits = z.infer<typeof keyLimitsSchema>;
+
+/** Whether a public model name is allowed by a list of names and `*` patterns. */
+export function allowsModel(patterns: readonly string[] | undefined, model: string): boolean {
+  if (!patterns) return true;
+  return patterns.some((pattern) => matchesPattern(pattern, model));
+}
+
+/** `*` stands for any run of characters. Linear: no backtracking over more than one star at a time. */
+export function matchesPattern(pattern: string, text: string): boolean {
+  const pieces = pattern.split('*');
+  const first = pieces[0] ?? '';
+  if (pieces.length === 1) return pattern === text;
+  const last = pieces[pieces.length - 1] ?? '';
+  if (!text.startsWith(first) || !text.endsWith(last) || text.length < first.length + last.length) return false;
+  let position = first.length;
+  for (const piece of pieces.slice(1, -1)) {
+    const found = text.indexOf(piece, position);
+    if (found < 0) return false;
+    position = found + piece.length;
+  }
+  return position <= text.length - last.length;
+}

@@ -1,0 +1,99 @@
+/**
+ * What is known of models, as data: names, sizes, abilities, quirks, who offers them, dated prices.
+ * The files in `data/` are read by the schema below, which refuses unknown fields.
+ */
+
+import { z } from 'zod';
+
+/** Decimal US dollars per million units, as text: prices never pass through a float. */
+const usdPerMillion = z.string().regex(/^\d{1,7}(\.\d{1,9})?$/, 'a decimal number of US dollars as text');
+
+const date = z.string().regex(/^\d{4}-\d{2}-\d{2}$/, 'a date YYYY-MM-DD');
+
+/**
+ * Prices of one tier or window. A unit without a price of its own falls back as documented at
+ * `unitPrice` in metering/rate.ts (cache reads to input, reasoning to output, …).
+ */
+export const unitPricesSchema = z.strictObject({
+  input: usdPerMillion.optional(),
+  cache_read: usdPerMillion.optional(),
+  cache_write: usdPerMillion.optional(),
+  cache_write_1h: usdPerMillion.optional(),
+  output: usdPerMillion.optional(),
+  reasoning: usdPerMillion.optional(),
+  input_audio: usdPerMillion.optional(),
+  input_image: usdPerMillion.optional(),
+  output_audio: usdPerMillion.optional(),
+  output_image: usdPerMillion.optional(),
+  /** Per million searches, images, seconds, characters, requests: the same scale for every unit. */
+  web_search: usdPerMillion.optional(),
+  image: usdPerMillion.optional(),
+  second: usdPerMillion.optional(),
+  character: usdPerMillion.optional(),
+  request: usdPerMillion.optional(),
+});
+
+export const priceSchema = z.strictObject({
+  /** First day (UTC) on which it holds; the latest one that has begun is used. */
+  from: date,
+  source: z.string(),
+  units: unitPricesSchema,
+  /** The whole request is rated by the last tier whose threshold its input tokens exceed. */
+  tiers: z
+    .array(z.strictObject({ above_input_tokens: z.number().int().positive(), units: unitPricesSchema }))
+    .optional(),
+  /** Daily UTC windows, minutes since midnight, `until` exclusive; the price at the start of the request holds. */
+  windows: z
+    .array(
+      z.strictObject({
+        from_minute: z.number().int().min(0).max(1439),
+        until_minute: z.number().int().min(1).max(1440),
+        units: unitPricesSchema,
+      }),
+    )
+    .optional(),
+  /** Factors by service tier, decimal text (`flex: "0.5"`). */
+  service_tiers: z.record(z.string(), usdPerMillion).optional(),
+});
+
+const quirkSchema = z.record(z.string(), z.json());
+
+export const modelSchema = z.strictObject({
+  id: z.string().min(1),
+  vendor: z.string().min(1),
+  aliases: z.array(z.string()).optional(),
+  released: date.optional(),
+  retires: date.optional(),
+  context_tokens: z.number().int().positive().optional(),
+  output_tokens: z.number().int().nonnegative().optional(),
+  operations: z.array(z.enum(['chat', 'completions', 'embeddings'])).default(['chat']),
+  input: z.array(z.enum(['text', 'image', 'audio', 'video', 'document'])).default(['text']),
+  output: z.array(z.enum(['text', 'image', 'audio', 'embedding'])).default(['text']),
+  tools: z.boolean().default(true),
+  structured_output: z.boolean().default(true),
+  reasoning: z.boolean().default(false),
+  /** Dialects the vendor serves the model in; all that a provider speaks when absent. */
+  dialects: z.array(z.string()).optional(),
+  /** Dialect to use upstream when the request has function tools (gpt-5.6 and its like). */
+  tools_dialect: z.string().optional(),
+  /** Quirks of the model by dialect. */
+  quirks: z.record(z.string(), quirkSchema).optional(),
+  /** Provider id → the model's name there, with prices where they differ from the list price. */
+  offers: z.record(
+    z.string(),
+    z.union([z.string(), z.strictObject({ name: z.string(), prices: z.array(priceSchema).optional(), dialects: z.array(z.string()).optional() })]),
+  ),
+  prices: z.array(priceSchema).default([]),
+});
+
+export const catalogFileSchema = z.strictObject({
+  /** Where the facts of this file come from and when they were read. */
+  sources: z.array(z.strictObject({ what: z.string(), url: z.string().optional(), read: date })),
+  models: z.array(modelSchema),
+});
+
+export type UnitPrices = z.infer<typeof unitPricesSchema>;
+export type Unit = keyof UnitPrices;
+export type Price = z.infer<typeof priceSchema>;
+export type Model = z.infer<typeof modelSchema>;
+export type CatalogFile = z.infer<typeof catalogFileSchema>;

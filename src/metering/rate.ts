@@ -1,0 +1,133 @@
+/**
+ * Rating: usage × price → amount. One rounding, up, at the very end, so that a charge differs from
+ * the exact rational by less than one nano-dollar. All arithmetic is in BigInt.
+ */
+
+import type { Price, Unit, UnitPrices } from '#catalog';
+import { inputTotalTokens, type Usage } from '#canonical';
+import { nanoUsd, parseUsd, zeroNanoUsd, type NanoUsd } from '#std';
+
+/** Everything that decides the price of a request, frozen when it is admitted. */
+export type PriceSnapshot = {
+  /** Names the book entry and multiplier, for the receipt: `gpt-5.2@2025-12-11`. */
+  readonly version: string;
+  readonly price: Price;
+  /** Start of the request: chooses the daily window. */
+  readonly atMs: number;
+  /** The user group's factor in millionths: 1,000,000 = list price. */
+  readonly factorMillionths: number;
+};
+
+export type RatedLine = {
+  readonly unit: Unit;
+  readonly quantity: number;
+  /** Nano-USD per million units, after service tier, before the group factor. */
+  readonly priceNanoUsdPerMillion: number;
+};
+
+export type Rated = { readonly amountNanoUsd: NanoUsd; readonly lines: readonly RatedLine[]; readonly formula: string };
+
+const million = 1_000_000n;
+
+/** Where a unit has no price of its own, the first of these that has one is used. */
+const fallbacks: { readonly [unit in Unit]: readonly Unit[] } = {
+  input: [],
+  cache_read: ['input'],
+  cache_write: ['input'],
+  cache_write_1h: ['cache_write', 'input'],
+  output: [],
+  reasoning: ['output'],
+  input_audio: ['input'],
+  input_image: ['input'],
+  output_audio: ['output'],
+  output_image: ['output'],
+  web_search: [],
+  image: [],
+  second: [],
+  character: [],
+  request: [],
+};
+
+const quantities: readonly (readonly [Unit, (usage: Usage) => number | undefined])[] = [
+  ['input', (usage) => usage.inputTokens],
+  ['cache_read', (usage) => usage.cacheReadTokens],
+  ['cache_write', (usage) => usage.cacheWriteTokens],
+  ['cache_write_1h', (usage) => usage.cacheWriteLongTokens],
+  ['output', (usage) => usage.outputTokens],
+  ['reasoning', (usage) => usage.reasoningTokens],
+  ['input_audio', (usage) => usage.inputAudioTokens],
+  ['input_image', (usage) => usage.inputImageTokens],
+  ['output_audio', (usage) => usage.outputAudioTokens],
+  ['output_image', (usage) => usage.outputImageTokens],
+  ['web_search', (usage) => usage.webSearches],
+  ['image', (usage) => usage.images],
+  ['second', (usage) => usage.seconds],
+  ['character', (usage) => usage.characters],
+];
+
+/** The prices that apply: daily window over base, then the tier for this input size over both. */
+export function applicableUnits(snapshot: PriceSnapshot, inputTokens: number): UnitPrices {
+  const { price, atMs } = snapshot;
+  let units = price.units;
+  const minute = Math.floor(atMs / 60_000) % 1440;
+  for (const window of price.windows ?? []) {
+    if (minute >= window.from_minute && minute < window.until_minute) units = { ...units, ...window.units };
+  }
+  for (const tier of price.tiers ?? []) {
+    if (inputTokens > tier.above_input_tokens) units = { ...units, ...tier.units };
+  }
+  return units;
+}
+
+/** Nano-USD per million of a unit, `undefined` when neither it nor a fallback has a price. */
+export function unitPrice(units: UnitPrices, unit: Unit): bigint | undefined {
+  const own = units[unit] ?? fallbacks[unit].map((other) => units[other]).find((text) => text !== undefined);
+  const amount = own === undefined ? undefined : parseUsd(own);
+  return amount === undefined ? undefined : BigInt(amount);
+}
+
+/** The charge for `usage`. A unit that was used and has no price at all costs nothing and says so in its line. */
+export function rate(snapshot: PriceSnapshot, usage: Usage): Rated {
+  const units = applicableUnits(snapshot, inputTotalTokens(usage) ?? 0);
+  const tierFactor = serviceTierFactor(snapshot.price, usage.serviceTier);
+  const lines: RatedLine[] = [];
+  let total = 0n;
+  const add = (unit: Unit, quantity: number): void => {
+    const price = ((unitPrice(units, unit) ?? 0n) * tierFactor) / million;
+    lines.push({ unit, quantity, priceNanoUsdPerMillion: Number(price) });
+    total += BigInt(quantity) * price;
+  };
+  for (const [unit, read] of quantities) {
+    const quantity = read(usage);
+    if (quantity !== undefined && quantity > 0) add(unit, quantity);
+  }
+  if (unitPrice(units, 'request') !== undefined) add('request', 1);
+  return { amountNanoUsd: amountOf(total, snapshot.factorMillionths), lines, formula: formulaOf(snapshot.factorMillionths) };
+}
+
+/** Recomputes a charge from the lines of a receipt and its factor: what `ledger verify` calls. */
+export function rateLines(lines: readonly { quantity: number; priceNanoUsdPerMillion: number }[], factorMillionths: number): NanoUsd {
+  let total = 0n;
+  for (const line of lines) total += BigInt(line.quantity) * BigInt(line.priceNanoUsdPerMillion);
+  return amountOf(total, factorMillionths);
+}
+
+/** `Σ quantity × price / 10⁶ × factor / 10⁶`, rounded up once. */
+function amountOf(total: bigint, factorMillionths: number): NanoUsd {
+  const scaled = total * BigInt(factorMillionths);
+  const divisor = million * million;
+  if (scaled <= 0n) return zeroNanoUsd;
+  return nanoUsd((scaled + divisor - 1n) / divisor);
+}
+
+function formulaOf(factorMillionths: number): string {
+  const factor = factorMillionths === 1_000_000 ? '' : ` × ${factorMillionths} / 1000000`;
+  return `ceil(Σ quantity × price_nano_usd_per_million / 1000000${factor})`;
+}
+
+/** The factor of a service tier in millionths; a tier the book does not name costs the list price. */
+function serviceTierFactor(price: Price, tier: string | undefined): bigint {
+  const factor = tier === undefined ? undefined : price.service_tiers?.[tier];
+  const parsed = factor === undefined ? undefined : parseUsd(factor);
+  return parsed === undefined ? million : BigInt(parsed) / 1000n;
+}
