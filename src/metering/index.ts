@@ -1,0 +1,3 @@
+export * from './estimate.ts';
+export * from './quote.ts';
+export * from './rate.ts';
