@@ -306,7 +306,8 @@ export type ChatResponse = {
  * before its own terminal mark gives `error`, never `finished`.
  */
 export type ChatEvent =
-  | { readonly kind: 'start'; readonly id: string; readonly model: string; readonly createdAt?: number | undefined; readonly serviceTier?: string | undefined; readonly usage?: Usage | undefined }
+  /** `dialect`: of the upstream, in which `extensions` of the parts and of `finished` are said. */
+  | { readonly kind: 'start'; readonly id: string; readonly model: string; readonly dialect?: DialectId | undefined; readonly createdAt?: number | undefined; readonly serviceTier?: string | undefined; readonly usage?: Usage | undefined }
   /** `part` holds what is known at the start: text usually empty, a tool call's id and name. */
   | { readonly kind: 'part-start'; readonly index: number; readonly choice: number; readonly part: Part }
   /** Appended to `text` (text, refusal, reasoning), `input` (tool call) or base64 `data` (media). */

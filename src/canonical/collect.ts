@@ -131,8 +131,8 @@ export function completePart(part: Part, appended: string, final?: PartFinal): P
 
 /** The events of a whole answer: for clients that stream over upstreams that do not. */
 export function* explode(response: ChatResponse): Generator<ChatEvent> {
-  const { id, model, createdAt, serviceTier, usage, bill } = response;
-  yield { kind: 'start', id, model, createdAt, serviceTier };
+  const { dialect, id, model, createdAt, serviceTier, usage, bill } = response;
+  yield { kind: 'start', id, model, dialect, createdAt, serviceTier };
   let index = 0;
   for (const choice of response.choices) {
     for (const part of choice.parts) {

@@ -1,4 +1,5 @@
 import type { JsonObject } from '#std';
+import type { DialectId } from './chat.ts';
 
 /**
  * What an answer consumed, in buckets that do not overlap and add up. `undefined` means that the
@@ -30,6 +31,8 @@ export type Usage = {
   readonly serviceTier?: string | undefined;
   /** The vendor's own object and its dialect, to hand back to a client of the same dialect. */
   readonly raw?: JsonObject | undefined;
+  /** The dialect of `raw`. */
+  readonly rawDialect?: DialectId | undefined;
 };
 
 /** Numeric buckets, in the order they are shown. */
