@@ -141,6 +141,8 @@ export type Message = {
   readonly role: Role;
   readonly parts: readonly Part[];
   readonly name?: string | undefined;
+  /** Said outside the conversation (Responses' `instructions`), so that its dialect puts it back there. */
+  readonly place?: 'instructions' | undefined;
   readonly extensions?: JsonObject | undefined;
 };
 
@@ -241,6 +243,10 @@ export type ChatRequest = {
   readonly metadata?: JsonObject | undefined;
   readonly promptCacheKey?: string | undefined;
   readonly store?: boolean | undefined;
+  /** The client wants opaque reasoning state back, to hold the conversation itself (Responses' include). */
+  readonly encryptedReasoning?: boolean | undefined;
+  /** Echo only: set by the gateway after it has put the stored history into `messages`. */
+  readonly previousResponseId?: string | undefined;
   readonly stream: boolean;
   /** Whether the client asked for usage in the stream (chat); dialects that always send it say true. */
   readonly streamUsage: boolean;
