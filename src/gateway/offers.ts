@@ -1,0 +1,216 @@
+/**
+ * Who offers what: channels × catalog → for each public model the offers of all channels. Built once
+ * per change of configuration into an immutable snapshot; a request only looks things up.
+ */
+
+import type { Catalog, Model, Price } from '#catalog';
+import { modelSchema, priceAt } from '#catalog';
+import type { DialectId } from '#canonical';
+import type { Quirks } from '#dialects';
+import { matchesPattern } from '#access';
+import type { ChannelDefinition, Operation, Provider, Speech } from '#providers';
+import type { Candidate, ChannelConfig } from '#routing';
+import { parseUsd } from '#std';
+
+/** A channel ready for use: its provider resolved, its base URL filled in. */
+export type Channel = {
+  readonly id: string;
+  readonly definition: ChannelDefinition;
+  readonly provider: Provider;
+  readonly baseUrl: string;
+  readonly parameters: { readonly [name: string]: string };
+  readonly secret: string;
+};
+
+/** One model at one channel. */
+export type Offer = {
+  readonly channel: Channel;
+  readonly model: Model;
+  /** The model's name at the upstream. */
+  readonly name: string;
+  readonly prices: readonly Price[];
+  readonly dialects: readonly string[] | undefined;
+  /** Channel's own quirks for this model, over all others. */
+  readonly quirks: Quirks;
+};
+
+export type Snapshot = {
+  readonly catalog: Catalog;
+  readonly channels: ReadonlyMap<string, Channel>;
+  /** Public models with at least one offer, in alphabetical order. */
+  readonly models: readonly Model[];
+  offersOf(model: Model): readonly Offer[];
+  /** Candidates for the router, the same array for the same model, operation and hour. */
+  candidatesOf(model: Model, operation: Operation, atMs: number): readonly OfferCandidate[];
+  /** A model by id, alias, or a name only a channel knows. */
+  find(name: string): Model | undefined;
+};
+
+export type OfferCandidate = Candidate & { readonly offer: Offer };
+
+export function buildSnapshot(catalog: Catalog, channels: readonly Channel[]): Snapshot {
+  const byModel = new Map<string, { readonly model: Model; readonly offers: Offer[] }>();
+  for (const channel of channels) {
+    if (channel.definition.enabled === false) continue;
+    for (const offer of offersOfChannel(catalog, channel)) {
+      const entry = byModel.get(offer.model.id) ?? { model: offer.model, offers: [] };
+      entry.offers.push(offer);
+      byModel.set(offer.model.id, entry);
+    }
+  }
+  const models = [...byModel.values()].map((entry) => entry.model).sort((a, b) => a.id.localeCompare(b.id));
+  const offersOf = (model: Model): readonly Offer[] => byModel.get(model.id)?.offers ?? [];
+  return {
+    catalog,
+    channels: new Map(channels.map((channel) => [channel.id, channel])),
+    models,
+    offersOf,
+    candidatesOf: candidateCache(offersOf),
+    find: (name) => catalog.find(name) ?? byModel.get(name)?.model,
+  };
+}
+
+/** What the channel's `models` setting selects: everything the provider is known to offer when absent. */
+function offersOfChannel(catalog: Catalog, channel: Channel): readonly Offer[] {
+  const setting = channel.definition.models;
+  if (setting === undefined) return knownOffers(catalog, channel, () => true);
+  if (Array.isArray(setting)) {
+    const known = knownOffers(catalog, channel, (id) => setting.some((pattern) => matchesPattern(pattern, id)));
+    const found = new Set(known.map((offer) => offer.model.id));
+    const rest = setting.filter((name) => !name.includes('*') && !found.has(catalog.find(name)?.id ?? name));
+    return [...known, ...rest.map((name) => namedOffer(catalog, channel, name, name))];
+  }
+  return Object.entries(setting).map(([name, value]) => namedOffer(catalog, channel, name, value));
+}
+
+function knownOffers(catalog: Catalog, channel: Channel, selects: (id: string) => boolean): Offer[] {
+  const offers: Offer[] = [];
+  for (const model of catalog.models) {
+    const offer = selects(model.id) ? catalog.offer(model, channel.provider.id) : undefined;
+    if (offer) offers.push({ channel, model, ...offer, quirks: {} });
+  }
+  return offers;
+}
+
+type OfferedModel = Exclude<NonNullable<ChannelDefinition['models']>, string[]>[string];
+
+function namedOffer(catalog: Catalog, channel: Channel, name: string, value: OfferedModel): Offer {
+  const settings = typeof value === 'string' ? { name: value } : value;
+  const model = catalog.find(name) ?? unknownModel(name, channel, settings);
+  const known = catalog.offer(model, channel.provider.id);
+  const prices = pricesOf(settings, channel.id);
+  return {
+    channel,
+    model,
+    name: settings.name ?? known?.name ?? name,
+    prices: prices ?? known?.prices ?? (channel.definition.provider === undefined ? [] : model.prices),
+    dialects: settings.dialects ?? known?.dialects ?? model.dialects,
+    quirks: settings.quirks ?? {},
+  };
+}
+
+function unknownModel(name: string, channel: Channel, settings: Exclude<OfferedModel, string>): Model {
+  return modelSchema.parse({
+    id: name,
+    vendor: channel.provider.id,
+    offers: {},
+    ...(settings.operations ? { operations: settings.operations } : {}),
+    ...(settings.context_tokens ? { context_tokens: settings.context_tokens } : {}),
+    ...(settings.output_tokens ? { output_tokens: settings.output_tokens } : {}),
+  });
+}
+
+/** Prices the operator gave with the channel. `free` is a price of zero, said on purpose. */
+function pricesOf(settings: Exclude<OfferedModel, string>, channelId: string): readonly Price[] | undefined {
+  if (settings.prices === undefined) return undefined;
+  const units = settings.prices === 'free' ? { input: '0', output: '0' } : settings.prices;
+  return [{ from: '2000-01-01', source: `channel ${channelId}`, units }];
+}
+
+const cachePeriodMs = 5 * 60_000;
+
+/** Prices move with the hour; the router caches by array identity, so arrays are kept for a while. */
+function candidateCache(offersOf: (model: Model) => readonly Offer[]): Snapshot['candidatesOf'] {
+  const cache = new Map<string, { readonly period: number; readonly candidates: readonly OfferCandidate[] }>();
+  return (model, operation, atMs) => {
+    const period = Math.floor(atMs / cachePeriodMs);
+    const key = `${operation} ${model.id}`;
+    const kept = cache.get(key);
+    if (kept?.period === period) return kept.candidates;
+    const candidates: OfferCandidate[] = [];
+    for (const offer of offersOf(model)) {
+      const speaks = offer.channel.provider.speaks.some((speech) => speech.operation === operation && serves(offer, speech));
+      if (speaks) candidates.push(candidateOf(offer, atMs));
+    }
+    cache.set(key, { period, candidates });
+    return candidates;
+  };
+}
+
+function candidateOf(offer: Offer, atMs: number): OfferCandidate {
+  const units = priceAt(offer.prices, atMs)?.units;
+  const input = nanoPerMillion(units?.input);
+  const { context_tokens: contextTokens, reasoning } = offer.model;
+  return {
+    offer,
+    channelId: offer.channel.id,
+    model: offer.name,
+    inputNanoUsdPerMillion: input,
+    outputNanoUsdPerMillion: nanoPerMillion(units?.output),
+    cachedInputNanoUsdPerMillion: units?.cache_read === undefined ? input : nanoPerMillion(units.cache_read),
+    ...(contextTokens === undefined ? {} : { contextTokens }),
+    ...(reasoning ? { firstContentFloorMs: 120_000 } : {}),
+  };
+}
+
+function nanoPerMillion(text: string | undefined): number {
+  return text === undefined ? 0 : (parseUsd(text) ?? 0);
+}
+
+/** Whether this way of speaking serves the model at this channel. */
+export function serves(offer: Offer, speech: Speech): boolean {
+  if (offer.dialects !== undefined && speech.operation === 'chat' && !offer.dialects.includes(speech.dialect)) return false;
+  return speech.models === undefined || speech.models(offer.name);
+}
+
+export type SpeechChoice = { readonly speech: Speech; readonly quirks: Quirks };
+
+/**
+ * The way to speak with this offer: the client's own dialect where the vendor has it (bytes pass
+ * through), else the vendor's first. Models whose tools work in one dialect only say so.
+ */
+export function chooseSpeech(offer: Offer, operation: Operation, dialect: DialectId | undefined, hasTools: boolean): SpeechChoice | undefined {
+  const ways = offer.channel.provider.speaks.filter((speech) => speech.operation === operation && serves(offer, speech));
+  const forTools = hasTools ? ways.find((way) => way.dialect === offer.model.tools_dialect) : undefined;
+  const speech = forTools ?? ways.find((way) => way.dialect === dialect) ?? ways[0];
+  if (!speech) return undefined;
+  const quirks = {
+    ...speech.quirks,
+    ...offer.model.quirks?.[speech.dialect],
+    ...offer.channel.definition.quirks,
+    ...offer.quirks,
+  };
+  return { speech, quirks };
+}
+
+/** What the router needs to know of the channels. */
+export function routingChannels(channels: Iterable<Channel>): readonly ChannelConfig[] {
+  return Array.from(channels, ({ id, definition, provider }) => {
+    const { enabled, weight, tags, limits } = definition;
+    return {
+      id,
+      provider: provider.id,
+      ...(enabled === undefined ? {} : { enabled }),
+      ...(weight === undefined ? {} : { weight }),
+      ...(tags === undefined ? {} : { tags }),
+      limits: {
+        ...(limits?.requests_per_minute === undefined ? {} : { requestsPerMinute: limits.requests_per_minute }),
+        ...(limits?.requests_per_day === undefined ? {} : { requestsPerDay: limits.requests_per_day }),
+        ...(limits?.tokens_per_minute === undefined ? {} : { tokensPerMinute: limits.tokens_per_minute }),
+        ...(limits?.input_tokens_per_minute === undefined ? {} : { inputTokensPerMinute: limits.input_tokens_per_minute }),
+        ...(limits?.output_tokens_per_minute === undefined ? {} : { outputTokensPerMinute: limits.output_tokens_per_minute }),
+        ...(limits?.concurrency === undefined ? {} : { concurrency: limits.concurrency }),
+      },
+    };
+  });
+}

@@ -1,0 +1,225 @@
+/**
+ * What happens between an upstream's frames and the client's bytes. Two ways of one shape: frames of
+ * the client's own dialect pass through untouched, others are decoded and rendered again. Either way
+ * the tail of the stream (finish, usage, terminal mark) is kept back until the charge is durable.
+ */
+
+import {
+  gatewayError,
+  type Bill,
+  type ChatEvent,
+  type ChatRequest,
+  type GatewayError,
+  type Usage,
+} from '#canonical';
+import type { Dialect, Frame, Quirks, StreamForm } from '#dialects';
+import { formatSse, type SseFrame } from '#std';
+
+/** What one frame gave: wire bytes for the client, whether they hold content, or the end by an error. */
+export type RelayStep = {
+  readonly output: Uint8Array | string | undefined;
+  readonly content: boolean;
+  readonly error: GatewayError | undefined;
+};
+
+export type Relay = {
+  push(frame: SseFrame): RelayStep;
+  /** The upstream closed. An error when it had not said that it was done. */
+  end(): GatewayError | undefined;
+  /** Whether the upstream has said that the answer is complete. */
+  readonly complete: boolean;
+  /** The latest usage the upstream told. */
+  readonly usage: Usage | undefined;
+  /** Characters generated so far, for an estimate when usage never comes. */
+  readonly characters: number;
+  /** The kept tail with the bill in its place. To be called once, after settlement. */
+  close(bill: Bill | undefined): string;
+  /** The rest of a stream that has to stop here: finish `length`, then the usual tail. */
+  stop(bill: Bill | undefined): string;
+};
+
+const nothing: RelayStep = { output: undefined, content: false, error: undefined };
+/** Finish, usage and terminal mark are three or four frames everywhere; more is an attack. */
+const heldFramesMax = 64;
+
+/** Same dialect on both sides: frames leave as they came. */
+export function passThroughRelay(dialect: Dialect, request: ChatRequest, quirks: Quirks): Relay {
+  const tap = dialect.stream.tap(request, quirks);
+  const held: SseFrame[] = [];
+  let holding = false;
+  let complete = false;
+  let usage: Usage | undefined;
+  let characters = 0;
+
+  const tail = (bill: Bill | undefined): string => {
+    let billed = bill === undefined;
+    const texts: string[] = [];
+    for (let index = held.length - 1; index >= 0; index -= 1) {
+      const frame = held[index];
+      if (!frame) continue;
+      const annotated = billed || !bill ? undefined : tap.annotate(frame, bill);
+      if (annotated !== undefined) billed = true;
+      texts.unshift(annotated ?? Buffer.from(frame.raw).toString('utf8'));
+    }
+    return texts.join('');
+  };
+
+  return {
+    push(frame) {
+      const facts = tap.inspect(frame);
+      characters += facts.characters;
+      if (facts.usage) usage = facts.usage;
+      if (facts.complete) complete = true;
+      if (facts.error) return { output: undefined, content: false, error: facts.error };
+      if (facts.closing) holding = true;
+      if (facts.unasked) return nothing;
+      if (!holding) return { output: frame.raw, content: facts.content, error: undefined };
+      if (held.length >= heldFramesMax) return { ...nothing, error: tooLong() };
+      held.push(frame);
+      return { output: undefined, content: facts.content, error: undefined };
+    },
+    end: () => (complete ? undefined : cutError()),
+    get complete() {
+      return complete;
+    },
+    get usage() {
+      return usage;
+    },
+    get characters() {
+      return characters;
+    },
+    close: tail,
+    stop: (bill) => renderError(dialect, gatewayError('insufficient_balance', 'The balance ran out in the middle of the answer.'), request, bill),
+  };
+}
+
+/** Different dialects: frames → canonical events → frames. */
+export function translatingRelay(upstream: Dialect, client: Dialect, request: ChatRequest, quirks: Quirks, form: StreamForm, onLoss: (path: string, reason: string) => void): Relay {
+  const decoder = upstream.stream.decoder(quirks);
+  const encoder = client.stream.encoder(request, form, onLoss);
+  const held: ChatEvent[] = [];
+  const openParts = new Set<number>();
+  let complete = false;
+  let usage: Usage | undefined;
+  let characters = 0;
+
+  const accept = (events: readonly ChatEvent[]): RelayStep => {
+    let output = '';
+    let content = false;
+    for (const event of events) {
+      switch (event.kind) {
+        case 'error':
+          return { output: output === '' ? undefined : output, content, error: event.error };
+        case 'finished':
+          complete = true;
+          held.push(event);
+          continue;
+        case 'usage':
+          usage = event.usage;
+          held.push(event);
+          continue;
+        case 'end':
+          held.push(event);
+          continue;
+        case 'start':
+          usage = event.usage ?? usage;
+          break;
+        case 'part-start':
+          openParts.add(event.index);
+          content = content || startsWithContent(event);
+          characters += startCharacters(event);
+          break;
+        case 'part-delta':
+          characters += event.delta.length;
+          content = true;
+          break;
+        case 'part-end':
+          openParts.delete(event.index);
+          break;
+        case 'logprobs':
+          break;
+      }
+      output += encoder.push(event);
+    }
+    return { output: output === '' ? undefined : output, content, error: undefined };
+  };
+
+  const render = (events: readonly ChatEvent[], bill: Bill | undefined): string => {
+    let output = '';
+    for (const event of events) output += encoder.push(event.kind === 'usage' && bill ? { ...event, bill } : event);
+    return output;
+  };
+
+  return {
+    push: (frame) => accept(decoder.push(frame)),
+    end: () => accept(decoder.end()).error ?? (complete ? undefined : cutError()),
+    get complete() {
+      return complete;
+    },
+    get usage() {
+      return usage;
+    },
+    get characters() {
+      return characters;
+    },
+    close: (bill) => render(withUsage(held, bill), bill),
+    stop: (bill) => {
+      const ends: ChatEvent[] = [...openParts].map((index) => ({ kind: 'part-end', index }));
+      const finish: ChatEvent = { kind: 'end', choice: 0, finish: { reason: 'length', raw: 'length' } };
+      return render(withUsage([...ends, finish, { kind: 'finished' }], bill), bill);
+    },
+  };
+}
+
+/** A bill needs a usage object to stand in; where the upstream gave none, an empty one is made. */
+function withUsage(events: readonly ChatEvent[], bill: Bill | undefined): readonly ChatEvent[] {
+  const latest = events.findLast((event) => event.kind === 'usage');
+  const others = events.filter((event) => event.kind !== 'usage');
+  if (!latest && !bill) return others;
+  const at = others.findIndex((event) => event.kind === 'finished');
+  const usage: ChatEvent = latest ?? { kind: 'usage', usage: {} };
+  return at < 0 ? [...others, usage] : [...others.slice(0, at), usage, ...others.slice(at)];
+}
+
+function startsWithContent(event: Extract<ChatEvent, { kind: 'part-start' }>): boolean {
+  const { part } = event;
+  switch (part.kind) {
+    case 'text':
+    case 'refusal':
+    case 'reasoning':
+      return part.text !== '';
+    case 'tool-call':
+    case 'media':
+    case 'native':
+    case 'tool-result':
+      return true;
+  }
+}
+
+function startCharacters(event: Extract<ChatEvent, { kind: 'part-start' }>): number {
+  const { part } = event;
+  if (part.kind === 'tool-call') return part.name.length + part.input.length;
+  return 'text' in part ? part.text.length : 0;
+}
+
+export function cutError(): GatewayError {
+  return gatewayError('upstream_cut', 'The upstream closed the stream before the answer was complete.');
+}
+
+function tooLong(): GatewayError {
+  return gatewayError('upstream_invalid', 'The upstream sent too many frames after the end of the answer.');
+}
+
+/** An error inside a stream, in the client's dialect. */
+export function renderError(dialect: Dialect, error: GatewayError, request: ChatRequest, _bill?: Bill, form: StreamForm = { framing: 'sse' }): string {
+  return dialect.stream.encoder(request, form).push({ kind: 'error', error });
+}
+
+/** A comment line that any SSE reader skips: carries the price where the client did not ask for usage. */
+export function billComment(bill: Bill, usd: string): string {
+  return `: cost_usd=${usd} receipt_id=${bill.receiptId}\n\n`;
+}
+
+export function frameText(frame: Frame): string {
+  return formatSse(frame);
+}
