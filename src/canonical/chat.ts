@@ -207,6 +207,8 @@ export type ReasoningRequest = {
   readonly summary?: string | undefined;
   /** Anthropic's adaptive or between_tools thinking. */
   readonly mode?: 'adaptive' | 'between-tools' | undefined;
+  /** The fields as the client spelled them, put back unchanged where the target speaks the same dialect. */
+  readonly native?: { readonly dialect: DialectId; readonly value: JsonObject } | undefined;
   readonly extensions?: JsonObject | undefined;
 };
 
@@ -243,6 +245,8 @@ export type ChatRequest = {
   readonly metadata?: JsonObject | undefined;
   readonly promptCacheKey?: string | undefined;
   readonly store?: boolean | undefined;
+  /** The client speaks of `functions` and `function_call` (chat before tools) and is answered so. */
+  readonly legacyFunctions?: boolean | undefined;
   /** The client wants opaque reasoning state back, to hold the conversation itself (Responses' include). */
   readonly encryptedReasoning?: boolean | undefined;
   /** Echo only: set by the gateway after it has put the stored history into `messages`. */
