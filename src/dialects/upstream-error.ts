@@ -1,215 +1,250 @@
 /**
- * Upstream errors of all vendors read by one table: forms of bodies first, then what they mean.
- * Status alone decides little: an overflow comes as 400 or 429, a wrong key as 400 or 401, an empty
- * account as 402, 403 or 429 (vendors' error pages; forms seen in recorded traffic).
+ * What an upstream's error means. One table for all vendors, because a vendor is a set of dialects
+ * and compatible servers answer in whichever form they like. Decided from status and body together:
+ * a bad key is a 400 at xAI and Gemini, an overlong prompt was a 429 at Azure.
  */
 
 import { gatewayError, type ErrorCode, type GatewayError, type UpstreamErrorKind } from '#canonical';
 import { asArray, asNumber, asObject, asObjects, asString, parseJson, type JsonObject, type JsonValue } from '#std';
 
-/** What a vendor's error says, whatever its form. `status` is 200 for an error inside a stream. */
-type VendorError = {
-  readonly status: number;
-  readonly code: string | undefined;
-  readonly type: string | undefined;
-  readonly message: string | undefined;
-  readonly parameter: string | undefined;
-  readonly retryAfterMs: number | undefined;
+/** The parts of a vendor's error body that decide, whatever its form. */
+export type UpstreamErrorFacts = {
+  readonly message: string;
+  /** Vendor's code, type and status words, in the order they weigh. */
+  readonly words: readonly string[];
+  readonly path?: string | undefined;
+  readonly retryAfterMs?: number | undefined;
 };
 
-/** Reads the body of an answer with a status of 400 or more, or an error document inside a 200. */
+const messageLengthMax = 2_000;
+
+/** Decodes an error answer of any vendor. `status` may be 200 when the error came inside a stream. */
 export function decodeUpstreamError(status: number, body: string): GatewayError {
   const parsed = parseJson(body);
-  return decodeUpstreamErrorValue(status, parsed.ok ? parsed.value : undefined);
+  if (!parsed.ok) return upstreamError(status, { message: looksLikeMarkup(body) ? '' : body, words: [] });
+  return decodeUpstreamErrorValue(status, parsed.value);
 }
 
-/** The same for a body or an error object that is parsed already (in-stream errors: status 200). */
-export function decodeUpstreamErrorValue(status: number, value: JsonValue | undefined): GatewayError {
-  const error = readVendorError(status, value);
-  const kind = kindOf(error);
-  return toGatewayError(error, kind);
+/** The same for a value that is parsed already: the chunk of a stream, the `error` of a response. */
+export function decodeUpstreamErrorValue(status: number, value: JsonValue): GatewayError {
+  const facts = readFacts(value);
+  return upstreamError(status >= 400 ? status : statusOf(value, facts), facts);
 }
 
-function readVendorError(status: number, value: JsonValue | undefined): VendorError {
-  const first = asArray(value)?.[0] ?? value;
-  const outer = asObject(first) ?? {};
-  const inner = asObject(outer['error']) ?? asObject(asObject(outer['response'])?.['error']) ?? outer;
+/** Builds the gateway's error from a status and the facts; dialects with forms of their own call it. */
+export function upstreamError(status: number, facts: UpstreamErrorFacts): GatewayError {
+  const kind = classify(status, facts);
+  const cleaned = cleanMessage(facts.message);
+  const upstream = { status, kind, code: facts.words[0], message: cleaned === '' ? undefined : cleaned };
+  const { code, said } = presentation[kind];
+  return gatewayError(code, said ?? (cleaned === '' ? fallbackMessage[kind] : cleaned), {
+    ...(kind === 'request' ? { status: requestStatus(status) } : {}),
+    ...(kind === 'request' && facts.path !== undefined ? { path: facts.path } : {}),
+    ...(facts.retryAfterMs === undefined ? {} : { retryAfterMs: facts.retryAfterMs }),
+    upstream,
+  });
+}
+
+/** `said`: shown instead of the vendor's words, which speak of our account and not of the client's. */
+const presentation: { readonly [K in UpstreamErrorKind]: { readonly code: ErrorCode; readonly said?: string } } = {
+  request: { code: 'invalid_request' },
+  'context-length': { code: 'context_length_exceeded' },
+  'content-filter': { code: 'content_filtered' },
+  credential: { code: 'upstream_credential', said: 'The gateway could not sign in at the upstream provider.' },
+  'quota-exhausted': { code: 'no_channel', said: 'The upstream provider has no quota left for this gateway.' },
+  'rate-limited': { code: 'capacity_exhausted', said: 'The upstream provider limits the rate of requests. Try again later.' },
+  overloaded: { code: 'overloaded', said: 'The upstream provider is overloaded. Try again later.' },
+  'model-missing': { code: 'model_not_found', said: 'The upstream provider does not serve this model.' },
+  server: { code: 'upstream_failed' },
+};
+
+const fallbackMessage: { readonly [K in UpstreamErrorKind]: string } = {
+  request: 'The upstream provider refused the request.',
+  'context-length': 'The prompt is longer than the context window of the model.',
+  'content-filter': 'The content filter of the upstream provider refused the request.',
+  credential: 'The gateway could not sign in at the upstream provider.',
+  'quota-exhausted': 'The upstream provider has no quota left for this gateway.',
+  'rate-limited': 'The upstream provider limits the rate of requests.',
+  overloaded: 'The upstream provider is overloaded.',
+  'model-missing': 'The upstream provider does not serve this model.',
+  server: 'The upstream provider failed.',
+};
+
+/** Statuses of request errors that a client may see as they are. */
+function requestStatus(status: number): number {
+  return status === 413 || status === 415 || status === 422 ? status : 400;
+}
+
+// ---- classification -------------------------------------------------------------------------
+
+const contextLength = new RegExp(
+  [
+    'context[ _-]?length[ _-]?exceeded',
+    'maximum context length',
+    'max(?:imum)? context length',
+    'exceed(?:s|ed)?[^.]{0,60}context (?:length|window|size|limit)',
+    'context (?:length|window|size|limit)[^.]{0,40}exceed',
+    'prompt is too long',
+    'prompt too long',
+    'too_many_prompt_tokens',
+    'model_context_window_exceeded',
+    'input token count[^.]{0,60}exceeds',
+    'input (?:is|was) too long',
+    'input length[^.]{0,80}exceed',
+    'range of input length should be',
+    'too large for model with \\d+ maximum context',
+    'reduce the length of the (?:messages|prompt|input)',
+    'exceeds? the (?:maximum|max|model)[^.]{0,40}(?:tokens|context)',
+    'request too large for model',
+    'exceeds the available context size',
+  ].join('|'),
+  'i',
+);
+const quotaExhausted =
+  /insufficient[_ ](?:quota|balance|funds|credits?)|exceeded_current_quota|billing_(?:error|hard_limit)|billing details|credit balance is too low|requires more credits|out of credits|arrearage|account[^.]{0,30}overdue|payment required|no longer has[^.]{0,20}credits|spending limit|余额不足/i;
+const credentialWords =
+  /invalid[_ -]?(?:x-)?api[_ -]?key|incorrect api key|api[_ ]key[_ ](?:invalid|not valid|expired)|API key not valid|authentication[_ ](?:error|fails)|invalid_authentication|unauthenticated|invalid subscription key|invalid (?:bearer )?token|unrecognized_?client|security token[^.]{0,30}invalid|no auth credentials|account_deactivated|organization_restricted/i;
+const contentFilter =
+  /content[_ -]?filter|content management policy|content[_ ]policy|responsibleaipolicy|moderation_(?:blocked|error)|data_inspection_failed|safety system|flagged (?:for|as)|prohibited_content|high risk|sensitive content|contentfilter/i;
+const modelMissing =
+  /model[_ ]not[_ ]found|deploymentnotfound|deployment[^.]{0,60}does not exist|model[^.]{0,120}(?:does not exist|not exist|not found|is not found|not supported by|is not available|unknown model)|unknown model|no such model|not a valid model|no endpoints found|invalid[_ ]model|model_not_supported/i;
+const overloadedWords = /overloaded|server[_ ]is[_ ]busy|engine_overloaded|no capacity|at capacity|temporarily unavailable|resource_temporarily/i;
+const rateLimitWords = /rate[_ -]?limit|too many requests|resource_exhausted|throttl|tokens per (?:min|day)|requests per/i;
+
+function classify(status: number, facts: UpstreamErrorFacts): UpstreamErrorKind {
+  const words = facts.words.join(' ');
+  const text = `${words} ${facts.message}`;
+  if (status < 500 && contextLength.test(text) && !/per (?:minute|day)|\b[TR]PM\b/i.test(text)) return 'context-length';
+  if (status === 402 || (status < 500 && quotaExhausted.test(text))) return 'quota-exhausted';
+  if (status === 401) return 'credential';
+  if (status < 500 && credentialWords.test(text)) return 'credential';
+  if ((status === 400 || status === 403 || status === 422) && contentFilter.test(text)) return 'content-filter';
+  if (status === 403) return modelMissing.test(text) ? 'model-missing' : 'credential';
+  if (status === 404) return 'model-missing';
+  if (status === 400 && modelMissing.test(text)) return 'model-missing';
+  if (status === 429) return 'rate-limited';
+  if (status === 529 || status === 503) return 'overloaded';
+  if (status >= 500) return overloadedWords.test(text) ? 'overloaded' : 'server';
+  if (status === 408 || status === 409 || status === 425 || status === 498) return 'server';
+  if (status === 400 && rateLimitWords.test(words)) return 'rate-limited';
+  return 'request';
+}
+
+/** The status of an error that came with HTTP 200: the body's own number, else by its words. */
+function statusOf(value: JsonValue, facts: UpstreamErrorFacts): number {
+  const object = asObject(asArray(value)?.[0] ?? value);
+  const inner = asObject(object?.['error']) ?? object;
+  for (const key of ['status_code', 'status', 'code']) {
+    const number = Number(asNumber(inner?.[key]) ?? asString(inner?.[key]) ?? Number.NaN);
+    if (Number.isInteger(number) && number >= 400 && number <= 599) return number;
+  }
+  const words = facts.words.join(' ');
+  if (/rate_limit|resource_exhausted|too_many/i.test(words)) return 429;
+  if (/overloaded|unavailable/i.test(words)) return 503;
+  if (/authentication|invalid_api_key|unauthenticated/i.test(words)) return 401;
+  if (/permission/i.test(words)) return 403;
+  if (/not_found/i.test(words)) return 404;
+  if (/invalid_request|invalid_argument|invalid-argument|tool_use_failed|context_length/i.test(words)) return 400;
+  return contextLength.test(facts.message) ? 400 : 500;
+}
+
+// ---- forms of bodies ------------------------------------------------------------------------
+
+function readFacts(value: JsonValue): UpstreamErrorFacts {
+  const object = asObject(asArray(value)?.[0] ?? value);
+  if (!object) return { message: asString(value) ?? '', words: [] };
+  const error = object['error'];
+  const inner = asObject(error);
+  if (inner) return factsOf(inner, object);
+  if (typeof error === 'string') return { ...factsOf(object, object), message: error };
+  return factsOf(object, object);
+}
+
+function factsOf(inner: JsonObject, outer: JsonObject): UpstreamErrorFacts {
+  const metadata = asObject(inner['metadata']);
   const details = asObjects(inner['details']);
-  const code = codeText(inner['code']) ?? codeText(outer['code']) ?? codeText(asObject(inner['details'])?.['error_code']);
-  const type = asString(inner['status']) ?? asString(inner['type']) ?? asString(outer['type']);
+  const words = [
+    asString(inner['code']),
+    asString(inner['status']),
+    asString(inner['type']),
+    asString(asObject(inner['innererror'])?.['code']),
+    asString(asObject(inner['details'])?.['error_code']),
+    ...details.map((detail) => asString(detail['reason'])),
+    inner === outer ? undefined : asString(outer['code']),
+  ].filter((word): word is string => word !== undefined && word !== '' && word !== 'error');
+  const raw = asString(metadata?.['raw']);
+  const message = messageOf(inner);
   return {
-    status: status >= 400 ? status : (statusOf(type, inner['code']) ?? 500),
-    code: reasonOf(details) ?? innerErrorCode(inner) ?? code,
-    type: type === 'error' ? undefined : type,
-    message: messageOf(outer, inner),
-    parameter: asString(inner['param']),
-    retryAfterMs: retryDelayMs(details),
+    message: raw !== undefined && raw !== message ? `${message}: ${rawMessage(raw)}` : message,
+    words,
+    path: asString(inner['param']),
+    retryAfterMs: retryDelayMs(details) ?? retryTextMs(message),
   };
 }
 
-function codeText(value: JsonValue | undefined): string | undefined {
-  return typeof value === 'number' ? String(value) : asString(value);
+/** `message`, Mistral's and FastAPI's `detail` (text, or a list of fields), Cohere's and others' variants. */
+function messageOf(inner: JsonObject): string {
+  const message = inner['message'] ?? inner['detail'] ?? inner['msg'] ?? inner['error_msg'];
+  if (typeof message === 'string') return message;
+  const nested = asObject(message);
+  const list = asArray(nested?.['detail'] ?? message) ?? [];
+  const lines = list.map((entry) => {
+    const field = asObject(entry);
+    const where = asArray(field?.['loc'])?.join('.') ?? '';
+    return `${where}: ${asString(field?.['msg']) ?? ''}`;
+  });
+  return lines.join('; ') || asString(nested?.['message']) || '';
 }
 
-function messageOf(outer: JsonObject, inner: JsonObject): string | undefined {
-  const detail = outer['detail'];
-  const firstDetail = asObject(asArray(detail)?.[0]);
-  return (
-    asString(inner['message']) ??
-    asString(outer['error']) ??
-    asString(detail) ??
-    asString(firstDetail?.['msg']) ??
-    asString(outer['message'])
-  );
+/** OpenRouter quotes the provider's own error as text, often JSON again. */
+function rawMessage(raw: string): string {
+  const parsed = parseJson(raw);
+  if (!parsed.ok) return looksLikeMarkup(raw) ? '' : raw;
+  const object = asObject(parsed.value);
+  const inner = asObject(object?.['error']) ?? object;
+  return inner ? messageOf(inner) : '';
 }
 
-/** Google's ErrorInfo: `reason` says what the status does not (`API_KEY_INVALID`). */
-function reasonOf(details: readonly JsonObject[]): string | undefined {
-  for (const detail of details) {
-    const reason = asString(detail['reason']);
-    if (reason !== undefined) return reason;
-  }
-  return undefined;
-}
-
-function innerErrorCode(inner: JsonObject): string | undefined {
-  return asString(asObject(inner['innererror'])?.['code']);
-}
-
+/** Gemini's `RetryInfo`: `{"retryDelay": "34.07s"}`. */
 function retryDelayMs(details: readonly JsonObject[]): number | undefined {
   for (const detail of details) {
-    const delay = /^(\d{1,6}(?:\.\d{1,9})?)s$/.exec(asString(detail['retryDelay']) ?? '');
-    if (delay) return Math.ceil(Number(delay[1]) * 1000);
+    const match = /^(\d{1,6}(?:\.\d+)?)s$/.exec(asString(detail['retryDelay']) ?? '');
+    if (match) return Math.ceil(Number(match[1]) * 1_000);
   }
   return undefined;
 }
 
-const statusByType: { readonly [type: string]: number } = {
-  invalid_request_error: 400,
-  INVALID_ARGUMENT: 400,
-  FAILED_PRECONDITION: 400,
-  authentication_error: 401,
-  UNAUTHENTICATED: 401,
-  billing_error: 402,
-  permission_error: 403,
-  PERMISSION_DENIED: 403,
-  not_found_error: 404,
-  NOT_FOUND: 404,
-  conflict_error: 409,
-  request_too_large: 413,
-  rate_limit_error: 429,
-  RESOURCE_EXHAUSTED: 429,
-  api_error: 500,
-  server_error: 500,
-  INTERNAL: 500,
-  UNAVAILABLE: 503,
-  timeout_error: 504,
-  DEADLINE_EXCEEDED: 504,
-  overloaded_error: 529,
-};
-
-function statusOf(type: string | undefined, code: JsonValue | undefined): number | undefined {
-  const numeric = asNumber(code) ?? (typeof code === 'string' && /^[45]\d\d$/.test(code) ? Number(code) : undefined);
-  if (numeric !== undefined && Number.isInteger(numeric) && numeric >= 400 && numeric <= 599) return numeric;
-  if (code === 'rate_limit_exceeded') return 429;
-  if (code === 'server_error') return 500;
-  return type !== undefined && Object.hasOwn(statusByType, type) ? statusByType[type] : undefined;
+/** "Please try again in 1.2s", "in 340ms", "in 2m30s": OpenAI and Groq say it in the message. */
+function retryTextMs(message: string): number | undefined {
+  const match = /(?:try again|retry) (?:in|after) (?:(\d{1,4})m)?(?:(\d{1,6}(?:\.\d+)?)(ms|s| seconds?)\b)?/i.exec(message);
+  if (!match || (match[1] === undefined && match[2] === undefined)) return undefined;
+  const minutesMs = Number(match[1] ?? 0) * 60_000;
+  return Math.ceil(minutesMs + Number(match[2] ?? 0) * (match[3] === 'ms' ? 1 : 1_000));
 }
 
-// ---- what it means --------------------------------------------------------------------------
-
-const contextLength =
-  /context[ _-]?(length|window)|prompt is too long|too many (prompt )?tokens|maximum context|input token count.{0,40}exceeds|exceeds? the (model'?s )?(maximum|context|max)|too_many_prompt_tokens|context_length_exceeded|string_above_max_length|maximum prompt length|reduce the length of the (messages|prompt|input)|input (is )?too long/i;
-const contentFilter =
-  /content[_ ](filter|policy|management)|responsible ?ai|content_filtered|data_inspection_failed|usage policies|moderation_blocked|safety system|PROHIBITED_CONTENT/i;
-const quotaExhausted =
-  /insufficient[_ ](quota|balance|funds|credits?)|billing|credit balance|exceeded your current quota|quota exhausted|exceeded_current_quota|payment required|out of credits|spending limit|no credits/i;
-const credential =
-  /api[_ -]?key|incorrect key|invalid[_ ](authentication|token|credentials)|unauthenticated|unauthorized|x-api-key|access token|account (is )?(deactivated|disabled|suspended)/i;
-const modelMissing =
-  /model[_ ]?not[_ ]?found|deploymentnotfound|(model|deployment).{0,120}(does not exist|not exist|not found|is not available|no longer available|is not supported for generatecontent|has been (deprecated|retired))|unknown model|invalid model|no such model|not a valid model/i;
-const overloaded = /overloaded|capacity|temporarily unavailable|try again later|server is busy|engine is currently/i;
-
-function kindOf(error: VendorError): UpstreamErrorKind {
-  const { status } = error;
-  const text = `${error.code ?? ''} ${error.type ?? ''} ${error.message ?? ''}`.slice(0, 4096);
-  if (status < 500 && status !== 401 && status !== 403 && contextLength.test(text)) return 'context-length';
-  if (status === 401) return 'credential';
-  if (status === 402) return 'quota-exhausted';
-  if (status < 500 && contentFilter.test(text)) return 'content-filter';
-  if (status === 429) return isQuota(text) ? 'quota-exhausted' : 'rate-limited';
-  if (status === 403) return quotaExhausted.test(text) ? 'quota-exhausted' : 'credential';
-  if (status === 404) return modelMissing.test(text) ? 'model-missing' : 'request';
-  if (status === 529 || status === 503) return 'overloaded';
-  if (status >= 500) return overloaded.test(text) && status === 500 ? 'overloaded' : 'server';
-  if (status === 400 || status === 422 || status === 413) return badRequestKind(text);
-  return status === 408 || status === 409 || status === 425 ? 'server' : 'request';
+function looksLikeMarkup(body: string): boolean {
+  return /^\s*<(?:!doctype|html|\?xml|head|body)/i.test(body);
 }
 
-/** Google writes "exceeded your current quota … check your plan and billing" for short limits as well. */
-function isQuota(text: string): boolean {
-  return quotaExhausted.test(text) && !/RESOURCE_EXHAUSTED|RATE_LIMIT_EXCEEDED|per[ _]?minute|PerMinute|retry in/i.test(text);
-}
+// ---- words safe to show ---------------------------------------------------------------------
 
-function badRequestKind(text: string): UpstreamErrorKind {
-  if (/API_KEY_INVALID|invalid api key|incorrect api key|api key (not valid|expired)|invalid_api_key/i.test(text)) return 'credential';
-  if (/insufficient[_ ](quota|balance|funds)|credit balance is too low|billing (is not|not) (enabled|active)|hard limit/i.test(text)) return 'quota-exhausted';
-  return modelMissing.test(text) ? 'model-missing' : 'request';
-}
+const secrets: readonly RegExp[] = [
+  /\b(?:sk|pk|rk|gsk|xai|pplx|csk|fw|nvapi|hf|r8|key|ak|tgp)[-_][A-Za-z0-9_*.-]{6,}/g,
+  /\bAIza[0-9A-Za-z_-]{10,}/g,
+  /\bAKIA[0-9A-Z]{12,}/g,
+  /\beyJ[0-9A-Za-z_-]{8,}(?:\.[0-9A-Za-z_-]+){0,2}/g,
+  /\bBearer\s+\S+/gi,
+  /\b(?:api[ _-]?key|token)\s*(?:provided)?\s*[:=]\s*\S+/gi,
+  /\b(?:org|proj|organization|project|user|acct|team|workspace|wrkspc)[-_:](?=[A-Za-z0-9]*\d)[A-Za-z0-9_-]{6,}/g,
+  /\bprojects?\/[a-z0-9-]{4,}/gi,
+  /\*{3,}[A-Za-z0-9-]*/g,
+];
+const address = /\b(?:https?|wss?):\/\/\S+|\b(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?\b/gi;
 
-// ---- what the client is told ------------------------------------------------------------------
-
-const codeByKind: { readonly [kind in UpstreamErrorKind]: ErrorCode } = {
-  request: 'invalid_request',
-  'context-length': 'context_length_exceeded',
-  'content-filter': 'content_filtered',
-  credential: 'upstream_credential',
-  'quota-exhausted': 'upstream_credential',
-  'rate-limited': 'capacity_exhausted',
-  overloaded: 'overloaded',
-  'model-missing': 'model_not_found',
-  server: 'upstream_failed',
-};
-
-const plainMessage: { readonly [kind in UpstreamErrorKind]: string } = {
-  request: 'The upstream refused the request.',
-  'context-length': 'The conversation is longer than the model can take.',
-  'content-filter': 'The upstream refused the content of the request.',
-  credential: 'The upstream refused the credential of this gateway.',
-  'quota-exhausted': 'The account of this gateway at the upstream is exhausted.',
-  'rate-limited': 'The upstream takes no more requests at the moment.',
-  overloaded: 'The upstream is overloaded.',
-  'model-missing': 'The upstream does not have this model.',
-  server: 'The upstream failed.',
-};
-
-function toGatewayError(error: VendorError, kind: UpstreamErrorKind): GatewayError {
-  const message = error.message === undefined ? undefined : cleanMessage(error.message);
-  const upstream = { status: error.status, kind, code: error.code ?? error.type, message };
-  const details = { upstream, retryAfterMs: error.retryAfterMs };
-  if (kind === 'request') {
-    const status = [404, 409, 413, 415, 422].includes(error.status) ? error.status : 400;
-    const path = error.parameter;
-    return gatewayError('invalid_request', message ?? plainMessage.request, { ...details, status, path });
-  }
-  if (kind === 'server' && (error.status === 504 || error.status === 408)) {
-    return gatewayError('upstream_timeout', 'The upstream did not answer in time.', details);
-  }
-  const showsUpstreamWords = kind === 'context-length' || kind === 'content-filter';
-  return gatewayError(codeByKind[kind], (showsUpstreamWords ? message : undefined) ?? plainMessage[kind], details);
-}
-
-const messageLengthMax = 2000;
-
-/** A vendor's words without keys, account ids and addresses. */
+/** The vendor's words without keys, ids of our accounts, and addresses; bounded in length. */
 export function cleanMessage(message: string): string {
-  return message
-    .slice(0, messageLengthMax)
-    .replace(/https?:\/\/[^\s"'<>)\]]+/gi, '[link]')
-    .replace(/\b(bearer)\s+[\w.~+/=-]{8,}/gi, '$1 [hidden]')
-    .replace(/\b(sk|pk|rk|xai|gsk|pplx|hf|key|tgp|csk|fw)[-_][\w*.-]{6,}/gi, '[hidden]')
-    .replace(/\b(AIza|ya29\.|AKIA|eyJ)[\w*.-]{8,}/g, '[hidden]')
-    .replace(/\b(org|proj|project|user|acct|team|workspace)[-_][\w-]{6,}/gi, '[hidden]')
-    .replace(/\bprojects?\/[\w-]+/gi, 'project [hidden]')
-    .replace(/\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b/gi, '[hidden]');
+  let cleaned = message.slice(0, messageLengthMax * 2);
+  for (const secret of secrets) cleaned = cleaned.replace(secret, '[hidden]');
+  cleaned = cleaned.replace(address, '[address]').trim();
+  return cleaned.length > messageLengthMax ? `${cleaned.slice(0, messageLengthMax)}…` : cleaned;
 }
