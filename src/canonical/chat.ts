@@ -152,6 +152,8 @@ export type FunctionTool = {
   readonly description?: string | undefined;
   /** JSON Schema of the arguments. */
   readonly parameters?: JsonObject | undefined;
+  /** Set when a client wrote it in Gemini's OpenAPI 3.0 subset (converted): Gemini gets it back so. */
+  readonly schemaForm?: 'openapi-subset' | undefined;
   readonly strict?: boolean | undefined;
   readonly cache?: CacheMark | undefined;
   readonly extensions?: JsonObject | undefined;
@@ -194,6 +196,8 @@ export type ResponseFormat =
       readonly name?: string | undefined;
       readonly description?: string | undefined;
       readonly schema: JsonObject;
+      /** As in FunctionTool. */
+      readonly schemaForm?: 'openapi-subset' | undefined;
       readonly strict?: boolean | undefined;
     };
 
