@@ -427,8 +427,11 @@ export type VerifySummary = {
 export type Ledger = {
   /** Holds money and records the first attempt, in one durable transaction. Safe to repeat. */
   reserve(request: ReserveRequest): Promise<ReserveResult>;
-  /** Records one more upstream call before it is sent. Safe to repeat. */
-  attempt(requestId: string, intent: AttemptIntent): Promise<AttemptResult>;
+  /**
+   * Records one more upstream call before it is sent. Safe to repeat. `previous` closes the call
+   * that failed before it, so that recovery does not have to treat its outcome as unknown.
+   */
+  attempt(requestId: string, intent: AttemptIntent, previous?: AttemptOutcome): Promise<AttemptResult>;
   /** Holds more money for a running request. Safe to repeat by `sequence`. */
   extend(request: ExtendRequest): Promise<ExtendResult>;
   /** Posts min(charge, hold), releases the rest, books costs and losses, writes the receipt. */

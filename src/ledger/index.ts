@@ -1,1 +1,2 @@
 export * from './contract.ts';
+export { openLedger, type LedgerDeps } from './ledger.ts';

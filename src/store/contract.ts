@@ -7,6 +7,7 @@
  */
 
 import type { JsonObject } from '#std';
+import type { Engine } from './engine.ts';
 
 /** Nothing was written: disk full, database gone, or this process was replaced by a newer one. */
 export class StoreUnavailableError extends Error {
@@ -160,6 +161,8 @@ export type AuditRepository = {
 
 export type Store = {
   readonly kind: 'sqlite' | 'postgres';
+  /** For modules with tables of their own (the ledger). */
+  readonly engine: Engine;
   readonly keys: KeyRepository;
   readonly requests: RequestRepository;
   readonly blobs: BlobRepository;

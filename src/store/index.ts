@@ -1,1 +1,3 @@
 export * from './contract.ts';
+export * from './engine.ts';
+export * from './open.ts';

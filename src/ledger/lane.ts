@@ -1,0 +1,201 @@
+/** One batch of ledger operations: load what they touch, decide in order, write the differences. */
+
+import type { Clock } from '#std';
+import type { Engine, Lane, Steps } from '#store';
+import type {
+  AdjustRequest,
+  AttemptIntent,
+  AttemptOutcome,
+  AttemptResult,
+  CreditRequest,
+  ExtendRequest,
+  ExtendResult,
+  MoveResult,
+  RefundRequest,
+  ReserveRequest,
+  ReserveResult,
+  Settlement,
+  SettleResult,
+  SuspenseRequest,
+  VoidRequest,
+  VoidResult,
+} from './contract.ts';
+import { receiptIdOf } from './contract.ts';
+import type { Books } from './books.ts';
+import { attempt, extend, idempotencyId, reserve } from './hold.ts';
+import { adjust, bookSuspense, credit, creditReceiptId, moveReceiptId, refund } from './move.ts';
+import { chainStart } from './receipt.ts';
+import { settle, voidHold } from './resolve.ts';
+import { loadBudgets, loadChain, loadHolds, loadIdempotency, loadLots, loadReceipts, loadWallets, writeBooks } from './rows.ts';
+import { scopeKey } from './scopes.ts';
+
+export type Operation =
+  | { readonly kind: 'reserve'; readonly request: ReserveRequest }
+  | { readonly kind: 'attempt'; readonly requestId: string; readonly intent: AttemptIntent; readonly previous: AttemptOutcome | undefined }
+  | { readonly kind: 'extend'; readonly request: ExtendRequest }
+  | { readonly kind: 'settle'; readonly settlement: Settlement }
+  | { readonly kind: 'void'; readonly request: VoidRequest }
+  | { readonly kind: 'credit'; readonly request: CreditRequest }
+  | { readonly kind: 'refund'; readonly request: RefundRequest }
+  | { readonly kind: 'adjust'; readonly request: AdjustRequest }
+  | { readonly kind: 'suspense'; readonly request: SuspenseRequest };
+
+export type OperationResult = ReserveResult | AttemptResult | ExtendResult | SettleResult | VoidResult | MoveResult;
+
+export type LedgerLane = Lane<Operation, OperationResult>;
+
+export function createLedgerLane(engine: Engine, clock: Clock): LedgerLane {
+  return {
+    name: 'ledger',
+    *apply(operations) {
+      const books = openBooks(engine, clock);
+      yield* loadBooks(books, operations, engine.kind === 'postgres');
+      const results = operations.map((operation) => perform(books, operation));
+      yield* writeBooks(books);
+      return results;
+    },
+  };
+}
+
+/** In PostgreSQL each node appends to a chain of its own, so that nodes do not wait for each other. */
+function openBooks(engine: Engine, clock: Clock): Books {
+  return {
+    nowMs: clock.now(),
+    nodeId: engine.nodeId,
+    epoch: engine.epoch,
+    wallets: new Map(),
+    holds: new Map(),
+    resolvedHolds: [],
+    receipts: new Map(),
+    budgets: new Map(),
+    idempotency: new Map(),
+    idempotencyWritten: new Map(),
+    accounts: new Map(),
+    newReceipts: [],
+    newTransfers: [],
+    lots: new Map(),
+    chain: { chainId: engine.kind === 'postgres' ? engine.nodeId : 'main', sequence: 0, hash: chainStart },
+  };
+}
+
+export function perform(books: Books, operation: Operation): OperationResult {
+  switch (operation.kind) {
+    case 'reserve':
+      return reserve(books, operation.request);
+    case 'attempt':
+      return attempt(books, operation.requestId, operation.intent, operation.previous);
+    case 'extend':
+      return extend(books, operation.request);
+    case 'settle':
+      return settle(books, operation.settlement);
+    case 'void':
+      return voidHold(books, operation.request);
+    case 'credit':
+      return credit(books, operation.request);
+    case 'refund':
+      return refund(books, operation.request);
+    case 'adjust':
+      return adjust(books, operation.request);
+    case 'suspense':
+      return bookSuspense(books, operation.request);
+  }
+}
+
+/** Which rows the operations touch, as far as it can be known before anything is loaded. */
+type Touched = {
+  readonly requests: Set<string>;
+  readonly wallets: Set<string>;
+  readonly receipts: Set<string>;
+  readonly budgets: Set<string>;
+  readonly idempotency: Set<string>;
+  readonly lots: Set<string>;
+  /** Requests and wallets that may pay: their lots are needed. */
+  readonly payingRequests: Set<string>;
+  readonly payingWallets: Set<string>;
+};
+
+function touchedBy(operations: readonly Operation[], nowMs: number): Touched {
+  const touched: Touched = {
+    requests: new Set(),
+    wallets: new Set(),
+    receipts: new Set(),
+    budgets: new Set(),
+    idempotency: new Set(),
+    lots: new Set(),
+    payingRequests: new Set(),
+    payingWallets: new Set(),
+  };
+  for (const operation of operations) touch(touched, operation, nowMs);
+  return touched;
+}
+
+function touch(touched: Touched, operation: Operation, nowMs: number): void {
+  switch (operation.kind) {
+    case 'reserve': {
+      const { request } = operation;
+      touched.requests.add(request.requestId);
+      touched.receipts.add(receiptIdOf(request.requestId));
+      touched.wallets.add(request.walletId);
+      for (const scope of request.scopes) touched.budgets.add(scopeKey(scope, nowMs));
+      if (request.idempotency) touched.idempotency.add(idempotencyId(request.walletId, request.idempotency.key));
+      return;
+    }
+    case 'attempt':
+      touched.requests.add(operation.requestId);
+      return;
+    case 'extend':
+    case 'void':
+      touched.requests.add(operation.request.requestId);
+      return;
+    case 'settle':
+      touched.requests.add(operation.settlement.requestId);
+      touched.payingRequests.add(operation.settlement.requestId);
+      return;
+    case 'credit':
+      touched.wallets.add(operation.request.walletId);
+      touched.receipts.add(creditReceiptId(operation.request));
+      return;
+    case 'refund':
+      touched.wallets.add(operation.request.walletId);
+      touched.payingWallets.add(operation.request.walletId);
+      touched.lots.add(operation.request.lotId);
+      touched.receipts.add(moveReceiptId('refund', operation.request.eventId));
+      return;
+    case 'adjust':
+      touched.wallets.add(operation.request.walletId);
+      touched.payingWallets.add(operation.request.walletId);
+      touched.receipts.add(moveReceiptId('adjust', operation.request.eventId));
+      return;
+    case 'suspense':
+      touched.receipts.add(moveReceiptId('suspense', operation.request.eventId));
+      return;
+  }
+}
+
+/**
+ * With several writers the wallets are locked before anything else is believed: all that changes
+ * a hold, budget or lot holds the lock of its wallet.
+ */
+function* loadBooks(books: Books, operations: readonly Operation[], severalWriters: boolean): Steps<void> {
+  const touched = touchedBy(operations, books.nowMs);
+  const requestIds = [...touched.requests];
+  yield* loadHolds(books, requestIds);
+  for (const hold of books.holds.values()) touched.wallets.add(hold.walletId);
+  yield* loadWallets(books, [...touched.wallets].sort());
+  if (severalWriters) {
+    books.holds.clear();
+    yield* loadHolds(books, requestIds);
+  }
+  for (const hold of books.holds.values()) for (const key of hold.scopeKeys) touched.budgets.add(key);
+  for (const requestId of requestIds) if (!books.holds.has(requestId)) touched.receipts.add(receiptIdOf(requestId));
+  for (const requestId of touched.payingRequests) {
+    const hold = books.holds.get(requestId);
+    if (hold) touched.payingWallets.add(hold.walletId);
+  }
+  yield* loadBudgets(books, [...touched.budgets].sort());
+  yield* loadLots(books, [...touched.payingWallets], [...touched.lots]);
+  yield* loadIdempotency(books, [...touched.idempotency]);
+  for (const { requestId } of books.idempotency.values()) touched.receipts.add(receiptIdOf(requestId));
+  yield* loadReceipts(books, [...touched.receipts]);
+  yield* loadChain(books);
+}

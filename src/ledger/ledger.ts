@@ -1,0 +1,144 @@
+import type { Clock, NanoUsd } from '#std';
+import { nanoUsd } from '#std';
+import type { Steps, Store, Value } from '#store';
+import { integerOf, load, query, textOf } from '#store';
+import type {
+  AccountTotals,
+  Balance,
+  BudgetState,
+  BudgetWindow,
+  Ledger,
+  Lot,
+  MoveResult,
+  Receipt,
+  Statement,
+  StatementQuery,
+} from './contract.ts';
+import type { LotEntry } from './books.ts';
+import { inSpendingOrder } from './books.ts';
+import { holdOf } from './hold.ts';
+import { createLedgerLane, type Operation, type OperationResult } from './lane.ts';
+import { readReceipt } from './receipt.ts';
+import { createRecovery } from './recover.ts';
+import { holdSelect, lotColumns, readHold, readLot, readReceiptRow, receiptColumns, receiptsByKey } from './rows.ts';
+import { heldScope, scopeKey } from './scopes.ts';
+import {
+  checkAdjust,
+  checkCredit,
+  checkExtend,
+  checkIntent,
+  checkRefund,
+  checkReserve,
+  checkSettlement,
+  checkSuspense,
+  checkVoid,
+} from './validate.ts';
+import { verify } from './verify.ts';
+
+export type LedgerDeps = { readonly store: Store; readonly clock: Clock };
+
+/** The ledger of an open store. Call `recover` once, before the first request is accepted. */
+export function openLedger({ store, clock }: LedgerDeps): Ledger {
+  const { engine } = store;
+  const lane = createLedgerLane(engine, clock);
+  const submit = async <Result extends OperationResult>(check: () => void, operation: Operation): Promise<Result> => {
+    check();
+    return (await engine.submit(lane, operation)) as Result;
+  };
+  const move = (check: () => void, operation: Operation): Promise<MoveResult> => submit(check, operation);
+  const ledger: Omit<Ledger, 'recover' | 'sweep'> = {
+    reserve: (request) => submit(() => checkReserve(request), { kind: 'reserve', request }),
+    attempt: (requestId, intent, previous) =>
+      submit(() => checkIntent(requestId, intent), { kind: 'attempt', requestId, intent, previous }),
+    extend: (request) => submit(() => checkExtend(request), { kind: 'extend', request }),
+    settle: (settlement) => submit(() => checkSettlement(settlement), { kind: 'settle', settlement }),
+    void: (request) => submit(() => checkVoid(request), { kind: 'void', request }),
+    credit: (request) => move(() => checkCredit(request), { kind: 'credit', request }),
+    refund: (request) => move(() => checkRefund(request), { kind: 'refund', request }),
+    adjust: (request) => move(() => checkAdjust(request), { kind: 'adjust', request }),
+    bookSuspense: (request) => move(() => checkSuspense(request), { kind: 'suspense', request }),
+    balance: (walletId) => engine.read(() => readBalance(walletId)),
+    budget: (kind, id, window) => engine.read(() => readBudget(kind, id, window, clock.now())),
+    hold: (requestId) =>
+      engine.read(function* () {
+        const rows = yield* query(`${holdSelect} WHERE request_id = ?`, [requestId]);
+        return rows[0] ? holdOf(readHold(rows[0])) : undefined;
+      }),
+    receipt: (receiptId) => engine.read(() => readOne(receiptId)),
+    statement: (request) => engine.read(() => readStatement(request)),
+    accounts: (prefix) => engine.read(() => readAccounts(prefix ?? '')),
+    verify: (options) => verify(engine, options ?? {}),
+  };
+  return { ...ledger, ...createRecovery({ engine, clock, ledger }) };
+}
+
+function* readBalance(walletId: string): Steps<Balance> {
+  const rows = yield* query('SELECT credits_nano_usd - debits_nano_usd AS posted, pending_nano_usd AS pending FROM wallets WHERE wallet_id = ?', [walletId]);
+  const lots = yield* query(`SELECT ${lotColumns.join(', ')} FROM lots WHERE wallet_id = ? AND remaining_nano_usd > 0`, [walletId]);
+  const posted = nanoUsd(rows[0] ? integerOf(rows[0], 'posted') : 0);
+  const pending = nanoUsd(rows[0] ? integerOf(rows[0], 'pending') : 0);
+  return {
+    walletId,
+    availableNanoUsd: nanoUsd(posted - pending),
+    postedNanoUsd: posted,
+    pendingNanoUsd: pending,
+    lots: lots.map(readLot).sort(inSpendingOrder).map(lotOf),
+  };
+}
+
+function lotOf(entry: LotEntry): Lot {
+  const { lotId, walletId, kind, source, createdAtMs } = entry;
+  return { lotId, walletId, kind, source, createdAtMs, amountNanoUsd: nanoUsd(entry.amount), remainingNanoUsd: nanoUsd(entry.remaining) };
+}
+
+function* readBudget(kind: string, id: string, window: BudgetWindow, nowMs: number): Steps<BudgetState> {
+  const key = scopeKey({ kind, id, window }, nowMs);
+  const rows = yield* query('SELECT spent_nano_usd, pending_nano_usd FROM budgets WHERE scope_key = ?', [key]);
+  const amount = (column: string): NanoUsd => nanoUsd(rows[0] ? integerOf(rows[0], column) : 0);
+  return { ...heldScope(key), spentNanoUsd: amount('spent_nano_usd'), pendingNanoUsd: amount('pending_nano_usd') };
+}
+
+function* readOne(receiptId: string): Steps<Receipt | undefined> {
+  const rows = yield* load(receiptsByKey, [receiptId]);
+  return rows[0] ? readReceipt(readReceiptRow(rows[0])) : undefined;
+}
+
+const pageDefault = 50;
+const pageMax = 500;
+
+function* readStatement(request: StatementQuery): Steps<Statement> {
+  const limit = Math.min(Math.max(1, Math.trunc(request.limit ?? pageDefault)), pageMax);
+  const conditions = ['wallet_id = ?'];
+  const parameters: Value[] = [request.walletId];
+  const condition = (sql: string, ...values: readonly Value[]): void => {
+    conditions.push(sql);
+    parameters.push(...values);
+  };
+  if (request.fromMs !== undefined) condition('created_at_ms >= ?', request.fromMs);
+  if (request.untilMs !== undefined) condition('created_at_ms < ?', request.untilMs);
+  if (request.before !== undefined) {
+    const [atMs = '', ...rest] = request.before.split(' ');
+    condition('(created_at_ms < ? OR (created_at_ms = ? AND receipt_id < ?))', Number(atMs), Number(atMs), rest.join(' '));
+  }
+  const rows = yield* query(
+    `SELECT ${receiptColumns.join(', ')} FROM receipts WHERE ${conditions.join(' AND ')} ORDER BY created_at_ms DESC, receipt_id DESC LIMIT ${limit + 1}`,
+    parameters,
+  );
+  const receipts = rows.slice(0, limit).map((row) => readReceipt(readReceiptRow(row)));
+  const last = receipts.at(-1);
+  return { receipts, next: rows.length > limit && last ? `${last.createdAtMs} ${last.receiptId}` : undefined };
+}
+
+/** Sums may pass the safe integers, so they travel as text. */
+function* readAccounts(prefix: string): Steps<readonly AccountTotals[]> {
+  const rows = yield* query(
+    'SELECT account_id, CAST(debits_nano_usd AS TEXT) AS debits, CAST(credits_nano_usd AS TEXT) AS credits FROM accounts WHERE substr(account_id, 1, ?) = ? ORDER BY account_id',
+    [prefix.length, prefix],
+  );
+  return rows.map((row) => ({
+    accountId: textOf(row, 'account_id'),
+    debitsNanoUsd: BigInt(textOf(row, 'debits')),
+    creditsNanoUsd: BigInt(textOf(row, 'credits')),
+  }));
+}
+

@@ -1,0 +1,183 @@
+/** Receipts as text: the body is what is stored, shown and hashed. */
+
+import { hash } from 'node:crypto';
+import type { JsonObject, JsonValue } from '#std';
+import { asArray, asNumber, asObject, asString, nanoUsd, parseJsonObject } from '#std';
+import type { Books } from './books.ts';
+import type {
+  AttemptOutcome,
+  LossReason,
+  LotKind,
+  Receipt,
+  ReceiptKind,
+  TransferKind,
+  UsageSource,
+} from './contract.ts';
+
+export type StoredReceipt = {
+  readonly receiptId: string;
+  readonly chainId: string;
+  readonly sequence: number;
+  readonly walletId: string | null;
+  readonly createdAtMs: number;
+  readonly previousHash: string;
+  readonly hash: string;
+  readonly body: string;
+};
+
+/** A receipt before it has its place in the chain. `scopeKeys` are the budgets it counted in. */
+export type ReceiptDraft = Omit<Receipt, 'chainId' | 'sequence' | 'previousHash' | 'hash'> & {
+  readonly scopeKeys: readonly string[];
+};
+
+/** The first receipt of a chain follows this. */
+export const chainStart = '0'.repeat(64);
+
+/** Larger `detail` and `usage` are replaced: a settlement must not fail because of its decoration. */
+const bodyBytesMax = 65_536;
+
+export function chainHash(previousHash: string, body: string): string {
+  return hash('sha256', `${previousHash}\n${body}`, 'hex');
+}
+
+/** Appends to the chain of the books. */
+export function writeReceipt(books: Books, draft: ReceiptDraft): Receipt {
+  let body = receiptBody(draft);
+  if (body.length > bodyBytesMax) {
+    body = receiptBody({ ...draft, usage: {}, detail: { dropped: 'usage and detail were too large' } });
+  }
+  const previousHash = books.chain.hash;
+  const stored: StoredReceipt = {
+    receiptId: draft.receiptId,
+    chainId: books.chain.chainId,
+    sequence: books.chain.sequence + 1,
+    walletId: draft.walletId ?? null,
+    createdAtMs: draft.createdAtMs,
+    previousHash,
+    hash: chainHash(previousHash, body),
+    body,
+  };
+  books.chain.sequence = stored.sequence;
+  books.chain.hash = stored.hash;
+  books.newReceipts.push(stored);
+  books.receipts.set(stored.receiptId, stored);
+  return { ...draft, chainId: stored.chainId, sequence: stored.sequence, previousHash, hash: stored.hash };
+}
+
+function receiptBody(draft: ReceiptDraft): string {
+  return JSON.stringify({
+    receipt_id: draft.receiptId,
+    kind: draft.kind,
+    wallet_id: draft.walletId,
+    request_id: draft.requestId,
+    created_at_ms: draft.createdAtMs,
+    charge_nano_usd: draft.chargeNanoUsd,
+    rated_nano_usd: draft.ratedNanoUsd,
+    hold_nano_usd: draft.holdNanoUsd,
+    balance_after_nano_usd: draft.balanceAfterNanoUsd,
+    usage_source: draft.usageSource,
+    price_version: draft.priceVersion,
+    formula: draft.formula,
+    lines: draft.lines.map((line) => ({
+      unit: line.unit,
+      quantity: line.quantity,
+      price_nano_usd_per_million: line.priceNanoUsdPerMillion,
+    })),
+    attempts: draft.attempts.map((attempt) => ({
+      attempt_id: attempt.attemptId,
+      channel_id: attempt.channelId,
+      outcome: attempt.outcome,
+      cost_nano_usd: attempt.costNanoUsd,
+    })),
+    posted_attempt_id: draft.postedAttemptId,
+    losses: draft.losses.map((loss) => ({ reason: loss.reason, amount_nano_usd: loss.amountNanoUsd })),
+    lots: draft.lots.map((lot) => ({ lot_id: lot.lotId, kind: lot.kind, amount_nano_usd: lot.amountNanoUsd })),
+    transfers: draft.transfers.map((transfer) => ({
+      transfer_id: transfer.transferId,
+      kind: transfer.kind,
+      debit_account: transfer.debitAccount,
+      credit_account: transfer.creditAccount,
+      amount_nano_usd: transfer.amountNanoUsd,
+    })),
+    scopes: draft.scopeKeys,
+    usage: draft.usage,
+    detail: draft.detail,
+  });
+}
+
+/** Reads a stored body. Throws when it is not a receipt: the file is damaged. */
+export function readReceipt(stored: StoredReceipt): Receipt & { readonly scopeKeys: readonly string[] } {
+  const body = parseJsonObject(stored.body);
+  if (!body) throw new TypeError(`receipt ${stored.receiptId} is not readable`);
+  return {
+    receiptId: text(body, 'receipt_id'),
+    kind: text(body, 'kind') as ReceiptKind,
+    walletId: asString(body['wallet_id']),
+    requestId: asString(body['request_id']),
+    createdAtMs: integer(body, 'created_at_ms'),
+    chargeNanoUsd: nanoUsd(integer(body, 'charge_nano_usd')),
+    ratedNanoUsd: nanoUsd(integer(body, 'rated_nano_usd')),
+    holdNanoUsd: nanoUsd(integer(body, 'hold_nano_usd')),
+    balanceAfterNanoUsd: nanoUsd(integer(body, 'balance_after_nano_usd')),
+    usageSource: text(body, 'usage_source') as UsageSource,
+    priceVersion: text(body, 'price_version'),
+    formula: text(body, 'formula'),
+    lines: list(body, 'lines').map((line) => ({
+      unit: text(line, 'unit'),
+      quantity: integer(line, 'quantity'),
+      priceNanoUsdPerMillion: integer(line, 'price_nano_usd_per_million'),
+    })),
+    attempts: list(body, 'attempts').map((attempt) => ({
+      attemptId: text(attempt, 'attempt_id'),
+      channelId: text(attempt, 'channel_id'),
+      outcome: text(attempt, 'outcome') as AttemptOutcome['outcome'],
+      costNanoUsd: nanoUsd(integer(attempt, 'cost_nano_usd')),
+    })),
+    postedAttemptId: asString(body['posted_attempt_id']),
+    losses: list(body, 'losses').map((loss) => ({
+      reason: text(loss, 'reason') as LossReason,
+      amountNanoUsd: nanoUsd(integer(loss, 'amount_nano_usd')),
+    })),
+    lots: list(body, 'lots').map((lot) => ({
+      lotId: text(lot, 'lot_id'),
+      kind: text(lot, 'kind') as LotKind,
+      amountNanoUsd: nanoUsd(integer(lot, 'amount_nano_usd')),
+    })),
+    transfers: list(body, 'transfers').map((transfer) => ({
+      transferId: text(transfer, 'transfer_id'),
+      kind: text(transfer, 'kind') as TransferKind,
+      debitAccount: text(transfer, 'debit_account'),
+      creditAccount: text(transfer, 'credit_account'),
+      amountNanoUsd: nanoUsd(integer(transfer, 'amount_nano_usd')),
+    })),
+    scopeKeys: (asArray(body['scopes']) ?? []).map(String),
+    usage: asObject(body['usage']) ?? {},
+    detail: asObject(body['detail']) ?? {},
+    chainId: stored.chainId,
+    sequence: stored.sequence,
+    previousHash: stored.previousHash,
+    hash: stored.hash,
+  };
+}
+
+function text(object: JsonObject, key: string): string {
+  const value = asString(object[key]);
+  if (value === undefined) throw new TypeError(`receipt field ${key} is not text`);
+  return value;
+}
+
+function integer(object: JsonObject, key: string): number {
+  const value = asNumber(object[key]);
+  if (value === undefined) throw new TypeError(`receipt field ${key} is not a number`);
+  return value;
+}
+
+function list(object: JsonObject, key: string): readonly JsonObject[] {
+  const values: readonly JsonValue[] | undefined = asArray(object[key]);
+  if (!values) throw new TypeError(`receipt field ${key} is not a list`);
+  return values.map((value) => {
+    const entry = asObject(value);
+    if (!entry) throw new TypeError(`receipt field ${key} holds something else`);
+    return entry;
+  });
+}

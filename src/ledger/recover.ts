@@ -1,0 +1,161 @@
+/** What happens to holds whose process died, and to holds that outlived their time. */
+
+import type { Clock, NanoUsd } from '#std';
+import { nanoUsd, zeroNanoUsd } from '#std';
+import type { Engine } from '#store';
+import { query } from '#store';
+import type { AttemptEntry, HoldEntry } from './books.ts';
+import type {
+  AttemptOutcome,
+  Ledger,
+  LookUpAnswer,
+  LossEntry,
+  OpenAttempt,
+  RecoverOptions,
+  RecoverSummary,
+} from './contract.ts';
+import { holdSelect, readHold } from './rows.ts';
+
+type Deps = { readonly engine: Engine; readonly clock: Clock; readonly ledger: Pick<Ledger, 'settle' | 'void'> };
+
+const lookUpConcurrency = 16;
+/** Holds resolved at once: enough to fill the batches of the writer, few enough to stay small. */
+const voidsAtOnce = 1024;
+const sweepMax = 10_000;
+
+export function createRecovery(deps: Deps): Pick<Ledger, 'recover' | 'sweep'> {
+  return { recover: (options) => recover(deps, options ?? {}), sweep: () => sweep(deps) };
+}
+
+/** Holds of this node's earlier lives. Jobs go on: their poller finds them again. */
+async function recover(deps: Deps, options: RecoverOptions): Promise<RecoverSummary> {
+  const { engine } = deps;
+  const rows = await engine.read(() =>
+    query(`${holdSelect} WHERE node_id = ? AND epoch < ? AND lifetime = 'process' ORDER BY request_id`, [engine.nodeId, engine.epoch]),
+  );
+  const dead = rows.map(readHold);
+  const lookUp = options.lookUp;
+  const askable = lookUp ? dead.filter((hold) => hold.attempts.some(needsLookUp)) : [];
+  const asked = new Set(askable);
+  const rest = dead.filter((hold) => !asked.has(hold));
+  const lost = await voidAll(deps, rest, 'crash');
+  const background = lookUp
+    ? resolveByLookUp(deps, askable, lookUp, options.concurrency ?? lookUpConcurrency)
+    : Promise.resolve({ settled: 0, voided: 0 });
+  return { holdsFound: dead.length, voided: rest.length, lostNanoUsd: lost, lookUps: askable.length, background };
+}
+
+async function sweep(deps: Deps): Promise<{ readonly expired: number; readonly lostNanoUsd: NanoUsd }> {
+  const { engine, clock } = deps;
+  const nowMs = clock.now();
+  const rows = await engine.read(() => query(`${holdSelect} WHERE expires_at_ms <= ? ORDER BY expires_at_ms LIMIT ${sweepMax}`, [nowMs]));
+  const lost = await voidAll(deps, rows.map(readHold), 'expired');
+  await engine.submit(forgetKeys, nowMs);
+  return { expired: rows.length, lostNanoUsd: lost };
+}
+
+/** A key of a request that is still open is kept: it must go on to find it. */
+const forgetKeys = {
+  name: 'ledger-forget',
+  *apply(moments: readonly number[]) {
+    const nowMs = Math.max(...moments);
+    yield {
+      run: 'change',
+      sql: 'DELETE FROM idempotency WHERE expires_at_ms <= ? AND NOT EXISTS (SELECT 1 FROM holds WHERE holds.request_id = idempotency.request_id)',
+      parameters: [nowMs],
+    } as const;
+    return moments.map(() => true);
+  },
+};
+
+function needsLookUp(attempt: AttemptEntry): boolean {
+  return attempt.canLookUp && attempt.outcome === undefined;
+}
+
+async function voidAll(deps: Deps, holds: readonly HoldEntry[], reason: string): Promise<NanoUsd> {
+  let lost = 0;
+  for (let start = 0; start < holds.length; start += voidsAtOnce) {
+    const amounts = await Promise.all(holds.slice(start, start + voidsAtOnce).map((hold) => voidUnknown(deps, hold, reason)));
+    for (const amount of amounts) lost += amount;
+  }
+  return nanoUsd(lost);
+}
+
+/** The user pays 0; what the calls may cost us at most is written down as lost. */
+async function voidUnknown(deps: Deps, hold: HoldEntry, reason: string): Promise<number> {
+  const losses = boundOfUnknown(hold.attempts.filter((attempt) => attempt.outcome === undefined));
+  const result = await deps.ledger.void({ requestId: hold.requestId, reason, losses });
+  return result.ok && !result.repeated ? (losses[0]?.amountNanoUsd ?? 0) : 0;
+}
+
+function boundOfUnknown(attempts: readonly AttemptEntry[]): readonly LossEntry[] {
+  const bound = attempts.reduce((sum, attempt) => sum + attempt.boundNanoUsd, 0);
+  return bound > 0 ? [{ reason: 'crash', amountNanoUsd: nanoUsd(bound) }] : [];
+}
+
+async function resolveByLookUp(
+  deps: Deps,
+  holds: readonly HoldEntry[],
+  lookUp: NonNullable<RecoverOptions['lookUp']>,
+  concurrency: number,
+): Promise<{ readonly settled: number; readonly voided: number }> {
+  let settled = 0;
+  let next = 0;
+  const work = async (): Promise<void> => {
+    for (let hold = holds[next++]; hold; hold = holds[next++]) {
+      if (await resolveOne(deps, hold, lookUp)) settled += 1;
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(concurrency, holds.length) }, work));
+  return { settled, voided: holds.length - settled };
+}
+
+/** At most one attempt is posted to the user: the last one that the vendor has billed. */
+async function resolveOne(deps: Deps, hold: HoldEntry, lookUp: NonNullable<RecoverOptions['lookUp']>): Promise<boolean> {
+  const unknown: AttemptEntry[] = [];
+  const outcomes: AttemptOutcome[] = [];
+  let billed: { readonly attemptId: string; readonly answer: Extract<LookUpAnswer, { found: 'billed' }> } | undefined;
+  for (const attempt of hold.attempts) {
+    if (attempt.outcome !== undefined) continue;
+    const answer = attempt.canLookUp ? await ask(lookUp, hold, attempt) : unknownAnswer;
+    if (answer.found === 'unknown') unknown.push(attempt);
+    else if (answer.found === 'never_arrived') outcomes.push({ attemptId: attempt.attemptId, outcome: 'not_sent', costNanoUsd: zeroNanoUsd });
+    else {
+      outcomes.push({ attemptId: attempt.attemptId, outcome: 'succeeded', costNanoUsd: answer.costNanoUsd });
+      billed = { attemptId: attempt.attemptId, answer };
+    }
+  }
+  const losses = boundOfUnknown(unknown);
+  if (!billed) {
+    await deps.ledger.void({ requestId: hold.requestId, reason: 'crash', attempts: outcomes, losses });
+    return false;
+  }
+  const { settlement } = billed.answer;
+  await deps.ledger.settle({
+    ...settlement,
+    requestId: hold.requestId,
+    attempts: outcomes,
+    postedAttemptId: billed.attemptId,
+    losses: [...(settlement.losses ?? []), ...losses],
+  });
+  return true;
+}
+
+const unknownAnswer: LookUpAnswer = { found: 'unknown' };
+
+async function ask(lookUp: NonNullable<RecoverOptions['lookUp']>, hold: HoldEntry, attempt: AttemptEntry): Promise<LookUpAnswer> {
+  const { outcome: _, ...intent } = attempt;
+  const open: OpenAttempt = {
+    ...intent,
+    requestId: hold.requestId,
+    walletId: hold.walletId,
+    holdNanoUsd: nanoUsd(hold.amount),
+    createdAtMs: hold.createdAtMs,
+    context: hold.context,
+  };
+  try {
+    return await lookUp(open);
+  } catch {
+    return unknownAnswer;
+  }
+}

@@ -1,0 +1,194 @@
+/** Settle and void: a hold resolves once, in one transaction with its costs and its receipt. */
+
+import type { JsonObject, NanoUsd } from '#std';
+import { nanoUsd, zeroNanoUsd } from '#std';
+import type {
+  AttemptOutcome,
+  LossEntry,
+  Receipt,
+  ReceiptLine,
+  Settlement,
+  SettleResult,
+  Transfer,
+  TransferKind,
+  UsageSource,
+  VoidRequest,
+  VoidResult,
+} from './contract.ts';
+import { receiptIdOf } from './contract.ts';
+import type { Books, HoldEntry, LotPart } from './books.ts';
+import { addPending, addToBudget, budgetOf, post, takeFromLots, walletOf, walletPrefix } from './books.ts';
+import { readReceipt, writeReceipt } from './receipt.ts';
+
+export function settle(books: Books, settlement: Settlement): SettleResult {
+  const entry = books.holds.get(settlement.requestId);
+  if (!entry) {
+    const receipt = receiptOf(books, settlement.requestId);
+    if (!receipt) return { ok: false, error: 'not_found', receipt: undefined };
+    if (receipt.kind === 'void') return { ok: false, error: 'already_voided', receipt };
+    return { ok: true, receipt, repeated: true };
+  }
+  const charge = nanoUsd(Math.min(settlement.chargeNanoUsd, entry.amount));
+  const overrun = settlement.chargeNanoUsd - charge;
+  const receipt = resolve(books, entry, {
+    kind: 'usage',
+    charge,
+    rated: settlement.chargeNanoUsd,
+    attempts: settlement.attempts,
+    postedAttemptId: settlement.postedAttemptId,
+    losses: withOverrun(settlement.losses ?? [], overrun),
+    usage: settlement.usage,
+    usageSource: settlement.usageSource,
+    priceVersion: settlement.priceVersion,
+    formula: settlement.formula,
+    lines: settlement.lines,
+    detail: settlement.detail,
+  });
+  return { ok: true, receipt, repeated: false };
+}
+
+export function voidHold(books: Books, request: VoidRequest): VoidResult {
+  const entry = books.holds.get(request.requestId);
+  if (!entry) {
+    const receipt = receiptOf(books, request.requestId);
+    if (!receipt) return { ok: false, error: 'not_found', receipt: undefined };
+    if (receipt.kind !== 'void') return { ok: false, error: 'already_settled', receipt };
+    return { ok: true, receipt, repeated: true };
+  }
+  const receipt = resolve(books, entry, {
+    kind: 'void',
+    charge: zeroNanoUsd,
+    rated: zeroNanoUsd,
+    attempts: request.attempts ?? [],
+    postedAttemptId: undefined,
+    losses: request.losses ?? [],
+    usage: {},
+    usageSource: 'none',
+    priceVersion: '',
+    formula: '',
+    lines: [],
+    detail: { ...request.detail, reason: request.reason },
+  });
+  if (entry.idempotencyId !== null && request.releaseIdempotency !== false) {
+    books.idempotency.delete(entry.idempotencyId);
+    books.idempotencyWritten.set(entry.idempotencyId, undefined);
+  }
+  return { ok: true, receipt, repeated: false };
+}
+
+function receiptOf(books: Books, requestId: string): Receipt | undefined {
+  const stored = books.receipts.get(receiptIdOf(requestId));
+  return stored ? readReceipt(stored) : undefined;
+}
+
+function withOverrun(losses: readonly LossEntry[], overrun: number): readonly LossEntry[] {
+  return overrun > 0 ? [...losses, { reason: 'overrun', amountNanoUsd: nanoUsd(overrun) }] : losses;
+}
+
+type Resolution = {
+  readonly kind: 'usage' | 'void';
+  readonly charge: NanoUsd;
+  readonly rated: NanoUsd;
+  readonly attempts: readonly AttemptOutcome[];
+  readonly postedAttemptId: string | undefined;
+  readonly losses: readonly LossEntry[];
+  readonly usage: JsonObject;
+  readonly usageSource: UsageSource;
+  readonly priceVersion: string;
+  readonly formula: string;
+  readonly lines: readonly ReceiptLine[];
+  readonly detail: JsonObject | undefined;
+};
+
+function resolve(books: Books, entry: HoldEntry, resolution: Resolution): Receipt {
+  const wallet = walletOf(books, entry.walletId);
+  const lots: readonly LotPart[] = resolution.charge > 0 ? takeFromLots(wallet, resolution.charge) : [];
+  const attempts = outcomes(entry, resolution.attempts);
+  const transfers = transfersOf(entry, resolution, attempts);
+
+  if (entry.amount > 0) addPending(wallet, -entry.amount);
+  for (const key of entry.scopeKeys) addToBudget(budgetOf(books, key), resolution.charge, -entry.amount);
+  for (const transfer of transfers) post(books, { ...transfer, createdAtMs: books.nowMs });
+  books.holds.delete(entry.requestId);
+  if (entry.stored) books.resolvedHolds.push(entry.requestId);
+
+  return writeReceipt(books, {
+    receiptId: receiptIdOf(entry.requestId),
+    kind: resolution.kind,
+    walletId: entry.walletId,
+    requestId: entry.requestId,
+    createdAtMs: books.nowMs,
+    chargeNanoUsd: resolution.charge,
+    ratedNanoUsd: resolution.rated,
+    holdNanoUsd: nanoUsd(entry.amount),
+    balanceAfterNanoUsd: nanoUsd(wallet.credits - wallet.debits),
+    attempts: attempts.map(({ attemptId, outcome, costNanoUsd, channelId }) => ({ attemptId, outcome, costNanoUsd, channelId })),
+    postedAttemptId: resolution.postedAttemptId,
+    usage: resolution.usage,
+    usageSource: resolution.usageSource,
+    priceVersion: resolution.priceVersion,
+    formula: resolution.formula,
+    lines: resolution.lines,
+    losses: resolution.losses,
+    lots,
+    transfers,
+    scopeKeys: entry.scopeKeys,
+    detail: { ...entry.context, ...resolution.detail },
+  });
+}
+
+type ResolvedAttempt = AttemptOutcome & { readonly channelId: string; readonly providerId: string };
+
+/**
+ * What is known of each attempt: what the caller says now, else what was recorded when it was
+ * followed by another one, else unknown. A cost of a call that was never recorded is booked too,
+ * under a name that `verify` reports.
+ */
+function outcomes(entry: HoldEntry, given: readonly AttemptOutcome[]): readonly ResolvedAttempt[] {
+  const resolved: ResolvedAttempt[] = entry.attempts.map((recorded) => {
+    const outcome = given.find((candidate) => candidate.attemptId === recorded.attemptId) ?? recorded.outcome;
+    return {
+      attemptId: recorded.attemptId,
+      outcome: outcome?.outcome ?? 'unknown',
+      costNanoUsd: outcome?.costNanoUsd ?? zeroNanoUsd,
+      channelId: recorded.channelId,
+      providerId: recorded.providerId,
+    };
+  });
+  for (const outcome of given) {
+    if (entry.attempts.some((recorded) => recorded.attemptId === outcome.attemptId)) continue;
+    resolved.push({ ...outcome, channelId: unrecorded, providerId: unrecorded });
+  }
+  return resolved;
+}
+
+export const unrecorded = 'unrecorded';
+
+type Draft = Omit<Transfer, 'createdAtMs'>;
+
+function transfersOf(entry: HoldEntry, resolution: Resolution, attempts: readonly ResolvedAttempt[]): readonly Draft[] {
+  const transfers: Draft[] = [];
+  const add = (kind: TransferKind, attemptId: string, phase: string, debit: string, credit: string, amount: NanoUsd): void => {
+    if (amount === 0) return;
+    transfers.push({
+      transferId: `${kind}:${entry.requestId}:${attemptId}:${phase}`,
+      kind,
+      debitAccount: debit,
+      creditAccount: credit,
+      amountNanoUsd: amount,
+    });
+  };
+  add('post', resolution.postedAttemptId ?? '', '1', `${walletPrefix}${entry.walletId}`, 'revenue', resolution.charge);
+  for (const attempt of attempts) {
+    const { attemptId, channelId, providerId, costNanoUsd } = attempt;
+    add('cost', attemptId, '1', `cogs:${channelId}`, `payable:${providerId}`, costNanoUsd);
+  }
+  for (const [reason, amount] of sumByReason(resolution.losses)) add('loss', '', reason, `loss:${reason}`, 'absorbed', amount);
+  return transfers;
+}
+
+function sumByReason(losses: readonly LossEntry[]): ReadonlyMap<string, NanoUsd> {
+  const sums = new Map<string, NanoUsd>();
+  for (const loss of losses) sums.set(loss.reason, nanoUsd((sums.get(loss.reason) ?? 0) + loss.amountNanoUsd));
+  return sums;
+}

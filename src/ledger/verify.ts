@@ -1,0 +1,208 @@
+/**
+ * Proof of the books: every hash, every transfer, every balance computed again from the receipts,
+ * which are the one chain of evidence. Reads only, one page at a time, in one snapshot.
+ */
+
+import type { Command, Engine, LoadStatement, Row, SnapshotReader } from '#store';
+import { integerOf, rowsOf, textOf } from '#store';
+import type { Difference, Receipt, VerifyOptions, VerifySummary } from './contract.ts';
+import { walletPrefix } from './books.ts';
+import { chainHash, chainStart, readReceipt, type StoredReceipt } from './receipt.ts';
+import { unrecorded } from './resolve.ts';
+import { holdSelect, readHold, readReceiptRow, receiptColumns } from './rows.ts';
+import { amountOf, compareSums, emptySums, type Sums } from './sums.ts';
+
+const pageSize = 1000;
+
+type Audit = {
+  readonly options: VerifyOptions;
+  readonly sums: Sums;
+  readonly differences: Difference[];
+  differenceCount: number;
+  receipts: number;
+  transfers: number;
+  unrated: number;
+};
+
+export async function verify(engine: Engine, options: VerifyOptions): Promise<VerifySummary> {
+  const audit: Audit = { options, sums: emptySums(), differences: [], differenceCount: 0, receipts: 0, transfers: 0, unrated: 0 };
+  for (const line of await engine.checkStorage()) report(audit, 'storage', 'database', line);
+  try {
+    await engine.snapshot(async (reader) => {
+      await checkChains(reader, audit);
+      await checkTransferCount(reader, audit);
+      await collectHolds(reader, audit);
+      await compareSums(reader, audit.sums, (kind, where, detail) => report(audit, kind, where, detail));
+    });
+  } catch (error) {
+    report(audit, 'storage', 'database', error instanceof Error ? error.message : 'not readable');
+  }
+  const { receipts, transfers, unrated, differenceCount, differences } = audit;
+  return { ok: differenceCount === 0, receipts, transfers, unrated, differenceCount, differences };
+}
+
+function report(audit: Audit, kind: string, where: string, detail: string): void {
+  audit.differenceCount += 1;
+  if (audit.differences.length < (audit.options.differencesMax ?? 100)) audit.differences.push({ kind, where, detail });
+}
+
+async function select(reader: SnapshotReader, sql: string, parameters: Extract<Command, { run: 'query' }>['parameters'] = []): Promise<readonly Row[]> {
+  return rowsOf(await reader.run({ run: 'query', sql, parameters }));
+}
+
+/** The sequence in each chain has no gap, and each hash covers the body and the hash before it. */
+async function checkChains(reader: SnapshotReader, audit: Audit): Promise<void> {
+  const heads = await select(reader, 'SELECT chain_id, sequence, hash FROM chains ORDER BY chain_id');
+  for (const head of heads) {
+    const chainId = textOf(head, 'chain_id');
+    let sequence = 0;
+    let previousHash = chainStart;
+    for (;;) {
+      const rows = await select(
+        reader,
+        `SELECT ${receiptColumns.join(', ')} FROM receipts WHERE chain_id = ? AND sequence > ? ORDER BY sequence LIMIT ${pageSize}`,
+        [chainId, sequence],
+      );
+      const page = rows.map(readReceiptRow);
+      await checkPage(reader, audit, page, { sequence, previousHash });
+      const last = page.at(-1);
+      if (!last) break;
+      ({ sequence, hash: previousHash } = last);
+      await new Promise<void>((resolve) => setImmediate(resolve));
+    }
+    if (sequence !== integerOf(head, 'sequence')) report(audit, 'receipt_sequence', `chain ${chainId}`, `ends at ${sequence}, its head says ${integerOf(head, 'sequence')}`);
+    else if (previousHash !== textOf(head, 'hash')) report(audit, 'receipt_hash', `chain ${chainId}`, 'the head has another hash than the last receipt');
+  }
+  const strays = await select(reader, 'SELECT receipt_id FROM receipts WHERE NOT EXISTS (SELECT 1 FROM chains WHERE chains.chain_id = receipts.chain_id) LIMIT 100');
+  for (const row of strays) report(audit, 'receipt_sequence', textOf(row, 'receipt_id'), 'belongs to no chain');
+}
+
+type Link = { sequence: number; previousHash: string };
+
+async function checkPage(reader: SnapshotReader, audit: Audit, page: readonly StoredReceipt[], start: Link): Promise<void> {
+  const link = { ...start };
+  const readable: Receipt[] = [];
+  for (const stored of page) {
+    audit.receipts += 1;
+    checkLink(audit, stored, link);
+    link.sequence = stored.sequence;
+    link.previousHash = stored.hash;
+    const receipt = readOrReport(audit, stored);
+    if (!receipt) continue;
+    checkColumns(audit, stored, receipt);
+    checkAmounts(audit, receipt);
+    checkRating(audit, receipt);
+    addToSums(audit.sums, receipt);
+    readable.push(receipt);
+  }
+  await checkTransfers(reader, audit, readable);
+}
+
+function checkLink(audit: Audit, stored: StoredReceipt, link: Link): void {
+  if (stored.sequence !== link.sequence + 1) report(audit, 'receipt_sequence', stored.receiptId, `has sequence ${stored.sequence} after ${link.sequence}`);
+  if (stored.previousHash !== link.previousHash) report(audit, 'receipt_hash', stored.receiptId, 'does not follow the receipt before it');
+  if (chainHash(stored.previousHash, stored.body) !== stored.hash) report(audit, 'receipt_hash', stored.receiptId, 'the body does not have the stored hash');
+}
+
+function readOrReport(audit: Audit, stored: StoredReceipt): (Receipt & { readonly scopeKeys: readonly string[] }) | undefined {
+  try {
+    return readReceipt(stored);
+  } catch (error) {
+    report(audit, 'receipt_body', stored.receiptId, error instanceof Error ? error.message : 'not readable');
+    return undefined;
+  }
+}
+
+/** The columns by which a receipt is found say the same as its body. */
+function checkColumns(audit: Audit, stored: StoredReceipt, receipt: Receipt): void {
+  if (stored.receiptId !== receipt.receiptId) report(audit, 'receipt_column', stored.receiptId, `the body names ${receipt.receiptId}`);
+  if (stored.walletId !== (receipt.walletId ?? null)) report(audit, 'receipt_column', stored.receiptId, 'column wallet_id differs from the body');
+  if (stored.createdAtMs !== receipt.createdAtMs) report(audit, 'receipt_column', stored.receiptId, 'column created_at_ms differs from the body');
+}
+
+/** What one receipt promises in itself. */
+function checkAmounts(audit: Audit, receipt: Receipt): void {
+  const { receiptId, chargeNanoUsd, ratedNanoUsd, holdNanoUsd } = receipt;
+  const fail = (detail: string): void => report(audit, 'receipt_amount', receiptId, detail);
+  const request = receipt.kind === 'usage' || receipt.kind === 'void';
+  if (request && chargeNanoUsd !== Math.min(ratedNanoUsd, holdNanoUsd)) fail(`charged ${chargeNanoUsd}, rated ${ratedNanoUsd}, held ${holdNanoUsd}`);
+  const paid = receipt.lots.reduce((sum, lot) => sum + lot.amountNanoUsd, 0);
+  if (receipt.kind !== 'suspense' && paid !== Math.abs(chargeNanoUsd)) fail(`lots sum to ${paid}, charged ${chargeNanoUsd}`);
+  const moved = receipt.transfers.reduce((sum, transfer) => sum + walletEffect(transfer, receipt.walletId), 0);
+  if (moved !== -chargeNanoUsd) fail(`transfers move the wallet by ${moved}, charged ${chargeNanoUsd}`);
+  if (receipt.attempts.some((attempt) => attempt.channelId === unrecorded)) report(audit, 'attempt_without_intent', receiptId, 'an upstream call was never recorded before it was sent');
+}
+
+function walletEffect(transfer: Receipt['transfers'][number], walletId: string | undefined): number {
+  const account = `${walletPrefix}${walletId}`;
+  if (transfer.debitAccount === account) return -transfer.amountNanoUsd;
+  return transfer.creditAccount === account ? transfer.amountNanoUsd : 0;
+}
+
+function checkRating(audit: Audit, receipt: Receipt): void {
+  if (receipt.kind !== 'usage' || !audit.options.rate) return;
+  const rated = audit.options.rate(receipt);
+  if (rated === undefined) audit.unrated += 1;
+  else if (rated !== receipt.ratedNanoUsd) report(audit, 'rating', receipt.receiptId, `computed ${rated}, written ${receipt.ratedNanoUsd}`);
+}
+
+const transfersByKey: LoadStatement = {
+  table: 'transfers',
+  column: 'transfer_id',
+  columns: ['transfer_id', 'kind', 'debit_account', 'credit_account', 'amount_nano_usd', 'created_at_ms'],
+};
+
+async function checkTransfers(reader: SnapshotReader, audit: Audit, receipts: readonly Receipt[]): Promise<void> {
+  const keys = receipts.flatMap((receipt) => receipt.transfers.map((transfer) => transfer.transferId));
+  if (keys.length === 0) return;
+  const rows = new Map(rowsOf(await reader.run({ run: 'load', load: transfersByKey, keys })).map((row) => [textOf(row, 'transfer_id'), row]));
+  for (const receipt of receipts) {
+    for (const transfer of receipt.transfers) {
+      audit.transfers += 1;
+      const row = rows.get(transfer.transferId);
+      if (!row) report(audit, 'transfer_missing', transfer.transferId, `named by ${receipt.receiptId}`);
+      else if (!sameTransfer(row, transfer, receipt)) report(audit, 'transfer', transfer.transferId, `differs from ${receipt.receiptId}`);
+    }
+  }
+}
+
+function sameTransfer(row: Row, transfer: Receipt['transfers'][number], receipt: Receipt): boolean {
+  return (
+    textOf(row, 'kind') === transfer.kind &&
+    textOf(row, 'debit_account') === transfer.debitAccount &&
+    textOf(row, 'credit_account') === transfer.creditAccount &&
+    integerOf(row, 'amount_nano_usd') === transfer.amountNanoUsd &&
+    integerOf(row, 'created_at_ms') === receipt.createdAtMs
+  );
+}
+
+/** Every transfer that a receipt names was found; equal counts mean that there is no other. */
+async function checkTransferCount(reader: SnapshotReader, audit: Audit): Promise<void> {
+  const [row] = await select(reader, 'SELECT count(*) AS transfers FROM transfers');
+  const count = row ? integerOf(row, 'transfers') : 0;
+  if (count !== audit.transfers) report(audit, 'transfer_count', 'transfers', `${count} rows, ${audit.transfers} named by receipts`);
+}
+
+async function collectHolds(reader: SnapshotReader, audit: Audit): Promise<void> {
+  let after = '';
+  for (;;) {
+    const rows = await select(reader, `${holdSelect} WHERE request_id > ? ORDER BY request_id LIMIT ${pageSize}`, [after]);
+    for (const hold of rows.map(readHold)) {
+      amountOf(audit.sums.pending, hold.walletId, BigInt(hold.amount));
+      for (const key of hold.scopeKeys) amountOf(audit.sums.budgetPending, key, BigInt(hold.amount));
+      after = hold.requestId;
+    }
+    if (rows.length < pageSize) return;
+  }
+}
+
+function addToSums(sums: Sums, receipt: Receipt & { readonly scopeKeys: readonly string[] }): void {
+  for (const transfer of receipt.transfers) {
+    const amount = BigInt(transfer.amountNanoUsd);
+    amountOf(sums.debits, transfer.debitAccount, amount);
+    amountOf(sums.credits, transfer.creditAccount, amount);
+  }
+  const spends = receipt.chargeNanoUsd > 0;
+  for (const lot of receipt.lots) amountOf(spends ? sums.lotTaken : sums.lotMade, lot.lotId, BigInt(lot.amountNanoUsd));
+  for (const key of receipt.scopeKeys) amountOf(sums.budgetSpent, key, BigInt(receipt.chargeNanoUsd));
+}

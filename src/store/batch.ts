@@ -1,0 +1,46 @@
+/** The queue in front of the one writer, the same for both databases. */
+
+import type { Lane, Steps } from './engine.ts';
+
+export type Queued = {
+  readonly lane: Lane<unknown, unknown>;
+  readonly operation: unknown;
+  resolve(result: unknown): void;
+  reject(error: unknown): void;
+};
+
+export function enqueue<Operation, Result>(
+  queue: Queued[],
+  lane: Lane<Operation, Result>,
+  operation: Operation,
+): Promise<Result> {
+  return new Promise<Result>((resolve, reject) => {
+    queue.push({
+      lane: lane as Lane<unknown, unknown>,
+      operation,
+      resolve: resolve as (result: unknown) => void,
+      reject,
+    });
+  });
+}
+
+/**
+ * All operations of a batch, lane by lane. Lanes go by name, so that every node takes its row
+ * locks in the same order.
+ */
+export function* applyBatch(batch: readonly Queued[]): Steps<readonly unknown[]> {
+  const byLane = new Map<Lane<unknown, unknown>, number[]>();
+  for (const [index, queued] of batch.entries()) {
+    const indexes = byLane.get(queued.lane);
+    if (indexes) indexes.push(index);
+    else byLane.set(queued.lane, [index]);
+  }
+  const results: unknown[] = Array.from({ length: batch.length });
+  const lanes = byLane.size === 1 ? [...byLane] : [...byLane].sort(([left], [right]) => (left.name < right.name ? -1 : 1));
+  for (const [lane, indexes] of lanes) {
+    const laneResults = yield* lane.apply(indexes.map((index) => batch[index]?.operation));
+    if (laneResults.length !== indexes.length) throw new TypeError(`lane ${lane.name} lost a result`);
+    for (const [position, index] of indexes.entries()) results[index] = laneResults[position];
+  }
+  return results;
+}

@@ -1,0 +1,132 @@
+import type { JsonObject } from '#std';
+import type { BlobRepository } from '../contract.ts';
+import type { Engine, Lane, LoadStatement, Steps, WriteStatement } from '../engine.ts';
+import { bytesOf, change, integerOf, load, query, textOf, write } from '../engine.ts';
+import { objectOf } from './json.ts';
+
+export type BlobBounds = {
+  /** One body. Default 16 MiB. */
+  readonly bodyBytesMax: number;
+  /** All bodies of one namespace. Default 1 GiB. */
+  readonly namespaceBytesMax: number;
+};
+
+export const blobBoundsDefault: BlobBounds = { bodyBytesMax: 16 * 2 ** 20, namespaceBytesMax: 2 ** 30 };
+
+const byKey: LoadStatement = { table: 'blobs', column: 'blob_id', columns: ['blob_id', 'owner', 'byte_count'] };
+const bytesByNamespace: LoadStatement = { table: 'blob_bytes', column: 'namespace', columns: ['namespace', 'byte_count'], lock: true };
+
+const putBlobs: WriteStatement = {
+  action: 'insert',
+  table: 'blobs',
+  columns: [
+    { name: 'blob_id', type: 'text' },
+    { name: 'namespace', type: 'text' },
+    { name: 'owner', type: 'text' },
+    { name: 'body', type: 'bytes' },
+    { name: 'byte_count', type: 'integer' },
+    { name: 'detail', type: 'text' },
+    { name: 'expires_at_ms', type: 'integer' },
+  ],
+  conflict: { keys: ['blob_id'], action: 'replace' },
+};
+
+const removeBlobs: WriteStatement = { action: 'delete', table: 'blobs', columns: [{ name: 'blob_id', type: 'text' }] };
+
+type Entry = Parameters<BlobRepository['put']>[0];
+type Operation =
+  | { readonly kind: 'put'; readonly entry: Entry; readonly nowMs: number }
+  | { readonly kind: 'remove'; readonly namespace: string; readonly id: string; readonly owner: string }
+  | { readonly kind: 'sweep'; readonly limit: number; readonly nowMs: number };
+
+export function createBlobRepository(engine: Engine, now: () => number, bounds: BlobBounds): BlobRepository {
+  const lane: Lane<Operation, number> = {
+    name: 'blobs',
+    *apply(operations) {
+      const results: number[] = [];
+      for (const operation of operations) results.push(yield* perform(operation, bounds));
+      return results;
+    },
+  };
+  return {
+    put: async (entry) => {
+      if (entry.body.byteLength > bounds.bodyBytesMax) return false;
+      return (await engine.submit(lane, { kind: 'put', entry, nowMs: now() })) === 1;
+    },
+    get: (namespace, id, owner) => engine.read(() => readBlob(blobKey(namespace, id), owner, now())),
+    remove: async (namespace, id, owner) => (await engine.submit(lane, { kind: 'remove', namespace, id, owner })) === 1,
+    sweep: (limit) => engine.submit(lane, { kind: 'sweep', limit, nowMs: now() }),
+  };
+}
+
+/** Namespaces are our own words without space. */
+function blobKey(namespace: string, id: string): string {
+  return `${namespace} ${id}`;
+}
+
+type Body = { readonly body: Uint8Array; readonly detail: JsonObject; readonly expiresAtMs: number };
+
+function* readBlob(key: string, owner: string, nowMs: number): Steps<Body | undefined> {
+  const [row] = yield* query('SELECT body, detail, expires_at_ms FROM blobs WHERE blob_id = ? AND owner = ? AND expires_at_ms > ?', [key, owner, nowMs]);
+  return row ? { body: bytesOf(row, 'body'), detail: objectOf(row, 'detail'), expiresAtMs: integerOf(row, 'expires_at_ms') } : undefined;
+}
+
+function* perform(operation: Operation, bounds: BlobBounds): Steps<number> {
+  switch (operation.kind) {
+    case 'put':
+      return yield* put(operation.entry, operation.nowMs, bounds);
+    case 'remove':
+      return yield* remove(operation.namespace, operation.id, operation.owner);
+    case 'sweep':
+      return yield* sweep(operation.limit, operation.nowMs);
+  }
+}
+
+const sweepBeforeRefusal = 1000;
+
+function* put(entry: Entry, nowMs: number, bounds: BlobBounds): Steps<number> {
+  const key = blobKey(entry.namespace, entry.id);
+  const [known] = yield* load(byKey, [key]);
+  if (known && textOf(known, 'owner') !== entry.owner) return 0;
+  const added = entry.body.byteLength - (known ? integerOf(known, 'byte_count') : 0);
+  if ((yield* bytesOfNamespace(entry.namespace)) + added > bounds.namespaceBytesMax) {
+    yield* sweep(sweepBeforeRefusal, nowMs);
+    if ((yield* bytesOfNamespace(entry.namespace)) + added > bounds.namespaceBytesMax) return 0;
+  }
+  yield* write(putBlobs, [
+    [key, entry.namespace, entry.owner, entry.body, entry.body.byteLength, JSON.stringify(entry.detail ?? {}), entry.expiresAtMs],
+  ]);
+  yield* addBytes(entry.namespace, added);
+  return 1;
+}
+
+function* bytesOfNamespace(namespace: string): Steps<number> {
+  const [row] = yield* load(bytesByNamespace, [namespace]);
+  return row ? integerOf(row, 'byte_count') : 0;
+}
+
+function* addBytes(namespace: string, added: number): Steps<void> {
+  const changed = yield* change('UPDATE blob_bytes SET byte_count = byte_count + ? WHERE namespace = ?', [added, namespace]);
+  if (changed === 0) yield* change('INSERT INTO blob_bytes (namespace, byte_count) VALUES (?, ?)', [namespace, added]);
+}
+
+function* remove(namespace: string, id: string, owner: string): Steps<number> {
+  const key = blobKey(namespace, id);
+  const [known] = yield* load(byKey, [key]);
+  if (!known || textOf(known, 'owner') !== owner) return 0;
+  yield* write(removeBlobs, [[key]]);
+  yield* addBytes(namespace, -integerOf(known, 'byte_count'));
+  return 1;
+}
+
+function* sweep(limit: number, nowMs: number): Steps<number> {
+  const rows = yield* query(`SELECT blob_id, namespace, byte_count FROM blobs WHERE expires_at_ms <= ? ORDER BY expires_at_ms LIMIT ${Math.trunc(limit)}`, [nowMs]);
+  yield* write(removeBlobs, rows.map((row) => [textOf(row, 'blob_id')]));
+  const freed = new Map<string, number>();
+  for (const row of rows) {
+    const namespace = textOf(row, 'namespace');
+    freed.set(namespace, (freed.get(namespace) ?? 0) + integerOf(row, 'byte_count'));
+  }
+  for (const [namespace, bytes] of freed) yield* addBytes(namespace, -bytes);
+  return rows.length;
+}
