@@ -1,0 +1,33 @@
+import type { CorsSettings } from './settings.ts';
+
+/** Response headers that a page of another origin may read. */
+const exposedHeaders = 'x-request-id, retry-after, x-manifold-losses';
+
+/** Header names that a preflight may ask for: tokens separated by commas. */
+const headerListPattern = /^[A-Za-z0-9-]+(?: *, *[A-Za-z0-9-]+){0,63}$/;
+
+/** Flat header pairs for a response to `origin`; none when the origin is not allowed. */
+export function corsHeaders(settings: CorsSettings | undefined, origin: string | undefined): readonly string[] {
+  if (settings === undefined || origin === undefined) return [];
+  const { origins } = settings;
+  if (origins === '*') {
+    return ['access-control-allow-origin', '*', 'access-control-expose-headers', exposedHeaders];
+  }
+  if (!origins.includes(origin)) return ['vary', 'origin'];
+  return ['access-control-allow-origin', origin, 'vary', 'origin', 'access-control-expose-headers', exposedHeaders];
+}
+
+/** Flat header pairs that answer a preflight (Fetch standard, 3.2.2), besides `corsHeaders`. */
+export function preflightHeaders(
+  settings: CorsSettings | undefined,
+  allow: string,
+  requestedHeaders: string | undefined,
+): readonly string[] {
+  if (settings === undefined) return [];
+  const headers = ['access-control-allow-methods', allow];
+  headers.push('access-control-max-age', String(settings.maxAgeSeconds ?? 600));
+  if (requestedHeaders !== undefined && headerListPattern.test(requestedHeaders)) {
+    headers.push('access-control-allow-headers', requestedHeaders);
+  }
+  return headers;
+}
