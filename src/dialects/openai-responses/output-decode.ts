@@ -1,0 +1,128 @@
+/** Items of an answer, read into parts. Tolerant: an odd item becomes native or nothing. */
+
+import type { Citation, Finish, Part, RefusalPart, TextPart, TokenLogprob, ToolCallPart } from '#canonical';
+import { asArray, asNumber, asObject, asObjects, asString, type JsonObject, type JsonValue } from '#std';
+import { decodeAnnotations } from './annotations.ts';
+import { present } from './content.ts';
+import { decodeCallFields, decodeMessageFields, decodeNative, decodeReasoning, reasoningState, withItemFields } from './items-decode.ts';
+
+export function decodeOutput(output: JsonValue | undefined): { parts: Part[]; logprobs: TokenLogprob[] } {
+  const parts: Part[] = [];
+  const logprobs: TokenLogprob[] = [];
+  for (const item of asObjects(output)) {
+    parts.push(...decodeOutputItem(item));
+    logprobs.push(...itemLogprobs(item));
+  }
+  return { parts, logprobs };
+}
+
+export function decodeOutputItem(item: JsonObject): Part[] {
+  switch (item['type']) {
+    case 'message':
+      return decodeMessage(item);
+    case 'reasoning':
+      return [decodeReasoningItem(item)];
+    case 'function_call':
+    case 'custom_tool_call':
+      return [decodeCall(item)];
+    default:
+      return [decodeNative(item)];
+  }
+}
+
+export function decodeReasoningItem(item: JsonObject): Part {
+  const encrypted = asString(item['encrypted_content']);
+  return decodeReasoning(item, encrypted === undefined ? undefined : reasoningState(encrypted, item));
+}
+
+export function decodeCall(item: JsonObject): ToolCallPart {
+  const custom = item['type'] === 'custom_tool_call';
+  return {
+    kind: 'tool-call',
+    id: asString(item['call_id']) ?? asString(item['id']) ?? '',
+    name: asString(item['name']) ?? '',
+    input: callInput(item) ?? '',
+    ...(custom ? { custom } : {}),
+    ...present(decodeCallFields(item)),
+  };
+}
+
+/** The arguments' text; some vendors send an object in its place. */
+export function callInput(item: JsonObject): string | undefined {
+  const value = item['type'] === 'custom_tool_call' ? item['input'] : item['arguments'];
+  if (typeof value === 'string') return value;
+  return asObject(value) ? JSON.stringify(value) : undefined;
+}
+
+function decodeMessage(item: JsonObject): Part[] {
+  const parts: (TextPart | RefusalPart)[] = [];
+  const { content } = item;
+  if (typeof content === 'string') parts.push({ kind: 'text', text: content });
+  for (const part of asObjects(content)) {
+    const decoded = decodeOutputPart(part);
+    if (decoded) parts.push(decoded);
+  }
+  return withItemFields(parts, decodeMessageFields(item));
+}
+
+const textFields = new Set(['type', 'text', 'annotations', 'logprobs']);
+
+export function decodeOutputPart(part: JsonObject): TextPart | RefusalPart | undefined {
+  if (part['type'] === 'refusal') return { kind: 'refusal', text: asString(part['refusal']) ?? '' };
+  const text = asString(part['text']);
+  if (text === undefined) return undefined;
+  const citations: Citation[] = decodeAnnotations(part['annotations']);
+  const extensions: Record<string, JsonValue> = {};
+  for (const [key, value] of Object.entries(part)) {
+    if (!textFields.has(key) && value !== undefined && value !== null) extensions[key] = value;
+  }
+  return { kind: 'text', text, ...(citations.length > 0 ? { citations } : {}), ...present(extensions) };
+}
+
+export function itemLogprobs(item: JsonObject): TokenLogprob[] {
+  if (item['type'] !== 'message') return [];
+  return asObjects(item['content']).flatMap((part) => decodeLogprobs(part['logprobs']));
+}
+
+export function decodeLogprobs(value: JsonValue | undefined): TokenLogprob[] {
+  const tokens: TokenLogprob[] = [];
+  for (const entry of asObjects(value)) {
+    const token = decodeLogprob(entry);
+    if (token) tokens.push({ ...token, top: asObjects(entry['top_logprobs']).flatMap((other) => decodeLogprob(other) ?? []) });
+  }
+  return tokens;
+}
+
+function decodeLogprob(entry: JsonObject): TokenLogprob | undefined {
+  const token = asString(entry['token']);
+  const logprob = asNumber(entry['logprob']);
+  if (token === undefined || logprob === undefined) return undefined;
+  const bytes = asArray(entry['bytes'])?.filter((byte) => typeof byte === 'number');
+  return { token, logprob, ...(bytes ? { bytes } : {}) };
+}
+
+export function encodeLogprobs(tokens: readonly TokenLogprob[]): JsonObject[] {
+  const entry = ({ token, logprob, bytes }: TokenLogprob): JsonObject => ({
+    token,
+    logprob,
+    bytes: bytes ? [...bytes] : [],
+  });
+  return tokens.map((token) => ({ ...entry(token), top_logprobs: (token.top ?? []).map(entry) }));
+}
+
+/** Why the answer ended; `status` and `incomplete_details` of the response object, and its parts. */
+export function decodeFinish(response: JsonObject, hasCalls: boolean): Finish {
+  const status = asString(response['status']) ?? 'completed';
+  const details = asObject(response['incomplete_details']);
+  const reason = asString(details?.['reason']);
+  const rest = details ? { details } : {};
+  if (status === 'incomplete') {
+    const raw = reason ?? status;
+    if (reason === 'max_output_tokens') return { reason: 'length', raw, ...rest };
+    if (reason === 'content_filter') return { reason: 'content-filter', raw, ...rest };
+    return { reason: 'other', raw, ...rest };
+  }
+  if (status === 'cancelled') return { reason: 'error', raw: status };
+  if (status === 'queued' || status === 'in_progress') return { reason: 'other', raw: status };
+  return { reason: hasCalls ? 'tool-calls' : 'stop', raw: status };
+}
