@@ -1,6 +1,6 @@
 /** The streaming half of a response to the client: late start, heartbeats, backpressure. */
 
-import type { Exchange, ExchangeStream } from './http/index.ts';
+import type { Exchange, ResponseStream } from './http/index.ts';
 
 /** One timer for all silent streams, instead of one per stream. */
 export class Heartbeats {
@@ -44,7 +44,7 @@ export type ClientStreamOptions = {
  */
 export class ClientStream {
   readonly #options: ClientStreamOptions;
-  #stream: ExchangeStream | undefined;
+  #stream: ResponseStream | undefined;
   #lastWriteMs = 0;
   #ended = false;
 
@@ -69,7 +69,8 @@ export class ClientStream {
   write(output: Uint8Array | string): Promise<void> | undefined {
     if (this.#ended || !this.#stream) return undefined;
     this.#lastWriteMs = this.#options.now();
-    return this.#stream.write(output) ? undefined : this.#stream.drained();
+    const bytes = typeof output === 'string' ? Buffer.from(output) : output;
+    return this.#stream.write(bytes) ? undefined : this.#stream.drained();
   }
 
   beat(periodMs: number): void {

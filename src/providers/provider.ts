@@ -56,7 +56,15 @@ export type AuthorizeTools = {
 };
 
 /** Families of rate-limit headers, by format (routing/rate-limit-headers.ts reads them). */
-export type RateLimitFamily = 'openai' | 'azure' | 'anthropic' | 'groq' | 'mistral' | 'reset-epoch-ms' | 'reset-seconds' | 'body-delay' | 'none';
+export type RateLimitFamily =
+  | 'x-ratelimit-duration'
+  | 'x-ratelimit-duration-daily-requests'
+  | 'x-ratelimit-seconds'
+  | 'x-ratelimit-named-window'
+  | 'anthropic-ratelimit'
+  | 'x-ratelimit-plain-epoch'
+  | 'x-ratelimit-plain-seconds'
+  | 'retry-after-only';
 
 export type ProviderFacts = {
   /** Whether closing the connection stops the vendor's meter. */

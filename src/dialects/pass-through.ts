@@ -1,0 +1,65 @@
+/**
+ * The few fields that change in a request body that otherwise passes through untouched, per dialect.
+ * Everything not named here leaves byte for byte as it came.
+ */
+
+import type { ChatRequest, DialectId } from '#canonical';
+import { asArray, asObject, type JsonEdit, type JsonObject } from '#std';
+
+export type PassThroughChange = {
+  /** The model's name at the upstream. */
+  readonly model: string;
+  /** Set when the balance allows less than was asked for. */
+  readonly outputTokensMax?: number | undefined;
+  /** Fields meant for the gateway itself. */
+  readonly drop: readonly string[];
+  /** Whether reasoning state has to come back encrypted because nothing is stored upstream. */
+  readonly encryptedReasoning: boolean;
+};
+
+export function passThroughEdits(dialect: DialectId, wire: JsonObject, request: ChatRequest, change: PassThroughChange): readonly JsonEdit[] {
+  const edits: JsonEdit[] = change.drop.filter((key) => wire[key] !== undefined).map((key) => ({ key, value: undefined }));
+  if (wire['model'] !== undefined && wire['model'] !== change.model) edits.push({ key: 'model', value: JSON.stringify(change.model) });
+  edits.push(...dialectEdits(dialect, wire, request, change));
+  return edits;
+}
+
+function dialectEdits(dialect: DialectId, wire: JsonObject, request: ChatRequest, change: PassThroughChange): readonly JsonEdit[] {
+  const { outputTokensMax } = change;
+  switch (dialect) {
+    case 'openai-chat':
+    case 'openai-completions': {
+      const field = dialect === 'openai-chat' && wire['max_tokens'] === undefined ? 'max_completion_tokens' : 'max_tokens';
+      return [...limitEdit(field, outputTokensMax), ...usageEdit(wire, request)];
+    }
+    case 'openai-responses':
+      return [...limitEdit('max_output_tokens', outputTokensMax), ...stateEdits(wire, change)];
+    case 'anthropic-messages':
+      return limitEdit('max_tokens', outputTokensMax);
+    case 'gemini-generate': {
+      if (outputTokensMax === undefined) return [];
+      const key = wire['generation_config'] === undefined ? 'generationConfig' : 'generation_config';
+      return [{ key, value: JSON.stringify({ ...asObject(wire[key]), maxOutputTokens: outputTokensMax }) }];
+    }
+  }
+}
+
+function limitEdit(key: string, outputTokensMax: number | undefined): readonly JsonEdit[] {
+  return outputTokensMax === undefined ? [] : [{ key, value: String(outputTokensMax) }];
+}
+
+/** Usage is always asked for: it is what the bill is made from. The client that did not ask does not see it. */
+function usageEdit(wire: JsonObject, request: ChatRequest): readonly JsonEdit[] {
+  if (!request.stream || request.streamUsage) return [];
+  return [{ key: 'stream_options', value: JSON.stringify({ ...asObject(wire['stream_options']), include_usage: true }) }];
+}
+
+/** The gateway keeps conversations itself; nothing is stored at the vendor. */
+function stateEdits(wire: JsonObject, change: PassThroughChange): readonly JsonEdit[] {
+  const edits: JsonEdit[] = [];
+  if (wire['store'] !== false) edits.push({ key: 'store', value: 'false' });
+  const wanted = 'reasoning.encrypted_content';
+  const include = asArray(wire['include']) ?? [];
+  if (change.encryptedReasoning && !include.includes(wanted)) edits.push({ key: 'include', value: JSON.stringify([...include, wanted]) });
+  return edits;
+}

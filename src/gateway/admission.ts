@@ -1,0 +1,33 @@
+/** Step 2: who is asking, and may they ask now. */
+
+import { keyFromRequest, type Principal } from '#access';
+import { fail, gatewayError, GatewayFailure } from '#canonical';
+import type { Exchange } from './http/index.ts';
+import type { Services } from './services.ts';
+import type { Target } from './target.ts';
+
+const remedies = {
+  missing: 'No API key was given. Send `Authorization: Bearer sk-…` (or `x-api-key`, `x-goog-api-key`).',
+  malformed: 'This is not an API key of this gateway. Keys begin with `sk-mf-`.',
+  unknown: 'The API key is not known here. Create one with `manifold key create`.',
+  revoked: 'The API key was revoked.',
+  expired: 'The API key has expired. The balance has not; create a new key.',
+  address: 'The API key may not be used from this address.',
+} as const;
+
+export async function authenticate(services: Services, exchange: Exchange): Promise<Principal> {
+  const key = keyFromRequest((name) => exchange.header(name), exchange.query);
+  const found = await services.access.authenticate(key, exchange.remoteAddress);
+  if (!('reason' in found)) return found;
+  return fail(found.reason === 'address' ? 'permission_denied' : 'invalid_api_key', remedies[found.reason]);
+}
+
+/** Takes the request's place in the key's own limits. The result gives it back. */
+export function admit(services: Services, principal: Principal, target: Target): () => void {
+  const verdict = services.rateLimiter.admit(principal.keyId, principal.limits, target.inputTokens);
+  if (verdict.ok) return verdict.release;
+  const what = { requests: 'requests per minute', tokens: 'tokens per minute', concurrency: 'requests at once' }[verdict.reason];
+  throw new GatewayFailure(
+    gatewayError('rate_limited', `This key's limit of ${what} is reached.`, { retryAfterMs: Math.ceil(verdict.retryAfterMs), details: { limit: verdict.reason } }),
+  );
+}

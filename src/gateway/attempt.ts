@@ -1,0 +1,186 @@
+/**
+ * Step 8, second half: one call to one upstream, up to the point where it has either shown content or
+ * failed. Nothing here has reached the client yet, so a failure may still be mended by another channel.
+ */
+
+import { gatewayError, GatewayFailure, type ChatResponse, type GatewayError, type Usage } from '#canonical';
+import type { Dialect } from '#dialects';
+import { readRateLimitHeaders, readRetryAfter, type Attempt } from '#routing';
+import { createJsonArrayParser, createNdjsonParser, createSseParser, parseJsonObject, type FrameParser, type JsonObject } from '#std';
+import { UpstreamFailure, type UpstreamResponse } from '#upstream';
+import type { ChatCall } from './call.ts';
+import { failureOf, type AttemptFailure } from './failure.ts';
+import { passThroughRelay, translatingRelay, type Relay } from './relay.ts';
+import type { Services } from './services.ts';
+import type { Route } from './target.ts';
+import type { AttemptTrail } from './trail.ts';
+import { outbound } from './wire.ts';
+
+export type AttemptContext = {
+  readonly services: Services;
+  readonly call: ChatCall;
+  readonly route: Route;
+  readonly attempt: Attempt;
+  readonly trail: AttemptTrail;
+  readonly elapsedMs: () => number;
+  readonly signal: AbortSignal;
+  readonly outputTokensMax: number | undefined;
+  readonly onLoss: (path: string, reason: string) => void;
+};
+
+/** A stream whose upstream has answered 200: frames can be read. */
+export type OpenStream = {
+  readonly kind: 'stream';
+  readonly response: UpstreamResponse;
+  readonly parser: FrameParser;
+  readonly relay: Relay;
+};
+
+/** A whole answer, decoded and found good. */
+export type WholeAnswer = {
+  readonly kind: 'whole';
+  /** The body as the upstream sent it, when it may pass through. */
+  readonly text: string | undefined;
+  readonly response: ChatResponse;
+  readonly usage: Usage | undefined;
+  readonly empty: boolean;
+};
+
+export type Opened = OpenStream | WholeAnswer | { readonly kind: 'failed'; readonly failed: AttemptFailure };
+
+/** Sends and waits for the head of the answer, and for a plain answer for all of it. */
+export async function openAttempt(context: AttemptContext): Promise<Opened> {
+  const { attempt, trail } = context;
+  try {
+    const opened = await sendAttempt(context);
+    if (opened.kind === 'failed') trail.outcome = 'failed';
+    return opened;
+  } catch (error) {
+    if (context.signal.aborted) attempt.failed({ kind: 'aborted-by-client' });
+    trail.outcome = trail.outcome === 'not_sent' ? 'not_sent' : 'failed';
+    return { kind: 'failed', failed: classify(error) };
+  }
+}
+
+async function sendAttempt(context: AttemptContext): Promise<Opened> {
+  const { services, call, route, attempt, trail } = context;
+  const { channel } = route.offer;
+  const { request, passThrough } = await outbound(services, call, route, context.outputTokensMax);
+  trail.outcome = 'unknown';
+  attempt.sent();
+  const { connectMs, firstContentMs, idleMs, totalMs } = attempt.timeouts;
+  const response = await services.upstream.send({
+    ...request,
+    timeouts: { connectMs, headersMs: call.request.stream ? firstContentMs : totalMs, idleMs: call.request.stream ? idleMs : totalMs, totalMs },
+    signal: context.signal,
+    allowPrivate: channel.definition.allow_private === true,
+    ...(channel.definition.outbound_proxy === undefined ? {} : { outboundProxy: channel.definition.outbound_proxy }),
+  });
+  trail.status = response.status;
+  attempt.headers(readRateLimitHeaders(channel.provider.facts.rateLimits, (name) => response.header(name), services.clock.now()));
+  const upstreamDialect = services.dialects[route.speech.speech.dialect as keyof Services['dialects']];
+  if (response.status >= 400) return failedStatus(response, upstreamDialect, services.clock.now());
+  const type = response.header('content-type') ?? '';
+  if (call.request.stream && streams(type)) return openStream(context, response, upstreamDialect, passThrough, type);
+  return readWhole(context, response, upstreamDialect, passThrough);
+}
+
+/** Servers that stream say so; anything else is read as a whole and judged by what it is. */
+function streams(contentType: string): boolean {
+  return /^(text\/event-stream|application\/x-ndjson|application\/vnd\.amazon\.eventstream)/i.test(contentType);
+}
+
+async function failedStatus(response: UpstreamResponse, dialect: Dialect, nowMs: number): Promise<Opened> {
+  const text = await readText(response, errorBytesMax);
+  const error = dialect.error.decode(response.status, text);
+  const retryAfterMs = error.retryAfterMs ?? readRetryAfter((name) => response.header(name), nowMs);
+  return { kind: 'failed', failed: { error: { ...error, retryAfterMs }, failure: failureOf(error, retryAfterMs) } };
+}
+
+const errorBytesMax = 256 * 1024;
+
+function openStream(context: AttemptContext, response: UpstreamResponse, upstream: Dialect, passThrough: boolean, type: string): OpenStream {
+  const { call, route } = context;
+  const { quirks, speech } = route.speech;
+  const untouched = passThrough && call.form.framing === 'sse' && speech.framing !== 'ndjson';
+  const relay = untouched
+    ? passThroughRelay(call.dialect, call.request, quirks)
+    : translatingRelay(upstream, call.dialect, call.request, quirks, call.form, context.onLoss);
+  const parser = type.startsWith('application/x-ndjson') ? createNdjsonParser() : speech.framing === 'json-array' ? createJsonArrayParser() : createSseParser();
+  return { kind: 'stream', response, parser, relay };
+}
+
+async function readWhole(context: AttemptContext, response: UpstreamResponse, dialect: Dialect, passThrough: boolean): Promise<Opened> {
+  const { services, route } = context;
+  const text = await readText(response, services.settings.answerBytesMax);
+  const wire = parseJsonObject(text);
+  if (!wire) throw new GatewayFailure(gatewayError('upstream_invalid', 'The upstream answered with something that is not JSON.'));
+  const hidden = errorInside(wire, dialect, text);
+  if (hidden) return { kind: 'failed', failed: { error: hidden, failure: failureOf(hidden) } };
+  const answer = dialect.response.decode(wire, route.speech.quirks);
+  return { kind: 'whole', text: passThrough ? text : undefined, response: answer, usage: answer.usage, empty: isEmpty(answer) };
+}
+
+/** An error object in a 200: several vendors do it. */
+function errorInside(wire: JsonObject, dialect: Dialect, text: string): GatewayError | undefined {
+  const { error } = wire;
+  if (error === undefined || error === null) return undefined;
+  const hasAnswer = wire['choices'] ?? wire['content'] ?? wire['candidates'] ?? wire['output'];
+  return hasAnswer === undefined ? dialect.error.decode(502, text) : undefined;
+}
+
+/** An answer that ended normally and says nothing at all. */
+export function isEmpty(answer: ChatResponse): boolean {
+  return answer.choices.every((choice) => {
+    const { reason } = choice.finish;
+    if (reason !== 'stop' && reason !== 'other' && reason !== 'error') return false;
+    return choice.parts.every((part) => 'text' in part && part.text === '' && part.kind !== 'reasoning');
+  });
+}
+
+export async function readText(response: UpstreamResponse, bytesMax: number): Promise<string> {
+  const pieces: Uint8Array[] = [];
+  let size = 0;
+  for await (const piece of response.body) {
+    size += piece.length;
+    if (size > bytesMax) {
+      response.cancel();
+      throw new GatewayFailure(gatewayError('upstream_invalid', 'The upstream sent more than an answer may hold.'));
+    }
+    pieces.push(piece);
+  }
+  return new TextDecoder().decode(pieces.length === 1 ? pieces[0] : Buffer.concat(pieces));
+}
+
+/** Any exception of an attempt as an error for the client and a failure for routing. */
+export function classify(error: unknown): AttemptFailure {
+  if (error instanceof GatewayFailure) return { error: error.error, failure: failureOf(error.error) };
+  if (error instanceof UpstreamFailure) return classifyTransport(error);
+  throw error;
+}
+
+function classifyTransport(failure: UpstreamFailure): AttemptFailure {
+  const failed = (message: string): GatewayError => gatewayError('upstream_failed', message);
+  switch (failure.kind) {
+    case 'dns':
+      return { error: failed('The upstream host cannot be resolved.'), failure: { kind: 'dns' } };
+    case 'tls':
+      return { error: failed('The TLS connection to the upstream failed.'), failure: { kind: 'tls' } };
+    case 'connect':
+    case 'timeout-connect':
+      return { error: failed('The upstream cannot be reached.'), failure: { kind: 'connect' } };
+    case 'timeout-headers':
+      return { error: gatewayError('upstream_timeout', 'The upstream did not answer in time.'), failure: { kind: 'timeout-headers' } };
+    case 'timeout-idle':
+    case 'timeout-total':
+      return { error: gatewayError('upstream_timeout', 'The upstream stopped sending.'), failure: { kind: 'timeout-content' } };
+    case 'reset':
+      return { error: gatewayError('upstream_cut', 'The upstream closed the connection.'), failure: { kind: 'cut' } };
+    case 'aborted':
+      return { error: gatewayError('client_closed_request', 'The client closed the connection.'), failure: { kind: 'aborted-by-client' } };
+    case 'forbidden':
+      return { error: gatewayError('upstream_failed', 'The channel points to an address that is not allowed.'), failure: { kind: 'auth' } };
+    default:
+      return { error: gatewayError('upstream_invalid', 'The upstream broke the HTTP protocol.'), failure: { kind: 'invalid-response' } };
+  }
+}

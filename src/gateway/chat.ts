@@ -1,0 +1,238 @@
+/**
+ * A conversation from the client's bytes to the settled bill: the walk drawn in ARCHITECTURE.md.
+ * Every way out of {@link handleChat} has settled or released its hold and written its record.
+ */
+
+import { gatewayError, GatewayFailure, type GatewayError } from '#canonical';
+import type { Dialect, StreamForm } from '#dialects';
+import type { Operation } from '#providers';
+import type { Attempt, Plan } from '#routing';
+import { admit, authenticate } from './admission.ts';
+import { openAttempt, type WholeAnswer } from './attempt.ts';
+import { decodeChat, type ChatCall } from './call.ts';
+import { ClientStream } from './client-stream.ts';
+import { finishStream, finishWhole, settleAbandoned, type Delivery } from './finish.ts';
+import { giveUpError, type AttemptFailure } from './failure.ts';
+import type { Exchange } from './http/index.ts';
+import { Funds } from './money.ts';
+import type { Services } from './services.ts';
+import { StreamAnswer } from './stream-answer.ts';
+import { checkCostCap, resolve, routeRequest, type Route, type Target } from './target.ts';
+import { Trail } from './trail.ts';
+import type { OfferCandidate } from './offers.ts';
+
+export type ChatRoute = {
+  readonly dialect: Dialect;
+  readonly operation: Operation;
+  readonly form: StreamForm;
+  readonly model?: string | undefined;
+  readonly stream?: boolean | undefined;
+};
+
+/** The whole walk. Throws GatewayFailure before anything was sent; afterwards errors go into the stream. */
+export async function handleChat(services: Services, exchange: Exchange, route: ChatRoute): Promise<void> {
+  const trail = new Trail(services, exchange, route.dialect.id, route.operation);
+  let plan: Plan | undefined;
+  let release: (() => void) | undefined;
+  try {
+    const principal = (trail.principal = await authenticate(services, exchange));
+    const call = decodeChat(exchange, route.dialect, route.form, {
+      ...(route.model === undefined ? {} : { model: route.model }),
+      ...(route.stream === undefined ? {} : { stream: route.stream }),
+    });
+    trail.model = call.request.model;
+    trail.streamed = call.request.stream;
+    const target = resolve(services, principal, call, route.operation);
+    const cap = checkCostCap(target, call.wishes.maxCostNanoUsd);
+    release = admit(services, principal, target);
+    plan = trail.plan = services.router.plan(routeRequest(services, principal, call, target));
+    const first = await nextStep(services, plan, exchange.signal, undefined);
+    const funds = await Funds.reserve(services, principal, target, {
+      requestId: exchange.requestId,
+      stream: call.request.stream,
+      cap,
+      attemptId: `${exchange.requestId}.1`,
+      route: routeOf(target, first),
+      context: { model: target.model.id, key_id: principal.keyId, dialect: route.dialect.id },
+    });
+    await new ChatRun(services, exchange, call, target, plan, funds, trail).serve(first);
+  } catch (error) {
+    trail.error = error instanceof GatewayFailure ? error.error : gatewayError('internal_error', 'Something went wrong inside the gateway.');
+    trail.status = trail.error.status;
+    throw error;
+  } finally {
+    plan?.close();
+    release?.();
+    trail.write();
+  }
+}
+
+/** Awaits what routing asks to wait for. Throws the client's error when it gives up. */
+async function nextStep(services: Services, plan: Plan, signal: AbortSignal, failed: AttemptFailure | undefined): Promise<Attempt> {
+  let step = plan.next(failed?.failure);
+  while (step.kind === 'wait') {
+    await pause(step.delayMs, signal);
+    if (signal.aborted) throw new GatewayFailure(gatewayError('client_closed_request', 'The client closed the connection.'));
+    step = plan.next();
+  }
+  if (step.kind === 'give-up') throw new GatewayFailure(giveUpError(step, failed?.error));
+  return step;
+}
+
+function pause(delayMs: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolvePause) => {
+    const timer = setTimeout(done, delayMs);
+    signal.addEventListener('abort', done, { once: true });
+    function done(): void {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolvePause();
+    }
+  });
+}
+
+function routeOf(target: Target, attempt: Attempt): Route {
+  const route = target.routes.get(attempt.candidate as OfferCandidate);
+  if (!route) throw new Error(`routing chose a candidate that was not offered: ${attempt.channelId}`);
+  return route;
+}
+
+type EmptyAnswer = { readonly answer: StreamAnswer | WholeAnswer; readonly delivery: Delivery };
+
+/** The attempts of one request: the first that shows content has it. */
+class ChatRun {
+  readonly #services: Services;
+  readonly #exchange: Exchange;
+  readonly #call: ChatCall;
+  readonly #target: Target;
+  readonly #plan: Plan;
+  readonly #funds: Funds;
+  readonly #trail: Trail;
+  readonly #client: ClientStream;
+
+  constructor(services: Services, exchange: Exchange, call: ChatCall, target: Target, plan: Plan, funds: Funds, trail: Trail) {
+    this.#services = services;
+    this.#exchange = exchange;
+    this.#call = call;
+    this.#target = target;
+    this.#plan = plan;
+    this.#funds = funds;
+    this.#trail = trail;
+    this.#client = new ClientStream({
+      exchange,
+      headers: { 'content-type': call.form.framing === 'sse' ? 'text/event-stream; charset=utf-8' : 'application/json; charset=utf-8', 'cache-control': 'no-cache', 'x-accel-buffering': 'no' },
+      heartbeat: call.dialect.stream.heartbeat(call.form),
+      heartbeats: services.heartbeats,
+      now: () => services.clock.monotonic(),
+    });
+  }
+
+  async serve(first: Attempt): Promise<void> {
+    let step = first;
+    let empty: EmptyAnswer | undefined;
+    try {
+      for (let index = 1; ; index += 1) {
+        const delivery = this.#delivery(step, index);
+        if (index > 1) await this.#funds.attempt(delivery.route, delivery.attemptId);
+        const outcome = await this.#try(delivery);
+        if (outcome.kind === 'done') return;
+        if (outcome.empty) empty = outcome.empty;
+        step = await nextStep(this.#services, this.#plan, this.#exchange.signal, outcome.failed);
+      }
+    } catch (error) {
+      if (empty) return this.#deliverEmpty(empty);
+      await this.#abandon(error);
+    }
+  }
+
+  #delivery(attempt: Attempt, index: number): Delivery {
+    const route = routeOf(this.#target, attempt);
+    const attemptId = `${this.#exchange.requestId}.${index}`;
+    const { losses } = route;
+    this.#trail.losses = losses;
+    return {
+      services: this.#services,
+      exchange: this.#exchange,
+      call: this.#call,
+      target: this.#target,
+      funds: this.#funds,
+      trail: this.#trail,
+      client: this.#client,
+      route,
+      attempt,
+      attemptId,
+      attemptTrail: this.#trail.begin(route, attemptId),
+    };
+  }
+
+  async #try(delivery: Delivery): Promise<{ kind: 'done' } | { kind: 'again'; failed: AttemptFailure; empty?: EmptyAnswer }> {
+    const { route, attempt, attemptTrail, trail } = delivery;
+    const elapsedMs = (): number => trail.elapsedMs();
+    const opened = await openAttempt({
+      services: this.#services,
+      call: this.#call,
+      route,
+      attempt,
+      trail: attemptTrail,
+      elapsedMs,
+      signal: this.#exchange.signal,
+      outputTokensMax: this.#funds.outputTokensMax,
+      onLoss: (path, reason) => (trail.losses = [...trail.losses, { path, reason, changesMeaning: false }]),
+    });
+    if (opened.kind === 'failed') return this.#again(delivery, opened.failed);
+    if (opened.kind === 'whole') {
+      if (opened.empty) return this.#again(delivery, emptyAnswer(), { answer: opened, delivery });
+      await finishWhole(delivery, opened);
+      return { kind: 'done' };
+    }
+    const answer = new StreamAnswer({
+      ...delivery,
+      open: opened,
+      trail: attemptTrail,
+      signal: this.#exchange.signal,
+      elapsedMs,
+      onCommit: () => (trail.firstContentMs = elapsedMs()),
+    });
+    const end = await answer.run();
+    if (end.kind === 'failed') return this.#again(delivery, end.failed);
+    if (end.kind === 'complete' && !end.committed && !saysSomething(opened.relay)) {
+      return this.#again(delivery, emptyAnswer(), { answer, delivery: { ...delivery, relay: opened.relay } });
+    }
+    await finishStream({ ...delivery, relay: opened.relay }, end, answer.pending);
+    return { kind: 'done' };
+  }
+
+  #again(delivery: Delivery, failed: AttemptFailure, empty?: EmptyAnswer): { kind: 'again'; failed: AttemptFailure; empty?: EmptyAnswer } {
+    const { attemptTrail, trail } = delivery;
+    attemptTrail.endedMs = trail.elapsedMs();
+    attemptTrail.error = failed.error.code;
+    if (attemptTrail.outcome === 'unknown') attemptTrail.outcome = 'failed';
+    return empty ? { kind: 'again', failed, empty } : { kind: 'again', failed };
+  }
+
+  /** Nobody had more to say: the empty answer is the answer, free of charge. */
+  async #deliverEmpty({ answer, delivery }: EmptyAnswer): Promise<void> {
+    if (answer instanceof StreamAnswer) await finishStream(delivery, { kind: 'complete', committed: false }, answer.pending);
+    else await finishWhole(delivery, answer);
+  }
+
+  /** No channel delivered: release the hold, then tell the client in whatever form is still open. */
+  async #abandon(error: unknown): Promise<void> {
+    const known: GatewayError = error instanceof GatewayFailure ? error.error : gatewayError('internal_error', 'Something went wrong inside the gateway.');
+    await settleAbandoned(this.#funds, this.#trail, known);
+    if (!this.#client.begun) throw error;
+    this.#trail.error = known;
+    const { dialect, request, form } = this.#call;
+    void this.#client.write(dialect.stream.encoder(request, form).push({ kind: 'error', error: known }));
+    this.#client.end();
+  }
+}
+
+function emptyAnswer(): AttemptFailure {
+  return { error: gatewayError('upstream_empty', 'The upstream sent an empty answer.'), failure: { kind: 'empty' } };
+}
+
+/** An answer without content that still means something: cut by length, filtered, refused. */
+function saysSomething(relay: { readonly usage: { readonly outputTokens?: number | undefined; readonly reasoningTokens?: number | undefined } | undefined }): boolean {
+  return (relay.usage?.reasoningTokens ?? 0) > 0;
+}

@@ -1,0 +1,75 @@
+/** What a failed attempt means: for routing (try another?), and for the client (which error?). */
+
+import { gatewayError, type GatewayError, type UpstreamErrorKind } from '#canonical';
+import type { Failure, FailureKind, GiveUp } from '#routing';
+
+/** An attempt that gave the client nothing. */
+export type AttemptFailure = { readonly error: GatewayError; readonly failure: Failure };
+
+const failureKinds: { readonly [kind in UpstreamErrorKind]: FailureKind } = {
+  request: 'status-4xx-request',
+  'context-length': 'status-4xx-request',
+  'content-filter': 'status-4xx-request',
+  credential: 'auth',
+  'quota-exhausted': 'quota',
+  'rate-limited': 'rate-limited',
+  overloaded: 'overloaded',
+  'model-missing': 'unsuitable',
+  server: 'server-error',
+};
+
+export function failureOf(error: GatewayError, retryAfterMs?: number): Failure {
+  const kind = error.upstream ? failureKinds[error.upstream.kind] : byCode(error);
+  const after = error.retryAfterMs ?? retryAfterMs;
+  return after === undefined ? { kind } : { kind, retryAfterMs: after };
+}
+
+function byCode(error: GatewayError): FailureKind {
+  switch (error.code) {
+    case 'upstream_cut':
+      return 'cut';
+    case 'upstream_empty':
+      return 'empty';
+    case 'upstream_timeout':
+      return 'timeout-content';
+    case 'upstream_invalid':
+      return 'invalid-response';
+    case 'upstream_failed':
+      return 'server-error';
+    default:
+      return 'status-4xx-request';
+  }
+}
+
+/** The error the client gets when routing has given up. The last upstream's own words where they help. */
+export function giveUpError(step: GiveUp, last: GatewayError | undefined): GatewayError {
+  const retryAfterMs = step.retryAfterMs ?? last?.retryAfterMs;
+  switch (step.reason) {
+    case 'no-capacity':
+      return gatewayError('capacity_exhausted', 'All channels for this model are at their limits.', { retryAfterMs: retryAfterMs ?? 1_000 });
+    case 'deadline':
+      return last ?? gatewayError('upstream_timeout', 'No upstream answered in time.');
+    case 'client-gone':
+      return gatewayError('client_closed_request', 'The client closed the connection.');
+    case 'request-fault':
+    case 'committed':
+    case 'exhausted':
+    case 'retry-budget':
+    case 'no-candidate':
+      if (last) return clientVersion(last, retryAfterMs);
+      return gatewayError('no_channel', 'No channel can serve this model now.', retryAfterMs === undefined ? {} : { retryAfterMs });
+  }
+}
+
+/** A 429 of all upstreams is a 429 of ours; faults of our own credentials are not the client's. */
+function clientVersion(error: GatewayError, retryAfterMs: number | undefined): GatewayError {
+  switch (error.upstream?.kind) {
+    case 'rate-limited':
+      return gatewayError('capacity_exhausted', 'The upstream is at its rate limit.', { retryAfterMs: retryAfterMs ?? 1_000, upstream: error.upstream });
+    case 'credential':
+    case 'quota-exhausted':
+      return gatewayError('upstream_credential', 'The channel cannot be used with its credential or balance. The operator has been told.', { upstream: error.upstream });
+    default:
+      return error;
+  }
+}

@@ -1,0 +1,212 @@
+/** Steps 4 to 6: which model, which offers can say the request, what it may cost. */
+
+import { allowsModel, type Principal } from '#access';
+import { fail, type ChatRequest, type Loss } from '#canonical';
+import { priceAt, type Model, type Price } from '#catalog';
+import type { Operation } from '#providers';
+import { affordableOutputTokens, dearest, estimateInputTokens, inputBound, quote, type PriceSnapshot } from '#metering';
+import type { RouteRequest } from '#routing';
+import { formatUsd, type NanoUsd } from '#std';
+import type { ChatCall, Wishes } from './call.ts';
+import { chooseSpeech, type Offer, type OfferCandidate, type Snapshot, type SpeechChoice } from './offers.ts';
+import type { Services } from './services.ts';
+
+/** An offer that can serve this request, with the way to speak to it and its frozen price. */
+export type Route = {
+  readonly candidate: OfferCandidate;
+  readonly offer: Offer;
+  readonly speech: SpeechChoice;
+  readonly price: PriceSnapshot;
+  /** The most the whole request can cost here. */
+  readonly bound: NanoUsd;
+  readonly losses: readonly Loss[];
+};
+
+export type Target = {
+  readonly model: Model;
+  readonly routes: ReadonlyMap<OfferCandidate, Route>;
+  readonly candidates: readonly OfferCandidate[];
+  /** Estimate, for rate limits and for streams without usage. */
+  readonly inputTokens: number;
+  /** With margin: what the hold covers. */
+  readonly inputTokensBound: number;
+  readonly outputTokensMax: number;
+};
+
+/** Where neither client nor catalog says how long an answer may get. */
+const outputTokensFallback = 32_768;
+/** What a typical answer has; only ranks channels. */
+const outputTokensTypical = 600;
+
+export function findModel(snapshot: Snapshot, principal: Principal, name: string): Model {
+  const model = snapshot.find(name);
+  if (!model) {
+    const nearest = snapshot.catalog.nearest(name, 3);
+    const hint = nearest.length > 0 ? ` Did you mean ${nearest.map((near) => `\`${near}\``).join(', ')}?` : '';
+    fail('model_not_found', `The model \`${clip(name)}\` does not exist.${hint} GET /v1/models lists what is available.`, {
+      path: 'model',
+      details: { nearest },
+    });
+  }
+  if (!allowsModel(principal.limits.models, model.id) && !allowsModel(principal.limits.models, name)) {
+    fail('model_not_allowed', `This key may not use \`${clip(name)}\`. Ask the owner of the key to allow it.`, { path: 'model' });
+  }
+  return model;
+}
+
+function clip(name: string): string {
+  return name.length > 100 ? `${name.slice(0, 100)}…` : name;
+}
+
+/** Candidates of the model and its fallbacks, each checked for what it can say and what it costs. */
+export function resolve(services: Services, principal: Principal, call: ChatCall, operation: Operation): Target {
+  const { request, wishes } = call;
+  const snapshot = services.snapshot();
+  const model = findModel(snapshot, principal, request.model);
+  const nowMs = services.clock.now();
+  const inputTokens = estimateInputTokens(request);
+  const outputTokensMax = outputLimit(request, model);
+  const bound = { inputTokens: inputBound(inputTokens), outputTokens: outputTokensMax };
+  const candidates = allCandidates(snapshot, principal, model, wishes, operation, nowMs);
+  const kept: OfferCandidate[] = [];
+  const routes = new Map<OfferCandidate, Route>();
+  const refusals: Loss[] = [];
+  let withoutPrice = false;
+  for (const candidate of candidates) {
+    const { offer } = candidate;
+    const speech = chooseSpeech(offer, operation, request.dialect, request.tools.length > 0);
+    const price = priceAt(offer.prices, nowMs);
+    if (!price) withoutPrice = true;
+    if (!speech || !price) continue;
+    const losses = lossesAt(services, call, speech);
+    const grave = losses.filter((loss) => loss.changesMeaning || wishes.strict);
+    if (grave.length > 0) {
+      refusals.push(...grave);
+      continue;
+    }
+    const priced = snapshotPrice(offer, price, principal, nowMs);
+    routes.set(candidate, { candidate, offer, speech, price: priced, bound: quote(priced, bound), losses });
+    kept.push(candidate);
+  }
+  if (kept.length === 0) refuse(model, candidates.length, refusals, withoutPrice, wishes.strict);
+  return {
+    model,
+    routes,
+    candidates: kept.length === candidates.length ? candidates : kept,
+    inputTokens,
+    inputTokensBound: bound.inputTokens,
+    outputTokensMax,
+  };
+}
+
+function outputLimit(request: ChatRequest, model: Model): number {
+  const most = model.output_tokens && model.output_tokens > 0 ? model.output_tokens : outputTokensFallback;
+  return Math.min(request.outputTokensMax ?? most, Math.max(most, request.outputTokensMax ?? 0)) * (request.choiceCount ?? 1);
+}
+
+function allCandidates(snapshot: Snapshot, principal: Principal, model: Model, wishes: Wishes, operation: Operation, nowMs: number): readonly OfferCandidate[] {
+  const first = snapshot.candidatesOf(model, operation, nowMs);
+  const fallbacks = wishes.fallbackModels
+    .map((name) => snapshot.find(name))
+    .filter((other) => other !== undefined && other.id !== model.id && allowsModel(principal.limits.models, other.id));
+  if (fallbacks.length === 0) return first;
+  const all = [...first];
+  for (const [index, other] of fallbacks.entries()) {
+    if (!other) continue;
+    for (const candidate of snapshot.candidatesOf(other, operation, nowMs)) all.push({ ...candidate, tier: index + 1 });
+  }
+  return all;
+}
+
+/** What this way of speaking cannot say. Equal dialects without quirks say everything. */
+function lossesAt(services: Services, call: ChatCall, choice: SpeechChoice): readonly Loss[] {
+  if (choice.speech.dialect === call.dialect.id) return [];
+  const dialect = services.dialects[choice.speech.dialect as keyof Services['dialects']];
+  return dialect.request.encode(call.request, choice.quirks).losses;
+}
+
+function snapshotPrice(offer: Offer, price: Price, principal: Principal, atMs: number): PriceSnapshot {
+  const factorMillionths = principal.limits.price_factor_millionths ?? 1_000_000;
+  const factor = factorMillionths === 1_000_000 ? '' : `*${factorMillionths}`;
+  return { version: `${offer.channel.id}/${offer.name}@${price.from}${factor}`, price, atMs, factorMillionths };
+}
+
+function refuse(model: Model, candidateCount: number, refusals: readonly Loss[], withoutPrice: boolean, strict: boolean): never {
+  const first = refusals[0];
+  if (first) {
+    const all = [...new Set(refusals.map((loss) => `\`${loss.path}\`: ${loss.reason}`))].slice(0, 5).join('; ');
+    const code = strict && !first.changesMeaning ? 'lossy_translation' : 'unsupported_parameter';
+    fail(code, `\`${model.id}\` cannot be asked this way: ${all}. Leave the field out, or choose another model.`, { path: first.path });
+  }
+  if (withoutPrice) {
+    fail('model_without_price', `\`${model.id}\` has no price, so it is not served: a wrong charge would be worse. Set one under \`channels[].models.${model.id}.prices\` in the configuration (or \`free\`).`, { path: 'model' });
+  }
+  if (candidateCount === 0) {
+    fail('no_channel', `No channel offers \`${model.id}\`. Add one: set the vendor's key in the environment or run \`manifold channel add\`.`);
+  }
+  return fail('no_channel', `No channel can serve \`${model.id}\` now.`);
+}
+
+/** The request as routing sees it. */
+export function routeRequest(services: Services, principal: Principal, call: ChatCall, target: Target): RouteRequest {
+  const { wishes } = call;
+  return {
+    model: target.model.id,
+    candidates: target.candidates,
+    inputTokens: target.inputTokens,
+    outputTokensMaximum: target.outputTokensMax,
+    outputTokensExpected: Math.min(target.outputTokensMax, outputTokensTypical),
+    class: wishes.class,
+    userId: principal.walletId,
+    ...(wishes.sessionKey === undefined ? {} : { sessionKey: `${principal.keyId}:${wishes.sessionKey}` }),
+    hints: wishes.hints,
+    deadlineMs: services.clock.now() + services.settings.requestMs,
+  };
+}
+
+/** The price of the first step of a hold: everything, or a slice where stopping stops the vendor's meter. */
+export type HoldSize = {
+  readonly amount: NanoUsd;
+  readonly minimum: NanoUsd;
+  readonly outputTokens: number;
+  /** Whether the hold grows while the answer streams. */
+  readonly sliced: boolean;
+};
+
+const sliceTokens = 2_048;
+const outputTokensLeast = 16;
+
+export function holdSize(target: Target, stream: boolean): HoldSize {
+  const routes = [...target.routes.values()];
+  const sliced = stream && target.outputTokensMax > sliceTokens && routes.every(stopsBilling);
+  const outputTokens = sliced ? sliceTokens : target.outputTokensMax;
+  const at = (tokens: number): NanoUsd => {
+    return dearest(routes.map((route) => quote(route.price, { inputTokens: target.inputTokensBound, outputTokens: tokens })));
+  };
+  return { amount: at(outputTokens), minimum: at(Math.min(outputTokensLeast, outputTokens)), outputTokens, sliced };
+}
+
+export function stopsBilling(route: Route): boolean {
+  return (route.offer.channel.definition.abort_stops_billing ?? route.offer.channel.provider.facts.abortStopsBilling) === 'yes';
+}
+
+/** The output limit that a smaller hold pays for, at the dearest route. */
+export function affordableOutput(target: Target, held: NanoUsd): number {
+  let least = target.outputTokensMax;
+  for (const route of target.routes.values()) {
+    least = Math.min(least, affordableOutputTokens(route.price, target.inputTokensBound, held, target.outputTokensMax));
+  }
+  return least;
+}
+
+export function checkCostCap(target: Target, cap: NanoUsd | undefined): NanoUsd | undefined {
+  if (cap === undefined) return undefined;
+  const least = Math.min(...[...target.routes.values()].map((route) => quote(route.price, { inputTokens: target.inputTokensBound, outputTokens: outputTokensLeast })));
+  if (least > cap) {
+    fail('cost_cap_exceeded', `\`max_cost\` of ${formatUsd(cap)} USD does not pay for the input of this request.`, {
+      path: 'max_cost',
+      details: { max_cost_usd: formatUsd(cap) },
+    });
+  }
+  return cap;
+}

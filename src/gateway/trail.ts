@@ -1,0 +1,119 @@
+/** Step 14: what a request did, kept while it runs and written as one row when it ends. */
+
+import type { Principal } from '#access';
+import { inputTotalTokens, outputTotalTokens, type GatewayError, type Loss, type Usage } from '#canonical';
+import type { AttemptOutcome, Receipt } from '#ledger';
+import type { Plan } from '#routing';
+import type { JsonObject } from '#std';
+import type { Exchange } from './http/index.ts';
+import type { Services } from './services.ts';
+import type { Route } from './target.ts';
+
+export type AttemptTrail = {
+  readonly attemptId: string;
+  readonly channelId: string;
+  readonly upstreamModel: string;
+  readonly startedAtMs: number;
+  status?: number;
+  firstContentMs?: number;
+  endedMs?: number;
+  outcome: AttemptOutcome['outcome'];
+  error?: string;
+};
+
+export class Trail {
+  readonly requestId: string;
+  readonly dialect: string;
+  readonly operation: string;
+  readonly #services: Services;
+  readonly #startedAtMs: number;
+  readonly attempts: AttemptTrail[] = [];
+  principal: Principal | undefined;
+  model = '';
+  streamed = false;
+  plan: Plan | undefined;
+  usage: Usage | undefined;
+  receipt: Receipt | undefined;
+  losses: readonly Loss[] = [];
+  error: GatewayError | undefined;
+  status = 200;
+  firstContentMs: number | undefined;
+  clientGone = false;
+
+  constructor(services: Services, exchange: Exchange, dialect: string, operation: string) {
+    this.#services = services;
+    this.requestId = exchange.requestId;
+    this.dialect = dialect;
+    this.operation = operation;
+    this.#startedAtMs = services.clock.monotonic();
+  }
+
+  elapsedMs(): number {
+    return this.#services.clock.monotonic() - this.#startedAtMs;
+  }
+
+  begin(route: Route, attemptId: string): AttemptTrail {
+    const attempt: AttemptTrail = {
+      attemptId,
+      channelId: route.offer.channel.id,
+      upstreamModel: route.offer.name,
+      startedAtMs: this.elapsedMs(),
+      outcome: 'not_sent',
+    };
+    this.attempts.push(attempt);
+    return attempt;
+  }
+
+  /** All attempts but the given one, as the ledger wants them: failed ones cost nothing. */
+  failedAttempts(except: string): readonly AttemptOutcome[] {
+    return this.attempts.filter((attempt) => attempt.attemptId !== except).map(({ attemptId, outcome }) => ({ attemptId, outcome, costNanoUsd: 0 as AttemptOutcome['costNanoUsd'] }));
+  }
+
+  /** Rides in the next transaction of the store; a failure is logged and never reaches the client. */
+  write(): void {
+    const { principal } = this;
+    if (!principal) return;
+    const last = this.attempts.at(-1);
+    this.#services.store.requests
+      .append({
+        requestId: this.requestId,
+        walletId: principal.walletId,
+        keyId: principal.keyId,
+        projectId: principal.projectId,
+        createdAtMs: Math.round(this.#services.clock.now() - this.elapsedMs()),
+        durationMs: Math.round(this.elapsedMs()),
+        firstContentMs: this.firstContentMs === undefined ? null : Math.round(this.firstContentMs),
+        status: this.status,
+        errorCode: this.error?.code ?? null,
+        dialect: this.dialect,
+        operation: this.operation,
+        model: this.model,
+        channelId: last?.channelId ?? null,
+        chargeNanoUsd: this.receipt?.chargeNanoUsd ?? 0,
+        inputTokens: (this.usage && inputTotalTokens(this.usage)) ?? 0,
+        outputTokens: (this.usage && outputTotalTokens(this.usage)) ?? 0,
+        streamed: this.streamed,
+        detail: this.#detail(),
+      })
+      .catch((error: unknown) => this.#services.log('error', 'record.failed', { request_id: this.requestId, error: String(error) }));
+  }
+
+  #detail(): JsonObject {
+    return {
+      attempts: this.attempts.map((attempt) => ({
+        attempt_id: attempt.attemptId,
+        channel: attempt.channelId,
+        model: attempt.upstreamModel,
+        started_ms: Math.round(attempt.startedAtMs),
+        status: attempt.status ?? null,
+        first_content_ms: attempt.firstContentMs === undefined ? null : Math.round(attempt.firstContentMs),
+        ended_ms: attempt.endedMs === undefined ? null : Math.round(attempt.endedMs),
+        outcome: attempt.outcome,
+        error: attempt.error ?? null,
+      })),
+      ...(this.losses.length > 0 ? { losses: this.losses.slice(0, 20).map(({ path, reason }) => ({ path, reason })) } : {}),
+      ...(this.clientGone ? { client_gone: true } : {}),
+      ...(this.plan && this.attempts.length !== 1 ? { routing: this.plan.explain() } : {}),
+    };
+  }
+}

@@ -1,0 +1,88 @@
+/** Step 8, first half: the request as one upstream wants it, ready to be sent. */
+
+import { isDeepStrictEqual } from 'node:util';
+import type { ChatRequest, Message, Part } from '#canonical';
+import { passThroughEdits } from '#dialects';
+import type { OutboundRequest } from '#providers';
+import { spliceJson } from '#std';
+import { wishFields, type ChatCall } from './call.ts';
+import type { Services } from './services.ts';
+import type { Route } from './target.ts';
+
+export type Outbound = {
+  readonly request: OutboundRequest;
+  /** Same dialect on both sides: the answer may pass through untouched. */
+  readonly passThrough: boolean;
+};
+
+/** Encodes and authorises. `outputTokensMax` is set when the hold allows less than was asked for. */
+export async function outbound(services: Services, call: ChatCall, route: Route, outputTokensMax: number | undefined): Promise<Outbound> {
+  const { offer, speech } = route;
+  const { channel } = offer;
+  const passThrough = speech.speech.dialect === call.dialect.id;
+  const body = (passThrough ? untouched(call, route, outputTokensMax) : undefined) ?? (await encoded(services, call, route, outputTokensMax));
+  const path = speech.speech.path({ operation: speech.speech.operation, model: offer.name, stream: call.request.stream, parameters: channel.parameters });
+  const plain: OutboundRequest = {
+    url: channel.baseUrl + path,
+    method: 'POST',
+    headers: { 'content-type': 'application/json', accept: call.request.stream ? 'text/event-stream' : 'application/json', ...speech.speech.headers },
+    body,
+  };
+  const authorized = await channel.provider.authorize(plain, { secret: channel.secret, parameters: channel.parameters }, {
+    nowMs: services.clock.now(),
+    cache: services.tokenCache,
+    fetchJson: (request) => services.upstream.fetchText(request, { allowPrivate: channel.definition.allow_private === true }),
+  });
+  return { request: authorized, passThrough };
+}
+
+/** The client's own bytes with the few necessary edits; `undefined` when a quirk asks for more. */
+function untouched(call: ChatCall, route: Route, outputTokensMax: number | undefined): Uint8Array | undefined {
+  const { quirks } = route.speech;
+  if (Object.keys(quirks).length > 0 && quirksMatter(call, route)) return undefined;
+  const edits = passThroughEdits(call.request.dialect, call.wire, call.request, {
+    model: route.offer.name,
+    outputTokensMax,
+    drop: wishFields,
+    encryptedReasoning: route.offer.model.reasoning,
+  });
+  if (edits.length === 0) return call.body;
+  const pieces = spliceJson(call.body, call.scan, edits);
+  if (!pieces) return undefined;
+  return pieces.length === 1 && pieces[0] ? pieces[0] : Buffer.concat(pieces);
+}
+
+/** Whether the vendor's or model's deviations change anything in this very request. */
+function quirksMatter(call: ChatCall, route: Route): boolean {
+  const plain = call.dialect.request.encode(call.request, {}).value;
+  const particular = call.dialect.request.encode(call.request, route.speech.quirks).value;
+  return !isDeepStrictEqual(plain, particular);
+}
+
+async function encoded(services: Services, call: ChatCall, route: Route, outputTokensMax: number | undefined): Promise<Uint8Array> {
+  const { speech, quirks } = route.speech;
+  const dialect = services.dialects[speech.dialect as keyof Services['dialects']];
+  const limited = outputTokensMax === undefined ? call.request : { ...call.request, outputTokensMax };
+  // Usage is always asked for: it is what the bill is made from.
+  const renamed: ChatRequest = { ...limited, model: route.offer.name, streamUsage: true };
+  const urls = dialect.request.urlsToInline(renamed, quirks);
+  const complete = urls.length === 0 ? renamed : await inlineMedia(services, renamed, new Set(urls));
+  return Buffer.from(JSON.stringify(dialect.request.encode(complete, quirks).value));
+}
+
+/** Fetches what the vendor will not fetch itself, under the guard, and puts the bytes in. */
+async function inlineMedia(services: Services, request: ChatRequest, urls: ReadonlySet<string>): Promise<ChatRequest> {
+  const fetched = new Map<string, { readonly data: string; readonly mimeType: string }>();
+  for (const url of urls) {
+    const media = await services.egress.fetchMedia(url);
+    fetched.set(url, { data: Buffer.from(media.bytes).toString('base64'), mimeType: media.mimeType });
+  }
+  const inline = (part: Part): Part => {
+    if (part.kind === 'tool-result') return { ...part, parts: part.parts.map((inner) => inline(inner) as (typeof part.parts)[number]) };
+    if (part.kind !== 'media' || part.source.kind !== 'url') return part;
+    const media = fetched.get(part.source.url);
+    return media ? { ...part, mimeType: media.mimeType, source: { kind: 'data', data: media.data } } : part;
+  };
+  const messages: Message[] = request.messages.map((message) => ({ ...message, parts: message.parts.map(inline) }));
+  return { ...request, messages };
+}
