@@ -115,7 +115,9 @@ function fail(message) {
 
 function scriptFile(name) {
   if (name === undefined) fail('--run needs the name of a script in tools/, for example: check');
-  const file = name.endsWith('.ts') ? path.resolve(root, name) : path.join(root, 'tools', `${name}.ts`);
+  const file = name.endsWith('.ts')
+    ? path.resolve(root, name)
+    : path.join(root, 'tools', `${name}.ts`);
   if (!existsSync(file)) fail(`there is no script ${path.relative(root, file)}`);
   return file;
 }

@@ -50,7 +50,8 @@ export async function install(setup, scope) {
   const release = await takeLock(setup.root);
   const stop = stopOnSignal(release);
   try {
-    if (!setup.dependenciesAreReady(scope) && !adopt(setup, scope)) await installLocked(setup, scope);
+    if (!setup.dependenciesAreReady(scope) && !adopt(setup, scope))
+      await installLocked(setup, scope);
     if (!fs.existsSync(setup.nodeFile())) await installNode(setup);
   } finally {
     stop();
@@ -183,7 +184,8 @@ function npmEnvironment(root) {
 /** Whether the folder, or the nearest parent that exists, can be written. */
 function canWrite(folder) {
   let nearest = path.resolve(folder);
-  while (!fs.existsSync(nearest) && path.dirname(nearest) !== nearest) nearest = path.dirname(nearest);
+  while (!fs.existsSync(nearest) && path.dirname(nearest) !== nearest)
+    nearest = path.dirname(nearest);
   try {
     fs.accessSync(nearest, fs.constants.W_OK);
     return nearest !== path.parse(nearest).root;
