@@ -1,4 +1,5 @@
 export type * from './contract.ts';
+export { createRouter } from './router.ts';
 export { defaultRoutingSettings, type RoutingSettings, type ScoreWeights } from './settings.ts';
 export {
   rateLimitFamilies,

@@ -45,6 +45,8 @@ export type RoutingSettings = {
   readonly connectTimeoutMs: number;
   readonly firstContentTimeoutMinimumMs: number;
   readonly firstContentTimeoutMaximumMs: number;
+  /** Least patience with the trial of a half-open breaker: its failover costs the user this much. */
+  readonly probeTimeoutMinimumMs: number;
   readonly idleTimeoutMs: number;
   readonly totalTimeoutMs: number;
   /** How long a request of a class may wait for room. */
@@ -96,6 +98,7 @@ export const defaultRoutingSettings: RoutingSettings = {
   connectTimeoutMs: 3_000,
   firstContentTimeoutMinimumMs: 4_000,
   firstContentTimeoutMaximumMs: 20_000,
+  probeTimeoutMinimumMs: 1_500,
   idleTimeoutMs: 30_000,
   totalTimeoutMs: 900_000,
   queueBudgetMs: { interactive: 1_000, batch: 30_000, flex: 300_000 },

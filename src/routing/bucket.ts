@@ -1,0 +1,202 @@
+/**
+ * Our mirror of one token bucket of an upstream: level, capacity and continuous refill.
+ *
+ * The mirror is debited when a request is chosen, corrected by what headers say, and pulled down
+ * by a 429. What is not known is learned: the pair of two refusals that carry `retry-after` gives
+ * the refill rate, otherwise the rate moves by additive increase and multiplicative decrease.
+ */
+
+import type { LimitName, LimitReading } from './contract.ts';
+
+export type BucketSource = 'unknown' | 'configured' | 'learned' | 'header';
+
+const hourMs = 3_600_000;
+const hoursPerWeek = 168;
+/** Learned rates grow by this share per second once this long without a refusal. */
+const growthPerMs = 0.004 / 1_000;
+const growthAfterMs = 10_000;
+/** A vendor's `retry-after` is rounded to seconds; shorter spans say too little about a rate. */
+const pairSpanMinimumMs = 4_000;
+
+export class Bucket {
+  readonly name: LimitName;
+  readonly windowMs: number;
+  source: BucketSource = 'unknown';
+  capacity = Infinity;
+  ratePerMs = Infinity;
+  level = Infinity;
+  /** Sum of all corrections by headers; see `mark`. */
+  #corrections = 0;
+  #updatedAtMs: number;
+  #startedAtMs: number;
+  #taken = 0;
+  #refusedAtMs = -Infinity;
+  #refusedDelayMs = 0;
+  #refusedNeed = 0;
+  #refusedTaken = 0;
+  #configuredRate = Infinity;
+  #rateByHour: Float64Array | undefined;
+  #hour = -1;
+
+  constructor(name: LimitName, limit: number | undefined, nowMs: number) {
+    this.name = name;
+    this.windowMs = name === 'requests-per-day' ? 86_400_000 : 60_000;
+    this.#updatedAtMs = nowMs;
+    this.#startedAtMs = nowMs;
+    if (limit !== undefined) this.configure(limit);
+  }
+
+  /** Takes a limit per window as given by the operator. */
+  configure(limit: number): void {
+    this.source = 'configured';
+    this.capacity = limit;
+    this.ratePerMs = limit / this.windowMs;
+    this.#configuredRate = this.ratePerMs;
+    this.level = Math.min(this.level, limit);
+  }
+
+  get known(): boolean {
+    return this.source !== 'unknown';
+  }
+
+  refill(nowMs: number): void {
+    const elapsedMs = nowMs - this.#updatedAtMs;
+    if (elapsedMs <= 0) return;
+    this.#updatedAtMs = nowMs;
+    if (this.source === 'unknown') return;
+    if (this.source === 'learned') this.#drift(nowMs, elapsedMs);
+    const filled = this.level + elapsedMs * this.ratePerMs;
+    this.level = filled > this.capacity ? this.capacity : filled;
+  }
+
+  take(amount: number): void {
+    this.#taken += amount;
+    if (this.source !== 'unknown') this.level -= amount;
+  }
+
+  giveBack(amount: number): void {
+    this.#taken -= amount;
+    if (this.source === 'unknown') return;
+    this.level = Math.min(this.capacity, this.level + amount);
+  }
+
+  /**
+   * Time until `need` fits while `reserve` stays for others; 0 when it fits now. A request larger
+   * than the whole bucket fits when the bucket is full. Call `refill` first.
+   */
+  waitMs(need: number, reserve: number): number {
+    if (this.source === 'unknown') return 0;
+    const wanted = need + reserve;
+    const required = wanted > this.capacity ? this.capacity : wanted;
+    if (this.level >= required - 1e-6) return 0;
+    return this.ratePerMs > 0 ? (required - this.level) / this.ratePerMs : Infinity;
+  }
+
+  /** To be kept with an attempt when it is sent, for `correct`. */
+  mark(nowMs: number): number {
+    this.refill(nowMs);
+    return this.level - this.#corrections;
+  }
+
+  /**
+   * Takes over what a header says. A header is a snapshot of the moment the request was admitted,
+   * so our value is moved by the difference to our own value *then*, less the corrections made
+   * since; overwriting would forget everything sent in between.
+   *
+   * @param mark what `mark` gave when the request was sent, `undefined` when it was not known
+   */
+  correct(reading: LimitReading, mark: number | undefined, nowMs: number): void {
+    this.refill(nowMs);
+    if (reading.limit !== undefined && reading.limit > 0) this.#adoptLimit(reading.limit);
+    if (reading.remaining === undefined || this.source === 'unknown') return;
+    if (mark === undefined || !Number.isFinite(mark)) {
+      this.level = Math.min(this.capacity, reading.remaining);
+      this.#corrections = 0;
+      return;
+    }
+    const difference = reading.remaining - mark - this.#corrections;
+    this.#corrections += difference;
+    this.level = Math.min(this.capacity, this.level + difference);
+  }
+
+  #adoptLimit(limit: number): void {
+    if (this.source === 'header' && limit === this.capacity) return;
+    const before = this.capacity;
+    this.source = 'header';
+    this.capacity = limit;
+    this.ratePerMs = limit / this.windowMs;
+    this.#configuredRate = this.ratePerMs;
+    if (!Number.isFinite(before)) this.level = limit;
+    else this.level = Math.min(limit, this.level);
+  }
+
+  /**
+   * The upstream refused `need` although our mirror let it pass: an observation of its ceiling.
+   *
+   * @param need what the refused request wanted of this bucket
+   * @param retryAfterMs what the upstream asked for
+   */
+  refuse(need: number, retryAfterMs: number | undefined, nowMs: number): void {
+    this.refill(nowMs);
+    if (this.source === 'unknown') this.#learnFirst(nowMs);
+    else this.#learnRate(need, retryAfterMs, nowMs);
+    const implied = retryAfterMs === undefined ? 0 : need - this.ratePerMs * retryAfterMs;
+    this.level = Math.min(this.level, Math.max(implied, -this.capacity));
+    this.#refusedAtMs = nowMs;
+    this.#refusedDelayMs = retryAfterMs ?? 0;
+    this.#refusedNeed = need;
+    this.#refusedTaken = this.#taken;
+    this.#rememberHour(nowMs);
+  }
+
+  /** First refusal: since the start a full bucket and its refill were used up. */
+  #learnFirst(nowMs: number): void {
+    const elapsedMs = Math.max(nowMs - this.#startedAtMs, 1_000);
+    this.source = 'learned';
+    this.ratePerMs = Math.max(this.#taken, 1) / (elapsedMs + this.windowMs);
+    this.capacity = this.ratePerMs * this.windowMs;
+    this.level = 0;
+  }
+
+  #learnRate(need: number, retryAfterMs: number | undefined, nowMs: number): void {
+    const sinceMs = nowMs - this.#refusedAtMs;
+    if (retryAfterMs !== undefined && Number.isFinite(sinceMs)) {
+      const spanMs = sinceMs + retryAfterMs - this.#refusedDelayMs;
+      const used = this.#taken - this.#refusedTaken + need - this.#refusedNeed;
+      if (sinceMs > this.windowMs || spanMs < pairSpanMinimumMs) return;
+      const measured = used / spanMs;
+      const bounded = Math.min(Math.max(measured, this.ratePerMs / 2), this.ratePerMs * 2);
+      this.#adoptRate(this.ratePerMs + 0.5 * (bounded - this.ratePerMs));
+      return;
+    }
+    if (sinceMs < 1_000) return;
+    this.#adoptRate(this.ratePerMs * 0.9);
+  }
+
+  #adoptRate(ratePerMs: number): void {
+    if (this.source !== 'learned' && ratePerMs >= this.#configuredRate) return;
+    this.source = 'learned';
+    this.ratePerMs = ratePerMs;
+    this.capacity = ratePerMs * this.windowMs;
+  }
+
+  /** A learned rate probes upward while it is what holds traffic back; each hour of the week has its own. */
+  #drift(nowMs: number, elapsedMs: number): void {
+    const hour = Math.floor(nowMs / hourMs) % hoursPerWeek;
+    if (hour !== this.#hour) {
+      this.#hour = hour;
+      const remembered = this.#rateByHour?.[hour] ?? 0;
+      if (remembered > 0) this.#adoptRate(remembered);
+    }
+    if (nowMs - this.#refusedAtMs < growthAfterMs || this.level > 0.5 * this.capacity) return;
+    this.ratePerMs *= 1 + growthPerMs * Math.min(elapsedMs, 10_000);
+    this.capacity = this.ratePerMs * this.windowMs;
+  }
+
+  #rememberHour(nowMs: number): void {
+    if (this.source !== 'learned') return;
+    this.#rateByHour ??= new Float64Array(hoursPerWeek);
+    this.#hour = Math.floor(nowMs / hourMs) % hoursPerWeek;
+    this.#rateByHour[this.#hour] = this.ratePerMs;
+  }
+}

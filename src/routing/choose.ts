@@ -1,0 +1,309 @@
+/** One choice: filter, score, admission, affinity. Allocates nothing. */
+
+import { hashText, rendezvousWeight } from './affinity.ts';
+import type { Explanation, RouteRequest } from './contract.ts';
+import { rankOffset, rejection } from './eligibility.ts';
+import type { Lane } from './lane.ts';
+import type { Need } from './limit-group.ts';
+import { expectedCost, priceAt } from './price.ts';
+import type { CandidateSet, RoutingState } from './state.ts';
+import { holderOf, yields, type Ticket } from './waiting-line.ts';
+
+export type How = Explanation['decisions'][number]['how'];
+
+/** The request as the choice needs it; the plan is one. */
+export type Chooser = {
+  readonly request: RouteRequest;
+  readonly set: CandidateSet;
+  /** What the lane's upstream will count for this request. */
+  needAt(lane: Lane): Need;
+  readonly ticket: Ticket | undefined;
+  /** Rejection numbers of `ineligibility`, one per candidate; `undefined` when all are 0. */
+  readonly ineligible: Uint8Array | undefined;
+  /** Indices of candidates used up; `includeTried` ignores it for those that may be tried again. */
+  isTried(index: number, includeTried: boolean): boolean;
+};
+
+export type Choice = { index: number; how: How; isPanic: boolean };
+
+/** Scores at and above this are rejections: the number behind it says why. */
+export const rejectionBase = 1e12;
+/** Long answers are judged by when they end and not by when they begin. */
+const longOutputTokens = 1_000;
+const longOutputShare = 0.25;
+const firstLookSamples = 4;
+const staleMs = 300_000;
+const probationMs = 60_000;
+
+export function choose(
+  state: RoutingState,
+  chooser: Chooser,
+  nowMs: number,
+  includeTried: boolean,
+  choice: Choice,
+): void {
+  choice.index = -1;
+  choice.how = 'score';
+  choice.isPanic = isPanic(state, chooser, nowMs);
+  const reserve = reserveShare(state, chooser.request, nowMs);
+  const best = scan(state, chooser, nowMs, includeTried, choice.isPanic, reserve, false);
+  // Our own guesses (slow start, doubts) must not turn a request away when nothing else has room.
+  const index =
+    best >= 0 ? best : scan(state, chooser, nowMs, includeTried, choice.isPanic, reserve, true);
+  if (index < 0) {
+    choice.how = 'none';
+    return;
+  }
+  choice.index = index;
+  if (chooser.request.hints?.sort !== undefined) return;
+  if (prefersSession(state, chooser, nowMs, reserve, choice)) return;
+  explore(state, chooser, nowMs, reserve, choice);
+}
+
+/** Share of buckets and of concurrency this request must leave to others. */
+export function reserveShare(state: RoutingState, request: RouteRequest, nowMs: number): number {
+  const { classReserve, fairReserve } = state.settings;
+  const share = classReserve[request.class];
+  if (nowMs - state.shortAtMs > 5_000) return share;
+  return state.fairShare.isOverShare(request.userId, nowMs) ? share + fairReserve : share;
+}
+
+function isPanic(state: RoutingState, chooser: Chooser, nowMs: number): boolean {
+  const { set, ineligible } = chooser;
+  let eligible = 0;
+  let open = 0;
+  for (let index = 0; index < set.lanes.length; index++) {
+    const lane = set.lanes[index];
+    if (lane === undefined || (ineligible !== undefined && ineligible[index] !== 0)) continue;
+    if (lane.channel.offReason !== undefined) continue;
+    eligible += 1;
+    if (lane.health.isOpen || lane.channel.health.isOpen) {
+      if (lane.health.blocks(nowMs) || lane.channel.health.blocks(nowMs)) open += 1;
+    }
+  }
+  return open > state.settings.panicShare * eligible;
+}
+
+/** Fills the scores and gives the best admissible index, or -1. */
+function scan(
+  state: RoutingState,
+  chooser: Chooser,
+  nowMs: number,
+  includeTried: boolean,
+  panic: boolean,
+  reserve: number,
+  isOverflow: boolean,
+): number {
+  const { set, ineligible } = chooser;
+  const { scores } = state;
+  let best = -1;
+  let bestScore = rejectionBase;
+  for (let index = 0; index < set.lanes.length; index++) {
+    const lane = set.lanes[index];
+    const why = ineligible?.[index] ?? 0;
+    if (lane === undefined || why !== 0) {
+      scores[index] = rejectionBase + (lane === undefined ? rejection.unknownChannel : why);
+      continue;
+    }
+    if (chooser.isTried(index, includeTried)) {
+      scores[index] = rejectionBase + rejection.alreadyTried;
+      continue;
+    }
+    const score = scoreOf(state, chooser, index, lane, nowMs, false);
+    scores[index] = score;
+    if (score >= bestScore) continue;
+    const rejected = admissionOf(state, chooser, lane, nowMs, panic, reserve, isOverflow);
+    if (rejected === 0) {
+      best = index;
+      bestScore = score;
+    } else scores[index] = rejectionBase + rejected;
+  }
+  return best;
+}
+
+/** Why a lane cannot take this request now; 0 when it can. */
+export function admissionOf(
+  state: RoutingState,
+  chooser: Chooser,
+  lane: Lane,
+  nowMs: number,
+  panic: boolean,
+  reserve: number,
+  isOverflow: boolean,
+): number {
+  const { channel } = lane;
+  if (channel.offReason !== undefined && channel.isOff(nowMs)) return rejection.switchedOff;
+  if (!panic && (lane.health.blocks(nowMs) || channel.health.blocks(nowMs))) {
+    return rejection.breakerOpen;
+  }
+  const open = 1 - reserve;
+  if (channel.active >= channel.concurrencyMaximum * open) return rejection.concurrency;
+  if (isOverflow) {
+    if (!lane.limit.isSlowStart && lane.active >= lane.limit.limit) return rejection.concurrency;
+  } else {
+    if (lane.active >= lane.limit.limit * open) return rejection.concurrency;
+    if (lane.latency.waiting > 0 && lane.latency.isSuspect(nowMs)) return rejection.concurrency;
+    if (isOnProbation(state, chooser, lane)) return rejection.tooNew;
+  }
+  const { ticket, request } = chooser;
+  const need = chooser.needAt(lane);
+  if (lane.group.waitMs(need, reserve, nowMs) > 0) return rejection.bucketEmpty;
+  const holder = lane.reservation === undefined ? undefined : holderOf(lane, nowMs);
+  if (holder !== undefined && !yields(holder, ticket, request.class)) {
+    const readyMs = nowMs + lane.group.waitBehindMs(holder.need, need, nowMs);
+    if (readyMs > holder.readyAtMs) return rejection.reserved;
+  }
+  return rejection.none;
+}
+
+/** A lane that joined experienced ones lately gets only the share of exploration. */
+function isOnProbation(state: RoutingState, chooser: Chooser, lane: Lane): boolean {
+  if (lane.latency.samples >= state.settings.newLaneSamples) return false;
+  return lane.createdAtMs > chooser.set.oldestMs + probationMs;
+}
+
+/** Lower is better; see the decision record on the score. */
+export function scoreOf(
+  state: RoutingState,
+  chooser: Chooser,
+  index: number,
+  lane: Lane,
+  nowMs: number,
+  isCached: boolean,
+): number {
+  const { request, set } = chooser;
+  const candidate = set.candidates[index];
+  if (candidate === undefined) return rejectionBase;
+  const { settings } = state;
+  const { hints } = request;
+  const price = set.hasPriceChanges
+    ? priceAt(candidate, state.clock.now(), settings.priceFlipMarginMs)
+    : candidate;
+  const cost = expectedCost(
+    candidate,
+    price,
+    request.inputTokens,
+    request.outputTokensExpected,
+    isCached,
+  );
+  const timeMs = predictedMs(lane, request, nowMs, settings.prefillMsPerToken);
+  const offset = rankOffset(candidate, lane, hints) + lane.weightPenalty;
+  switch (hints?.sort) {
+    case 'price':
+      return offset + Math.log(cost) + 0.01 * Math.log(timeMs);
+    case 'latency':
+      return offset + Math.log(timeMs);
+    case 'throughput':
+      return offset + Math.log(lane.latency.interTokenMs ?? 30) + 0.01 * Math.log(timeMs);
+    default: {
+      const weights = settings.presets[hints?.preset ?? settings.preset];
+      return offset + weights.time * Math.log(timeMs) + weights.price * Math.log(cost);
+    }
+  }
+}
+
+function predictedMs(
+  lane: Lane,
+  request: RouteRequest,
+  nowMs: number,
+  prefillMsPerToken: number,
+): number {
+  const used = lane.active / lane.capacity;
+  const laneErrors = lane.health.level(nowMs);
+  const channelErrors = lane.channel.health.level(nowMs);
+  const errors = laneErrors > channelErrors ? laneErrors : channelErrors;
+  let timeMs = lane.latency.expectedMs(nowMs) + request.inputTokens * prefillMsPerToken;
+  if (request.outputTokensExpected > longOutputTokens) {
+    const interTokenMs = lane.latency.interTokenMs ?? 30;
+    timeMs += longOutputShare * request.outputTokensExpected * interTokenMs;
+  }
+  return timeMs * (1 + 2 * used * used) * (1 + 4 * errors);
+}
+
+/** Stays where the session's prompt cache is, or starts a new session where every node would. */
+function prefersSession(
+  state: RoutingState,
+  chooser: Chooser,
+  nowMs: number,
+  reserve: number,
+  choice: Choice,
+): boolean {
+  const { request, set } = chooser;
+  if (request.sessionKey === undefined) return false;
+  const key = sessionKeyOf(request);
+  const bestScore = state.scores[choice.index] ?? rejectionBase;
+  const home = state.affinity.find(key, nowMs);
+  if (home !== undefined) {
+    const index = set.lanes.indexOf(home);
+    if (index >= 0 && (state.scores[index] ?? rejectionBase) < rejectionBase) {
+      const score = scoreOf(state, chooser, index, home, nowMs, true);
+      if (
+        score <= bestScore + state.settings.affinitySlack &&
+        admissionOf(state, chooser, home, nowMs, choice.isPanic, reserve, false) === 0
+      ) {
+        choice.index = index;
+        choice.how = 'affinity';
+        return true;
+      }
+    }
+    return false;
+  }
+  const keyHash = hashText(key);
+  const limit = bestScore + state.settings.rendezvousSlack;
+  let heaviest = -1;
+  for (let index = 0; index < set.lanes.length; index++) {
+    const lane = set.lanes[index];
+    if (lane === undefined || (state.scores[index] ?? rejectionBase) > limit) continue;
+    const weight = rendezvousWeight(keyHash, lane.hash);
+    if (weight <= heaviest) continue;
+    if (index !== choice.index) {
+      const rejected = admissionOf(state, chooser, lane, nowMs, choice.isPanic, reserve, false);
+      if (rejected !== 0) continue;
+    }
+    heaviest = weight;
+    choice.index = index;
+    choice.how = 'rendezvous';
+  }
+  return false;
+}
+
+export function sessionKeyOf(request: RouteRequest): string {
+  return `${request.model}\n${request.sessionKey ?? ''}`;
+}
+
+/** Now and then an unknown or long unused lane is tried, the least known first. */
+function explore(
+  state: RoutingState,
+  chooser: Chooser,
+  nowMs: number,
+  reserve: number,
+  choice: Choice,
+): void {
+  const { newLaneSamples, newLaneShare } = state.settings;
+  const { lanes } = chooser.set;
+  const bestScore = state.scores[choice.index] ?? rejectionBase;
+  let least = Infinity;
+  let found = -1;
+  for (let index = 0; index < lanes.length; index++) {
+    const lane = lanes[index];
+    if (lane === undefined || !isUnexplored(lane, newLaneSamples, nowMs)) continue;
+    const known = lane.latency.samples + lane.latency.waiting;
+    const score = state.scores[index] ?? rejectionBase;
+    const isRejected = score >= rejectionBase && score !== rejectionBase + rejection.tooNew;
+    if (known >= least || isRejected) continue;
+    // A few samples tell enough of a lane that is clearly worse.
+    if (known >= firstLookSamples && score < rejectionBase && score > bestScore + 1) continue;
+    least = known;
+    found = index;
+  }
+  if (found < 0 || found === choice.index || state.random() >= newLaneShare) return;
+  const lane = lanes[found];
+  if (lane === undefined || lane.weightPenalty >= 50) return;
+  if (admissionOf(state, chooser, lane, nowMs, choice.isPanic, reserve, true) !== 0) return;
+  choice.index = found;
+  choice.how = 'exploration';
+}
+
+function isUnexplored(lane: Lane, newLaneSamples: number, nowMs: number): boolean {
+  return lane.latency.samples < newLaneSamples || nowMs - lane.latency.sampledAtMs > staleMs;
+}

@@ -1,0 +1,130 @@
+/** State of channels and of their lanes. A lane is a channel × an upstream model. */
+
+import { hashText } from './affinity.ts';
+import { ConcurrencyLimit } from './concurrency.ts';
+import type { Candidate, ChannelConfig, Limits } from './contract.ts';
+import { Health } from './health.ts';
+import { Latency } from './latency.ts';
+import { LimitGroup } from './limit-group.ts';
+import type { RoutingSettings } from './settings.ts';
+import type { Ticket } from './waiting-line.ts';
+
+const noLimits: Limits = {};
+/** Lanes of a channel are made for models that callers name; this bounds a caller gone wrong. */
+const lanesPerChannelMaximum = 2_000;
+
+export class Channel {
+  config: ChannelConfig;
+  readonly settings: RoutingSettings;
+  /** Errors of the endpoint as a whole: it could not be reached. */
+  readonly health: Health;
+  readonly lanes = new Map<string, Lane>();
+  readonly groups = new Map<string, LimitGroup>();
+  active = 0;
+  offReason: 'auth' | 'quota' | undefined;
+  /** While off: when the next single trial may pass. */
+  offUntilMs = 0;
+  offProbing = false;
+  concurrencyMaximum: number;
+
+  constructor(config: ChannelConfig, settings: RoutingSettings) {
+    this.config = config;
+    this.settings = settings;
+    this.health = new Health(settings);
+    this.concurrencyMaximum = config.limits?.concurrency ?? Infinity;
+  }
+
+  configure(config: ChannelConfig): void {
+    if (config === this.config) return;
+    if (config.revision !== this.config.revision) this.turnOn();
+    this.config = config;
+    this.concurrencyMaximum = config.limits?.concurrency ?? Infinity;
+    for (const [name, group] of this.groups) group.configure(this.#limitsOf(name));
+    for (const lane of this.lanes.values()) lane.configure();
+  }
+
+  get isEnabled(): boolean {
+    return this.config.enabled !== false;
+  }
+
+  turnOff(reason: 'auth' | 'quota', untilMs: number): void {
+    this.offReason = reason;
+    this.offUntilMs = untilMs;
+    this.offProbing = false;
+  }
+
+  turnOn(): void {
+    this.offReason = undefined;
+    this.offProbing = false;
+  }
+
+  /** True when switched off and no trial is due. */
+  isOff(nowMs: number): boolean {
+    return this.offReason !== undefined && (nowMs < this.offUntilMs || this.offProbing);
+  }
+
+  lane(candidate: Candidate, nowMs: number): Lane {
+    const known = this.lanes.get(candidate.model);
+    if (known !== undefined) return known;
+    if (this.lanes.size >= lanesPerChannelMaximum) this.#dropIdleLanes();
+    const groupName = candidate.limitGroup ?? candidate.model;
+    let group = this.groups.get(groupName);
+    if (group === undefined) {
+      group = new LimitGroup(this.#limitsOf(groupName), this.config.accounting, nowMs);
+      this.groups.set(groupName, group);
+    }
+    const lane = new Lane(this, candidate.model, group, nowMs);
+    this.lanes.set(candidate.model, lane);
+    return lane;
+  }
+
+  #limitsOf(groupName: string): Limits {
+    return this.config.limitsByGroup?.[groupName] ?? this.config.limits ?? noLimits;
+  }
+
+  #dropIdleLanes(): void {
+    for (const [model, lane] of this.lanes) {
+      if (lane.active === 0) this.lanes.delete(model);
+    }
+  }
+}
+
+export class Lane {
+  readonly channel: Channel;
+  readonly model: string;
+  readonly group: LimitGroup;
+  readonly health: Health;
+  readonly latency: Latency;
+  readonly limit: ConcurrencyLimit;
+  readonly hash: number;
+  readonly createdAtMs: number;
+  reservation: Ticket | undefined;
+  active = 0;
+  /** Average time a request stays, for the guess when the next one ends. */
+  durationMs = 5_000;
+  /** Added to the score for the operator's weight. */
+  weightPenalty = 0;
+
+  constructor(channel: Channel, model: string, group: LimitGroup, nowMs: number) {
+    this.channel = channel;
+    this.model = model;
+    this.group = group;
+    this.health = new Health(channel.settings);
+    this.latency = new Latency(channel.settings);
+    this.limit = new ConcurrencyLimit(channel.settings);
+    this.hash = hashText(`${channel.config.id}\n${model}`);
+    this.createdAtMs = nowMs;
+    this.configure();
+  }
+
+  configure(): void {
+    const weight = this.channel.config.weight ?? 1;
+    const exponent = this.channel.settings.presets.balanced.price;
+    this.weightPenalty = weight > 0 ? -exponent * Math.log(weight) : 50;
+  }
+
+  /** Requests in flight that this lane may have. */
+  get capacity(): number {
+    return Math.min(this.limit.limit, this.channel.concurrencyMaximum);
+  }
+}

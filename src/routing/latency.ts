@@ -1,0 +1,121 @@
+/**
+ * What a lane's time to first content and time between tokens are believed to be.
+ *
+ * Samples are normalised by prompt length, so that long prompts do not make a lane look ill. The
+ * average jumps towards worse samples and decays towards better ones (peak EWMA). Requests that
+ * still wait count too: the age of the oldest is a lower bound of its sample, which is how a black
+ * hole is seen within a second and not at its time-out.
+ */
+
+import type { RoutingSettings } from './settings.ts';
+
+/** An attempt in the list of those sent and still without content. */
+export type Waiting = {
+  sentAtMs: number;
+  inputTokens: number;
+  waitingBefore: Waiting | undefined;
+  waitingAfter: Waiting | undefined;
+};
+
+const firstSamples = 10;
+
+export class Latency {
+  readonly #settings: RoutingSettings;
+  samples = 0;
+  averageMs: number;
+  deviationMs: number;
+  /** Slow average of good days: what the lane does when it is not loaded. */
+  baselineMs: number;
+  interTokenMs: number | undefined;
+  waiting = 0;
+  sampledAtMs = -Infinity;
+  #oldest: Waiting | undefined;
+  #newest: Waiting | undefined;
+
+  constructor(settings: RoutingSettings) {
+    this.#settings = settings;
+    this.averageMs = settings.firstContentInitialMs;
+    this.deviationMs = settings.firstContentInitialMs * 0.25;
+    this.baselineMs = settings.firstContentInitialMs;
+  }
+
+  /** Time to first content of an empty prompt, from a sample with `inputTokens`. */
+  normalise(elapsedMs: number, inputTokens: number): number {
+    const prefillMs = inputTokens * this.#settings.prefillMsPerToken;
+    return Math.max(elapsedMs - prefillMs, elapsedMs * 0.2);
+  }
+
+  sample(elapsedMs: number, inputTokens: number, nowMs: number): number {
+    const value = this.normalise(elapsedMs, inputTokens);
+    const error = value - this.averageMs;
+    if (this.samples < firstSamples) {
+      const share = 1 / (this.samples + 1);
+      this.averageMs += share * error;
+      this.deviationMs += share * (Math.abs(error) * 0.8 - this.deviationMs);
+      this.baselineMs = this.averageMs;
+    } else {
+      const decay =
+        1 - Math.exp(-Math.max(nowMs - this.sampledAtMs, 1) / this.#settings.latencyDecayMs);
+      this.averageMs += (error > 0 ? this.#settings.peakShare : decay) * error;
+      this.deviationMs += 0.1 * (Math.abs(error) - this.deviationMs);
+      this.baselineMs += (value < this.baselineMs ? 0.05 : 0.005) * (value - this.baselineMs);
+    }
+    this.samples += 1;
+    this.sampledAtMs = nowMs;
+    return value;
+  }
+
+  sampleInterToken(spanMs: number, outputTokens: number): void {
+    if (outputTokens < 8 || spanMs <= 0) return;
+    const value = spanMs / (outputTokens - 1);
+    this.interTokenMs =
+      this.interTokenMs === undefined
+        ? value
+        : this.interTokenMs + 0.1 * (value - this.interTokenMs);
+  }
+
+  /**
+   * Average plus deviation now, for an empty prompt. Bad memories fade towards the baseline with
+   * silence; a request that waits longer than expected raises it.
+   */
+  expectedMs(nowMs: number): number {
+    let expected = this.averageMs + this.deviationMs;
+    const usual = this.baselineMs + this.deviationMs;
+    const silentMs = nowMs - this.sampledAtMs;
+    if (expected > usual && silentMs > 1_000) {
+      expected = usual + (expected - usual) * Math.exp(-silentMs / this.#settings.latencyDecayMs);
+    }
+    const oldest = this.#oldest;
+    if (oldest === undefined) return expected;
+    const ageMs = nowMs - oldest.sentAtMs - oldest.inputTokens * this.#settings.prefillMsPerToken;
+    const bound = ageMs - 3 * this.deviationMs;
+    return bound > expected ? bound : expected;
+  }
+
+  /** True while the last news were bad and old: then one request at a time finds out. */
+  isSuspect(nowMs: number): boolean {
+    if (this.samples < firstSamples) return false;
+    if (nowMs - this.sampledAtMs < 2_000) return false;
+    return this.averageMs > 2.5 * this.baselineMs;
+  }
+
+  push(attempt: Waiting): void {
+    attempt.waitingBefore = this.#newest;
+    attempt.waitingAfter = undefined;
+    if (this.#newest === undefined) this.#oldest = attempt;
+    else this.#newest.waitingAfter = attempt;
+    this.#newest = attempt;
+    this.waiting += 1;
+  }
+
+  remove(attempt: Waiting): void {
+    const { waitingBefore, waitingAfter } = attempt;
+    if (waitingBefore === undefined) this.#oldest = waitingAfter;
+    else waitingBefore.waitingAfter = waitingAfter;
+    if (waitingAfter === undefined) this.#newest = waitingBefore;
+    else waitingAfter.waitingBefore = waitingBefore;
+    attempt.waitingBefore = undefined;
+    attempt.waitingAfter = undefined;
+    this.waiting -= 1;
+  }
+}

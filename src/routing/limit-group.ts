@@ -1,0 +1,211 @@
+/** The buckets that one credential has for one model class, and what a request takes from them. */
+
+import { Bucket } from './bucket.ts';
+import type { Failure, LimitName, Limits, RateLimitSnapshot, TokenAccounting } from './contract.ts';
+
+/** What a request needs, in the units upstreams count. */
+export type Need = { inputTokens: number; outputTokens: number };
+
+export const limitNames: readonly LimitName[] = [
+  'requests-per-minute',
+  'requests-per-day',
+  'tokens-per-minute',
+  'input-tokens-per-minute',
+  'output-tokens-per-minute',
+];
+
+const defaultAccounting: TokenAccounting = {
+  outputAtAdmission: 'maximum',
+  settlesToActual: false,
+  cachedInputCounts: true,
+};
+
+function limitOf(limits: Limits, name: LimitName): number | undefined {
+  switch (name) {
+    case 'requests-per-minute':
+      return limits.requestsPerMinute;
+    case 'requests-per-day':
+      return limits.requestsPerDay;
+    case 'tokens-per-minute':
+      return limits.tokensPerMinute;
+    case 'input-tokens-per-minute':
+      return limits.inputTokensPerMinute;
+    case 'output-tokens-per-minute':
+      return limits.outputTokensPerMinute;
+  }
+}
+
+function needOf(name: LimitName, need: Need): number {
+  switch (name) {
+    case 'requests-per-minute':
+    case 'requests-per-day':
+      return 1;
+    case 'tokens-per-minute':
+      return need.inputTokens + need.outputTokens;
+    case 'input-tokens-per-minute':
+      return need.inputTokens;
+    case 'output-tokens-per-minute':
+      return need.outputTokens;
+  }
+}
+
+export class LimitGroup {
+  readonly accounting: TokenAccounting;
+  readonly buckets: readonly Bucket[];
+  /** The buckets that can hold a request back, so that the hot path visits no others. */
+  #known: Bucket[] = [];
+
+  constructor(limits: Limits, accounting: Partial<TokenAccounting> | undefined, nowMs: number) {
+    this.accounting = { ...defaultAccounting, ...accounting };
+    this.buckets = limitNames.map((name) => {
+      const limit = limitOf(limits, name);
+      return new Bucket(name, limit === Infinity ? undefined : limit, nowMs);
+    });
+    this.#refresh();
+  }
+
+  /** Applies changed settings; levels and what was learned stay. */
+  configure(limits: Limits): void {
+    for (const bucket of this.buckets) {
+      const limit = limitOf(limits, bucket.name);
+      if (limit !== undefined && limit !== Infinity) bucket.configure(limit);
+    }
+    this.#refresh();
+  }
+
+  #refresh(): void {
+    this.#known = this.buckets.filter((bucket) => bucket.known);
+  }
+
+  get hasKnown(): boolean {
+    return this.#known.length > 0;
+  }
+
+  /**
+   * Time until the request fits; 0 when it fits now.
+   *
+   * @param reserveShare share of each bucket that must stay for others
+   */
+  waitMs(need: Need, reserveShare: number, nowMs: number): number {
+    let waitMs = 0;
+    for (const bucket of this.#known) {
+      bucket.refill(nowMs);
+      const bucketWaitMs = bucket.waitMs(needOf(bucket.name, need), reserveShare * bucket.capacity);
+      if (bucketWaitMs > waitMs) waitMs = bucketWaitMs;
+    }
+    return waitMs;
+  }
+
+  /** The same after `other` would have been taken too. */
+  waitBehindMs(need: Need, other: Need, nowMs: number): number {
+    let waitMs = 0;
+    for (const bucket of this.#known) {
+      bucket.refill(nowMs);
+      const both = needOf(bucket.name, need) + needOf(bucket.name, other);
+      const bucketWaitMs = bucket.waitMs(both, 0);
+      if (bucketWaitMs > waitMs) waitMs = bucketWaitMs;
+    }
+    return waitMs;
+  }
+
+  /** Share of the fullest-used bucket that is used, 0 to 1. */
+  pressure(): number {
+    let pressure = 0;
+    for (const bucket of this.#known) {
+      const used = 1 - bucket.level / bucket.capacity;
+      if (used > pressure) pressure = used;
+    }
+    return pressure > 1 ? 1 : pressure;
+  }
+
+  take(need: Need): void {
+    for (const bucket of this.buckets) bucket.take(needOf(bucket.name, need));
+  }
+
+  giveBack(need: Need): void {
+    for (const bucket of this.buckets) bucket.giveBack(needOf(bucket.name, need));
+  }
+
+  /** After a refusal: what headers told has no debit of this request in it already. */
+  giveBackUntold(need: Need, snapshot: RateLimitSnapshot | undefined): void {
+    for (const bucket of this.buckets) {
+      const told = snapshot?.readings.some(
+        (reading) => reading.name === bucket.name && reading.remaining !== undefined,
+      );
+      if (told !== true) bucket.giveBack(needOf(bucket.name, need));
+    }
+  }
+
+  /** Moves the debit from what was assumed at admission to what was used. */
+  settle(assumed: Need, actual: Need): void {
+    const difference: Need = {
+      inputTokens: assumed.inputTokens - actual.inputTokens,
+      outputTokens: assumed.outputTokens - actual.outputTokens,
+    };
+    for (const bucket of this.buckets) {
+      if (bucket.name === 'requests-per-minute' || bucket.name === 'requests-per-day') continue;
+      bucket.giveBack(needOf(bucket.name, difference));
+    }
+  }
+
+  /** Our values at the moment of sending, one per bucket. */
+  marks(nowMs: number): readonly number[] {
+    return this.buckets.map((bucket) => bucket.mark(nowMs));
+  }
+
+  correct(snapshot: RateLimitSnapshot, marks: readonly number[] | undefined, nowMs: number): void {
+    for (const reading of snapshot.readings) {
+      const index = limitNames.indexOf(reading.name);
+      this.buckets[index]?.correct(reading, marks?.[index], nowMs);
+    }
+    if (snapshot.readings.length > this.#known.length) this.#refresh();
+  }
+
+  /**
+   * A 429. When the headers told the levels the buckets are right already; otherwise the refusal
+   * is charged to the bucket it names, else to the one nearest to empty, else to tokens.
+   */
+  refuse(
+    need: Need,
+    failure: Failure,
+    snapshot: RateLimitSnapshot | undefined,
+    nowMs: number,
+  ): void {
+    const bucket = this.#blamed(need, failure.limit, snapshot);
+    const told = snapshot?.readings.find((reading) => reading.name === bucket.name);
+    if (told?.remaining !== undefined && told.remaining < needOf(bucket.name, need)) return;
+    bucket.refuse(needOf(bucket.name, need), failure.retryAfterMs ?? snapshot?.retryAfterMs, nowMs);
+    this.#refresh();
+  }
+
+  #blamed(
+    need: Need,
+    named: LimitName | undefined,
+    snapshot: RateLimitSnapshot | undefined,
+  ): Bucket {
+    const tokens = this.#bucket('tokens-per-minute');
+    if (named !== undefined) return this.#bucket(named);
+    for (const reading of snapshot?.readings ?? []) {
+      const bucket = this.#bucket(reading.name);
+      if (reading.remaining !== undefined && reading.remaining < needOf(reading.name, need)) {
+        return bucket;
+      }
+    }
+    let blamed = tokens;
+    let least = Infinity;
+    for (const bucket of this.#known) {
+      const left = (bucket.level - needOf(bucket.name, need)) / bucket.capacity;
+      if (left < least) {
+        least = left;
+        blamed = bucket;
+      }
+    }
+    return blamed;
+  }
+
+  #bucket(name: LimitName): Bucket {
+    const bucket = this.buckets[limitNames.indexOf(name)];
+    if (bucket === undefined) throw new RangeError(`no bucket ${name}`);
+    return bucket;
+  }
+}

@@ -1,0 +1,26 @@
+/**
+ * A token bucket over the whole router that bounds how much load retries add when everything
+ * fails: each request earns a fraction of a retry, each charged retry costs one.
+ */
+export class RetryBudget {
+  readonly #perRequest: number;
+  readonly #burst: number;
+  level: number;
+
+  constructor(perRequest: number, burst: number) {
+    this.#perRequest = perRequest;
+    this.#burst = burst;
+    this.level = burst;
+  }
+
+  earn(): void {
+    this.level = Math.min(this.#burst, this.level + this.#perRequest);
+  }
+
+  /** @returns false when the budget is spent and the retry must not happen */
+  spend(): boolean {
+    if (this.level < 1) return false;
+    this.level -= 1;
+    return true;
+  }
+}
