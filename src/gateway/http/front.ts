@@ -80,7 +80,7 @@ class Front<Route extends HttpRoute> implements HttpFront {
   /** The exchange that each connection is busy with. */
   readonly #busy = new WeakMap<Duplex, HttpExchange>();
   readonly #connectionsByAddress = new Map<string, number>();
-  #connections = 0;
+  readonly #sockets = new Set<Socket>();
   #stopping = false;
   #sweeper: NodeJS.Timeout | undefined;
   readonly #context;
@@ -153,6 +153,8 @@ class Front<Route extends HttpRoute> implements HttpFront {
   async close(graceMs = 60_000): Promise<void> {
     this.#stopping = true;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    // Node counts a connection that has not asked anything yet as active.
+    for (const socket of this.#sockets) if (!this.#busy.has(socket)) socket.destroy();
     const grace = setTimeout(() => {
       for (const exchange of this.#live) exchange.abort('shutting-down');
     }, graceMs);
@@ -164,7 +166,7 @@ class Front<Route extends HttpRoute> implements HttpFront {
   }
 
   status(): HttpFrontStatus {
-    return { connections: this.#connections, exchanges: this.#live.size, heldBytes: this.#held.held };
+    return { connections: this.#sockets.size, exchanges: this.#live.size, heldBytes: this.#held.held };
   }
 
   #sweep(): void {
@@ -180,10 +182,10 @@ class Front<Route extends HttpRoute> implements HttpFront {
       socket.destroy();
       return;
     }
-    this.#connections += 1;
+    this.#sockets.add(socket);
     this.#connectionsByAddress.set(address, open);
     socket.once('close', () => {
-      this.#connections -= 1;
+      this.#sockets.delete(socket);
       const rest = (this.#connectionsByAddress.get(address) ?? 1) - 1;
       if (rest === 0) this.#connectionsByAddress.delete(address);
       else this.#connectionsByAddress.set(address, rest);
@@ -340,7 +342,8 @@ class Front<Route extends HttpRoute> implements HttpFront {
   }
 
   #answerUnparsable(error: Error & { code?: string }, socket: Socket): void {
-    if (error.code === 'ECONNRESET' || !socket.writable) {
+    // The last: the peer has closed in the middle of its request.
+    if (error.code === 'ECONNRESET' || error.code === 'HPE_INVALID_EOF_STATE' || !socket.writable) {
       socket.destroy();
       return;
     }

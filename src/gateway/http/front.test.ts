@@ -1,0 +1,411 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
+import { connect } from 'node:net';
+import { test, type TestContext } from 'node:test';
+import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
+import { fail } from '#canonical';
+import { systemClock, type Clock } from '#std';
+import {
+  createHttpFront,
+  ExchangeAborted,
+  type Exchange,
+  type HttpFront,
+  type HttpFrontSettings,
+  type HttpRoute,
+  type ResponseStream,
+} from './index.ts';
+
+type Answer = { readonly status: number; readonly headers: IncomingMessage['headers']; readonly body: string };
+type Send = (options: RequestOptions, body?: Uint8Array | string) => Promise<Answer>;
+type Started = { readonly front: HttpFront; readonly port: number; readonly send: Send; readonly faults: unknown[] };
+
+async function start(
+  t: TestContext,
+  routes: readonly HttpRoute[],
+  settings: Partial<HttpFrontSettings<HttpRoute>> = {},
+): Promise<Started> {
+  const faults: unknown[] = [];
+  let sequence = 0;
+  const front = createHttpFront({
+    listener: { host: '127.0.0.1', port: 0 },
+    routes,
+    clock: systemClock,
+    newRequestId: () => `request-${(sequence += 1)}`,
+    renderError: (route, { status, code }, path) => ({
+      status,
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ code, route: route?.pattern, path }),
+    }),
+    onFault: (error) => faults.push(error),
+    ...settings,
+  });
+  const { port } = await front.listen();
+  t.after(() => front.close(0));
+  return { front, port, faults, send: (options, body) => sendTo(port, options, body) };
+}
+
+function sendTo(port: number, options: RequestOptions, body?: Uint8Array | string): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const request = httpRequest({ host: '127.0.0.1', port, agent: false, ...options }, (response) => {
+      const pieces: Buffer[] = [];
+      response.on('data', (piece: Buffer) => pieces.push(piece));
+      response.once('error', reject);
+      response.once('end', () => {
+        resolve({
+          status: response.statusCode ?? 0,
+          headers: response.headers,
+          body: Buffer.concat(pieces).toString(),
+        });
+      });
+    });
+    request.once('error', reject);
+    request.end(body);
+  });
+}
+
+/** A route that reports the length of the body. */
+function measure(extra: Partial<HttpRoute> = {}): HttpRoute {
+  return {
+    pattern: '/v1/length',
+    methods: ['POST'],
+    handle: (exchange) => exchange.respond(200, {}, String(exchange.body.length)),
+    ...extra,
+  };
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  for (let turn = 0; turn < 1_000 && !condition(); turn++) await new Promise((resolve) => setTimeout(resolve, 2));
+  assert.ok(condition(), 'the condition was never met');
+}
+
+test('a handler sees the parts of its request, and the answer carries the request id', async (t) => {
+  const seen: Exchange[] = [];
+  const { send } = await start(t, [
+    {
+      pattern: '/v1beta/models/{model*}:generateContent',
+      methods: ['POST'],
+      handle(exchange) {
+        seen.push(exchange);
+        exchange.respond(201, { 'content-type': 'text/plain' }, `${exchange.query.get('key')}`);
+      },
+    },
+  ]);
+  const path = '/v1beta/models/meta%2Fllama:generateContent?key=a%20b';
+  const answer = await send(
+    { path, method: 'POST', headers: { 'X-Request-Id': 'mine-1', 'X-Many': ['a', 'b'] } },
+    '{}',
+  );
+  assert.equal(answer.status, 201);
+  assert.equal(answer.body, 'a b');
+  assert.equal(answer.headers['x-request-id'], 'mine-1');
+  const [exchange] = seen;
+  assert.equal(exchange?.pathParameters['model'], 'meta/llama');
+  assert.equal(exchange.header('x-many'), 'a, b');
+  assert.equal(exchange.header('absent'), undefined);
+  const strange = await send({ path, method: 'POST', headers: { 'x-request-id': 'no spaces' } }, '{}');
+  assert.equal(strange.headers['x-request-id'], 'request-1');
+});
+
+test('wrong methods are told the right ones, HEAD follows GET and OPTIONS answers', async (t) => {
+  const { send } = await start(t, [measure({ methods: ['GET', 'POST'] }), measure({ methods: ['DELETE'] })]);
+  const wrong = await send({ path: '/v1/length', method: 'PUT' });
+  assert.deepEqual([wrong.status, wrong.headers.allow], [405, 'DELETE, GET, HEAD, OPTIONS, POST']);
+  assert.deepEqual(JSON.parse(wrong.body), { code: 'method_not_allowed', route: '/v1/length', path: '/v1/length' });
+  const head = await send({ path: '/v1/length', method: 'HEAD' });
+  assert.deepEqual([head.status, head.body, head.headers['content-length']], [200, '', '1']);
+  const options = await send({ path: '/v1/length', method: 'OPTIONS' });
+  assert.deepEqual([options.status, options.headers.allow], [204, 'DELETE, GET, HEAD, OPTIONS, POST']);
+  assert.equal(options.headers['access-control-allow-origin'], undefined);
+});
+
+test('browsers of configured origins get through, others get no permission', async (t) => {
+  const cors = { origins: ['https://app.example'] };
+  const { send } = await start(t, [measure()], { listener: { host: '127.0.0.1', port: 0, cors } });
+  const preflight = await send({
+    path: '/v1/length',
+    method: 'OPTIONS',
+    headers: { origin: 'https://app.example', 'access-control-request-headers': 'authorization, x-stainless-os' },
+  });
+  assert.equal(preflight.headers['access-control-allow-origin'], 'https://app.example');
+  assert.equal(preflight.headers['access-control-allow-headers'], 'authorization, x-stainless-os');
+  const posted = { path: '/v1/length', method: 'POST' };
+  const allowed = await send({ ...posted, headers: { origin: 'https://app.example' } }, 'x');
+  assert.equal(allowed.headers['access-control-allow-origin'], 'https://app.example');
+  const other = await send({ ...posted, headers: { origin: 'https://evil.example' } }, 'x');
+  assert.equal(other.headers['access-control-allow-origin'], undefined);
+  assert.equal(other.headers.vary, 'origin');
+});
+
+test('a body of 40 MiB is refused while it is being sent, and its sender sees the answer', async (t) => {
+  const { send, front } = await start(t, [measure()]);
+  const big = Buffer.alloc(40 * 2 ** 20);
+  const posted = { path: '/v1/length', method: 'POST' };
+  const sized = await send(posted, big);
+  assert.deepEqual([sized.status, JSON.parse(sized.body).code], [413, 'body_too_large']);
+  const chunked = await send({ ...posted, headers: { 'transfer-encoding': 'chunked' } }, big);
+  assert.deepEqual([chunked.status, chunked.headers.connection], [413, 'close']);
+  const fits = await send(posted, big.subarray(0, 32 * 2 ** 20));
+  assert.equal(fits.body, String(32 * 2 ** 20));
+  await until(() => front.status().heldBytes === 0);
+});
+
+test('the bytes held for all requests together are bounded and given back', async (t) => {
+  const release = Promise.withResolvers<void>();
+  const route = measure({
+    async handle(exchange) {
+      await release.promise;
+      exchange.respond(200, {}, 'ok');
+    },
+  });
+  const limits = { bodyBytesMax: 1_000, heldBytesMax: 1_500 };
+  const { send, front, port } = await start(t, [route], { limits });
+  const posted = { path: '/v1/length', method: 'POST' };
+  const first = send(posted, Buffer.alloc(1_000));
+  await until(() => front.status().heldBytes === 1_000);
+  const refused = await send(posted, Buffer.alloc(600));
+  assert.deepEqual([refused.status, refused.headers['retry-after']], [503, '1']);
+  const leaving = connect(port, '127.0.0.1');
+  leaving.write('POST /v1/length HTTP/1.1\r\nHost: a\r\nContent-Length: 400\r\n\r\nhalf');
+  await until(() => front.status().heldBytes === 1_004);
+  leaving.destroy();
+  await until(() => front.status().heldBytes === 1_000);
+  release.resolve();
+  assert.equal((await first).body, 'ok');
+  await until(() => front.status().heldBytes === 0 && front.status().exchanges === 0);
+});
+
+test('one layer of compression is undone, bombs and broken data are refused', async (t) => {
+  const { send, front } = await start(t, [measure()]);
+  const text = Buffer.from(JSON.stringify({ model: 'm', input: 'x'.repeat(100_000) }));
+  const packers = { gzip: gzipSync, deflate: deflateSync, br: brotliCompressSync, zstd: zstdCompressSync };
+  for (const [encoding, pack] of Object.entries(packers)) {
+    const options = { path: '/v1/length', method: 'POST', headers: { 'content-encoding': encoding } };
+    const plain = await send(options, pack(text));
+    assert.equal(plain.body, String(text.length), encoding);
+    const bomb = await send(options, pack(Buffer.alloc(30 * 2 ** 20)));
+    assert.equal(bomb.status, 413, `${encoding} bomb`);
+    const broken = await send(options, pack(text).subarray(0, 20));
+    assert.equal(broken.status, 400, `${encoding} cut short`);
+  }
+  await until(() => front.status().heldBytes === 0);
+});
+
+test('a client that leaves aborts the signal within 100 ms, before and during the answer', async (t) => {
+  const signals: AbortSignal[] = [];
+  const streams: ResponseStream[] = [];
+  const { port, front } = await start(t, [
+    {
+      pattern: '/wait',
+      methods: ['GET'],
+      async handle(exchange) {
+        signals.push(exchange.signal);
+        if (exchange.query.has('stream')) streams.push(exchange.stream(200, { 'content-type': 'text/event-stream' }));
+        await once(exchange.signal, 'abort');
+      },
+    },
+  ]);
+  for (const path of ['/wait', '/wait?stream']) {
+    signals.length = 0;
+    const client = connect(port, '127.0.0.1');
+    client.write(`GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`);
+    await until(() => signals.length === 1);
+    const [signal] = signals;
+    assert.ok(signal);
+    const left = performance.now();
+    client.destroy();
+    if (!signal.aborted) await once(signal, 'abort');
+    assert.ok(performance.now() - left < 100);
+    assert.ok(signal.reason instanceof ExchangeAborted && signal.reason.abortCause === 'client-gone');
+  }
+  assert.equal(streams[0]?.write(Buffer.from('late')), false);
+  await until(() => front.status().exchanges === 0);
+});
+
+test('the head of a stream leaves at once, and pieces of one tick make one chunk', async (t) => {
+  let stream: ResponseStream | undefined;
+  const { port } = await start(t, [
+    {
+      pattern: '/events',
+      methods: ['GET'],
+      handle(exchange) {
+        stream = exchange.stream(200, { 'content-type': 'text/event-stream' });
+      },
+    },
+  ]);
+  const client = connect(port, '127.0.0.1');
+  let text = '';
+  client.on('data', (chunk) => (text += chunk.toString()));
+  client.write('GET /events HTTP/1.1\r\nHost: a\r\n\r\n');
+  await until(() => text.endsWith('\r\n\r\n'));
+  assert.match(text, /Transfer-Encoding: chunked/i);
+  text = '';
+  stream?.write(Buffer.from('data: one\n\n'));
+  stream?.write(Buffer.from('data: two\n\n'));
+  await until(() => text !== '');
+  assert.equal(text, '16\r\ndata: one\n\ndata: two\n\n\r\n');
+  text = '';
+  stream?.write(Buffer.from('data: three\n\n'));
+  stream?.end();
+  stream?.end();
+  await until(() => text.endsWith('0\r\n\r\n'));
+  assert.equal(text, 'd\r\ndata: three\n\n\r\n0\r\n\r\n');
+  client.write('GET /events HTTP/1.1\r\nHost: a\r\n\r\n');
+  text = '';
+  await until(() => text.includes('200 OK'));
+  client.destroy();
+});
+
+test('streams of any piece sizes arrive byte for byte, also for HTTP/1.0 and in silence', async (t) => {
+  const sizes = [0, 1, 100, 5_000, 40_000, 0, 70_000, 3];
+  const { send, port } = await start(t, [
+    {
+      pattern: '/bytes',
+      methods: ['GET'],
+      async handle(exchange) {
+        const stream = exchange.stream(200, {});
+        for (const [index, size] of sizes.entries()) {
+          if (!stream.write(Buffer.alloc(size, 0x61 + index))) await stream.drained();
+          if (index % 3 === 2) await new Promise(setImmediate);
+        }
+        stream.end();
+      },
+    },
+  ]);
+  const expected = sizes.map((size, index) => String.fromCharCode(0x61 + index).repeat(size)).join('');
+  assert.equal((await send({ path: '/bytes' })).body, expected);
+  assert.equal((await send({ path: '/bytes', method: 'HEAD' })).body, '');
+  const old = connect(port, '127.0.0.1');
+  old.write('GET /bytes HTTP/1.0\r\n\r\n');
+  let text = '';
+  for await (const chunk of old) text += String(chunk);
+  assert.equal(text.slice(text.indexOf('\r\n\r\n') + 4), expected);
+});
+
+test('a reader that stops is waited for with bounded memory and given up in the end', async (t) => {
+  let shift = 0;
+  const clock: Clock = { now: () => Date.now(), monotonic: () => performance.now() + shift };
+  let written = 0;
+  const reasons: unknown[] = [];
+  const { port } = await start(
+    t,
+    [
+      {
+        pattern: '/flood',
+        methods: ['GET'],
+        async handle(exchange) {
+          const stream = exchange.stream(200, {});
+          const piece = Buffer.alloc(65_536);
+          while (!exchange.signal.aborted) {
+            if (!stream.write(piece)) await stream.drained();
+            else await new Promise(setImmediate);
+            written += piece.length;
+          }
+          reasons.push(exchange.signal.reason);
+        },
+      },
+    ],
+    { clock },
+  );
+  const client = connect(port, '127.0.0.1');
+  client.pause();
+  client.write('GET /flood HTTP/1.1\r\nHost: a\r\n\r\n');
+  client.on('error', () => undefined);
+  let before = -1;
+  while (before !== written || written === 0) {
+    before = written;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  assert.ok(written < 16 * 2 ** 20, `${written} bytes were written to a reader that reads nothing`);
+  await new Promise((resolve) => setTimeout(resolve, 1_100));
+  assert.equal(reasons.length, 0);
+  shift = 61_000;
+  await until(() => reasons.length > 0);
+  const [reason] = reasons;
+  assert.ok(reason instanceof ExchangeAborted && reason.abortCause === 'stalled-reader');
+  client.destroy();
+});
+
+test('what a handler throws becomes an error of its dialect, or cuts a started stream', async (t) => {
+  const routes: HttpRoute[] = [
+    { pattern: '/told', methods: ['GET'], handle: () => fail('rate_limited', 'slow down', { retryAfterMs: 1_500 }) },
+    { pattern: '/bug', methods: ['GET'], handle: () => Promise.reject(new TypeError('secret detail')) },
+    { pattern: '/mute', methods: ['GET'], handle: () => undefined },
+    {
+      pattern: '/late',
+      methods: ['GET'],
+      async handle(exchange) {
+        exchange.stream(200, {}).write(Buffer.from('begun'));
+        await new Promise(setImmediate);
+        throw new Error('late');
+      },
+    },
+  ];
+  const { send, faults } = await start(t, routes);
+  const told = await send({ path: '/told' });
+  assert.deepEqual([told.status, told.headers['retry-after'], JSON.parse(told.body).code], [429, '2', 'rate_limited']);
+  const bug = await send({ path: '/bug' });
+  assert.deepEqual([bug.status, JSON.parse(bug.body).code], [500, 'internal_error']);
+  assert.ok(!bug.body.includes('secret'));
+  assert.equal((await send({ path: '/mute' })).status, 500);
+  await assert.rejects(send({ path: '/late' }));
+  assert.equal(faults.length, 3);
+});
+
+test('a stop refuses new work, lets running work finish and tells the rest to end', async (t) => {
+  const running: { exchange: Exchange; stream: ResponseStream }[] = [];
+  const { front, port } = await start(t, [
+    {
+      pattern: '/run',
+      methods: ['GET'],
+      handle(exchange) {
+        running.push({ exchange, stream: exchange.stream(200, {}) });
+      },
+    },
+  ]);
+  const clients = [connect(port, '127.0.0.1'), connect(port, '127.0.0.1')];
+  const texts = ['', ''];
+  for (const [index, client] of clients.entries()) {
+    client.on('data', (chunk) => (texts[index] += chunk.toString()));
+    client.write('GET /run HTTP/1.1\r\nHost: a\r\n\r\n');
+    await until(() => running.length === index + 1);
+  }
+  const idle = connect(port, '127.0.0.1');
+  await once(idle, 'connect');
+  const closed = front.close(300);
+  running[0]?.stream.write(Buffer.from('whole'));
+  running[0]?.stream.end();
+  const signal = running[1]?.exchange.signal;
+  assert.ok(signal);
+  if (!signal.aborted) await once(signal, 'abort');
+  assert.ok(signal.reason instanceof ExchangeAborted && signal.reason.abortCause === 'shutting-down');
+  running[1]?.stream.write(Buffer.from('error event'));
+  running[1]?.stream.end();
+  await closed;
+  assert.match(texts[0] ?? '', /whole\r\n0\r\n\r\n$/);
+  assert.match(texts[1] ?? '', /error event\r\n0\r\n\r\n$/);
+  await assert.rejects(sendTo(port, { path: '/run' }));
+});
+
+test('other programs can be mounted on the port, behind the same vetting', async (t) => {
+  const { send } = await start(t, [measure()], {
+    mount: (path) => (path.startsWith('/admin') ? (_request, response) => void response.end('mounted') : undefined),
+  });
+  assert.equal((await send({ path: '/admin/keys' })).body, 'mounted');
+  assert.equal((await send({ path: '/admin', headers: { 'x-api-key': ['a', 'b'] } })).status, 400);
+  assert.equal((await send({ path: '/elsewhere' })).status, 404);
+});
+
+test('settings that cannot work are refused at construction', () => {
+  const settings = {
+    listener: { host: '127.0.0.1', port: 0 },
+    clock: systemClock,
+    newRequestId: () => '',
+    renderError: () => ({ status: 500, headers: {}, body: '' }),
+    onFault: () => undefined,
+  };
+  assert.throws(() => createHttpFront({ ...settings, routes: [measure(), measure()] }), /two routes/);
+  assert.throws(() => createHttpFront({ ...settings, routes: [measure({ pattern: '/{a*}/b' })] }), /must be last/);
+  assert.throws(() => createHttpFront({ ...settings, routes: [], limits: { bodyBytesMax: 2 ** 30 } }), /bodyBytesMax/);
+  assert.throws(() => createHttpFront({ ...settings, routes: [], limits: { headersMax: 0 } }), /headersMax/);
+});
