@@ -83,7 +83,16 @@ class ItemReader {
   }
 
   finish(): Message[] {
-    return this.#turns.map(({ role, parts, extensions }) => ({ role, parts, ...(extensions ? { extensions } : {}) }));
+    return this.#turns.map(({ role, parts, extensions }) => ({
+      role,
+      parts: this.#callStates.size === 0 ? parts : parts.map((part) => this.#withCallState(part)),
+      ...(extensions ? { extensions } : {}),
+    }));
+  }
+
+  #withCallState(part: Part): Part {
+    const state = part.kind === 'tool-call' ? this.#callStates.get(part.id) : undefined;
+    return state ? { ...part, state } : part;
   }
 
   /** The open turn of the role; a new one when another role spoke last. */
@@ -135,7 +144,6 @@ class ItemReader {
     const name = requireString(item['name'], fieldPath(path, 'name'));
     const custom = type === 'custom_tool_call';
     const key = custom ? 'input' : 'arguments';
-    const state = this.#callStates.get(id);
     this.#callNames.set(id, name);
     this.#turn('assistant').parts.push({
       kind: 'tool-call',
@@ -143,7 +151,6 @@ class ItemReader {
       name,
       input: requireString(item[key], fieldPath(path, key)),
       ...(custom ? { custom } : {}),
-      ...(state ? { state } : {}),
       ...present(unknownFields(item, callFields)),
     });
   }

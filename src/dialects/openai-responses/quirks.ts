@@ -26,8 +26,8 @@ export type ResponsesQuirks = {
   readonly webSearchTool: string;
   /** Where media in a tool's result go: `list` in the output itself, `user` into a user message after it. */
   readonly toolResultMedia: 'list' | 'user';
-  /** The vendor cannot fetch URLs: the gateway inlines them. */
-  readonly inlineUrls: boolean;
+  /** The upstream loads https URLs of images and files itself; otherwise the gateway inlines them. */
+  readonly fetchesUrls: boolean;
   /** Takes `input_audio` parts. */
   readonly audioInput: boolean;
   /** Takes explicit `prompt_cache_breakpoint` marks. */
@@ -50,7 +50,7 @@ export const responsesQuirkNames: readonly string[] = [
   'systemRole',
   'webSearchTool',
   'toolResultMedia',
-  'inlineUrls',
+  'fetchesUrls',
   'audioInput',
   'cacheBreakpoints',
   'toolCallIdLengthMax',
@@ -75,7 +75,7 @@ export function readQuirks(quirks: Quirks): ResponsesQuirks {
       systemRole === 'system' || systemRole === 'developer' || systemRole === 'instructions' ? systemRole : undefined,
     webSearchTool: asString(quirks['webSearchTool']) ?? 'web_search',
     toolResultMedia: quirks['toolResultMedia'] === 'user' ? 'user' : 'list',
-    inlineUrls: quirks['inlineUrls'] === true,
+    fetchesUrls: quirks['fetchesUrls'] !== false,
     audioInput: quirks['audioInput'] === true,
     cacheBreakpoints: quirks['cacheBreakpoints'] === true,
     toolCallIdLengthMax: asCount(quirks['toolCallIdLengthMax']) ?? 64,

@@ -182,7 +182,7 @@ function dropRefused(wire: Record<string, JsonValue | undefined>, { quirks, repo
 
 /** URLs that this upstream cannot fetch: the gateway puts the bytes in their place before encoding. */
 export function urlsToInline(request: ChatRequest, vendorQuirks: Quirks): readonly string[] {
-  if (!readQuirks(vendorQuirks).inlineUrls) return [];
+  if (readQuirks(vendorQuirks).fetchesUrls) return [];
   const urls: string[] = [];
   for (const message of request.messages) {
     for (const part of message.parts) {

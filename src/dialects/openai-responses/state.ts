@@ -157,13 +157,13 @@ function textContent(item: JsonObject, text: string): JsonValue {
 }
 
 /**
- * Whether a request may go to an upstream of this dialect as it stands: it asks for no state, tells
- * the vendor to keep none, and holds nothing that only this gateway could read (its own item ids,
- * another vendor's wrapped state).
+ * Whether a request may go to an upstream of this dialect as it stands, but for `store: false`: it
+ * continues no stored response and holds nothing that only this gateway could read (item ids it
+ * made, another vendor's wrapped state).
  */
 export function isSelfContained(request: JsonObject): boolean {
   const idle = (key: string): boolean => request[key] === undefined || request[key] === null || request[key] === false;
-  if (request['store'] !== false || !idle('background') || !idle('conversation') || !idle('previous_response_id')) return false;
+  if (!idle('background') || !idle('conversation') || !idle('previous_response_id')) return false;
   const input = request['input'];
   if (typeof input === 'string') return true;
   for (const element of asArray(input) ?? []) {

@@ -1,0 +1,347 @@
+/** One output item of a stream on its way: events in, parts out. */
+
+import type { Citation, Part, PartFinal, TokenLogprob } from '#canonical';
+import { asCount, asObject, asObjects, asString, type JsonObject, type JsonValue } from '#std';
+import { decodeAnnotation } from './annotations.ts';
+import { decodeMessageFields } from './items-decode.ts';
+import { callInput, decodeCall, decodeLogprobs, decodeOutputItem, decodeOutputPart, decodeReasoningItem } from './output-decode.ts';
+
+/** A part's event without its index: the stream numbers parts in the order in which they go out. */
+export type PartEvent =
+  | { readonly kind: 'start'; readonly part: Part }
+  | { readonly kind: 'delta'; readonly delta: string }
+  | { readonly kind: 'end'; readonly final?: PartFinal | undefined };
+
+export type ItemDecoder = {
+  /** What the item has said and nobody has taken yet. */
+  readonly events: PartEvent[];
+  readonly logprobs: readonly TokenLogprob[];
+  readonly done: boolean;
+  /** `type` is the event's, with `response.`. */
+  take(type: string, event: JsonObject): void;
+  /** Ends the item with what is known. */
+  close(): void;
+};
+
+/** The decoder of the item that an event begins; by the event's name when the item itself was not announced. */
+export function createItem(item: JsonObject | undefined, type: string): ItemDecoder | undefined {
+  switch (item ? asString(item['type']) : typeByEvent(type)) {
+    case undefined:
+      return undefined;
+    case 'message':
+      return new MessageDecoder(item);
+    case 'reasoning':
+      return new ReasoningDecoder(item);
+    case 'function_call':
+      return new CallDecoder('function_call');
+    case 'custom_tool_call':
+      return new CallDecoder('custom_tool_call');
+    default:
+      return new NativeDecoder();
+  }
+}
+
+function typeByEvent(type: string): string | undefined {
+  if (type.startsWith('response.output_text.') || type.startsWith('response.refusal.') || type.startsWith('response.content_part.')) return 'message';
+  if (type.startsWith('response.reasoning')) return 'reasoning';
+  if (type.startsWith('response.function_call_arguments.')) return 'function_call';
+  if (type.startsWith('response.custom_tool_call_input.')) return 'custom_tool_call';
+  return undefined;
+}
+
+/** The rest of a complete text over what was streamed; nothing when they disagree. */
+function missingRest(streamed: string, complete: string | undefined): string {
+  return complete !== undefined && complete.length > streamed.length && complete.startsWith(streamed) ? complete.slice(streamed.length) : '';
+}
+
+type ContentState = { readonly kind: 'text' | 'refusal'; text: string; readonly citations: Citation[]; logprobs: TokenLogprob[]; ended: boolean };
+
+class MessageDecoder implements ItemDecoder {
+  readonly events: PartEvent[] = [];
+  readonly logprobs: TokenLogprob[] = [];
+  done = false;
+  readonly #fields: JsonObject;
+  readonly #contents = new Map<number, ContentState>();
+  #fieldsTold = false;
+
+  constructor(item: JsonObject | undefined) {
+    this.#fields = decodeMessageFields(item ?? {});
+  }
+
+  take(type: string, event: JsonObject): void {
+    if (this.done) return;
+    const index = asCount(event['content_index']) ?? 0;
+    switch (type) {
+      case 'response.content_part.added':
+        this.#open(index, asObject(event['part'])?.['type'] === 'refusal' ? 'refusal' : 'text');
+        return;
+      case 'response.output_text.delta':
+        this.#delta(index, 'text', asString(event['delta']) ?? '', event['logprobs']);
+        return;
+      case 'response.refusal.delta':
+        this.#delta(index, 'refusal', asString(event['delta']) ?? '', undefined);
+        return;
+      case 'response.output_text.annotation.added':
+        this.#annotation(index, asObject(event['annotation']));
+        return;
+      case 'response.output_text.done':
+        this.#rest(index, 'text', asString(event['text']));
+        return;
+      case 'response.refusal.done':
+        this.#rest(index, 'refusal', asString(event['refusal']));
+        return;
+      case 'response.content_part.done':
+        this.#complete(index, asObject(event['part']) ?? {});
+        return;
+      case 'response.output_item.done':
+        for (const [at, part] of asObjects(asObject(event['item'])?.['content']).entries()) this.#complete(at, part);
+        this.close();
+        return;
+    }
+  }
+
+  close(): void {
+    for (const content of this.#contents.values()) this.#end(content, undefined);
+    this.done = true;
+  }
+
+  /** Parts of one item do not overlap: the next one ends the one before. */
+  #open(index: number, kind: 'text' | 'refusal'): ContentState {
+    const known = this.#contents.get(index);
+    if (known) return known;
+    for (const content of this.#contents.values()) this.#end(content, undefined);
+    const content: ContentState = { kind, text: '', citations: [], logprobs: [], ended: false };
+    this.#contents.set(index, content);
+    const item = !this.#fieldsTold && Object.keys(this.#fields).length > 0 ? { extensions: { item: this.#fields } } : {};
+    this.#fieldsTold = true;
+    this.events.push({ kind: 'start', part: { kind, text: '', ...item } });
+    return content;
+  }
+
+  #delta(index: number, kind: 'text' | 'refusal', delta: string, logprobs: JsonValue | undefined): void {
+    const content = this.#open(index, kind);
+    if (content.ended) return;
+    content.logprobs.push(...decodeLogprobs(logprobs));
+    if (delta === '') return;
+    content.text += delta;
+    this.events.push({ kind: 'delta', delta });
+  }
+
+  #annotation(index: number, annotation: JsonObject | undefined): void {
+    if (annotation) this.#open(index, 'text').citations.push(decodeAnnotation(annotation));
+  }
+
+  #rest(index: number, kind: 'text' | 'refusal', complete: string | undefined): void {
+    const content = this.#open(index, kind);
+    this.#delta(index, kind, missingRest(content.text, complete), undefined);
+  }
+
+  #complete(index: number, part: JsonObject): void {
+    const decoded = decodeOutputPart(part);
+    if (!decoded) return;
+    this.#rest(index, decoded.kind, decoded.text);
+    const content = this.#contents.get(index);
+    if (!content) return;
+    const logprobs = decodeLogprobs(part['logprobs']);
+    if (logprobs.length > content.logprobs.length) content.logprobs = logprobs;
+    this.#end(content, decoded.kind === 'text' ? decoded.citations : undefined, decoded.extensions);
+  }
+
+  #end(content: ContentState, citations: readonly Citation[] | undefined, extensions?: JsonObject): void {
+    if (content.ended) return;
+    content.ended = true;
+    this.logprobs.push(...content.logprobs);
+    const cited = citations && citations.length > 0 ? citations : content.citations;
+    const final: PartFinal = { ...(cited.length > 0 ? { citations: cited } : {}), ...(extensions ? { extensions: this.#withItem(extensions) } : {}) };
+    this.events.push({ kind: 'end', ...(Object.keys(final).length > 0 ? { final } : {}) });
+  }
+
+  #withItem(extensions: JsonObject): JsonObject {
+    const first = this.#contents.size === 1 && Object.keys(this.#fields).length > 0;
+    return first ? { ...extensions, item: this.#fields } : extensions;
+  }
+}
+
+class ReasoningDecoder implements ItemDecoder {
+  readonly events: PartEvent[] = [];
+  readonly logprobs: readonly TokenLogprob[] = [];
+  done = false;
+  #text = '';
+  /** Whether the summary or the thinking itself is streamed; the one that speaks first. */
+  #form: 'summary' | 'full' | undefined;
+  #summaryIndex = 0;
+  readonly #item: JsonObject | undefined;
+
+  constructor(item: JsonObject | undefined) {
+    this.#item = item;
+  }
+
+  take(type: string, event: JsonObject): void {
+    if (this.done) return;
+    switch (type) {
+      case 'response.reasoning_summary_text.delta':
+      case 'response.reasoning_summary.delta':
+        this.#delta('summary', asString(event['delta']) ?? '', asCount(event['summary_index']) ?? 0);
+        return;
+      case 'response.reasoning_text.delta':
+      case 'response.reasoning.delta':
+        this.#delta('full', asString(event['delta']) ?? '', 0);
+        return;
+      case 'response.output_item.done':
+        this.#complete(asObject(event['item']) ?? {});
+        return;
+    }
+  }
+
+  close(): void {
+    this.#complete(this.#item ?? {});
+  }
+
+  #delta(form: 'summary' | 'full', delta: string, summaryIndex: number): void {
+    if (delta === '') return;
+    if (this.#form === undefined) {
+      this.#form = form;
+      this.events.push({ kind: 'start', part: { kind: 'reasoning', text: '', form } });
+    }
+    if (this.#form !== form) return;
+    const separator = this.#text !== '' && summaryIndex !== this.#summaryIndex ? '\n\n' : '';
+    this.#summaryIndex = summaryIndex;
+    this.#text += separator + delta;
+    this.events.push({ kind: 'delta', delta: separator + delta });
+  }
+
+  #complete(item: JsonObject): void {
+    if (this.done) return;
+    this.done = true;
+    const part = decodeReasoningItem(item);
+    if (part.kind !== 'reasoning') return;
+    if (this.#form === undefined) this.events.push({ kind: 'start', part: { ...part, text: '' } });
+    if (this.#form === undefined || this.#form === part.form) {
+      const rest = missingRest(this.#text, part.text);
+      if (rest !== '') this.events.push({ kind: 'delta', delta: rest });
+    }
+    const { state, extensions } = part;
+    const final: PartFinal = { ...(state ? { state } : {}), ...(extensions ? { extensions } : {}) };
+    this.events.push({ kind: 'end', ...(state || extensions ? { final } : {}) });
+  }
+}
+
+class CallDecoder implements ItemDecoder {
+  readonly events: PartEvent[] = [];
+  readonly logprobs: readonly TokenLogprob[] = [];
+  done = false;
+  readonly #type: string;
+  #input = '';
+  #started = false;
+  #ended = false;
+  /** Arguments that came before the call had a name. */
+  #waiting = '';
+
+  constructor(type: string) {
+    this.#type = type;
+  }
+
+  take(type: string, event: JsonObject): void {
+    if (this.done) return;
+    switch (type) {
+      case 'response.output_item.added':
+        this.#announce(asObject(event['item']) ?? {});
+        return;
+      case 'response.function_call_arguments.delta':
+      case 'response.custom_tool_call_input.delta':
+        this.#delta(asString(event['delta']) ?? '');
+        return;
+      case 'response.function_call_arguments.done':
+      case 'response.custom_tool_call_input.done':
+        this.#delta(missingRest(this.#input, callInput({ ...event, type: this.#type })));
+        return;
+      case 'response.output_item.done':
+        this.#complete(asObject(event['item']) ?? {});
+        return;
+    }
+  }
+
+  close(): void {
+    this.#complete({});
+  }
+
+  #announce(item: JsonObject): void {
+    if (this.#started || asString(item['name']) === undefined || asString(item['call_id']) === undefined) return;
+    this.#started = true;
+    const part = decodeCall({ ...item, type: this.#type });
+    this.events.push({ kind: 'start', part: { ...part, input: '' } });
+    this.#push(this.#waiting);
+    // Some vendors put the first arguments, or all of them, into the announcement.
+    this.#delta(missingRest(this.#input, part.input));
+  }
+
+  #delta(delta: string): void {
+    this.#input += delta;
+    if (this.#started) this.#push(delta);
+    else this.#waiting += delta;
+  }
+
+  #push(delta: string): void {
+    if (delta !== '' && !this.#ended) this.events.push({ kind: 'delta', delta });
+  }
+
+  #complete(item: JsonObject): void {
+    this.done = true;
+    if (!this.#started) {
+      const name = asString(item['name']);
+      // A call that never got a name cannot be run.
+      if (name === undefined) return;
+      this.#announce({ ...item, call_id: item['call_id'] ?? item['id'] ?? '' });
+    }
+    this.#delta(missingRest(this.#input, callInput({ ...item, type: this.#type })));
+    this.#ended = true;
+    const { extensions } = decodeCall({ ...item, type: this.#type });
+    this.events.push({ kind: 'end', ...(extensions ? { final: { extensions } } : {}) });
+  }
+}
+
+/** Built-in calls: announced as they begin, told whole when they are done. */
+class NativeDecoder implements ItemDecoder {
+  readonly events: PartEvent[] = [];
+  readonly logprobs: readonly TokenLogprob[] = [];
+  done = false;
+  #announced: JsonObject | undefined;
+
+  take(type: string, event: JsonObject): void {
+    if (this.done) return;
+    const item = asObject(event['item']);
+    if (!item) return;
+    if (type === 'response.output_item.added') this.#announce(item);
+    else if (type === 'response.output_item.done') this.#complete(item);
+  }
+
+  close(): void {
+    if (this.#announced) this.#complete(this.#announced);
+    this.done = true;
+  }
+
+  #announce(item: JsonObject): void {
+    if (this.#announced) return;
+    this.#announced = item;
+    // An image is announced when it is there: its part holds data from the start.
+    if (item['type'] !== 'image_generation_call') this.events.push({ kind: 'start', part: { kind: 'native', dialect: 'openai-responses', value: item } });
+  }
+
+  #complete(item: JsonObject): void {
+    this.done = true;
+    const announced = this.#announced !== undefined && item['type'] !== 'image_generation_call';
+    const [part] = decodeOutputItem(item);
+    if (!part) return;
+    if (announced) {
+      this.events.push({ kind: 'end', final: { value: item } });
+      return;
+    }
+    if (part.kind === 'media' && part.source.kind === 'data') {
+      const { extensions: _extensions, ...head } = part;
+      this.events.push({ kind: 'start', part: { ...head, source: { kind: 'data', data: '' } } }, { kind: 'delta', delta: part.source.data });
+      this.events.push({ kind: 'end', ...(part.extensions ? { final: { extensions: part.extensions } } : {}) });
+      return;
+    }
+    this.events.push({ kind: 'start', part }, { kind: 'end' });
+  }
+}

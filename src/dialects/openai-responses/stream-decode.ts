@@ -1,0 +1,160 @@
+import { gatewayError, type ChatEvent, type TokenLogprob } from '#canonical';
+import { asCount, asNumber, asObject, asObjects, asString, parseJsonObject, type JsonObject, type JsonValue } from '#std';
+import type { Frame, Quirks, StreamDecoder } from '../dialect.ts';
+import { vendorError } from './error.ts';
+import { createItem, type ItemDecoder, type PartEvent } from './item-stream.ts';
+import { decodeFinish } from './output-decode.ts';
+import { responseExtensions } from './response.ts';
+import { decodeUsage } from './usage.ts';
+
+/** Largest number of items one answer may hold; a stream beyond it is no answer. */
+const itemsMax = 10_000;
+
+/**
+ * Reads the events of a Responses stream. Keyed on `output_index`, because item ids rotate at some
+ * vendors; tolerant of missing `event` lines, missing intermediate events and a `[DONE]`. Items
+ * that interleave are put one after another.
+ */
+class ResponsesStreamDecoder implements StreamDecoder {
+  readonly #items = new Map<number, ItemDecoder>();
+  /** Items in the order in which they began; the first one that is not done may speak. */
+  readonly #queue: ItemDecoder[] = [];
+  readonly #logprobs: TokenLogprob[] = [];
+  #out: ChatEvent[] = [];
+  #partIndex = 0;
+  #started = false;
+  #over = false;
+  #hasCalls = false;
+
+  push(frame: Frame): readonly ChatEvent[] {
+    if (this.#over || frame.data === '' || frame.data === '[DONE]') return [];
+    const event = parseJsonObject(frame.data);
+    if (!event) return [];
+    this.#out = [];
+    this.#take(asString(event['type']) ?? frame.event ?? '', event);
+    return this.#out;
+  }
+
+  end(): readonly ChatEvent[] {
+    if (this.#over) return [];
+    this.#over = true;
+    return [{ kind: 'error', error: gatewayError('upstream_cut', 'The upstream ended the answer before it was complete.') }];
+  }
+
+  #take(type: string, event: JsonObject): void {
+    switch (type) {
+      case 'response.created':
+      case 'response.queued':
+      case 'response.in_progress':
+        return this.#start(asObject(event['response']));
+      case 'response.completed':
+      case 'response.incomplete':
+      case 'response.cancelled':
+      case 'response.done':
+        return this.#terminal(asObject(event['response']) ?? {}, type);
+      case 'response.failed':
+        return this.#error(asObject(asObject(event['response'])?.['error']) ?? {});
+      case 'error':
+      case 'response.error':
+        return this.#error(event);
+      case '':
+        if (asObject(event['error'])) this.#error(event);
+        return;
+      default:
+        return this.#itemEvent(type, event);
+    }
+  }
+
+  #start(response: JsonObject | undefined): void {
+    if (this.#started) return;
+    this.#started = true;
+    const tier = asString(response?.['service_tier']);
+    this.#out.push({
+      kind: 'start',
+      id: asString(response?.['id']) ?? '',
+      model: asString(response?.['model']) ?? '',
+      dialect: 'openai-responses',
+      createdAt: asNumber(response?.['created_at']),
+      // `auto` repeats the request; the tier that was served stands in the last event.
+      serviceTier: tier === 'auto' ? undefined : tier,
+    });
+  }
+
+  #itemEvent(type: string, event: JsonObject): void {
+    const outputIndex = asCount(event['output_index']);
+    if (outputIndex === undefined) return;
+    this.#start(undefined);
+    const item = this.#item(outputIndex, type, event);
+    if (!item) return;
+    item.take(type, event);
+    this.#flush();
+  }
+
+  #item(outputIndex: number, type: string, event: JsonObject): ItemDecoder | undefined {
+    const known = this.#items.get(outputIndex);
+    if (known) return known;
+    if (this.#items.size >= itemsMax) return undefined;
+    const item = createItem(asObject(event['item']), type);
+    if (!item) return undefined;
+    this.#items.set(outputIndex, item);
+    this.#queue.push(item);
+    return item;
+  }
+
+  /** Hands out what the first unfinished item has said, and everything of items done before it. */
+  #flush(): void {
+    for (let item = this.#queue[0]; item; item = this.#queue[0]) {
+      for (const event of item.events.splice(0)) this.#emit(event);
+      if (!item.done) return;
+      this.#logprobs.push(...item.logprobs);
+      this.#queue.shift();
+    }
+  }
+
+  #emit(event: PartEvent): void {
+    if (event.kind === 'start') {
+      if (event.part.kind === 'tool-call') this.#hasCalls = true;
+      this.#out.push({ kind: 'part-start', index: this.#partIndex, choice: 0, part: event.part });
+    } else if (event.kind === 'delta') {
+      this.#out.push({ kind: 'part-delta', index: this.#partIndex, delta: event.delta });
+    } else {
+      this.#out.push({ kind: 'part-end', index: this.#partIndex, ...(event.final ? { final: event.final } : {}) });
+      this.#partIndex += 1;
+    }
+  }
+
+  #terminal(response: JsonObject, type: string): void {
+    const error = asObject(response['error']);
+    if (error && response['status'] === 'failed') return this.#error(error);
+    this.#start(response);
+    this.#completeItems(response['output']);
+    this.#over = true;
+    const status = type === 'response.incomplete' ? { status: 'incomplete' } : {};
+    if (this.#logprobs.length > 0) this.#out.push({ kind: 'logprobs', choice: 0, tokens: this.#logprobs });
+    this.#out.push({ kind: 'end', choice: 0, finish: decodeFinish({ ...response, ...status }, this.#hasCalls) });
+    const usage = decodeUsage(response['usage'], response);
+    if (usage) this.#out.push({ kind: 'usage', usage });
+    this.#out.push({ kind: 'finished', extensions: responseExtensions(response) });
+  }
+
+  /** Items that the stream left open or never mentioned, from the complete response. */
+  #completeItems(output: JsonValue | undefined): void {
+    for (const [index, item] of asObjects(output).entries()) {
+      const known = this.#items.get(index);
+      const event = { output_index: index, item };
+      if (!known) this.#item(index, 'response.output_item.done', event)?.take('response.output_item.done', event);
+      else if (!known.done) known.take('response.output_item.done', event);
+    }
+    for (const item of this.#queue) if (!item.done) item.close();
+    this.#flush();
+  }
+
+  #error(error: JsonObject): void {
+    this.#over = true;
+    this.#out.push({ kind: 'error', error: vendorError(error) });
+  }
+}
+
+export function streamDecoder(_quirks: Quirks): StreamDecoder {
+  return new ResponsesStreamDecoder();
+}
