@@ -56,8 +56,8 @@ export type ChatQuirks = {
   readonly strictToolMessages: boolean;
   /** `required` in the vendor's word (`any` at Mistral's older models). */
   readonly toolChoiceRequired: 'required' | 'any' | 'auto';
-  /** Kinds of input media that are taken by their `{type: …}` part. Plain: image, audio, document. */
-  readonly media: readonly ('image' | 'audio' | 'video' | 'document')[];
+  /** Kinds of input media that are taken. Plain: image, audio and document, and whatever a chat client says itself. */
+  readonly media?: readonly ('image' | 'audio' | 'video' | 'document')[] | undefined;
   /** Whether the vendor fetches image URLs itself. Plain: true. */
   readonly fetchesUrls: boolean;
   /** Cache marks on parts. Plain: as the client said in this dialect, none for others. */
@@ -155,7 +155,7 @@ function readShapeQuirks(quirks: Quirks): Pick<ChatQuirks, ShapeQuirk> {
     contentArrays: asBoolean(quirks['contentArrays']) ?? true,
     strictToolMessages: asBoolean(quirks['strictToolMessages']) ?? false,
     toolChoiceRequired: oneOf(quirks['toolChoiceRequired'], ['required', 'any', 'auto']) ?? 'required',
-    media: listOf(quirks['media'], ['image', 'audio', 'video', 'document']) ?? ['image', 'audio', 'document'],
+    media: listOf(quirks['media'], ['image', 'audio', 'video', 'document']),
     fetchesUrls: asBoolean(quirks['fetchesUrls']) ?? true,
     cacheMarks: oneOf(quirks['cacheMarks'], ['none', 'cache_control', 'prompt_cache_breakpoint']),
     webSearch: oneOf(quirks['webSearch'], ['web_search_options', 'openrouter', 'zai', 'enable_search', 'none']) ?? 'web_search_options',

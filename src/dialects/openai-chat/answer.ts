@@ -1,0 +1,230 @@
+import type { Citation, Finish, FinishReason, MediaPart, Part, TextPart, TokenLogprob, ToolCallPart } from '#canonical';
+import { asArray, asCount, asNumber, asObject, asObjects, asString, unknownFields, type JsonObject, type JsonValue } from '#std';
+import { decodeReasoningFields, decodeThinkingPart, decodeToolState, nativePart } from './details.ts';
+import { audioMimeType, splitDataUrl } from './media.ts';
+import { shortDigest } from './tool-ids.ts';
+
+/** Reading what chat vendors answer, for whole answers and streams alike. Never throws. */
+
+const finishReasons: { readonly [raw: string]: FinishReason } = {
+  stop: 'stop',
+  eos: 'stop',
+  eos_token: 'stop',
+  end_turn: 'stop',
+  stop_sequence: 'stop',
+  length: 'length',
+  max_tokens: 'length',
+  model_length: 'length',
+  tool_calls: 'tool-calls',
+  tool_use: 'tool-calls',
+  function_call: 'tool-calls',
+  content_filter: 'content-filter',
+  safety: 'content-filter',
+  sensitive: 'content-filter',
+  refusal: 'refusal',
+  pause_turn: 'pause',
+  error: 'error',
+  network_error: 'error',
+  insufficient_system_resource: 'error',
+};
+
+/** `stop` with tool calls means that they are to be run, whatever the vendor called it. */
+export function decodeFinish(raw: string, calling: boolean, details: JsonObject = {}): Finish {
+  const known = raw === '' ? 'stop' : (finishReasons[raw.toLowerCase()] ?? 'other');
+  const reason = calling && (known === 'stop' || known === 'other') ? 'tool-calls' : known;
+  return { reason, raw, ...(Object.keys(details).length > 0 ? { details } : {}) };
+}
+
+const knownChoiceFields = new Set(['index', 'message', 'delta', 'finish_reason', 'logprobs', 'usage', 'text']);
+export const knownMessageFields: ReadonlySet<string> = new Set([
+  'role',
+  'content',
+  'refusal',
+  'tool_calls',
+  'function_call',
+  'annotations',
+  'audio',
+  'images',
+  'reasoning_content',
+  'reasoning',
+  'reasoning_details',
+]);
+
+/** Fields of a choice and of its message that the model has no place for; `message` holds the latter. */
+export function choiceDetails(choice: JsonObject, message: JsonObject): JsonObject {
+  const details = withoutNulls(unknownFields(choice, knownChoiceFields));
+  const inner = withoutNulls(unknownFields(message, knownMessageFields));
+  return Object.keys(inner).length > 0 ? { ...details, message: inner } : details;
+}
+
+export function withoutNulls(object: JsonObject): JsonObject {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== null));
+}
+
+/** The parts of a whole message. */
+export function decodeAnswer(message: JsonObject, responseId: string, choice: number): readonly Part[] {
+  const parts: Part[] = [...decodeReasoningFields(message), ...decodeAnswerContent(message['content'])];
+  const refusal = asString(message['refusal']) ?? '';
+  if (refusal !== '') parts.push({ kind: 'refusal', text: refusal });
+  for (const image of asObjects(message['images'])) parts.push(decodeImage(image));
+  const audio = asObject(message['audio']);
+  if (audio) parts.push(decodeAudio(audio));
+  for (const [position, call] of asObjects(message['tool_calls']).entries()) {
+    parts.push(decodeAnswerCall(call, responseId, choice, position));
+  }
+  const legacy = asObject(message['function_call']);
+  if (legacy) parts.push(decodeAnswerCall({ function: legacy }, responseId, choice, 0));
+  return withCitations(parts, decodeAnnotations(message['annotations']));
+}
+
+/** A string, or an array of `text`, `thinking` and vendors' own parts (Mistral). */
+export function decodeAnswerContent(content: JsonValue | undefined): Part[] {
+  if (typeof content === 'string') return content === '' ? [] : [{ kind: 'text', text: content }];
+  const parts: Part[] = [];
+  for (const piece of asObjects(content)) {
+    const part = decodeAnswerPiece(piece);
+    const last = parts.at(-1);
+    if (!part) continue;
+    if (last && part.kind === 'text' && last.kind === 'text') parts[parts.length - 1] = { ...last, text: last.text + part.text };
+    else if (last && part.kind === 'reasoning' && last.kind === 'reasoning') parts[parts.length - 1] = { ...last, text: last.text + part.text };
+    else parts.push(part);
+  }
+  return parts;
+}
+
+function decodeAnswerPiece(piece: JsonObject): Part | undefined {
+  switch (piece['type']) {
+    case 'text':
+    case 'output_text': {
+      const text = asString(piece['text']) ?? '';
+      return text === '' ? undefined : { kind: 'text', text };
+    }
+    case 'thinking': {
+      const part = decodeThinkingPart(piece);
+      return part.text === '' ? undefined : part;
+    }
+    case 'image_url':
+      return decodeImage(piece);
+    default:
+      return nativePart(piece);
+  }
+}
+
+export function decodeImage(image: JsonObject): MediaPart {
+  const url = asString(asObject(image['image_url'])?.['url']) ?? asString(image['image_url']) ?? asString(image['url']) ?? '';
+  const inline = splitDataUrl(url);
+  return {
+    kind: 'media',
+    media: 'image',
+    source: inline ? { kind: 'data', data: inline.data } : { kind: 'url', url },
+    ...(inline && inline.mimeType !== '' ? { mimeType: inline.mimeType } : {}),
+  };
+}
+
+export function decodeAudio(audio: JsonObject): MediaPart {
+  const transcript = asString(audio['transcript']);
+  const id = asString(audio['id']);
+  const format = asString(audio['format']);
+  const extensions = unknownFields(audio, new Set(['id', 'data', 'transcript', 'format']));
+  return {
+    kind: 'media',
+    media: 'audio',
+    source: { kind: 'data', data: asString(audio['data']) ?? '' },
+    ...(format === undefined ? {} : { mimeType: audioMimeType(format) }),
+    ...(id === undefined ? {} : { id }),
+    ...(transcript === undefined ? {} : { transcript }),
+    ...(Object.keys(extensions).length > 0 ? { extensions } : {}),
+  };
+}
+
+/** A call of a whole answer. Ids that are missing are made; arguments may be an object; none means `{}`. */
+export function decodeAnswerCall(call: JsonObject, responseId: string, choice: number, position: number): ToolCallPart {
+  const custom = asObject(call['custom']);
+  const inner = asObject(call['function']) ?? custom ?? {};
+  const name = asString(inner['name']) ?? '';
+  const input = custom ? (asString(inner['input']) ?? '') : argumentsText(inner['arguments']);
+  const said = asString(call['id']) ?? '';
+  const { state, extraContent } = decodeToolState(call);
+  return {
+    kind: 'tool-call',
+    id: said === '' ? madeToolId(responseId, choice, position, name) : said,
+    name,
+    input: input === '' && !custom ? '{}' : input,
+    ...(custom ? { custom: true } : {}),
+    ...(state ? { state } : {}),
+    ...(extraContent ? { extensions: { extra_content: extraContent } } : {}),
+  };
+}
+
+export function argumentsText(value: JsonValue | undefined): string {
+  if (typeof value === 'string') return value;
+  return value === undefined || value === null ? '' : JSON.stringify(value);
+}
+
+/** An id for a call that came without: the same in every reading of the same answer. */
+export function madeToolId(responseId: string, choice: number, position: number, name: string): string {
+  return `call_${shortDigest(`${responseId}/${choice}/${position}/${name}`)}`;
+}
+
+// ---- citations ------------------------------------------------------------------------------
+
+export function decodeAnnotations(value: JsonValue | undefined): readonly Citation[] {
+  return asObjects(value).map((annotation) => {
+    const url = asObject(annotation['url_citation']);
+    return {
+      url: asString(url?.['url']),
+      title: asString(url?.['title']),
+      citedText: asString(url?.['content']),
+      start: asCount(url?.['start_index']),
+      end: asCount(url?.['end_index']),
+      native: { dialect: 'openai-chat', value: annotation },
+    };
+  });
+}
+
+/** Perplexity's and xAI's `citations`: a list of URLs beside the answer, titles in `search_results`. */
+export function decodeUrlCitations(wire: JsonObject): readonly Citation[] {
+  const results = asObjects(wire['search_results']);
+  return (asArray(wire['citations']) ?? []).flatMap((element): Citation[] => {
+    const url = asString(element) ?? asString(asObject(element)?.['url']);
+    if (url === undefined) return [];
+    const title = asString(results.find((result) => result['url'] === url)?.['title']);
+    return [{ url, ...(title === undefined ? {} : { title }) }];
+  });
+}
+
+/** Citations belong to the last text, where vendors' offsets count from. */
+export function withCitations(parts: readonly Part[], citations: readonly Citation[]): readonly Part[] {
+  if (citations.length === 0) return parts;
+  const place = parts.findLastIndex((part) => part.kind === 'text');
+  if (place < 0) return [...parts, { kind: 'text', text: '', citations }];
+  return parts.map((part, index) => (index === place ? { ...(part as TextPart), citations } : part));
+}
+
+// ---- log probabilities ----------------------------------------------------------------------
+
+export function decodeLogprobTokens(value: JsonValue | undefined): readonly TokenLogprob[] {
+  const object = asObject(value);
+  return asObjects(object?.['content']).flatMap((entry): TokenLogprob[] => {
+    const token = decodeToken(entry);
+    return token ? [{ ...token, top: asObjects(entry['top_logprobs']).flatMap((other) => decodeToken(other) ?? []) }] : [];
+  });
+}
+
+function decodeToken(entry: JsonObject): Omit<TokenLogprob, 'top'> | undefined {
+  const token = asString(entry['token']);
+  const logprob = asNumber(entry['logprob']);
+  if (token === undefined || logprob === undefined) return undefined;
+  const bytes = asArray(entry['bytes'])?.filter((byte) => typeof byte === 'number');
+  return { token, logprob, bytes: bytes ?? null };
+}
+
+export function encodeLogprobTokens(tokens: readonly TokenLogprob[]): JsonObject {
+  const content = tokens.map(({ token, logprob, bytes, top }) => ({
+    token,
+    logprob,
+    bytes: bytes ?? null,
+    top_logprobs: (top ?? []).map((other) => ({ token: other.token, logprob: other.logprob, bytes: other.bytes ?? null })),
+  }));
+  return { content, refusal: null };
+}
