@@ -1,0 +1,244 @@
+import {
+  writeState,
+  type Loss,
+  type MediaPart,
+  type Message,
+  type OpaqueState,
+  type Part,
+  type ChatRequest,
+  type TextPart,
+  type ToolCallPart,
+  type ToolResultPart,
+} from '#canonical';
+import { asObject, compact, parseJsonObject, type JsonObject, type JsonValue } from '#std';
+import { geminiId } from './fields.ts';
+import { mediaWire } from './media.ts';
+import type { GeminiQuirks } from './quirks.ts';
+import { isMadeToolId } from './tool-ids.ts';
+
+/** What the encoders of one request share. */
+export type Encoding = {
+  readonly quirks: GeminiQuirks;
+  /** Whether the request was said in this dialect, so that `extensions` go back where they stood. */
+  readonly own: boolean;
+  readonly losses: Loss[];
+};
+
+/** The documented value that Gemini 3+ accepts in place of a signature it never issued. */
+export const signatureSentinel = 'skip_thought_signature_validator';
+
+type Turn = { readonly role: 'user' | 'model'; readonly parts: JsonObject[]; readonly extensions: JsonObject; readonly from: Message['role'] };
+
+/** `contents` and `systemInstruction` of the conversation. */
+export function encodeContents(request: ChatRequest, encoding: Encoding): { readonly contents: JsonObject[]; readonly systemInstruction?: JsonObject } {
+  const system: { readonly parts: JsonObject[]; readonly text: string }[] = [];
+  const turns: Turn[] = [];
+  const names = callNames(request.messages);
+  for (const [index, message] of request.messages.entries()) {
+    const path = `messages[${index}]`;
+    if (message.role === 'system' || message.role === 'developer') {
+      if (turns.length > 0) lose(encoding, path, 'an instruction inside the conversation moves to its front', false);
+      system.push(systemParts(message, path, encoding));
+    } else addTurn(turns, message, encodeMessage(message, path, names, encoding), encoding);
+  }
+  if (encoding.quirks.signatureSentinel) addSentinels(turns);
+  const joined = joinSystem(system);
+  const contents = turns.map(({ role, parts, extensions }) => ({ role, parts, ...extensions }));
+  // Gemini refuses a request without contents; elsewhere instructions alone are a prompt.
+  if (contents.length === 0 && joined) return { contents: [{ role: 'user', parts: joined }] };
+  return { contents, ...(joined ? { systemInstruction: { parts: joined } } : {}) };
+}
+
+export function lose(encoding: Encoding, path: string, reason: string, changesMeaning: boolean): void {
+  encoding.losses.push({ path, reason, changesMeaning });
+}
+
+/** Names of calls by id: dialects other than Gemini do not repeat the name in the result. */
+function callNames(messages: readonly Message[]): ReadonlyMap<string, string> {
+  const names = new Map<string, string>();
+  for (const { parts } of messages) {
+    for (const part of parts) if (part.kind === 'tool-call') names.set(part.id, part.name);
+  }
+  return names;
+}
+
+function systemParts(message: Message, path: string, encoding: Encoding): { readonly parts: JsonObject[]; readonly text: string } {
+  const parts: JsonObject[] = [];
+  let text = '';
+  for (const [index, part] of message.parts.entries()) {
+    if (part.kind !== 'text') {
+      lose(encoding, `${path}.content[${index}]`, `${part.kind} in an instruction`, true);
+      continue;
+    }
+    text += part.text;
+    if (part.text !== '') parts.push({ text: part.text, ...(encoding.own ? part.extensions : {}) });
+  }
+  return { parts, text };
+}
+
+/** There is one system instruction: several messages are joined by a blank line. */
+function joinSystem(messages: readonly { readonly parts: JsonObject[]; readonly text: string }[]): JsonObject[] | undefined {
+  const present = messages.filter(({ parts }) => parts.length > 0);
+  const [only] = present;
+  if (!only) return undefined;
+  if (present.length === 1) return only.parts;
+  return [{ text: present.map(({ text }) => text).join('\n\n') }];
+}
+
+/** Consecutive turns of one role are one content; a client of Gemini may hold them apart. */
+function addTurn(turns: Turn[], message: Message, parts: JsonObject[], encoding: Encoding): void {
+  if (parts.length === 0) return;
+  const role = message.role === 'assistant' ? 'model' : 'user';
+  const previous = turns.at(-1);
+  const extensions = encoding.own ? (message.extensions ?? {}) : {};
+  const merges = previous?.role === role && (!encoding.own || (previous.from === 'tool' && message.role === 'user'));
+  if (!merges) turns.push({ role, parts, extensions, from: message.role });
+  else turns[turns.length - 1] = { role, parts: [...previous.parts, ...parts], extensions: { ...previous.extensions, ...extensions }, from: message.role };
+}
+
+function encodeMessage(message: Message, path: string, names: ReadonlyMap<string, string>, encoding: Encoding): JsonObject[] {
+  if (message.name !== undefined) lose(encoding, `${path}.name`, 'names of participants', false);
+  if (!encoding.own) for (const key in message.extensions) lose(encoding, `${path}.${key}`, 'unknown to Gemini', false);
+  const wires: JsonObject[] = [];
+  for (const [index, part] of message.parts.entries()) {
+    const at = `${path}.content[${index}]`;
+    if (!encoding.own && part.kind !== 'tool-result') reportExtensions(part, at, encoding);
+    wires.push(...encodePart(part, at, names, encoding));
+  }
+  // An empty turn of the user is a turn still; Gemini refuses an empty text.
+  if (wires.length === 0 && message.role === 'user' && message.parts.length > 0) wires.push({ text: ' ' });
+  return wires;
+}
+
+function reportExtensions(part: Part, path: string, encoding: Encoding): void {
+  for (const key in part.extensions) lose(encoding, `${path}.${key}`, 'unknown to Gemini', false);
+}
+
+/** The wire parts of one part; a tool result may be followed by its media. */
+export function encodePart(part: Part, path: string, names: ReadonlyMap<string, string>, encoding: Encoding): JsonObject[] {
+  const extensions = encoding.own ? (part.extensions ?? {}) : {};
+  switch (part.kind) {
+    case 'text': {
+      const signature = encodeState(part.state, path, encoding);
+      if (part.text === '' && signature === undefined && !encoding.own) return [];
+      if (part.citations && part.citations.length > 0 && !encoding.own && !encoding.quirks.carryForeignState) lose(encoding, `${path}.citations`, 'citations in the conversation', false);
+      return [compact({ text: part.text, thoughtSignature: signature, ...extensions })];
+    }
+    case 'refusal':
+      return part.text === '' ? [] : [{ text: part.text }];
+    case 'reasoning':
+      return encodeReasoning(part, path, extensions, encoding);
+    case 'media':
+      return encodeMedia(part, path, extensions, encoding);
+    case 'tool-call':
+      return [encodeCall(part, path, extensions, encoding)];
+    case 'tool-result':
+      return encodeResult(part, path, names, encoding);
+    case 'native':
+      if (part.dialect === geminiId) return [part.value];
+      lose(encoding, path, `an item of ${part.dialect}`, false);
+      return [];
+  }
+}
+
+function encodeReasoning(part: Extract<Part, { kind: 'reasoning' }>, path: string, extensions: JsonObject, encoding: Encoding): JsonObject[] {
+  const signature = encodeState(part.state, path, encoding);
+  const keeps = encoding.own || encoding.quirks.carryForeignState || signature !== undefined;
+  if (keeps) return [compact({ text: part.text, thought: true, thoughtSignature: signature, ...extensions })];
+  if (part.state === undefined) lose(encoding, path, 'thinking without state of Gemini', false);
+  return [];
+}
+
+/** The signature to write, after dropping what another vendor issued. */
+export function encodeState(state: OpaqueState | undefined, path: string, encoding: Encoding): string | undefined {
+  if (!state) return undefined;
+  if (state.issuer === geminiId || encoding.quirks.carryForeignState) return writeState(state, geminiId);
+  lose(encoding, path, `opaque state of ${state.issuer}`, false);
+  return undefined;
+}
+
+function encodeMedia(part: MediaPart, path: string, extensions: JsonObject, encoding: Encoding): JsonObject[] {
+  const wire = mediaWire(part);
+  if (!wire) {
+    lose(encoding, path, 'a file stored at another vendor', true);
+    return [];
+  }
+  if (part.detail !== undefined && part.detail !== 'auto') lose(encoding, `${path}.detail`, 'the detail of an image', false);
+  const signature = encodeState(part.state, path, encoding);
+  return [compact({ ...withInner(wire, extensions), thoughtSignature: signature })];
+}
+
+/** Puts unknown fields back: those of `inlineData`, `fileData`, `functionCall` inside, the others beside. */
+function withInner(wire: JsonObject, extensions: JsonObject): JsonObject {
+  const result: Record<string, JsonValue | undefined> = { ...wire };
+  for (const [key, value] of Object.entries(extensions)) {
+    const inner = asObject(wire[key]);
+    const added = asObject(value);
+    result[key] = inner && added ? { ...inner, ...added } : value;
+  }
+  return result as JsonObject;
+}
+
+function wireId(id: string, encoding: Encoding): string | undefined {
+  return encoding.quirks.toolIdsInParts && !isMadeToolId(id) ? id : undefined;
+}
+
+function encodeCall(part: ToolCallPart, path: string, extensions: JsonObject, encoding: Encoding): JsonObject {
+  const functionCall = compact({ id: wireId(part.id, encoding), name: part.name, args: callArguments(part) });
+  const thoughtSignature = encodeState(part.state, path, encoding);
+  return compact({ ...withInner({ functionCall }, extensions), thoughtSignature });
+}
+
+/** Gemini's arguments are an object: free text, and JSON that is none, go as its one member `input`. */
+export function callArguments(part: ToolCallPart): JsonObject {
+  if (part.input.trim() === '') return {};
+  const parsed = part.custom ? undefined : parseJsonObject(part.input);
+  return parsed ?? { input: part.input };
+}
+
+function encodeResult(part: ToolResultPart, path: string, names: ReadonlyMap<string, string>, encoding: Encoding): JsonObject[] {
+  const texts: TextPart[] = [];
+  const media: JsonObject[] = [];
+  for (const [index, inner] of part.parts.entries()) {
+    if (inner.kind === 'text') texts.push(inner);
+    else media.push(...encodeMedia(inner, `${path}.content[${index}]`, encoding.own ? (inner.extensions ?? {}) : {}, encoding));
+  }
+  const extensions = encoding.own ? (part.extensions ?? {}) : {};
+  const inside = (encoding.own || encoding.quirks.functionResponseParts) && media.length > 0;
+  const functionResponse = compact({
+    id: wireId(part.id, encoding),
+    name: part.name ?? names.get(part.id) ?? part.id,
+    response: resultObject(texts, part.isError === true),
+    parts: inside ? media : undefined,
+  });
+  return [withInner({ functionResponse }, extensions), ...(inside ? [] : media)];
+}
+
+function resultObject(texts: readonly TextPart[], isError: boolean): JsonObject {
+  const [first] = texts;
+  if (texts.length === 1 && first?.extensions?.['json'] === true) {
+    const object = parseJsonObject(first.text);
+    if (object) return object;
+  }
+  const text = texts.map((part) => part.text).join('\n');
+  return isError ? { error: text } : { result: text };
+}
+
+/**
+ * Gemini 3+ checks the first function call of each step since the last words of the user: where none
+ * of the step's calls has a signature, the first gets the sentinel.
+ */
+function addSentinels(turns: readonly Turn[]): void {
+  for (let index = turns.length - 1; index >= 0; index -= 1) {
+    const turn = turns[index];
+    if (!turn) continue;
+    if (turn.role === 'user') {
+      if (turn.parts.some((part) => part['functionResponse'] === undefined)) return;
+      continue;
+    }
+    const calls = turn.parts.map((part, at) => ({ part, at })).filter(({ part }) => part['functionCall'] !== undefined);
+    const [first] = calls;
+    if (!first || calls.some(({ part }) => part['thoughtSignature'] !== undefined)) continue;
+    turn.parts[first.at] = { ...first.part, thoughtSignature: signatureSentinel };
+  }
+}

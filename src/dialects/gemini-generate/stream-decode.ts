@@ -1,0 +1,211 @@
+import { gatewayError, type ChatEvent, type Finish, type Part, type TokenLogprob, type Usage } from '#canonical';
+import { asArray, asCount, asObject, asObjects, asString, parseJson, unknownFields, type JsonObject, type JsonValue } from '#std';
+import type { Frame, StreamDecoder } from '../dialect.ts';
+import { decodeUpstreamErrorValue } from '../upstream-error.ts';
+import { namedCall } from './contents-decode.ts';
+import { enumName, geminiId } from './fields.ts';
+import { decodeFinish, finishNames } from './finish.ts';
+import { citationsOf } from './grounding.ts';
+import { readLogprobs } from './logprobs.ts';
+import { PartialArguments } from './partial-arguments.ts';
+import { readAnswerPart, type RawToolCall } from './parts-decode.ts';
+import { answerExtensions, blockReason, candidateExtensions, readTime } from './response-decode.ts';
+import { makeToolId } from './tool-ids.ts';
+import { decodeUsage } from './usage.ts';
+
+type OpenCall = { readonly call: RawToolCall; readonly arguments: PartialArguments };
+
+/** What is known of one candidate while it streams. */
+type OpenChoice = {
+  readonly index: number;
+  /** The part whose pieces are still coming. */
+  open: { readonly index: number; readonly kind: 'text' | 'reasoning'; readonly citable: number } | undefined;
+  call: OpenCall | undefined;
+  /** Texts of the answer so far: citations count from its beginning. */
+  readonly texts: string[];
+  hasCalls: boolean;
+  finish: Finish | undefined;
+  extensions: JsonObject;
+};
+
+/** Decoder of `:streamGenerateContent`, one frame for each chunk of either framing. */
+export class GeminiStreamDecoder implements StreamDecoder {
+  readonly #choices = new Map<number, OpenChoice>();
+  #started = false;
+  #closed = false;
+  #id = '';
+  #nextIndex = 0;
+  #calls = 0;
+  #usage: Usage | undefined;
+  #extensions: JsonObject = {};
+
+  push(frame: Frame): readonly ChatEvent[] {
+    if (this.#closed) return [];
+    const parsed = parseJson(frame.data);
+    const chunk = parsed.ok ? asObject(asArray(parsed.value)?.[0] ?? parsed.value) : undefined;
+    if (!chunk) return this.#fail(gatewayError('upstream_invalid', 'The upstream provider sent a chunk that cannot be read.'));
+    if (asObject(chunk['error'])) return this.#fail(decodeUpstreamErrorValue(200, chunk));
+    const events: ChatEvent[] = [];
+    this.#readHead(chunk, events);
+    for (const [position, candidate] of asObjects(chunk['candidates']).entries()) {
+      this.#readCandidate(this.#choice(asCount(candidate['index']) ?? position), candidate, events);
+    }
+    const blocked = blockReason(chunk);
+    if (blocked !== undefined && this.#choices.size === 0) this.#choice(0).finish = { reason: 'content-filter', raw: blocked };
+    return events;
+  }
+
+  end(): readonly ChatEvent[] {
+    if (this.#closed) return [];
+    this.#closed = true;
+    const choices = [...this.#choices.values()].sort((left, right) => left.index - right.index);
+    if (choices.length === 0 || choices.some(({ finish }) => !finish)) {
+      const error = this.#started
+        ? gatewayError('upstream_cut', 'The upstream provider ended the stream before the answer was complete.')
+        : gatewayError('upstream_empty', 'The upstream provider gave an empty answer.');
+      return [{ kind: 'error', error }];
+    }
+    const events: ChatEvent[] = [];
+    for (const choice of choices) {
+      if (choice.finish) events.push({ kind: 'end', choice: choice.index, finish: choice.finish });
+    }
+    if (this.#usage) events.push({ kind: 'usage', usage: this.#usage });
+    const extensions = answerExtensions(this.#extensions, choices.map((choice) => choice.extensions));
+    events.push({ kind: 'finished', extensions });
+    return events;
+  }
+
+  #fail(error: ReturnType<typeof gatewayError>): readonly ChatEvent[] {
+    this.#closed = true;
+    return [{ kind: 'error', error }];
+  }
+
+  #readHead(chunk: JsonObject, events: ChatEvent[]): void {
+    // Every chunk counts from the beginning; some say only how the traffic is billed.
+    this.#usage = decodeUsage(chunk['usageMetadata']) ?? this.#usage;
+    this.#extensions = { ...this.#extensions, ...unknownFields(chunk, headFields) };
+    if (this.#started) return;
+    this.#started = true;
+    this.#id = asString(chunk['responseId']) ?? '';
+    const createdAt = readTime(chunk['createTime']);
+    const serviceTier = this.#usage?.serviceTier;
+    events.push({
+      kind: 'start',
+      id: this.#id,
+      model: asString(chunk['modelVersion']) ?? '',
+      dialect: geminiId,
+      ...(createdAt === undefined ? {} : { createdAt }),
+      ...(serviceTier === undefined ? {} : { serviceTier }),
+    });
+  }
+
+  #choice(index: number): OpenChoice {
+    let choice = this.#choices.get(index);
+    if (!choice) {
+      choice = { index, open: undefined, call: undefined, texts: [], hasCalls: false, finish: undefined, extensions: {} };
+      this.#choices.set(index, choice);
+    }
+    return choice;
+  }
+
+  #readCandidate(choice: OpenChoice, candidate: JsonObject, events: ChatEvent[]): void {
+    if (choice.finish) return;
+    choice.extensions = { ...choice.extensions, ...candidateExtensions(candidate) };
+    for (const value of asArray(asObject(candidate['content'])?.['parts']) ?? []) this.#readPart(choice, value, events);
+    const tokens: readonly TokenLogprob[] | undefined = readLogprobs(candidate['logprobsResult']);
+    const raw = enumName(candidate['finishReason'], finishNames);
+    if (raw !== undefined || tokens) this.#closeAll(choice, events);
+    if (tokens && tokens.length > 0) events.push({ kind: 'logprobs', choice: choice.index, tokens });
+    if (raw !== undefined) choice.finish = decodeFinish(raw, choice.hasCalls);
+  }
+
+  #readPart(choice: OpenChoice, value: JsonValue, events: ChatEvent[]): void {
+    const part = readAnswerPart(value);
+    if (!part || part.kind === 'raw-result') return;
+    if (part.kind === 'raw-call') this.#readCall(choice, part, value, events);
+    else if (part.kind === 'text' || part.kind === 'reasoning') this.#readText(choice, part, events);
+    else {
+      this.#closeAll(choice, events);
+      this.#whole(choice, part, events);
+    }
+  }
+
+  /** Plain pieces continue the open part; one with state or unknown fields stands alone. */
+  #readText(choice: OpenChoice, part: Part & { readonly kind: 'text' | 'reasoning' }, events: ChatEvent[]): void {
+    if (part.state || part.extensions) {
+      this.#closeAll(choice, events);
+      if (part.kind === 'text') choice.texts.push(part.text);
+      this.#whole(choice, part, events);
+      return;
+    }
+    if (part.text === '') return;
+    if (choice.open?.kind !== part.kind) {
+      this.#closeAll(choice, events);
+      choice.open = { index: this.#nextIndex, kind: part.kind, citable: choice.texts.length };
+      if (part.kind === 'text') choice.texts.push('');
+      events.push({ kind: 'part-start', index: this.#nextIndex, choice: choice.index, part: { ...part, text: '' } });
+      this.#nextIndex += 1;
+    }
+    if (part.kind === 'text') choice.texts[choice.open.citable] += part.text;
+    events.push({ kind: 'part-delta', index: choice.open.index, delta: part.text });
+  }
+
+  #readCall(choice: OpenChoice, call: RawToolCall, value: JsonValue, events: ChatEvent[]): void {
+    const wire = asObject(asObject(value)?.['functionCall']);
+    const continues = wire?.['willContinue'] === true;
+    if (call.name !== '' || !choice.call) {
+      this.#closeAll(choice, events);
+      choice.call = { call, arguments: new PartialArguments() };
+    }
+    choice.call.arguments.merge(wire?.['args']);
+    choice.call.arguments.add(wire?.['partialArgs']);
+    if (!continues) this.#closeCall(choice, events);
+  }
+
+  #closeCall(choice: OpenChoice, events: ChatEvent[]): void {
+    const { call: open } = choice;
+    if (!open) return;
+    choice.call = undefined;
+    choice.hasCalls = true;
+    const part = namedCall({ ...open.call, input: open.arguments.text() }, open.call.id ?? makeToolId(this.#id, this.#calls));
+    this.#calls += 1;
+    this.#whole(choice, part, events);
+  }
+
+  #closeAll(choice: OpenChoice, events: ChatEvent[]): void {
+    this.#closeCall(choice, events);
+    const { open } = choice;
+    if (!open) return;
+    choice.open = undefined;
+    const citations = open.kind === 'text' ? citationsOf(choice.extensions, choice.texts.map((text) => ({ text })))[open.citable] : undefined;
+    const final = citations && citations.length > 0 ? { final: { citations } } : {};
+    events.push({ kind: 'part-end', index: open.index, ...final });
+  }
+
+  /** A part that came whole, as the events of a part. */
+  #whole(choice: OpenChoice, part: Part, events: ChatEvent[]): void {
+    const index = this.#nextIndex;
+    this.#nextIndex += 1;
+    const { head, appended } = splitPart(part);
+    events.push({ kind: 'part-start', index, choice: choice.index, part: head });
+    if (appended !== '') events.push({ kind: 'part-delta', index, delta: appended });
+    events.push({ kind: 'part-end', index, ...(part.state ? { final: { state: part.state } } : {}) });
+  }
+}
+
+const headFields = new Set(['candidates', 'usageMetadata', 'modelVersion', 'responseId']);
+
+function splitPart(part: Part): { readonly head: Part; readonly appended: string } {
+  switch (part.kind) {
+    case 'text':
+    case 'reasoning':
+      return { head: { ...part, text: '' }, appended: part.text };
+    case 'tool-call':
+      return { head: { ...part, input: '' }, appended: part.input };
+    case 'media':
+      if (part.source.kind !== 'data') return { head: part, appended: '' };
+      return { head: { ...part, source: { kind: 'data', data: '' } }, appended: part.source.data };
+    default:
+      return { head: part, appended: '' };
+  }
+}

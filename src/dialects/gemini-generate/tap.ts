@@ -1,0 +1,131 @@
+import type { Bill, ChatRequest, GatewayError, Usage } from '#canonical';
+import { asArray, asCount, asObject, asObjects, asString, formatSse, parseJson, type JsonObject } from '#std';
+import type { Frame, FrameFacts, StreamTap } from '../dialect.ts';
+import { decodeUpstreamErrorValue } from '../upstream-error.ts';
+import { annotateUsage, endOfString } from './annotate.ts';
+import { blockReason } from './response-decode.ts';
+import { decodeUsage } from './usage.ts';
+
+/** Members whose frame is read in full: they decide, or hold more text than the answer's. */
+const marker =
+  /"(?:finishReason|error|promptFeedback|groundingMetadata|functionCall|function_call|inlineData|fileData|executableCode|codeExecutionResult|toolCall|toolResponse|logprobsResult)"/;
+
+/** What frames of a pass-through stream mean. Plain text frames are scanned, not parsed. */
+export class GeminiTap implements StreamTap {
+  readonly #choiceCount: number;
+  readonly #finished = new Set<number>();
+
+  constructor(request: ChatRequest) {
+    this.#choiceCount = request.choiceCount ?? 1;
+  }
+
+  inspect(frame: Frame): FrameFacts {
+    const { data } = frame;
+    if (marker.test(data)) return this.#read(data);
+    const characters = textCharacters(data);
+    return { content: characters > 0, characters, usage: scanUsage(data), closing: this.#isComplete(), complete: this.#isComplete(), unasked: false };
+  }
+
+  annotate(frame: Frame, bill: Bill): string | undefined {
+    return annotateUsage(wireText(frame), bill);
+  }
+
+  #isComplete(): boolean {
+    return this.#finished.size >= this.#choiceCount;
+  }
+
+  #read(data: string): FrameFacts {
+    const parsed = parseJson(data);
+    const chunk = parsed.ok ? asObject(asArray(parsed.value)?.[0] ?? parsed.value) : undefined;
+    if (!chunk) return { content: false, characters: 0, closing: false, complete: false, unasked: false };
+    const error: GatewayError | undefined = asObject(chunk['error']) ? decodeUpstreamErrorValue(200, chunk) : undefined;
+    let characters = 0;
+    let content = false;
+    for (const [position, candidate] of asObjects(chunk['candidates']).entries()) {
+      for (const part of asObjects(asObject(candidate['content'])?.['parts'])) {
+        const generated = partCharacters(part);
+        characters += generated;
+        content ||= generated > 0 || asObject(part['functionCall']) !== undefined;
+      }
+      const finish = candidate['finishReason'];
+      if (finish !== undefined && finish !== null) this.#finished.add(asCount(candidate['index']) ?? position);
+    }
+    if (blockReason(chunk) !== undefined) for (let index = 0; index < this.#choiceCount; index += 1) this.#finished.add(index);
+    const complete = this.#isComplete();
+    const usage = decodeUsage(chunk['usageMetadata']);
+    return { content, characters, usage, closing: complete || error !== undefined, complete, unasked: false, ...(error ? { error } : {}) };
+  }
+}
+
+/** Characters that a part adds to the answer; opaque state and base64 are none. */
+function partCharacters(part: JsonObject): number {
+  const text = asString(part['text']);
+  if (text !== undefined) return text.length;
+  const call = asObject(part['functionCall'] ?? part['function_call']);
+  if (call) return (asString(call['name'])?.length ?? 0) + textLength(call['args']) + textLength(call['partialArgs']);
+  const { thoughtSignature: _, ...rest } = part;
+  return asObject(rest['inlineData']) ? 1 : textLength(Object.keys(rest).length > 0 ? rest : undefined);
+}
+
+function textLength(value: unknown): number {
+  return value === undefined ? 0 : JSON.stringify(value).length;
+}
+
+/** Sum of the lengths of all `"text": "…"` members; escapes count as written. */
+function textCharacters(data: string): number {
+  let total = 0;
+  let at = data.indexOf('"text"');
+  while (at >= 0) {
+    let position = at + 6;
+    while (data.charCodeAt(position) <= 0x20) position += 1;
+    if (data[position] === ':') {
+      position += 1;
+      while (data.charCodeAt(position) <= 0x20) position += 1;
+      if (data[position] === '"') {
+        const end = endOfString(data, position);
+        total += end - position - 2;
+        position = end;
+      }
+    }
+    at = data.indexOf('"text"', position);
+  }
+  return total;
+}
+
+const usageKey = /"usageMetadata"\s*:\s*(?=\{)/;
+
+/** Parses only the usage out of a frame. */
+function scanUsage(data: string): Usage | undefined {
+  const match = usageKey.exec(data);
+  if (!match) return undefined;
+  const start = match.index + match[0].length;
+  const end = endOfObject(data, start);
+  const parsed = parseJson(data.slice(start, end));
+  return parsed.ok ? decodeUsage(parsed.value) : undefined;
+}
+
+function endOfObject(text: string, start: number): number {
+  let depth = 0;
+  let position = start;
+  while (position < text.length) {
+    const character = text[position];
+    if (character === '"') {
+      position = endOfString(text, position);
+      continue;
+    }
+    position += 1;
+    if (character === '{') depth += 1;
+    else if (character === '}') {
+      depth -= 1;
+      if (depth === 0) return position;
+    }
+  }
+  return text.length;
+}
+
+/** The frame as it stood on the wire where that is known, else as a server-sent event. */
+function wireText(frame: Frame): string {
+  const raw = (frame as { readonly raw?: unknown }).raw;
+  if (raw instanceof Uint8Array) return Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength).toString('utf8');
+  return formatSse(frame);
+}
