@@ -12,7 +12,10 @@ export type ResponseHeaders = Readonly<Record<string, string>>;
 
 /** One request and the means to answer it. */
 export type Exchange = {
+  /** Made here, so that nobody can repeat the id of another request; sent as `x-request-id`. */
   readonly requestId: string;
+  /** What the client sent as `x-request-id`, for logs and traces only; sent as `x-client-request-id`. */
+  readonly clientRequestId: string | undefined;
   readonly method: string;
   /** As sent, without the query; not percent-decoded. */
   readonly path: string;
@@ -39,6 +42,8 @@ export type Exchange = {
   stream(status: number, headers: ResponseHeaders): ResponseStream;
 };
 
+const requestIdPattern = /^[A-Za-z0-9._-]{1,128}$/;
+
 export type AbortCause = 'client-gone' | 'stalled-reader' | 'shutting-down';
 
 /** Why the work for a client should stop. */
@@ -61,7 +66,8 @@ export type ExchangeContext = {
 
 /** The exchange over a socket. Methods that are not part of `Exchange` are for the front alone. */
 export class HttpExchange implements Exchange {
-  requestId: string;
+  readonly requestId: string;
+  readonly clientRequestId: string | undefined;
   readonly method: string;
   readonly path: string;
   readonly receivedAtMs: number;
@@ -100,6 +106,8 @@ export class HttpExchange implements Exchange {
     this.response = response;
     this.headers = headers;
     this.requestId = requestId;
+    const given = headerValue(headers, 'x-request-id');
+    this.clientRequestId = given !== undefined && requestIdPattern.test(given) ? given : undefined;
     this.method = request.method ?? '';
     this.path = queryAt < 0 ? target : target.slice(0, queryAt);
     this.#search = queryAt < 0 ? '' : target.slice(queryAt + 1);
@@ -173,6 +181,7 @@ export class HttpExchange implements Exchange {
 
   #writeHead(status: number, headers: ResponseHeaders, bodyBytes: number | undefined): void {
     const flat = ['x-request-id', this.requestId, 'x-content-type-options', 'nosniff'];
+    if (this.clientRequestId !== undefined) flat.push('x-client-request-id', this.clientRequestId);
     for (const value of this.extraHeaders) flat.push(value);
     let closes = false;
     for (const [name, value] of Object.entries(headers)) {

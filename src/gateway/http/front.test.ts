@@ -98,13 +98,15 @@ test('a handler sees the parts of its request, and the answer carries the reques
   );
   assert.equal(answer.status, 201);
   assert.equal(answer.body, 'a b');
-  assert.equal(answer.headers['x-request-id'], 'mine-1');
+  assert.equal(answer.headers['x-request-id'], 'request-1');
+  assert.equal(answer.headers['x-client-request-id'], 'mine-1');
   const [exchange] = seen;
   assert.equal(exchange?.pathParameters['model'], 'meta/llama');
   assert.equal(exchange.header('x-many'), 'a, b');
   assert.equal(exchange.header('absent'), undefined);
   const strange = await send({ path, method: 'POST', headers: { 'x-request-id': 'no spaces' } }, '{}');
-  assert.equal(strange.headers['x-request-id'], 'request-1');
+  assert.equal(strange.headers['x-request-id'], 'request-2');
+  assert.equal(strange.headers['x-client-request-id'], undefined);
 });
 
 test('wrong methods are told the right ones, HEAD follows GET and OPTIONS answers', async (t) => {

@@ -62,7 +62,6 @@ export type HttpFront = {
 
 const sweepMs = 500;
 const farewellMs = 2_000;
-const requestIdPattern = /^[A-Za-z0-9._-]{1,128}$/;
 
 /** Creates the front; it serves after `listen`. Throws RangeError on bad settings. */
 export function createHttpFront<Route extends HttpRoute>(settings: HttpFrontSettings<Route>): HttpFront {
@@ -194,10 +193,7 @@ class Front<Route extends HttpRoute> implements HttpFront {
 
   #open(request: IncomingMessage, response: ServerResponse): HttpExchange {
     const headers = readHeaders(request);
-    const exchange = new HttpExchange(request, response, headers, '', this.#context);
-    const given = exchange.header('x-request-id');
-    const known = given !== undefined && requestIdPattern.test(given);
-    exchange.requestId = known ? given : this.#settings.newRequestId();
+    const exchange = new HttpExchange(request, response, headers, this.#settings.newRequestId(), this.#context);
     this.#live.add(exchange);
     response.once('close', () => {
       if (!response.writableFinished) exchange.abort('client-gone');
