@@ -29,6 +29,7 @@ export function encodeResponse(response: ChatResponse): Encoded<JsonObject> {
   const extras = own ? asObjects(response.extensions['candidates']) : [];
   const value = compact({
     candidates: isBlocked(response) ? undefined : response.choices.map((choice, at) => encodeChoice(choice, extras[at] ?? {}, encoding)),
+    createTime: writeTime(response.createdAt),
     ...rest,
     usageMetadata: encodeUsage(response.usage, response.bill),
     modelVersion: response.model,
@@ -60,6 +61,11 @@ function encodeChoice(choice: Choice, extra: JsonObject, encoding: Encoding): Js
     groundingMetadata: encoding.own ? undefined : groundingOf(cited),
     ...extra,
   });
+}
+
+/** Seconds since the epoch as Google writes times. */
+export function writeTime(seconds: number | undefined): string | undefined {
+  return seconds === undefined ? undefined : new Date(seconds * 1_000).toISOString();
 }
 
 /** Usage of a whole answer body. */

@@ -7,7 +7,7 @@ import { geminiId } from './fields.ts';
 import { encodeFinish } from './finish.ts';
 import { groundingOf, type CitedText } from './grounding.ts';
 import { writeLogprobs } from './logprobs.ts';
-import { answerEncoding, encodeAnswerPart } from './response-encode.ts';
+import { answerEncoding, encodeAnswerPart, writeTime } from './response-encode.ts';
 import { encodeUsage } from './usage.ts';
 
 type OpenPart = {
@@ -47,7 +47,7 @@ export class GeminiStreamEncoder implements StreamEncoder {
     switch (event.kind) {
       case 'start':
         this.#dialect = event.dialect;
-        this.#head = compact({ modelVersion: event.model, responseId: event.id });
+        this.#head = compact({ modelVersion: event.model, createTime: writeTime(event.createdAt), responseId: event.id });
         return '';
       case 'part-start':
         this.#start(event.index, event.choice, event.part);
@@ -134,7 +134,7 @@ export class GeminiStreamEncoder implements StreamEncoder {
     const blocked = feedback?.['blockReason'] !== undefined && ends.every(([, { wireParts }]) => wireParts === 0);
     const last = ends.map(([index, choice], at) => this.#lastCandidate(index, choice, extras[at] ?? {}));
     const usageMetadata = encodeUsage(this.#usage, this.#bill);
-    const chunk = compact({ candidates: blocked ? undefined : last, ...rest, usageMetadata, ...this.#head });
+    const chunk = compact({ candidates: blocked ? undefined : last, ...this.#head, ...rest, usageMetadata });
     return this.#write(chunk) + this.#close();
   }
 
