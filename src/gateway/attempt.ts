@@ -5,6 +5,7 @@
 
 import { gatewayError, GatewayFailure, type ChatResponse, type GatewayError, type Usage } from '#canonical';
 import type { Dialect } from '#dialects';
+import type { OutboundRequest } from '#providers';
 import { readRateLimitHeaders, readRetryAfter, type Attempt } from '#routing';
 import { createJsonArrayParser, createNdjsonParser, createSseParser, parseJsonObject, type FrameParser, type JsonObject } from '#std';
 import { UpstreamFailure, type UpstreamResponse } from '#upstream';
@@ -63,26 +64,35 @@ export async function openAttempt(context: AttemptContext): Promise<Opened> {
 }
 
 async function sendAttempt(context: AttemptContext): Promise<Opened> {
-  const { services, call, route, attempt, trail } = context;
-  const { channel } = route.offer;
+  const { services, call, route } = context;
   const { request, passThrough } = await outbound(services, call, route, context.outputTokensMax);
-  trail.outcome = 'unknown';
-  attempt.sent();
-  const { connectMs, firstContentMs, idleMs, totalMs } = attempt.timeouts;
-  const response = await services.upstream.send({
-    ...request,
-    timeouts: { connectMs, headersMs: call.request.stream ? firstContentMs : totalMs, idleMs: call.request.stream ? idleMs : totalMs, totalMs },
-    signal: context.signal,
-    allowPrivate: channel.definition.allow_private === true,
-    ...(channel.definition.outbound_proxy === undefined ? {} : { outboundProxy: channel.definition.outbound_proxy }),
-  });
-  trail.status = response.status;
-  attempt.headers(readRateLimitHeaders(channel.provider.facts.rateLimits, (name) => response.header(name), services.clock.now()));
+  const response = await sendOnce(context, request, call.request.stream);
   const upstreamDialect = services.dialects[route.speech.speech.dialect as keyof Services['dialects']];
-  if (response.status >= 400) return failedStatus(response, upstreamDialect, services.clock.now());
+  if (response.status >= 400) return failedStatus(response, upstreamDialect.error, services.clock.now());
   const type = response.header('content-type') ?? '';
   if (call.request.stream && streams(type)) return openStream(context, response, upstreamDialect, passThrough, type);
   return readWhole(context, response, upstreamDialect, passThrough);
+}
+
+export type SendContext = Pick<AttemptContext, 'services' | 'route' | 'attempt' | 'trail' | 'signal'>;
+
+/** The bytes leave; resolves with the head of the answer, whatever its status. */
+export async function sendOnce(context: SendContext, request: OutboundRequest, stream: boolean): Promise<UpstreamResponse> {
+  const { services, route, attempt, trail, signal } = context;
+  const { definition, provider } = route.offer.channel;
+  const { connectMs, firstContentMs, idleMs, totalMs } = attempt.timeouts;
+  trail.outcome = 'unknown';
+  attempt.sent();
+  const response = await services.upstream.send({
+    ...request,
+    timeouts: { connectMs, headersMs: stream ? firstContentMs : totalMs, idleMs: stream ? idleMs : totalMs, totalMs },
+    signal,
+    allowPrivate: definition.allow_private === true,
+    ...(definition.outbound_proxy === undefined ? {} : { outboundProxy: definition.outbound_proxy }),
+  });
+  trail.status = response.status;
+  attempt.headers(readRateLimitHeaders(provider.facts.rateLimits, (name) => response.header(name), services.clock.now()));
+  return response;
 }
 
 /** Servers that stream say so; anything else is read as a whole and judged by what it is. */
@@ -90,9 +100,9 @@ function streams(contentType: string): boolean {
   return /^(text\/event-stream|application\/x-ndjson|application\/vnd\.amazon\.eventstream)/i.test(contentType);
 }
 
-async function failedStatus(response: UpstreamResponse, dialect: Dialect, nowMs: number): Promise<Opened> {
+export async function failedStatus(response: UpstreamResponse, errors: Dialect['error'], nowMs: number): Promise<{ readonly kind: 'failed'; readonly failed: AttemptFailure }> {
   const text = await readText(response, errorBytesMax);
-  const error = dialect.error.decode(response.status, text);
+  const error = errors.decode(response.status, text);
   const retryAfterMs = error.retryAfterMs ?? readRetryAfter((name) => response.header(name), nowMs);
   return { kind: 'failed', failed: { error: { ...error, retryAfterMs }, failure: failureOf(error, retryAfterMs) } };
 }

@@ -41,6 +41,8 @@ export type ChatCall = {
   readonly wire: JsonObject;
   readonly request: ChatRequest;
   readonly wishes: Wishes;
+  /** The client's headers, for the few that a vendor of the same dialect has to see. */
+  readonly header: (name: string) => string | undefined;
 };
 
 /** Body fields that are wishes to the gateway. */
@@ -76,7 +78,7 @@ export function decodeChat(exchange: Exchange, dialect: Dialect, form: StreamFor
   const decoded = reading(() => dialect.request.decode(wire, context));
   const wishes = reading(() => readWishes(exchange, wire, decoded));
   const request = { ...decoded, extensions: withoutWishes(decoded.extensions) };
-  return { dialect, form, body: exchange.body, scan, wire, request, wishes };
+  return { dialect, form, body: exchange.body, scan, wire, request, wishes, header: (name) => exchange.header(name) };
 }
 
 function withoutWishes(extensions: JsonObject): JsonObject {

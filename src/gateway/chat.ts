@@ -12,14 +12,14 @@ import { openAttempt, type WholeAnswer } from './attempt.ts';
 import { decodeChat, type ChatCall } from './call.ts';
 import { ClientStream } from './client-stream.ts';
 import { finishStream, finishWhole, settleAbandoned, type Delivery } from './finish.ts';
-import { giveUpError, type AttemptFailure } from './failure.ts';
+import { type AttemptFailure } from './failure.ts';
 import type { Exchange } from './http/index.ts';
 import { Funds } from './money.ts';
 import type { Services } from './services.ts';
 import { StreamAnswer } from './stream-answer.ts';
-import { checkCostCap, resolve, routeRequest, type Route, type Target } from './target.ts';
+import { nextStep, routeOf } from './steps.ts';
+import { checkCostCap, resolve, routeRequest, type Target } from './target.ts';
 import { Trail } from './trail.ts';
-import type { OfferCandidate } from './offers.ts';
 
 export type ChatRoute = {
   readonly dialect: Dialect;
@@ -46,7 +46,7 @@ export async function handleChat(services: Services, exchange: Exchange, route: 
     const cap = checkCostCap(target, call.wishes.maxCostNanoUsd);
     release = admit(services, principal, target);
     plan = trail.plan = services.router.plan(routeRequest(services, principal, call, target));
-    const first = await nextStep(services, plan, exchange.signal, undefined);
+    const first = await nextStep(plan, exchange.signal, undefined);
     const funds = await Funds.reserve(services, principal, target, {
       requestId: exchange.requestId,
       stream: call.request.stream,
@@ -65,36 +65,6 @@ export async function handleChat(services: Services, exchange: Exchange, route: 
     release?.();
     trail.write();
   }
-}
-
-/** Awaits what routing asks to wait for. Throws the client's error when it gives up. */
-async function nextStep(services: Services, plan: Plan, signal: AbortSignal, failed: AttemptFailure | undefined): Promise<Attempt> {
-  let step = plan.next(failed?.failure);
-  while (step.kind === 'wait') {
-    await pause(step.delayMs, signal);
-    if (signal.aborted) throw new GatewayFailure(gatewayError('client_closed_request', 'The client closed the connection.'));
-    step = plan.next();
-  }
-  if (step.kind === 'give-up') throw new GatewayFailure(giveUpError(step, failed?.error));
-  return step;
-}
-
-function pause(delayMs: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolvePause) => {
-    const timer = setTimeout(done, delayMs);
-    signal.addEventListener('abort', done, { once: true });
-    function done(): void {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolvePause();
-    }
-  });
-}
-
-function routeOf(target: Target, attempt: Attempt): Route {
-  const route = target.routes.get(attempt.candidate as OfferCandidate);
-  if (!route) throw new Error(`routing chose a candidate that was not offered: ${attempt.channelId}`);
-  return route;
 }
 
 type EmptyAnswer = { readonly answer: StreamAnswer | WholeAnswer; readonly delivery: Delivery };
@@ -137,7 +107,7 @@ class ChatRun {
         const outcome = await this.#try(delivery);
         if (outcome.kind === 'done') return;
         if (outcome.empty) empty = outcome.empty;
-        step = await nextStep(this.#services, this.#plan, this.#exchange.signal, outcome.failed);
+        step = await nextStep(this.#plan, this.#exchange.signal, outcome.failed);
       }
     } catch (error) {
       if (empty) return this.#deliverEmpty(empty);

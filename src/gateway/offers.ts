@@ -176,21 +176,27 @@ export function serves(offer: Offer, speech: Speech): boolean {
 export type SpeechChoice = { readonly speech: Speech; readonly quirks: Quirks };
 
 /**
- * The way to speak with this offer: the client's own dialect where the vendor has it (bytes pass
- * through), else the vendor's first. Models whose tools work in one dialect only say so.
+ * The ways to speak with this offer, best first: the client's own dialect where the vendor has it
+ * (bytes pass through), then the vendor's own order. Models whose tools work in one dialect only say so.
  */
-export function chooseSpeech(offer: Offer, operation: Operation, dialect: DialectId | undefined, hasTools: boolean): SpeechChoice | undefined {
+export function speechChoices(offer: Offer, operation: Operation, dialect: DialectId | undefined, hasTools: boolean): readonly SpeechChoice[] {
   const ways = offer.channel.provider.speaks.filter((speech) => speech.operation === operation && serves(offer, speech));
-  const forTools = hasTools ? ways.find((way) => way.dialect === offer.model.tools_dialect) : undefined;
-  const speech = forTools ?? ways.find((way) => way.dialect === dialect) ?? ways[0];
-  if (!speech) return undefined;
-  const quirks = {
+  const rank = (speech: Speech): number => {
+    if (hasTools && offer.model.tools_dialect === speech.dialect) return 0;
+    return speech.dialect === dialect ? 1 : 2;
+  };
+  const ordered = ways.length < 2 ? ways : ways.toSorted((left, right) => rank(left) - rank(right));
+  return ordered.map((speech) => ({ speech, quirks: quirksOf(offer, speech) }));
+}
+
+/** Provider ← model ← channel ← the model at this channel. One object when nobody deviates. */
+function quirksOf(offer: Offer, speech: Speech): Quirks {
+  return {
     ...speech.quirks,
     ...offer.model.quirks?.[speech.dialect],
     ...offer.channel.definition.quirks,
     ...offer.quirks,
   };
-  return { speech, quirks };
 }
 
 /** What the router needs to know of the channels. */

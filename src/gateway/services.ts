@@ -1,7 +1,7 @@
 /** Everything a request needs, built once in main.ts and passed in. */
 
 import type { Access, RateLimiter } from '#access';
-import type { Dialect } from '#dialects';
+import type { Dialect, EmbeddingDialect } from '#dialects';
 import type { DialectId } from '#canonical';
 import type { Ledger } from '#ledger';
 import type { Router } from '#routing';
@@ -39,6 +39,7 @@ export type Services = {
   readonly upstream: Upstream;
   readonly egress: Egress;
   readonly dialects: { readonly [id in DialectId]: Dialect };
+  readonly embeddingDialects: { readonly [id in EmbeddingDialect['id']]: EmbeddingDialect };
   readonly heartbeats: Heartbeats;
   readonly drains: Drains;
   readonly tokenCache: Map<string, { readonly value: string; readonly expiresAtMs: number }>;

@@ -87,7 +87,9 @@ export class StreamAnswer {
       if (funds.exhausted) return open.response.cancel();
       if (wait && !this.#clientGone && client.begun) await wait;
     }
-    this.#accept(open.parser.end(), contentTimer);
+    // An event without its final blank line counts where the connection ended cleanly.
+    const tail = open.parser.end();
+    if (tail) this.#accept([tail], contentTimer);
   }
 
   #accept(frames: ReturnType<OpenStream['parser']['push']>, contentTimer: NodeJS.Timeout): Promise<void> | undefined {

@@ -8,7 +8,7 @@ import { affordableOutputTokens, dearest, estimateInputTokens, inputBound, quote
 import type { RouteRequest } from '#routing';
 import { formatUsd, type NanoUsd } from '#std';
 import type { ChatCall, Wishes } from './call.ts';
-import { chooseSpeech, type Offer, type OfferCandidate, type Snapshot, type SpeechChoice } from './offers.ts';
+import { speechChoices, type Offer, type OfferCandidate, type Snapshot, type SpeechChoice } from './offers.ts';
 import type { Services } from './services.ts';
 
 /** An offer that can serve this request, with the way to speak to it and its frozen price. */
@@ -74,18 +74,12 @@ export function resolve(services: Services, principal: Principal, call: ChatCall
   let withoutPrice = false;
   for (const candidate of candidates) {
     const { offer } = candidate;
-    const speech = chooseSpeech(offer, operation, request.dialect, request.tools.length > 0);
     const price = priceAt(offer.prices, nowMs);
     if (!price) withoutPrice = true;
-    if (!speech || !price) continue;
-    const losses = lossesAt(services, call, speech);
-    const grave = losses.filter((loss) => loss.changesMeaning || wishes.strict);
-    if (grave.length > 0) {
-      refusals.push(...grave);
-      continue;
-    }
+    const way = price ? chooseWay(services, call, offer, operation, refusals) : undefined;
+    if (!way || !price) continue;
     const priced = snapshotPrice(offer, price, principal, nowMs);
-    routes.set(candidate, { candidate, offer, speech, price: priced, bound: quote(priced, bound), losses });
+    routes.set(candidate, { candidate, offer, ...way, price: priced, bound: quote(priced, bound) });
     kept.push(candidate);
   }
   if (kept.length === 0) refuse(model, candidates.length, refusals, withoutPrice, wishes.strict);
@@ -118,6 +112,17 @@ function allCandidates(snapshot: Snapshot, principal: Principal, model: Model, w
   return all;
 }
 
+/** The first way of speaking that can say all that matters; what the others could not is added to `refusals`. */
+function chooseWay(services: Services, call: ChatCall, offer: Offer, operation: Operation, refusals: Loss[]): { readonly speech: SpeechChoice; readonly losses: readonly Loss[] } | undefined {
+  for (const speech of speechChoices(offer, operation, call.request.dialect, call.request.tools.length > 0)) {
+    const losses = lossesAt(services, call, speech);
+    const grave = losses.filter((loss) => loss.changesMeaning || call.wishes.strict);
+    if (grave.length === 0) return { speech, losses };
+    refusals.push(...grave);
+  }
+  return undefined;
+}
+
 /** What this way of speaking cannot say. Equal dialects without quirks say everything. */
 function lossesAt(services: Services, call: ChatCall, choice: SpeechChoice): readonly Loss[] {
   if (choice.speech.dialect === call.dialect.id) return [];
@@ -125,13 +130,13 @@ function lossesAt(services: Services, call: ChatCall, choice: SpeechChoice): rea
   return dialect.request.encode(call.request, choice.quirks).losses;
 }
 
-function snapshotPrice(offer: Offer, price: Price, principal: Principal, atMs: number): PriceSnapshot {
+export function snapshotPrice(offer: Offer, price: Price, principal: Principal, atMs: number): PriceSnapshot {
   const factorMillionths = principal.limits.price_factor_millionths ?? 1_000_000;
   const factor = factorMillionths === 1_000_000 ? '' : `*${factorMillionths}`;
   return { version: `${offer.channel.id}/${offer.name}@${price.from}${factor}`, price, atMs, factorMillionths };
 }
 
-function refuse(model: Model, candidateCount: number, refusals: readonly Loss[], withoutPrice: boolean, strict: boolean): never {
+export function refuse(model: Model, candidateCount: number, refusals: readonly Loss[], withoutPrice: boolean, strict: boolean): never {
   const first = refusals[0];
   if (first) {
     const all = [...new Set(refusals.map((loss) => `\`${loss.path}\`: ${loss.reason}`))].slice(0, 5).join('; ');

@@ -17,23 +17,37 @@ export type Outbound = {
 
 /** Encodes and authorises. `outputTokensMax` is set when the hold allows less than was asked for. */
 export async function outbound(services: Services, call: ChatCall, route: Route, outputTokensMax: number | undefined): Promise<Outbound> {
-  const { offer, speech } = route;
-  const { channel } = offer;
-  const passThrough = speech.speech.dialect === call.dialect.id;
+  const passThrough = route.speech.speech.dialect === call.dialect.id;
   const body = (passThrough ? untouched(call, route, outputTokensMax) : undefined) ?? (await encoded(services, call, route, outputTokensMax));
-  const path = speech.speech.path({ operation: speech.speech.operation, model: offer.name, stream: call.request.stream, parameters: channel.parameters });
+  const forwarded = passThrough ? forwardedHeaders(call, route) : {};
+  return { request: await authorized(services, route, body, call.request.stream, forwarded), passThrough };
+}
+
+function forwardedHeaders(call: ChatCall, route: Route): Readonly<Record<string, string>> {
+  const headers: Record<string, string> = {};
+  for (const name of route.speech.speech.forwards ?? []) {
+    const value = call.header(name);
+    if (value !== undefined) headers[name] = value;
+  }
+  return headers;
+}
+
+/** Where the body goes and with which credential. */
+export async function authorized(services: Services, route: Route, body: Uint8Array, stream: boolean, forwarded: Readonly<Record<string, string>> = {}): Promise<OutboundRequest> {
+  const { offer, speech: { speech } } = route;
+  const { channel } = offer;
+  const path = speech.path({ operation: speech.operation, model: offer.name, stream, parameters: channel.parameters });
   const plain: OutboundRequest = {
-    url: channel.baseUrl + path,
+    url: path.startsWith('https://') ? path : channel.baseUrl + path,
     method: 'POST',
-    headers: { 'content-type': 'application/json', accept: call.request.stream ? 'text/event-stream' : 'application/json', ...speech.speech.headers },
+    headers: { 'content-type': 'application/json', accept: stream ? 'text/event-stream' : 'application/json', ...speech.headers, ...forwarded },
     body,
   };
-  const authorized = await channel.provider.authorize(plain, { secret: channel.secret, parameters: channel.parameters }, {
+  return channel.provider.authorize(plain, { secret: channel.secret, parameters: channel.parameters }, {
     nowMs: services.clock.now(),
     cache: services.tokenCache,
     fetchJson: (request) => services.upstream.fetchText(request, { allowPrivate: channel.definition.allow_private === true }),
   });
-  return { request: authorized, passThrough };
 }
 
 /** The client's own bytes with the few necessary edits; `undefined` when a quirk asks for more. */

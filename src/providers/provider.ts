@@ -23,7 +23,7 @@ export type Call = {
 export type Speech = {
   readonly operation: Operation;
   readonly dialect: WireFormat;
-  /** Path and query appended to the base URL. */
+  /** Path and query appended to the base URL, or a whole https URL where a way of speaking lives elsewhere. */
   readonly path: (call: Call) => string;
   readonly quirks?: Quirks;
   readonly framing?: 'sse' | 'json-array' | 'ndjson' | 'aws-event-stream';
@@ -31,6 +31,8 @@ export type Speech = {
   readonly models?: (model: string) => boolean;
   /** Headers that belong to the way of speaking (`anthropic-version`). */
   readonly headers?: { readonly [name: string]: string };
+  /** The client's headers that go on when it speaks the same dialect (`anthropic-beta`). */
+  readonly forwards?: readonly string[];
 };
 
 /** What the attempt is about to send. `authorize` is the last step before the socket. */
@@ -90,3 +92,38 @@ export type Provider = {
   authorize(request: OutboundRequest, credential: Credential, tools: AuthorizeTools): OutboundRequest | Promise<OutboundRequest>;
   readonly facts: ProviderFacts;
 };
+
+// ---- what most provider files are made of -----------------------------------------------------
+
+/** `Authorization: Bearer <secret>`. */
+export function bearer(request: OutboundRequest, credential: Credential): OutboundRequest {
+  return withHeader(request, 'authorization', `Bearer ${credential.secret}`);
+}
+
+export function withHeader(request: OutboundRequest, name: string, value: string): OutboundRequest {
+  return { ...request, headers: { ...request.headers, [name]: value } };
+}
+
+/** Chat Completions at the usual path below the base URL. */
+export function openaiChat(quirks: Quirks = {}, path = '/chat/completions'): Speech {
+  return { operation: 'chat', dialect: 'openai-chat', path: () => path, quirks };
+}
+
+export function openaiResponses(quirks: Quirks = {}, path = '/responses'): Speech {
+  return { operation: 'chat', dialect: 'openai-responses', path: () => path, quirks };
+}
+
+export function openaiCompletions(path = '/completions'): Speech {
+  return { operation: 'completions', dialect: 'openai-completions', path: () => path };
+}
+
+export function openaiEmbeddings(quirks: Quirks = {}, path = '/embeddings'): Speech {
+  return { operation: 'embeddings', dialect: 'openai-embeddings', path: () => path, quirks };
+}
+
+export function anthropicMessages(quirks: Quirks = {}, path = '/messages'): Speech {
+  return { operation: 'chat', dialect: 'anthropic-messages', path: () => path, quirks, headers: { 'anthropic-version': '2023-06-01' }, forwards: ['anthropic-version', 'anthropic-beta'] };
+}
+
+/** Quirks of nearly every compatible vendor: the older names of two things. */
+export const compatible: Quirks = { systemRole: 'system', outputTokensField: 'max_tokens', customTools: false };

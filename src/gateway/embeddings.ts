@@ -1,0 +1,150 @@
+/** Embeddings: the same walk as a conversation, without a stream and without output to bound. */
+
+import { gatewayError, GatewayFailure, type Bill, type EmbeddingRequest, type Usage } from '#canonical';
+import { priceAt } from '#catalog';
+import type { Dialect, EmbeddingDialect } from '#dialects';
+import { estimateTextTokens, inputBound, quote } from '#metering';
+import type { Plan } from '#routing';
+import { formatUsd, parseJsonObject, zeroNanoUsd, type JsonObject } from '#std';
+import type { Principal } from '#access';
+import { admit, authenticate } from './admission.ts';
+import { classify, failedStatus, readText, sendOnce } from './attempt.ts';
+import { parseBody, reading } from './call.ts';
+import type { AttemptFailure } from './failure.ts';
+import type { Exchange } from './http/index.ts';
+import { Funds } from './money.ts';
+import { speechChoices, type OfferCandidate } from './offers.ts';
+import type { Services } from './services.ts';
+import { nextStep, routeOf } from './steps.ts';
+import { findModel, refuse, snapshotPrice, type Route, type Target } from './target.ts';
+import { Trail } from './trail.ts';
+import { authorized } from './wire.ts';
+
+export type EmbeddingRoute = {
+  readonly dialect: EmbeddingDialect;
+  /** Whose error form the client reads. */
+  readonly errors: Dialect['error'];
+  readonly model?: string | undefined;
+  readonly batch?: boolean | undefined;
+};
+
+type EmbeddingCall = { readonly wire: JsonObject; readonly request: EmbeddingRequest; readonly route: EmbeddingRoute };
+type EmbeddingAnswer = { readonly kind: 'answer'; readonly text: string; readonly wire: JsonObject; readonly usage: Usage | undefined; readonly dialect: EmbeddingDialect };
+
+export async function handleEmbeddings(services: Services, exchange: Exchange, route: EmbeddingRoute): Promise<void> {
+  const trail = new Trail(services, exchange, route.dialect.id, 'embeddings');
+  let plan: Plan | undefined;
+  let release: (() => void) | undefined;
+  try {
+    const principal = (trail.principal = await authenticate(services, exchange));
+    const { wire } = parseBody(exchange.body);
+    const context = route.model === undefined ? {} : { model: route.model };
+    const call: EmbeddingCall = { wire, request: reading(() => route.dialect.request.decode(wire, context)), route };
+    trail.model = call.request.model;
+    const target = embeddingTarget(services, principal, call);
+    release = admit(services, principal, target);
+    plan = trail.plan = services.router.plan({
+      model: target.model.id,
+      candidates: target.candidates,
+      inputTokens: target.inputTokens,
+      outputTokensMaximum: 0,
+      outputTokensExpected: 0,
+      class: 'interactive',
+      userId: principal.walletId,
+      deadlineMs: services.clock.now() + services.settings.requestMs,
+    });
+    await serve(services, exchange, call, target, plan, principal, trail);
+  } catch (error) {
+    trail.error = error instanceof GatewayFailure ? error.error : gatewayError('internal_error', 'Something went wrong inside the gateway.');
+    trail.status = trail.error.status;
+    throw error;
+  } finally {
+    plan?.close();
+    release?.();
+    trail.write();
+  }
+}
+
+async function serve(services: Services, exchange: Exchange, call: EmbeddingCall, target: Target, plan: Plan, principal: Principal, trail: Trail): Promise<void> {
+  let attempt = await nextStep(plan, exchange.signal, undefined);
+  const funds = await Funds.reserve(services, principal, target, {
+    requestId: exchange.requestId,
+    stream: false,
+    cap: undefined,
+    attemptId: `${exchange.requestId}.1`,
+    route: routeOf(target, attempt),
+    context: { model: target.model.id, key_id: principal.keyId },
+  });
+  try {
+    for (let index = 1; ; index += 1) {
+      const route = routeOf(target, attempt);
+      const attemptId = `${exchange.requestId}.${index}`;
+      if (index > 1) await funds.attempt(route, attemptId);
+      const attemptTrail = trail.begin(route, attemptId);
+      const answer = await tryOnce({ services, route, attempt, trail: attemptTrail, signal: exchange.signal }, call);
+      if (answer.kind === 'answer') {
+        attempt.firstContent();
+        attempt.finished({ inputTokens: answer.usage?.inputTokens });
+        const usage = answer.usage ?? { inputTokens: target.inputTokens };
+        attemptTrail.outcome = 'succeeded';
+        const { bill, receipt } = await funds.settle({ route, attemptId, usage, usageSource: answer.usage ? 'provider' : 'estimated', outcome: 'succeeded', empty: false, failedAttempts: trail.failedAttempts(attemptId), detail: { channel: route.offer.channel.id } });
+        trail.usage = usage;
+        trail.receipt = receipt;
+        return exchange.respond(200, { 'content-type': 'application/json; charset=utf-8', 'x-manifold-receipt': bill.receiptId, 'x-manifold-cost-usd': formatUsd(bill.costNanoUsd) }, render(call, answer, bill));
+      }
+      attemptTrail.outcome = 'failed';
+      attemptTrail.error = answer.failed.error.code;
+      attempt = await nextStep(plan, exchange.signal, answer.failed);
+    }
+  } catch (error) {
+    await funds.release('upstream_failed', trail.failedAttempts(''));
+    throw error;
+  }
+}
+
+function render(call: EmbeddingCall, answer: EmbeddingAnswer, bill: Bill): string {
+  if (answer.dialect === call.route.dialect) return call.route.dialect.response.annotate(answer.text, bill);
+  const response = answer.dialect.response.decode(answer.wire, call.request);
+  return JSON.stringify(call.route.dialect.response.encode({ ...response, bill }, call.request));
+}
+
+async function tryOnce(context: Parameters<typeof sendOnce>[0], call: EmbeddingCall): Promise<EmbeddingAnswer | { readonly kind: 'failed'; readonly failed: AttemptFailure }> {
+  const { services, route } = context;
+  const dialect = services.embeddingDialects[route.speech.speech.dialect as keyof Services['embeddingDialects']];
+  try {
+    const body = dialect.request.encode({ ...call.request, model: route.offer.name }, route.speech.quirks).value;
+    const request = await authorized(services, route, Buffer.from(JSON.stringify(body)), false);
+    const response = await sendOnce(context, request, false);
+    if (response.status >= 400) return await failedStatus(response, call.route.errors, services.clock.now());
+    const text = await readText(response, services.settings.answerBytesMax);
+    const wire = parseJsonObject(text);
+    if (!wire) throw new GatewayFailure(gatewayError('upstream_invalid', 'The upstream answered with something that is not JSON.'));
+    return { kind: 'answer', text, wire, usage: dialect.response.decode(wire, call.request).usage, dialect };
+  } catch (error) {
+    return { kind: 'failed', failed: classify(error) };
+  }
+}
+
+function embeddingTarget(services: Services, principal: Principal, call: EmbeddingCall): Target {
+  const snapshot = services.snapshot();
+  const model = findModel(snapshot, principal, call.request.model);
+  const nowMs = services.clock.now();
+  const inputTokens = call.request.inputs.reduce<number>((sum, input) => sum + (typeof input === 'string' ? estimateTextTokens(input) : input.length), 1);
+  const bound = { inputTokens: inputBound(inputTokens), outputTokens: 0 };
+  const candidates = snapshot.candidatesOf(model, 'embeddings', nowMs);
+  const kept: OfferCandidate[] = [];
+  const routes = new Map<OfferCandidate, Route>();
+  let withoutPrice = false;
+  for (const candidate of candidates) {
+    const { offer } = candidate;
+    const speech = speechChoices(offer, 'embeddings', undefined, false)[0];
+    const price = priceAt(offer.prices, nowMs);
+    if (!price) withoutPrice = true;
+    if (!speech || !price) continue;
+    const priced = snapshotPrice(offer, price, principal, nowMs);
+    routes.set(candidate, { candidate, offer, speech, price: priced, bound: quote(priced, bound) ?? zeroNanoUsd, losses: [] });
+    kept.push(candidate);
+  }
+  if (kept.length === 0) refuse(model, candidates.length, [], withoutPrice, false);
+  return { model, routes, candidates: kept.length === candidates.length ? candidates : kept, inputTokens, inputTokensBound: bound.inputTokens, outputTokensMax: 0 };
+}

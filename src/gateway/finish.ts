@@ -1,0 +1,148 @@
+/** Steps 11 to 13: the end of an answer. The charge is durable before the last bytes leave. */
+
+import { gatewayError, type Bill, type GatewayError, type Usage } from '#canonical';
+import { receiptIdOf, type AttemptOutcome, type UsageSource } from '#ledger';
+import type { Attempt } from '#routing';
+import { inputTotalTokens, outputTotalTokens } from '#canonical';
+import { formatUsd, type JsonObject } from '#std';
+import type { WholeAnswer } from './attempt.ts';
+import { lossesHeader, type ChatCall } from './call.ts';
+import type { ClientStream } from './client-stream.ts';
+import type { Exchange } from './http/index.ts';
+import { estimatedUsage, type Funds } from './money.ts';
+import { renderError, type Relay } from './relay.ts';
+import type { Services } from './services.ts';
+import type { StreamEnd } from './stream-answer.ts';
+import type { Route, Target } from './target.ts';
+import type { AttemptTrail, Trail } from './trail.ts';
+
+/** One attempt with everything around it that its end needs. */
+export type Delivery = {
+  readonly services: Services;
+  readonly exchange: Exchange;
+  readonly call: ChatCall;
+  readonly target: Target;
+  readonly funds: Funds;
+  readonly trail: Trail;
+  readonly client: ClientStream;
+  readonly route: Route;
+  readonly attempt: Attempt;
+  readonly attemptId: string;
+  readonly attemptTrail: AttemptTrail;
+  readonly relay?: Relay;
+};
+
+/** Headers that say what the gateway did. Cost only where it is known before the head leaves. */
+export function answerHeaders(delivery: Delivery, bill: Bill | undefined): Record<string, string> {
+  const { services, exchange, funds, route, trail } = delivery;
+  const headers: Record<string, string> = { 'x-manifold-receipt': receiptIdOf(exchange.requestId) };
+  const losses = lossesHeader(trail.losses);
+  if (losses !== undefined) headers['x-manifold-losses'] = losses;
+  if (funds.outputTokensMax !== undefined) headers['x-manifold-max-tokens'] = String(funds.outputTokensMax);
+  if (bill) headers['x-manifold-cost-usd'] = formatUsd(bill.costNanoUsd);
+  if (services.settings.routingHeaders) {
+    headers['x-manifold-channel'] = route.offer.channel.id;
+    headers['x-manifold-attempts'] = String(trail.attempts.length);
+  }
+  return headers;
+}
+
+export async function finishWhole(delivery: Delivery, answer: WholeAnswer): Promise<void> {
+  const { exchange, call, attempt } = delivery;
+  attempt.firstContent();
+  const usage = answer.usage ?? estimatedUsage(delivery.target, answerCharacters(answer), undefined);
+  const bill = await settle(delivery, usage, answer.usage ? 'provider' : 'estimated', 'succeeded', answer.empty);
+  const body = answer.text === undefined ? JSON.stringify(encodeWhole(delivery, answer, usage, bill)) : call.dialect.response.annotate(answer.text, bill);
+  if (exchange.signal.aborted) {
+    delivery.trail.clientGone = true;
+    return;
+  }
+  exchange.respond(200, { 'content-type': 'application/json; charset=utf-8', ...answerHeaders(delivery, bill) }, body);
+}
+
+/** A client that wanted a stream from an upstream that gave a whole answer gets the answer's events. */
+function encodeWhole(delivery: Delivery, answer: WholeAnswer, usage: Usage, bill: Bill): JsonObject {
+  const { call, trail } = delivery;
+  const { value, losses } = call.dialect.response.encode({ ...answer.response, usage, bill }, call.request);
+  if (losses.length > 0) trail.losses = [...trail.losses, ...losses];
+  return value;
+}
+
+function answerCharacters(answer: WholeAnswer): number {
+  let characters = 0;
+  for (const choice of answer.response.choices) {
+    for (const part of choice.parts) {
+      if ('text' in part) characters += part.text.length;
+      else if (part.kind === 'tool-call') characters += part.name.length + part.input.length;
+    }
+  }
+  return characters;
+}
+
+/** `pending` is what was kept back because no content came. */
+export async function finishStream(delivery: Delivery, end: StreamEnd, pending: readonly (Uint8Array | string)[]): Promise<void> {
+  const { relay, target, client, call, trail } = delivery;
+  if (!relay || end.kind === 'failed') throw new Error('only an opened stream can be finished');
+  const exact = relay.usage !== undefined && relay.complete;
+  const usage = exact && relay.usage ? relay.usage : estimatedUsage(target, relay.characters, relay.usage);
+  const delivered = relay.characters > 0;
+  const empty = !delivered && (relay.usage?.reasoningTokens ?? 0) === 0;
+  const outcome: AttemptOutcome['outcome'] = end.kind === 'complete' ? 'succeeded' : end.kind === 'broken' ? 'failed' : 'aborted';
+  reportEnd(delivery, end, usage);
+  const bill = await settle(delivery, usage, exact ? 'provider' : 'estimated', outcome, empty);
+  if (end.kind === 'client-gone') {
+    trail.clientGone = true;
+    trail.status = 499;
+    return client.destroy();
+  }
+  client.begin();
+  for (const output of pending) void client.write(output);
+  if (end.kind === 'broken') {
+    trail.error = end.error;
+    void client.write(renderError(call.dialect, end.error, call.request, bill, call.form));
+  } else void client.write(end.kind === 'exhausted' ? relay.stop(bill) : relay.close(bill));
+  if (!call.request.streamUsage && call.form.framing === 'sse') void client.write(billComment(bill));
+  client.end();
+}
+
+/** A comment line that every SSE reader skips: the price for a client that did not ask for usage. */
+function billComment(bill: Bill): string {
+  return `: cost_usd=${formatUsd(bill.costNanoUsd)} receipt_id=${bill.receiptId}\n\n`;
+}
+
+function reportEnd(delivery: Delivery, end: StreamEnd, usage: Usage): void {
+  const { attempt } = delivery;
+  if (end.kind === 'complete' || end.kind === 'exhausted') {
+    attempt.finished({ inputTokens: inputTotalTokens(usage), cachedInputTokens: usage.cacheReadTokens, outputTokens: outputTotalTokens(usage) });
+  } else attempt.failed({ kind: end.kind === 'broken' ? 'cut' : 'aborted-by-client' });
+}
+
+async function settle(delivery: Delivery, usage: Usage, usageSource: UsageSource, outcome: AttemptOutcome['outcome'], empty: boolean): Promise<Bill> {
+  const { funds, route, attempt, attemptId, attemptTrail, trail } = delivery;
+  attemptTrail.outcome = outcome;
+  attemptTrail.endedMs = trail.elapsedMs();
+  attempt.finished({ inputTokens: inputTotalTokens(usage), cachedInputTokens: usage.cacheReadTokens, outputTokens: outputTotalTokens(usage) });
+  const { bill, receipt } = await funds.settle({
+    route,
+    attemptId,
+    usage,
+    usageSource,
+    outcome,
+    empty,
+    failedAttempts: trail.failedAttempts(attemptId),
+    detail: { channel: route.offer.channel.id, upstream_model: route.offer.name },
+  });
+  trail.usage = usage;
+  trail.receipt = receipt;
+  return bill;
+}
+
+/** Nothing was delivered by anybody. A ledger that cannot be written now is mended by its recovery. */
+export async function settleAbandoned(funds: Funds, trail: Trail, error: GatewayError): Promise<void> {
+  const reason = error.code === 'client_closed_request' ? 'cancelled' : 'upstream_failed';
+  await funds.release(reason, trail.failedAttempts(''));
+}
+
+export function internalError(): GatewayError {
+  return gatewayError('internal_error', 'Something went wrong inside the gateway.');
+}

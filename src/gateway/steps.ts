@@ -1,0 +1,38 @@
+/** Driving a plan: the next upstream to try, after waiting where routing says so. */
+
+import { gatewayError, GatewayFailure } from '#canonical';
+import type { Attempt, Plan } from '#routing';
+import { giveUpError, type AttemptFailure } from './failure.ts';
+import type { OfferCandidate } from './offers.ts';
+import type { Route, Target } from './target.ts';
+
+/** Awaits what routing asks to wait for. Throws the client's error when it gives up. */
+export async function nextStep(plan: Plan, signal: AbortSignal, failed: AttemptFailure | undefined): Promise<Attempt> {
+  let step = plan.next(failed?.failure);
+  while (step.kind === 'wait') {
+    await pause(step.delayMs, signal);
+    if (signal.aborted) throw new GatewayFailure(gatewayError('client_closed_request', 'The client closed the connection.'));
+    step = plan.next();
+  }
+  if (step.kind === 'give-up') throw new GatewayFailure(giveUpError(step, failed?.error));
+  return step;
+}
+
+function pause(delayMs: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolvePause) => {
+    const timer = setTimeout(done, delayMs);
+    signal.addEventListener('abort', done, { once: true });
+    function done(): void {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolvePause();
+    }
+  });
+}
+
+export function routeOf(target: Target, attempt: Attempt): Route {
+  const route = target.routes.get(attempt.candidate as OfferCandidate);
+  if (!route) throw new Error(`routing chose a candidate that was not offered: ${attempt.channelId}`);
+  return route;
+}
+

@@ -1,0 +1,14 @@
+import { bearer, compatible, openaiChat, type Provider } from './provider.ts';
+
+export default {
+  id: 'cerebras',
+  label: 'Cerebras',
+  docs: 'https://inference-docs.cerebras.ai',
+  baseUrl: 'https://api.cerebras.ai/v1',
+  environment: ['CEREBRAS_API_KEY'],
+  speaks: [
+    openaiChat({ ...compatible, outputTokensField: 'max_completion_tokens', reasoningReplay: 'reasoning', choices: false, media: [] }),
+  ],
+  authorize: bearer,
+  facts: { abortStopsBilling: 'unknown', rateLimits: 'x-ratelimit-seconds' },
+} satisfies Provider;

@@ -1,0 +1,15 @@
+import { bearer, compatible, openaiChat, openaiEmbeddings, type Provider } from './provider.ts';
+
+export default {
+  id: 'zhipu',
+  label: 'Zhipu AI (Z.ai)',
+  docs: 'https://docs.z.ai',
+  baseUrl: 'https://api.z.ai/api/paas/v4',
+  environment: ['ZAI_API_KEY', 'ZHIPU_API_KEY'],
+  speaks: [
+    openaiChat({ ...compatible, reasoningReplay: 'reasoning_content', thinkingField: 'thinking', jsonSchema: 'json_object', webSearch: 'zai', choices: false, stopMax: 1 }),
+    openaiEmbeddings(),
+  ],
+  authorize: bearer,
+  facts: { abortStopsBilling: 'unknown', rateLimits: 'retry-after-only' },
+} satisfies Provider;
