@@ -82,7 +82,7 @@ export type Books = {
   readonly newReceipts: StoredReceipt[];
   readonly newTransfers: Transfer[];
   readonly lots: Map<string, LotEntry>;
-  chain: { readonly chainId: string; sequence: number; hash: string };
+  chain: { readonly chainId: string; number: number; sequence: number; hash: string };
 };
 
 export function available(wallet: WalletEntry | undefined): NanoUsd {

@@ -327,7 +327,7 @@ export type Receipt = {
   readonly holdNanoUsd: NanoUsd;
   /** The wallet's posted balance after this receipt. */
   readonly balanceAfterNanoUsd: NanoUsd;
-  readonly attempts: readonly (AttemptOutcome & { readonly channelId: string })[];
+  readonly attempts: readonly (AttemptOutcome & { readonly channelId: string; readonly providerId: string })[];
   readonly postedAttemptId: string | undefined;
   readonly usage: JsonObject;
   readonly usageSource: UsageSource;
@@ -340,7 +340,8 @@ export type Receipt = {
   readonly transfers: readonly Omit<Transfer, 'createdAtMs'>[];
   /** `context` of the reservation and `detail` of the settlement, the latter winning. */
   readonly detail: JsonObject;
-  readonly chainId: string;
+  /** One chain per database in SQLite, one per node in PostgreSQL. */
+  readonly chainNumber: number;
   readonly sequence: number;
   readonly previousHash: string;
   /** SHA-256, hexadecimal. */

@@ -74,7 +74,7 @@ function openBooks(engine: Engine, clock: Clock): Books {
     newReceipts: [],
     newTransfers: [],
     lots: new Map(),
-    chain: { chainId: engine.kind === 'postgres' ? engine.nodeId : 'main', sequence: 0, hash: chainStart },
+    chain: { chainId: engine.kind === 'postgres' ? engine.nodeId : 'main', number: 0, sequence: 0, hash: chainStart },
   };
 }
 

@@ -117,16 +117,16 @@ function* readStatement(request: StatementQuery): Steps<Statement> {
   if (request.fromMs !== undefined) condition('created_at_ms >= ?', request.fromMs);
   if (request.untilMs !== undefined) condition('created_at_ms < ?', request.untilMs);
   if (request.before !== undefined) {
-    const [atMs = '', ...rest] = request.before.split(' ');
-    condition('(created_at_ms < ? OR (created_at_ms = ? AND receipt_id < ?))', Number(atMs), Number(atMs), rest.join(' '));
+    const [atMs, position] = request.before.split('-');
+    condition('(created_at_ms < ? OR (created_at_ms = ? AND position < ?))', Number(atMs), Number(atMs), Number(position));
   }
   const rows = yield* query(
-    `SELECT ${receiptColumns.join(', ')} FROM receipts WHERE ${conditions.join(' AND ')} ORDER BY created_at_ms DESC, receipt_id DESC LIMIT ${limit + 1}`,
+    `SELECT ${receiptColumns.join(', ')} FROM receipts WHERE ${conditions.join(' AND ')} ORDER BY created_at_ms DESC, position DESC LIMIT ${limit + 1}`,
     parameters,
   );
-  const receipts = rows.slice(0, limit).map((row) => readReceipt(readReceiptRow(row)));
-  const last = receipts.at(-1);
-  return { receipts, next: rows.length > limit && last ? `${last.createdAtMs} ${last.receiptId}` : undefined };
+  const stored = rows.slice(0, limit).map(readReceiptRow);
+  const last = stored.at(-1);
+  return { receipts: stored.map(readReceipt), next: rows.length > limit && last ? `${last.createdAtMs}-${last.position}` : undefined };
 }
 
 /** Sums may pass the safe integers, so they travel as text. */

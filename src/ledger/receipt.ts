@@ -13,11 +13,11 @@ import type {
   TransferKind,
   UsageSource,
 } from './contract.ts';
+import { transfersOf } from './transfers.ts';
 
 export type StoredReceipt = {
+  readonly position: number;
   readonly receiptId: string;
-  readonly chainId: string;
-  readonly sequence: number;
   readonly walletId: string | null;
   readonly createdAtMs: number;
   readonly previousHash: string;
@@ -26,12 +26,15 @@ export type StoredReceipt = {
 };
 
 /** A receipt before it has its place in the chain. `scopeKeys` are the budgets it counted in. */
-export type ReceiptDraft = Omit<Receipt, 'chainId' | 'sequence' | 'previousHash' | 'hash'> & {
+export type ReceiptDraft = Omit<Receipt, 'chainNumber' | 'sequence' | 'previousHash' | 'hash'> & {
   readonly scopeKeys: readonly string[];
 };
 
 /** The first receipt of a chain follows this. */
 export const chainStart = '0'.repeat(64);
+
+/** Receipts that one chain has room for. */
+export const chainSpan = 2 ** 40;
 
 /** Larger `detail` and `usage` are replaced: a settlement must not fail because of its decoration. */
 const bodyBytesMax = 65_536;
@@ -47,21 +50,21 @@ export function writeReceipt(books: Books, draft: ReceiptDraft): Receipt {
     body = receiptBody({ ...draft, usage: {}, detail: { dropped: 'usage and detail were too large' } });
   }
   const previousHash = books.chain.hash;
+  const sequence = books.chain.sequence + 1;
   const stored: StoredReceipt = {
+    position: books.chain.number * chainSpan + sequence,
     receiptId: draft.receiptId,
-    chainId: books.chain.chainId,
-    sequence: books.chain.sequence + 1,
     walletId: draft.walletId ?? null,
     createdAtMs: draft.createdAtMs,
     previousHash,
     hash: chainHash(previousHash, body),
     body,
   };
-  books.chain.sequence = stored.sequence;
+  books.chain.sequence = sequence;
   books.chain.hash = stored.hash;
   books.newReceipts.push(stored);
   books.receipts.set(stored.receiptId, stored);
-  return { ...draft, chainId: stored.chainId, sequence: stored.sequence, previousHash, hash: stored.hash };
+  return { ...draft, chainNumber: books.chain.number, sequence, previousHash, hash: stored.hash };
 }
 
 function receiptBody(draft: ReceiptDraft): string {
@@ -86,13 +89,14 @@ function receiptBody(draft: ReceiptDraft): string {
     attempts: draft.attempts.map((attempt) => ({
       attempt_id: attempt.attemptId,
       channel_id: attempt.channelId,
+      provider_id: attempt.providerId,
       outcome: attempt.outcome,
       cost_nano_usd: attempt.costNanoUsd,
     })),
     posted_attempt_id: draft.postedAttemptId,
     losses: draft.losses.map((loss) => ({ reason: loss.reason, amount_nano_usd: loss.amountNanoUsd })),
     lots: draft.lots.map((lot) => ({ lot_id: lot.lotId, kind: lot.kind, amount_nano_usd: lot.amountNanoUsd })),
-    transfers: draft.transfers.map((transfer) => ({
+    transfers: isOfRequest(draft.kind) ? undefined : draft.transfers.map((transfer) => ({
       transfer_id: transfer.transferId,
       kind: transfer.kind,
       debit_account: transfer.debitAccount,
@@ -109,7 +113,7 @@ function receiptBody(draft: ReceiptDraft): string {
 export function readReceipt(stored: StoredReceipt): Receipt & { readonly scopeKeys: readonly string[] } {
   const body = parseJsonObject(stored.body);
   if (!body) throw new TypeError(`receipt ${stored.receiptId} is not readable`);
-  return {
+  const receipt = {
     receiptId: text(body, 'receipt_id'),
     kind: text(body, 'kind') as ReceiptKind,
     walletId: asString(body['wallet_id']),
@@ -130,6 +134,7 @@ export function readReceipt(stored: StoredReceipt): Receipt & { readonly scopeKe
     attempts: list(body, 'attempts').map((attempt) => ({
       attemptId: text(attempt, 'attempt_id'),
       channelId: text(attempt, 'channel_id'),
+      providerId: text(attempt, 'provider_id'),
       outcome: text(attempt, 'outcome') as AttemptOutcome['outcome'],
       costNanoUsd: nanoUsd(integer(attempt, 'cost_nano_usd')),
     })),
@@ -143,21 +148,30 @@ export function readReceipt(stored: StoredReceipt): Receipt & { readonly scopeKe
       kind: text(lot, 'kind') as LotKind,
       amountNanoUsd: nanoUsd(integer(lot, 'amount_nano_usd')),
     })),
-    transfers: list(body, 'transfers').map((transfer) => ({
-      transferId: text(transfer, 'transfer_id'),
-      kind: text(transfer, 'kind') as TransferKind,
-      debitAccount: text(transfer, 'debit_account'),
-      creditAccount: text(transfer, 'credit_account'),
-      amountNanoUsd: nanoUsd(integer(transfer, 'amount_nano_usd')),
-    })),
     scopeKeys: (asArray(body['scopes']) ?? []).map(String),
     usage: asObject(body['usage']) ?? {},
     detail: asObject(body['detail']) ?? {},
-    chainId: stored.chainId,
-    sequence: stored.sequence,
+    chainNumber: Math.floor(stored.position / chainSpan),
+    sequence: stored.position % chainSpan,
     previousHash: stored.previousHash,
     hash: stored.hash,
   };
+  return { ...receipt, transfers: isOfRequest(receipt.kind) ? transfersOf(receipt) : readTransfers(body) };
+}
+
+/** The transfers of a request follow from the rest of its receipt, so they are not repeated in it. */
+export function isOfRequest(kind: ReceiptKind): boolean {
+  return kind === 'usage' || kind === 'void';
+}
+
+function readTransfers(body: JsonObject): Receipt['transfers'] {
+  return list(body, 'transfers').map((transfer) => ({
+    transferId: text(transfer, 'transfer_id'),
+    kind: text(transfer, 'kind') as TransferKind,
+    debitAccount: text(transfer, 'debit_account'),
+    creditAccount: text(transfer, 'credit_account'),
+    amountNanoUsd: nanoUsd(integer(transfer, 'amount_nano_usd')),
+  }));
 }
 
 function text(object: JsonObject, key: string): string {

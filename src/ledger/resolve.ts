@@ -9,16 +9,15 @@ import type {
   ReceiptLine,
   Settlement,
   SettleResult,
-  Transfer,
-  TransferKind,
   UsageSource,
   VoidRequest,
   VoidResult,
 } from './contract.ts';
 import { receiptIdOf } from './contract.ts';
 import type { Books, HoldEntry, LotPart } from './books.ts';
-import { addPending, addToBudget, budgetOf, post, takeFromLots, walletOf, walletPrefix } from './books.ts';
+import { addPending, addToBudget, budgetOf, post, takeFromLots, walletOf } from './books.ts';
 import { readReceipt, writeReceipt } from './receipt.ts';
+import { transfersOf } from './transfers.ts';
 
 export function settle(books: Books, settlement: Settlement): SettleResult {
   const entry = books.holds.get(settlement.requestId);
@@ -104,7 +103,9 @@ function resolve(books: Books, entry: HoldEntry, resolution: Resolution): Receip
   const wallet = walletOf(books, entry.walletId);
   const lots: readonly LotPart[] = resolution.charge > 0 ? takeFromLots(wallet, resolution.charge) : [];
   const attempts = outcomes(entry, resolution.attempts);
-  const transfers = transfersOf(entry, resolution, attempts);
+  const { walletId, requestId } = entry;
+  const { postedAttemptId, losses } = resolution;
+  const transfers = transfersOf({ walletId, requestId, chargeNanoUsd: resolution.charge, postedAttemptId, attempts, losses });
 
   if (entry.amount > 0) addPending(wallet, -entry.amount);
   for (const key of entry.scopeKeys) addToBudget(budgetOf(books, key), resolution.charge, -entry.amount);
@@ -115,21 +116,21 @@ function resolve(books: Books, entry: HoldEntry, resolution: Resolution): Receip
   return writeReceipt(books, {
     receiptId: receiptIdOf(entry.requestId),
     kind: resolution.kind,
-    walletId: entry.walletId,
-    requestId: entry.requestId,
+    walletId,
+    requestId,
     createdAtMs: books.nowMs,
     chargeNanoUsd: resolution.charge,
     ratedNanoUsd: resolution.rated,
     holdNanoUsd: nanoUsd(entry.amount),
     balanceAfterNanoUsd: nanoUsd(wallet.credits - wallet.debits),
-    attempts: attempts.map(({ attemptId, outcome, costNanoUsd, channelId }) => ({ attemptId, outcome, costNanoUsd, channelId })),
-    postedAttemptId: resolution.postedAttemptId,
+    attempts,
+    postedAttemptId,
     usage: resolution.usage,
     usageSource: resolution.usageSource,
     priceVersion: resolution.priceVersion,
     formula: resolution.formula,
     lines: resolution.lines,
-    losses: resolution.losses,
+    losses,
     lots,
     transfers,
     scopeKeys: entry.scopeKeys,
@@ -137,7 +138,7 @@ function resolve(books: Books, entry: HoldEntry, resolution: Resolution): Receip
   });
 }
 
-type ResolvedAttempt = AttemptOutcome & { readonly channelId: string; readonly providerId: string };
+type ResolvedAttempt = Receipt['attempts'][number];
 
 /**
  * What is known of each attempt: what the caller says now, else what was recorded when it was
@@ -163,32 +164,3 @@ function outcomes(entry: HoldEntry, given: readonly AttemptOutcome[]): readonly 
 }
 
 export const unrecorded = 'unrecorded';
-
-type Draft = Omit<Transfer, 'createdAtMs'>;
-
-function transfersOf(entry: HoldEntry, resolution: Resolution, attempts: readonly ResolvedAttempt[]): readonly Draft[] {
-  const transfers: Draft[] = [];
-  const add = (kind: TransferKind, attemptId: string, phase: string, debit: string, credit: string, amount: NanoUsd): void => {
-    if (amount === 0) return;
-    transfers.push({
-      transferId: `${kind}:${entry.requestId}:${attemptId}:${phase}`,
-      kind,
-      debitAccount: debit,
-      creditAccount: credit,
-      amountNanoUsd: amount,
-    });
-  };
-  add('post', resolution.postedAttemptId ?? '', '1', `${walletPrefix}${entry.walletId}`, 'revenue', resolution.charge);
-  for (const attempt of attempts) {
-    const { attemptId, channelId, providerId, costNanoUsd } = attempt;
-    add('cost', attemptId, '1', `cogs:${channelId}`, `payable:${providerId}`, costNanoUsd);
-  }
-  for (const [reason, amount] of sumByReason(resolution.losses)) add('loss', '', reason, `loss:${reason}`, 'absorbed', amount);
-  return transfers;
-}
-
-function sumByReason(losses: readonly LossEntry[]): ReadonlyMap<string, NanoUsd> {
-  const sums = new Map<string, NanoUsd>();
-  for (const loss of losses) sums.set(loss.reason, nanoUsd((sums.get(loss.reason) ?? 0) + loss.amountNanoUsd));
-  return sums;
-}

@@ -3,7 +3,7 @@
 import type { JsonObject, JsonValue } from '#std';
 import { asArray, parseJson, parseJsonObject } from '#std';
 import type { LoadStatement, Row, Steps, Value, WriteStatement } from '#store';
-import { integerOf, load, textOf, textOrNull, write } from '#store';
+import { integerOf, load, query, textOf, textOrNull, write } from '#store';
 import type { AttemptEntry, Books, HoldEntry, LotEntry, WalletEntry } from './books.ts';
 import { inSpendingOrder } from './books.ts';
 import type { LotKind } from './contract.ts';
@@ -44,10 +44,10 @@ const budgetsByKey: LoadStatement = {
 
 export const lotColumns = ['lot_id', 'wallet_id', 'kind', 'amount_nano_usd', 'remaining_nano_usd', 'source', 'created_at_ms'] as const;
 
-const lotsByWallet: LoadStatement = { table: 'lots', column: 'wallet_id', columns: lotColumns, where: 'remaining_nano_usd > 0' };
+const lotsByWallet: LoadStatement = { table: 'lots', column: 'wallet_id', columns: lotColumns, where: 'remaining_nano_usd > 0', many: true };
 const lotsByKey: LoadStatement = { table: 'lots', column: 'lot_id', columns: lotColumns };
 
-export const receiptColumns = ['receipt_id', 'chain_id', 'sequence', 'wallet_id', 'created_at_ms', 'previous_hash', 'hash', 'body'] as const;
+export const receiptColumns = ['position', 'receipt_id', 'wallet_id', 'created_at_ms', 'previous_hash', 'hash', 'body'] as const;
 
 export const receiptsByKey: LoadStatement = { table: 'receipts', column: 'receipt_id', columns: receiptColumns };
 
@@ -57,7 +57,7 @@ const idempotencyByKey: LoadStatement = {
   columns: ['idempotency_id', 'request_id', 'parameters_hash', 'expires_at_ms'],
 };
 
-const chainsByKey: LoadStatement = { table: 'chains', column: 'chain_id', columns: ['chain_id', 'sequence', 'hash'], lock: true };
+const chainsByKey: LoadStatement = { table: 'chains', column: 'chain_id', columns: ['chain_id', 'number', 'sequence', 'hash'], lock: true };
 
 /** Readers of the tables, each for many keys at once. */
 export function* loadWallets(books: Books, walletIds: readonly string[]): Steps<void> {
@@ -117,10 +117,15 @@ export function* loadIdempotency(books: Books, ids: readonly string[]): Steps<vo
 }
 
 export function* loadChain(books: Books): Steps<void> {
-  for (const row of yield* load(chainsByKey, [books.chain.chainId])) {
+  const [row] = yield* load(chainsByKey, [books.chain.chainId]);
+  if (row) {
+    books.chain.number = integerOf(row, 'number');
     books.chain.sequence = integerOf(row, 'sequence');
     books.chain.hash = textOf(row, 'hash');
+    return;
   }
+  const [last] = yield* query('SELECT count(*) AS chains FROM chains', []);
+  books.chain.number = last ? integerOf(last, 'chains') : 0;
 }
 
 export function readHold(row: Row): HoldEntry {
@@ -159,9 +164,8 @@ export function readLot(row: Row): LotEntry {
 
 export function readReceiptRow(row: Row): StoredReceipt {
   return {
+    position: integerOf(row, 'position'),
     receiptId: textOf(row, 'receipt_id'),
-    chainId: textOf(row, 'chain_id'),
-    sequence: integerOf(row, 'sequence'),
     walletId: textOrNull(row, 'wallet_id'),
     createdAtMs: integerOf(row, 'created_at_ms'),
     previousHash: textOf(row, 'previous_hash'),
@@ -257,13 +261,13 @@ const insertTransfers: WriteStatement = {
 const insertReceipts: WriteStatement = {
   action: 'insert',
   table: 'receipts',
-  columns: [text('receipt_id'), text('chain_id'), integer('sequence'), text('wallet_id'), integer('created_at_ms'), text('previous_hash'), text('hash'), text('body')],
+  columns: [integer('position'), text('receipt_id'), text('wallet_id'), integer('created_at_ms'), text('previous_hash'), text('hash'), text('body')],
 };
 
 const putChain: WriteStatement = {
   action: 'insert',
   table: 'chains',
-  columns: [text('chain_id'), integer('sequence'), text('hash')],
+  columns: [text('chain_id'), integer('number'), integer('sequence'), text('hash')],
   conflict: { keys: ['chain_id'], action: 'replace' },
 };
 
@@ -278,12 +282,12 @@ export function* writeBooks(books: Books): Steps<void> {
   yield* writeBudgets(books);
   yield* writeIdempotency(books);
   yield* writeWallets(books);
-  if (books.newReceipts.length > 0) yield* write(putChain, [[books.chain.chainId, books.chain.sequence, books.chain.hash]]);
+  if (books.newReceipts.length > 0) yield* write(putChain, [[books.chain.chainId, books.chain.number, books.chain.sequence, books.chain.hash]]);
 }
 
 function receiptRow(receipt: StoredReceipt): readonly Value[] {
-  const { receiptId, chainId, sequence, walletId, createdAtMs, previousHash, hash, body } = receipt;
-  return [receiptId, chainId, sequence, walletId, createdAtMs, previousHash, hash, body];
+  const { position, receiptId, walletId, createdAtMs, previousHash, hash, body } = receipt;
+  return [position, receiptId, walletId, createdAtMs, previousHash, hash, body];
 }
 
 function* writeHolds(books: Books): Steps<void> {

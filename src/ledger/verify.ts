@@ -7,7 +7,7 @@ import type { Command, Engine, LoadStatement, Row, SnapshotReader } from '#store
 import { integerOf, rowsOf, textOf } from '#store';
 import type { Difference, Receipt, VerifyOptions, VerifySummary } from './contract.ts';
 import { walletPrefix } from './books.ts';
-import { chainHash, chainStart, readReceipt, type StoredReceipt } from './receipt.ts';
+import { chainHash, chainSpan, chainStart, isOfRequest, readReceipt, type StoredReceipt } from './receipt.ts';
 import { unrecorded } from './resolve.ts';
 import { holdSelect, readHold, readReceiptRow, receiptColumns } from './rows.ts';
 import { amountOf, compareSums, emptySums, type Sums } from './sums.ts';
@@ -52,28 +52,34 @@ async function select(reader: SnapshotReader, sql: string, parameters: Extract<C
 
 /** The sequence in each chain has no gap, and each hash covers the body and the hash before it. */
 async function checkChains(reader: SnapshotReader, audit: Audit): Promise<void> {
-  const heads = await select(reader, 'SELECT chain_id, sequence, hash FROM chains ORDER BY chain_id');
+  const heads = await select(reader, 'SELECT chain_id, number, sequence, hash FROM chains ORDER BY number');
   for (const head of heads) {
     const chainId = textOf(head, 'chain_id');
+    const first = integerOf(head, 'number') * chainSpan;
     let sequence = 0;
     let previousHash = chainStart;
     for (;;) {
       const rows = await select(
         reader,
-        `SELECT ${receiptColumns.join(', ')} FROM receipts WHERE chain_id = ? AND sequence > ? ORDER BY sequence LIMIT ${pageSize}`,
-        [chainId, sequence],
+        `SELECT ${receiptColumns.join(', ')} FROM receipts WHERE position > ? AND position < ? ORDER BY position LIMIT ${pageSize}`,
+        [first + sequence, first + chainSpan],
       );
       const page = rows.map(readReceiptRow);
       await checkPage(reader, audit, page, { sequence, previousHash });
       const last = page.at(-1);
       if (!last) break;
-      ({ sequence, hash: previousHash } = last);
+      sequence = last.position % chainSpan;
+      previousHash = last.hash;
       await new Promise<void>((resolve) => setImmediate(resolve));
     }
     if (sequence !== integerOf(head, 'sequence')) report(audit, 'receipt_sequence', `chain ${chainId}`, `ends at ${sequence}, its head says ${integerOf(head, 'sequence')}`);
     else if (previousHash !== textOf(head, 'hash')) report(audit, 'receipt_hash', `chain ${chainId}`, 'the head has another hash than the last receipt');
   }
-  const strays = await select(reader, 'SELECT receipt_id FROM receipts WHERE NOT EXISTS (SELECT 1 FROM chains WHERE chains.chain_id = receipts.chain_id) LIMIT 100');
+  const strays = await select(
+    reader,
+    'SELECT receipt_id FROM receipts WHERE position < 1 OR position >= ? LIMIT 100',
+    [heads.length * chainSpan],
+  );
   for (const row of strays) report(audit, 'receipt_sequence', textOf(row, 'receipt_id'), 'belongs to no chain');
 }
 
@@ -85,7 +91,7 @@ async function checkPage(reader: SnapshotReader, audit: Audit, page: readonly St
   for (const stored of page) {
     audit.receipts += 1;
     checkLink(audit, stored, link);
-    link.sequence = stored.sequence;
+    link.sequence = stored.position % chainSpan;
     link.previousHash = stored.hash;
     const receipt = readOrReport(audit, stored);
     if (!receipt) continue;
@@ -99,7 +105,8 @@ async function checkPage(reader: SnapshotReader, audit: Audit, page: readonly St
 }
 
 function checkLink(audit: Audit, stored: StoredReceipt, link: Link): void {
-  if (stored.sequence !== link.sequence + 1) report(audit, 'receipt_sequence', stored.receiptId, `has sequence ${stored.sequence} after ${link.sequence}`);
+  const sequence = stored.position % chainSpan;
+  if (sequence !== link.sequence + 1) report(audit, 'receipt_sequence', stored.receiptId, `has sequence ${sequence} after ${link.sequence}`);
   if (stored.previousHash !== link.previousHash) report(audit, 'receipt_hash', stored.receiptId, 'does not follow the receipt before it');
   if (chainHash(stored.previousHash, stored.body) !== stored.hash) report(audit, 'receipt_hash', stored.receiptId, 'the body does not have the stored hash');
 }
@@ -124,8 +131,7 @@ function checkColumns(audit: Audit, stored: StoredReceipt, receipt: Receipt): vo
 function checkAmounts(audit: Audit, receipt: Receipt): void {
   const { receiptId, chargeNanoUsd, ratedNanoUsd, holdNanoUsd } = receipt;
   const fail = (detail: string): void => report(audit, 'receipt_amount', receiptId, detail);
-  const request = receipt.kind === 'usage' || receipt.kind === 'void';
-  if (request && chargeNanoUsd !== Math.min(ratedNanoUsd, holdNanoUsd)) fail(`charged ${chargeNanoUsd}, rated ${ratedNanoUsd}, held ${holdNanoUsd}`);
+  if (isOfRequest(receipt.kind) && chargeNanoUsd !== Math.min(ratedNanoUsd, holdNanoUsd)) fail(`charged ${chargeNanoUsd}, rated ${ratedNanoUsd}, held ${holdNanoUsd}`);
   const paid = receipt.lots.reduce((sum, lot) => sum + lot.amountNanoUsd, 0);
   if (receipt.kind !== 'suspense' && paid !== Math.abs(chargeNanoUsd)) fail(`lots sum to ${paid}, charged ${chargeNanoUsd}`);
   const moved = receipt.transfers.reduce((sum, transfer) => sum + walletEffect(transfer, receipt.walletId), 0);

@@ -17,6 +17,8 @@ export type LoadStatement = {
   readonly column: string;
   readonly columns: readonly string[];
   readonly where?: string;
+  /** Whether a key may have several rows. */
+  readonly many?: boolean;
   readonly lock?: boolean;
 };
 

@@ -54,7 +54,7 @@ const holds = `CREATE TABLE holds (
   epoch INTEGER NOT NULL,
   created_at_ms INTEGER NOT NULL,
   expires_at_ms INTEGER NOT NULL
-) STRICT`;
+) STRICT, WITHOUT ROWID`;
 
 const budgets = `CREATE TABLE budgets (
   scope_key TEXT PRIMARY KEY,
@@ -88,15 +88,18 @@ const transfers = `CREATE TABLE transfers (
 
 const chains = `CREATE TABLE chains (
   chain_id TEXT PRIMARY KEY,
+  number INTEGER NOT NULL UNIQUE CHECK (number >= 0 AND number < 8192),
   sequence INTEGER NOT NULL,
   hash TEXT NOT NULL
 ) STRICT, WITHOUT ROWID`;
 
-/** `body` is the exact text that `hash` covers; the other columns repeat parts of it to be found by. */
+/**
+ * `body` is the exact text that `hash` covers; the other columns repeat parts of it to be found by.
+ * `position` is the number of the chain times 2^40 plus the sequence in it: new rows go to the end.
+ */
 const receipts = `CREATE TABLE receipts (
-  receipt_id TEXT PRIMARY KEY,
-  chain_id TEXT NOT NULL,
-  sequence INTEGER NOT NULL CHECK (sequence > 0),
+  position INTEGER PRIMARY KEY,
+  receipt_id TEXT NOT NULL UNIQUE,
   wallet_id TEXT,
   created_at_ms INTEGER NOT NULL,
   previous_hash TEXT NOT NULL,
@@ -104,8 +107,7 @@ const receipts = `CREATE TABLE receipts (
   body TEXT NOT NULL
 ) STRICT`;
 
-const receiptsByChain = 'CREATE UNIQUE INDEX receipts_by_chain ON receipts (chain_id, sequence)';
-const receiptsByWallet = 'CREATE INDEX receipts_by_wallet ON receipts (wallet_id, created_at_ms, receipt_id)';
+const receiptsByWallet = 'CREATE INDEX receipts_by_wallet ON receipts (wallet_id, created_at_ms, position)';
 
 const keys = `CREATE TABLE keys (
   key_id TEXT PRIMARY KEY,
@@ -206,7 +208,6 @@ export const migrations: readonly Migration[] = [
       transfers,
       chains,
       receipts,
-      receiptsByChain,
       receiptsByWallet,
     ],
   },

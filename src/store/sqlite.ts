@@ -178,7 +178,13 @@ class Connection {
   #load(command: Extract<Command, { run: 'load' }>): readonly Row[] {
     const statement = this.#cached(command.load) ?? this.#prepare(command.load, sqliteLoad(command.load));
     const rows: Row[] = [];
-    for (const key of command.keys) for (const row of statement.all(key)) rows.push(row as Row);
+    for (const key of command.keys) {
+      if (command.load.many) for (const row of statement.all(key)) rows.push(row as Row);
+      else {
+        const row = statement.get(key);
+        if (row) rows.push(row as Row);
+      }
+    }
     return rows;
   }
 
