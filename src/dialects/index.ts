@@ -2,3 +2,4 @@ export type * from './dialect.ts';
 export * from './pass-through.ts';
 export * from './gemini-generate/index.ts';
 export { anthropicCountTokens, anthropicMessages } from './anthropic-messages/index.ts';
+export * from './openai-responses/index.ts';

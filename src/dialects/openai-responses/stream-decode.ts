@@ -139,7 +139,10 @@ class ResponsesStreamDecoder implements StreamDecoder {
 
   /** Items that the stream left open or never mentioned, from the complete response. */
   #completeItems(output: JsonValue | undefined): void {
-    for (const [index, item] of asObjects(output).entries()) {
+    const items = asObjects(output);
+    // With gaps in the indices a position says nothing about which item is meant.
+    const aligned = [...this.#items.keys()].every((index) => index < items.length);
+    for (const [index, item] of aligned ? items.entries() : []) {
       const known = this.#items.get(index);
       const event = { output_index: index, item };
       if (!known) this.#item(index, 'response.output_item.done', event)?.take('response.output_item.done', event);

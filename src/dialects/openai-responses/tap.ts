@@ -1,0 +1,153 @@
+import type { Bill, ChatRequest } from '#canonical';
+import { asObject, asObjects, asString, formatSse, parseJsonObject, type JsonObject, type JsonValue } from '#std';
+import type { Frame, FrameFacts, Quirks, StreamTap } from '../dialect.ts';
+import { skipString, spliceBill } from './annotate.ts';
+import { vendorError } from './error.ts';
+import { decodeUsage } from './usage.ts';
+
+const quiet: FrameFacts = { content: false, characters: 0, closing: false, complete: false, unasked: false };
+/** A `[DONE]` that some vendors add after the terminal event. */
+const trailing: FrameFacts = { ...quiet, closing: true };
+
+/**
+ * Looks at the frames of a stream that passes through. Only the terminal event is parsed, and items
+ * that come whole without deltas; of a delta only the length is read.
+ */
+class ResponsesTap implements StreamTap {
+  /** Characters since the last item was done: an item whose deltas never came is counted at its end. */
+  #charactersOfItem = 0;
+  #charactersTotal = 0;
+  #complete = false;
+
+  inspect(frame: Frame): FrameFacts {
+    const { data } = frame;
+    if (data === '[DONE]') return this.#complete ? { ...trailing, complete: true } : trailing;
+    const type = frame.event ?? typeOf(data);
+    if (type.endsWith('.delta')) return this.#delta(data);
+    switch (type) {
+      case 'response.output_item.done':
+        return this.#itemDone(data);
+      case 'response.completed':
+      case 'response.incomplete':
+      case 'response.cancelled':
+      case 'response.done':
+      case 'response.failed':
+        return this.#terminal(data);
+      case 'error':
+      case 'response.error':
+        return this.#failure(parseJsonObject(data) ?? {});
+      case '':
+        return this.#untyped(data);
+      default:
+        return quiet;
+    }
+  }
+
+  annotate(frame: Frame, bill: Bill): string | undefined {
+    const { data } = frame;
+    const type = frame.event ?? typeOf(data);
+    if (!terminals.has(type)) return undefined;
+    const spliced = spliceBill(data, ['response', 'usage'], bill);
+    return spliced === undefined ? undefined : formatSse({ event: frame.event, data: spliced });
+  }
+
+  #delta(data: string): FrameFacts {
+    const characters = deltaLength(data);
+    if (characters === 0) return quiet;
+    return this.#content(characters);
+  }
+
+  #content(characters: number): FrameFacts {
+    this.#charactersOfItem += characters;
+    this.#charactersTotal += characters;
+    return { content: true, characters, closing: false, complete: false, unasked: false };
+  }
+
+  #itemDone(data: string): FrameFacts {
+    const streamed = this.#charactersOfItem > 0;
+    this.#charactersOfItem = 0;
+    if (streamed) return quiet;
+    const characters = itemLength(asObject(parseJsonObject(data)?.['item']));
+    if (characters === 0) return quiet;
+    this.#charactersTotal += characters;
+    return { content: true, characters, closing: false, complete: false, unasked: false };
+  }
+
+  #terminal(data: string): FrameFacts {
+    const response = asObject(parseJsonObject(data)?.['response']) ?? {};
+    const usage = decodeUsage(response['usage'], response);
+    const failed = response['status'] === 'failed';
+    const error = failed ? { error: vendorError(asObject(response['error']) ?? {}) } : {};
+    let characters = 0;
+    // An answer that only the terminal event tells.
+    if (this.#charactersTotal === 0) for (const item of asObjects(response['output'])) characters += itemLength(item);
+    this.#complete = true;
+    return { content: characters > 0, characters, ...(usage ? { usage } : {}), closing: true, complete: true, unasked: false, ...error };
+  }
+
+  #failure(event: JsonObject): FrameFacts {
+    this.#complete = true;
+    return { ...trailing, complete: true, error: vendorError(event) };
+  }
+
+  #untyped(data: string): FrameFacts {
+    const event = parseJsonObject(data);
+    return event && asObject(event['error']) ? this.#failure(event) : quiet;
+  }
+}
+
+const terminals = new Set(['response.completed', 'response.incomplete', 'response.cancelled', 'response.done', 'response.failed']);
+
+/**
+ * The event's type from its data, for vendors that send no `event` line. Quotes inside strings are
+ * escaped, so the key with its quotes can only be a key.
+ */
+function typeOf(data: string): string {
+  const match = /"type"\s*:\s*"(response\.[a-z_.]+|error)"/.exec(data);
+  return match?.[1] ?? '';
+}
+
+/** UTF-16 units of the string `delta`. An escape counts as the unit it stands for. */
+function deltaLength(data: string): number {
+  const key = data.indexOf('"delta"');
+  if (key < 0) return 0;
+  let start = key + '"delta"'.length;
+  while (data.charCodeAt(start) === 0x20 || data.charCodeAt(start) === 0x3a) start += 1;
+  if (data.charCodeAt(start) !== 0x22) return 0;
+  const end = skipString(data, start) - 1;
+  const escapeAt = data.indexOf('\\', start);
+  if (escapeAt < 0 || escapeAt >= end) return end - start - 1;
+  let length = escapeAt - start - 1;
+  for (let at = escapeAt; at < end; length += 1) {
+    if (data.charCodeAt(at) !== 0x5c) at += 1;
+    else at += data.charCodeAt(at + 1) === 0x75 ? 6 : 2;
+  }
+  return length;
+}
+
+/** Characters the model wrote in a whole item; built-in calls count as one, for they are content. */
+function itemLength(item: JsonObject | undefined): number {
+  if (!item) return 0;
+  switch (item['type']) {
+    case 'message':
+      return textLength(item['content']);
+    case 'reasoning':
+      return textLength(item['content']) + textLength(item['summary']);
+    case 'function_call':
+      return Math.max(1, asString(item['arguments'])?.length ?? 0);
+    case 'custom_tool_call':
+      return Math.max(1, asString(item['input'])?.length ?? 0);
+    default:
+      return 1;
+  }
+}
+
+function textLength(value: JsonValue | undefined): number {
+  let length = 0;
+  for (const part of asObjects(value)) length += (asString(part['text']) ?? asString(part['refusal']) ?? '').length;
+  return length;
+}
+
+export function streamTap(_request: ChatRequest, _quirks: Quirks): StreamTap {
+  return new ResponsesTap();
+}
