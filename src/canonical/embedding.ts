@@ -3,6 +3,10 @@ import type { Bill } from './bill.ts';
 import type { Usage } from './usage.ts';
 
 export type EmbeddingRequest = {
+  /** The dialect the request was said in: `extensions` are in it. */
+  readonly dialect?: 'openai-embeddings' | 'gemini-embed' | undefined;
+  /** The client asked for a list of vectors although there may be one (Gemini's batchEmbedContents). */
+  readonly batched?: boolean | undefined;
   readonly model: string;
   /** Texts, or token ids of one or several texts. */
   readonly inputs: readonly string[] | readonly (readonly number[])[];

@@ -3,3 +3,4 @@ export * from './pass-through.ts';
 export * from './gemini-generate/index.ts';
 export { anthropicCountTokens, anthropicMessages } from './anthropic-messages/index.ts';
 export * from './openai-responses/index.ts';
+export * from './gemini-embed/index.ts';
