@@ -313,7 +313,7 @@ export type ChatResponse = {
 /**
  * A stream of an answer. Grammar, per choice (`choice` is 0 unless several answers were asked for):
  *
- *     start (part-start part-delta* part-end)* logprobs* end(per choice)   usage?   (finished | error)
+ *     start (part-start part-delta* part-end | logprobs)* end(per choice)   usage?   (finished | error)
  *
  * `start` comes first and once; parts of one choice never overlap; `index` is unique over the whole
  * stream and counts up from 0; after `finished` or `error` nothing follows. An upstream that stops
