@@ -169,7 +169,8 @@ function encodeReasoning(part: ReasoningPart, path: string, context: ItemContext
     return compact({ type: 'reasoning', summary, content, encrypted_content: state.value, ...extensions });
   }
   if (context.quirks.reasoningReplay === 'content' && part.form !== 'redacted') {
-    return { type: 'reasoning', summary: [], content: [{ type: 'reasoning_text', text: part.text }] };
+    const extensions = ownExtensions(part.extensions, path, context);
+    return { type: 'reasoning', summary: [], content: [{ type: 'reasoning_text', text: part.text }], ...extensions };
   }
   if (part.text !== '') context.report(path, 'thinking without encrypted content cannot be sent back', false);
   return undefined;

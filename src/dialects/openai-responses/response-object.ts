@@ -43,7 +43,7 @@ export function responseObject(request: ChatRequest, facts: ResponseFacts): Json
     ...requestEcho(request),
     model: facts.model === '' ? request.model : facts.model,
     output: facts.output,
-    service_tier: facts.serviceTier ?? request.serviceTier ?? 'auto',
+    service_tier: facts.serviceTier ?? request.serviceTier ?? null,
     usage: usageObject(facts),
     ...facts.extensions,
   };

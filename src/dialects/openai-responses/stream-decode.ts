@@ -1,4 +1,4 @@
-import { gatewayError, type ChatEvent, type TokenLogprob } from '#canonical';
+import { gatewayError, type ChatEvent } from '#canonical';
 import { asCount, asNumber, asObject, asObjects, asString, parseJsonObject, type JsonObject, type JsonValue } from '#std';
 import type { Frame, Quirks, StreamDecoder } from '../dialect.ts';
 import { vendorError } from './error.ts';
@@ -19,7 +19,6 @@ class ResponsesStreamDecoder implements StreamDecoder {
   readonly #items = new Map<number, ItemDecoder>();
   /** Items in the order in which they began; the first one that is not done may speak. */
   readonly #queue: ItemDecoder[] = [];
-  readonly #logprobs: TokenLogprob[] = [];
   #out: ChatEvent[] = [];
   #partIndex = 0;
   #started = false;
@@ -106,7 +105,7 @@ class ResponsesStreamDecoder implements StreamDecoder {
     for (let item = this.#queue[0]; item; item = this.#queue[0]) {
       for (const event of item.events.splice(0)) this.#emit(event);
       if (!item.done) return;
-      this.#logprobs.push(...item.logprobs);
+      if (item.logprobs.length > 0) this.#out.push({ kind: 'logprobs', choice: 0, tokens: item.logprobs });
       this.#queue.shift();
     }
   }
@@ -130,7 +129,6 @@ class ResponsesStreamDecoder implements StreamDecoder {
     this.#completeItems(response['output']);
     this.#over = true;
     const status = type === 'response.incomplete' ? { status: 'incomplete' } : {};
-    if (this.#logprobs.length > 0) this.#out.push({ kind: 'logprobs', choice: 0, tokens: this.#logprobs });
     this.#out.push({ kind: 'end', choice: 0, finish: decodeFinish({ ...response, ...status }, this.#hasCalls) });
     const usage = decodeUsage(response['usage'], response);
     if (usage) this.#out.push({ kind: 'usage', usage });
