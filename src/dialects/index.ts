@@ -4,3 +4,4 @@ export * from './gemini-generate/index.ts';
 export { anthropicCountTokens, anthropicMessages } from './anthropic-messages/index.ts';
 export * from './openai-responses/index.ts';
 export * from './gemini-embed/index.ts';
+export { openaiChat } from './openai-chat/index.ts';

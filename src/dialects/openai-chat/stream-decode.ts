@@ -1,0 +1,246 @@
+import { gatewayError, type ChatEvent, type Citation, type DialectId, type GatewayError, type Part, type TokenLogprob, type Usage } from '#canonical';
+import { asArray, asCount, asObject, asObjects, asString, parseJson, unknownFields, type JsonObject, type JsonValue } from '#std';
+import type { Frame, Quirks, StreamDecoder } from '../dialect.ts';
+import { decodeUpstreamErrorValue } from '../upstream-error.ts';
+import {
+  choiceDetails,
+  decodeAnnotations,
+  decodeAnswerContent,
+  decodeFinish,
+  decodeImage,
+  decodeLogprobTokens,
+  decodeUrlCitations,
+  withoutNulls,
+} from './answer.ts';
+import { decodeDetail } from './details.ts';
+import { PartQueue } from './part-queue.ts';
+import { usageOf } from './response.ts';
+import { ToolDeltas } from './tool-deltas.ts';
+
+const ignoredFields = new Set(['id', 'object', 'created', 'model', 'choices', 'usage', 'service_tier', 'error', 'obfuscation', 'p']);
+const ignoredDeltaFields = new Set(['channel', 'role', 'token_ids']);
+
+type OpenChoice = {
+  readonly index: number;
+  readonly queue: PartQueue;
+  readonly tools: ToolDeltas;
+  readonly logprobs: TokenLogprob[];
+  /** The vendor's word; `undefined` until it was said. */
+  finish: string | undefined;
+  cited: boolean;
+  details: JsonObject;
+};
+
+/** How the legacy completions differ: the text stands in the choice, log probabilities in lists. */
+export type StreamVariant = {
+  readonly dialect: DialectId;
+  readonly delta: (choice: JsonObject) => JsonObject;
+  readonly logprobs: (value: JsonValue | undefined) => readonly TokenLogprob[];
+};
+
+const chatVariant: StreamVariant = {
+  dialect: 'openai-chat',
+  delta: (choice) => asObject(choice['delta']) ?? {},
+  logprobs: decodeLogprobTokens,
+};
+
+/**
+ * Reads a chat stream. Parts end as soon as the next begins or a finish reason is seen; `end` and
+ * all after it come with `[DONE]`, or with the close of the connection when a finish reason was seen.
+ */
+export function createStreamDecoder(quirks: Quirks, variant: StreamVariant = chatVariant): StreamDecoder {
+  return new ChatStreamDecoder(quirks, variant);
+}
+
+class ChatStreamDecoder implements StreamDecoder {
+  readonly #quirks: Quirks;
+  readonly #variant: StreamVariant;
+  readonly #choices = new Map<number, OpenChoice>();
+  #started = false;
+  #over = false;
+  #id = '';
+  #usage: Usage | undefined;
+  #serviceTier: string | undefined;
+  #beside: readonly Citation[] = [];
+  #extensions: JsonObject = {};
+  #partCount = 0;
+
+  constructor(quirks: Quirks, variant: StreamVariant) {
+    this.#quirks = quirks;
+    this.#variant = variant;
+  }
+
+  push(frame: Frame): readonly ChatEvent[] {
+    if (this.#over) return [];
+    const data = frame.data.trim();
+    if (data === '[DONE]') return this.#finish(true);
+    if (data === '') return [];
+    const parsed = parseJson(data);
+    if (!parsed.ok) return this.#fail(gatewayError('upstream_invalid', 'The upstream provider sent a frame that is not JSON.'));
+    const wire = asObject(parsed.value);
+    if (!wire) return [];
+    const events: ChatEvent[] = [];
+    this.#readTop(wire, events);
+    const failure = findError(wire, frame.event);
+    if (failure) return [...events, ...this.#fail(failure)];
+    for (const [position, choice] of asObjects(wire['choices']).entries()) this.#readChoice(choice, position, events);
+    return events;
+  }
+
+  end(): readonly ChatEvent[] {
+    return this.#over ? [] : this.#finish(false);
+  }
+
+  #readTop(wire: JsonObject, events: ChatEvent[]): void {
+    this.#usage = usageOf(wire, this.#quirks) ?? this.#usage;
+    this.#serviceTier = asString(wire['service_tier']) ?? this.#serviceTier;
+    const citations = decodeUrlCitations(wire);
+    if (citations.length > 0) this.#beside = citations;
+    for (const [key, value] of Object.entries(withoutNulls(unknownFields(wire, ignoredFields)))) {
+      this.#extensions = { ...this.#extensions, [key]: value };
+    }
+    const id = asString(wire['id']) ?? '';
+    if (this.#started || (id === '' && asObjects(wire['choices']).length === 0)) return;
+    this.#started = true;
+    this.#id = id;
+    const createdAt = asCount(wire['created']);
+    events.push({
+      kind: 'start',
+      id,
+      model: asString(wire['model']) ?? '',
+      dialect: this.#variant.dialect,
+      ...(createdAt === undefined ? {} : { createdAt }),
+      ...(this.#serviceTier === undefined ? {} : { serviceTier: this.#serviceTier }),
+    });
+  }
+
+  #readChoice(wire: JsonObject, position: number, events: ChatEvent[]): void {
+    const choice = this.#choice(asCount(wire['index']) ?? position);
+    const delta = this.#variant.delta(wire);
+    this.#readThinking(choice, delta);
+    for (const part of decodeAnswerContent(delta['content'])) enqueue(choice.queue, part);
+    const refusal = asString(delta['refusal']) ?? '';
+    if (refusal !== '') enqueue(choice.queue, { kind: 'refusal', text: refusal });
+    this.#readMedia(choice, delta);
+    const annotations = decodeAnnotations(delta['annotations']);
+    if (annotations.length > 0) choice.cited = true;
+    choice.queue.cite(annotations);
+    for (const call of asObjects(delta['tool_calls'])) choice.tools.push(call, this.#id);
+    const legacy = asObject(delta['function_call']);
+    if (legacy) choice.tools.push({ index: 0, function: legacy }, this.#id);
+    choice.logprobs.push(...this.#variant.logprobs(wire['logprobs']));
+    choice.details = mergeDetails(choice.details, choiceDetails(wire, unknownFields(delta, ignoredDeltaFields)));
+    choice.queue.pump(events);
+    const finish = asString(wire['finish_reason']) ?? '';
+    if (finish === '') return;
+    choice.finish = finish;
+    choice.queue.closeAll(events, choice.cited ? [] : this.#beside);
+    choice.cited = true;
+  }
+
+  #choice(index: number): OpenChoice {
+    let choice = this.#choices.get(index);
+    if (!choice) {
+      const queue = new PartQueue(index, () => this.#partCount++);
+      choice = { index, queue, tools: new ToolDeltas(index, queue), logprobs: [], finish: undefined, cited: false, details: {} };
+      this.#choices.set(index, choice);
+    }
+    return choice;
+  }
+
+  /** The same words often come twice, as `reasoning` and in `reasoning_details`: the latter win. */
+  #readThinking(choice: OpenChoice, delta: JsonObject): void {
+    const details = asObjects(delta['reasoning_details']);
+    const parts = details.map(decodeDetail);
+    if (!parts.some((part) => part.text !== '')) {
+      const plain = asString(delta['reasoning_content']) ?? asString(delta['reasoning']) ?? '';
+      if (plain !== '') enqueue(choice.queue, { kind: 'reasoning', form: 'full', text: plain });
+    }
+    for (const [position, part] of parts.entries()) {
+      const detail = details[position];
+      if (part.form !== 'redacted' && part.text === '' && !part.state) continue;
+      const key = `detail:${part.form}:${asCount(detail?.['index']) ?? 0}`;
+      const head = { ...part, text: '' };
+      const pending = part.form === 'redacted' ? choice.queue.add(head) : choice.queue.open(key, head);
+      pending.waiting.push(part.text);
+      if (part.state) pending.state = part.state;
+      if (part.extensions) pending.extensions = { ...pending.extensions, ...part.extensions };
+    }
+  }
+
+  #readMedia(choice: OpenChoice, delta: JsonObject): void {
+    for (const image of asObjects(delta['images'])) {
+      const part = decodeImage(image);
+      const { source } = part;
+      const head = source.kind === 'data' ? { ...part, source: { ...source, data: '' } } : part;
+      choice.queue.add(head).waiting.push(source.kind === 'data' ? source.data : '');
+    }
+    const audio = asObject(delta['audio']);
+    if (!audio) return;
+    const id = asString(audio['id']);
+    const pending = choice.queue.open('audio', {
+      kind: 'media',
+      media: 'audio',
+      source: { kind: 'data', data: '' },
+      ...(id === undefined ? {} : { id }),
+    });
+    pending.waiting.push(asString(audio['data']) ?? '');
+    const said = asString(audio['transcript']) ?? '';
+    if (said !== '') pending.transcript = (pending.transcript ?? '') + said;
+    const rest = withoutNulls(unknownFields(audio, new Set(['id', 'data', 'transcript'])));
+    if (Object.keys(rest).length > 0) pending.extensions = { ...pending.extensions, ...rest };
+  }
+
+  /** `marked`: `[DONE]` was seen, which ends an answer even where the vendor gave no reason. */
+  #finish(marked: boolean): readonly ChatEvent[] {
+    const choices = [...this.#choices.values()];
+    const cut = !marked && choices.some((choice) => choice.finish === undefined);
+    if (choices.length === 0) return this.#fail(gatewayError(marked ? 'upstream_empty' : 'upstream_cut', 'The upstream provider sent no answer.'));
+    if (cut) return this.#fail(gatewayError('upstream_cut', 'The answer of the upstream provider ended before it was complete.'));
+    this.#over = true;
+    const events: ChatEvent[] = [];
+    for (const choice of choices) {
+      choice.queue.closeAll(events, choice.cited ? [] : this.#beside);
+      if (choice.logprobs.length > 0) events.push({ kind: 'logprobs', choice: choice.index, tokens: choice.logprobs });
+    }
+    for (const choice of choices) {
+      events.push({ kind: 'end', choice: choice.index, finish: decodeFinish(choice.finish ?? '', choice.tools.calling, choice.details) });
+    }
+    if (this.#usage) events.push({ kind: 'usage', usage: this.#finalUsage(this.#usage) });
+    events.push({ kind: 'finished', extensions: this.#extensions });
+    return events;
+  }
+
+  #finalUsage(usage: Usage): Usage {
+    return usage.serviceTier === undefined && this.#serviceTier !== undefined ? { ...usage, serviceTier: this.#serviceTier } : usage;
+  }
+
+  #fail(error: GatewayError): readonly ChatEvent[] {
+    this.#over = true;
+    return [...(this.#usage ? [{ kind: 'usage' as const, usage: this.#usage }] : []), { kind: 'error', error }];
+  }
+}
+
+/** Text, thinking and refusals grow at the end of the line; other parts come whole. */
+function enqueue(queue: PartQueue, part: Part): void {
+  if (part.kind === 'text' || part.kind === 'refusal' || part.kind === 'reasoning') {
+    queue.open(part.kind, { ...part, text: '' }).waiting.push(part.text);
+  } else queue.add(part);
+}
+
+function mergeDetails(details: JsonObject, added: JsonObject): JsonObject {
+  if (Object.keys(added).length === 0) return details;
+  const message = { ...asObject(details['message']), ...asObject(added['message']) };
+  return { ...details, ...added, ...(Object.keys(message).length > 0 ? { message } : {}) };
+}
+
+/** An error on a stream that began well: `error` in the chunk or its choice, Groq's `x_groq.error`, vLLM's bare object. */
+export function findError(wire: JsonObject, event: string | undefined): GatewayError | undefined {
+  const { error } = wire;
+  if ((typeof error === 'object' && error !== null) || (typeof error === 'string' && error !== '')) return decodeUpstreamErrorValue(200, wire);
+  if (event === 'error' || (wire['object'] === 'error' && wire['choices'] === undefined)) return decodeUpstreamErrorValue(200, wire);
+  const inner = asObject(asObject(asArray(wire['choices'])?.[0])?.['error']);
+  if (inner) return decodeUpstreamErrorValue(200, { error: inner });
+  const groq = asString(asObject(wire['x_groq'])?.['error']);
+  return groq === undefined || groq === '' ? undefined : decodeUpstreamErrorValue(200, { error: { message: groq } });
+}

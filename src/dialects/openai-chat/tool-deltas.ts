@@ -1,0 +1,80 @@
+import type { ToolCallPart } from '#canonical';
+import { asCount, asObject, asString, type JsonObject } from '#std';
+import { argumentsText, madeToolId } from './answer.ts';
+import { decodeToolState } from './details.ts';
+import { JsonProgress, type PartQueue, type PendingPart } from './part-queue.ts';
+
+type OpenCall = { readonly part: PendingPart; readonly progress: JsonProgress; id: string; name: string };
+
+/**
+ * Puts the pieces of tool calls together, whatever the vendor leaves out or repeats: `index` missing
+ * or not from 0, ids missing, empty or repeated, a new id under an old index, arguments as an object.
+ */
+export class ToolDeltas {
+  readonly #queue: PartQueue;
+  readonly #choice: number;
+  readonly #calls: OpenCall[] = [];
+  readonly #byIndex = new Map<number, OpenCall>();
+
+  constructor(choice: number, queue: PartQueue) {
+    this.#choice = choice;
+    this.#queue = queue;
+  }
+
+  get calling(): boolean {
+    return this.#calls.length > 0;
+  }
+
+  push(delta: JsonObject, responseId: string): void {
+    const custom = asObject(delta['custom']);
+    const inner = custom ?? asObject(delta['function']) ?? {};
+    const id = asString(delta['id']) ?? '';
+    const name = asString(inner['name']) ?? '';
+    const piece = custom ? (asString(inner['input']) ?? '') : argumentsText(inner['arguments']);
+    const call = this.#find(asCount(delta['index']), id, name) ?? this.#begin(delta, id, name, custom !== undefined, responseId);
+    this.#complete(call, id, name);
+    const { state } = decodeToolState(delta);
+    if (state) call.part.state = state;
+    call.progress.push(piece);
+    call.part.waiting.push(piece);
+  }
+
+  #find(index: number | undefined, id: string, name: string): OpenCall | undefined {
+    const known = index === undefined ? this.#calls.findLast((call) => id !== '' && call.id === id) : this.#byIndex.get(index);
+    const begins = name !== '' && id !== '';
+    if (known) return begins && known.id !== '' && known.id !== id ? undefined : known;
+    if (index !== undefined || id !== '' || name !== '') return undefined;
+    return this.#calls.at(-1);
+  }
+
+  #begin(delta: JsonObject, id: string, name: string, custom: boolean, responseId: string): OpenCall {
+    const position = this.#calls.length;
+    const { extraContent } = decodeToolState(delta);
+    const head: ToolCallPart = {
+      kind: 'tool-call',
+      id: id === '' ? madeToolId(responseId, this.#choice, position, name) : id,
+      name,
+      input: '',
+      ...(custom ? { custom } : {}),
+      ...(extraContent ? { extensions: { extra_content: extraContent } } : {}),
+    };
+    const part = this.#queue.open(`tool:${position}`, head);
+    const progress = new JsonProgress();
+    const call: OpenCall = { part, progress, id, name };
+    part.whole = () => progress.whole;
+    part.ready = () => call.name !== '';
+    this.#calls.push(call);
+    const index = asCount(delta['index']);
+    if (index !== undefined) this.#byIndex.set(index, call);
+    return call;
+  }
+
+  /** Takes an id or a name that comes late, as long as the part is not out. */
+  #complete(call: OpenCall, id: string, name: string): void {
+    if (call.part.index !== undefined || call.part.head.kind !== 'tool-call') return;
+    const late = { ...(call.id === '' && id !== '' ? { id } : {}), ...(call.name === '' && name !== '' ? { name } : {}) };
+    if (call.id === '') call.id = id;
+    if (call.name === '') call.name = name;
+    call.part.head = { ...call.part.head, ...late };
+  }
+}
