@@ -37,7 +37,8 @@ export type ChatCall = {
   readonly dialect: Dialect;
   readonly form: StreamForm;
   readonly body: Uint8Array;
-  readonly scan: JsonScan;
+  /** Absent: the body has to be written anew. */
+  readonly scan: JsonScan | undefined;
   readonly wire: JsonObject;
   readonly request: ChatRequest;
   readonly wishes: Wishes;
@@ -48,8 +49,11 @@ export type ChatCall = {
 /** Body fields that are wishes to the gateway. */
 export const wishFields: readonly string[] = ['provider', 'models', 'route', 'transforms', 'max_cost', 'routing'];
 
+/** `scan` describes the client's own bytes; it is absent when `wire` is no longer what they say. */
+export type ParsedBody = { readonly scan: JsonScan | undefined; readonly wire: JsonObject };
+
 /** Parses a body under all limits. Throws GatewayFailure `invalid_json` or `invalid_request`. */
-export function parseBody(body: Uint8Array): { readonly scan: JsonScan; readonly wire: JsonObject } {
+export function parseBody(body: Uint8Array): ParsedBody {
   const scan = scanJson(body, { uniqueKeys: billedKeys });
   if (!scan.ok) {
     const code = scan.fault === 'too-large' ? 'body_too_large' : scan.fault === 'duplicate-key' ? 'invalid_request' : 'invalid_json';
@@ -73,8 +77,8 @@ export function reading<T>(read: () => T): T {
   }
 }
 
-export function decodeChat(exchange: Exchange, dialect: Dialect, form: StreamForm, context: { model?: string; stream?: boolean }): ChatCall {
-  const { scan, wire } = parseBody(exchange.body);
+export function decodeChat(exchange: Exchange, dialect: Dialect, form: StreamForm, context: { model?: string; stream?: boolean }, parsed: ParsedBody): ChatCall {
+  const { scan, wire } = parsed;
   const decoded = reading(() => dialect.request.decode(wire, context));
   const wishes = reading(() => readWishes(exchange, wire, decoded));
   const request = { ...decoded, extensions: withoutWishes(decoded.extensions) };

@@ -4,12 +4,13 @@
  */
 
 import { gatewayError, GatewayFailure, type GatewayError } from '#canonical';
-import type { Dialect, StreamForm } from '#dialects';
+import { isSelfContained, type Dialect, type StreamForm } from '#dialects';
+import type { JsonObject } from '#std';
 import type { Operation } from '#providers';
 import type { Attempt, Plan } from '#routing';
 import { admit, authenticate } from './admission.ts';
 import { openAttempt, type WholeAnswer } from './attempt.ts';
-import { decodeChat, type ChatCall } from './call.ts';
+import { decodeChat, parseBody, type ChatCall, type ParsedBody } from './call.ts';
 import { ClientStream } from './client-stream.ts';
 import { finishStream, finishWhole, settleAbandoned, type Delivery } from './finish.ts';
 import { type AttemptFailure } from './failure.ts';
@@ -17,6 +18,7 @@ import type { Exchange } from './http/index.ts';
 import { Funds } from './money.ts';
 import type { Services } from './services.ts';
 import { StreamAnswer } from './stream-answer.ts';
+import { keepResponse, resolveState, type ResolvedState } from './responses.ts';
 import { nextStep, routeOf } from './steps.ts';
 import { checkCostCap, resolve, routeRequest, type Target } from './target.ts';
 import { Trail } from './trail.ts';
@@ -27,6 +29,8 @@ export type ChatRoute = {
   readonly form: StreamForm;
   readonly model?: string | undefined;
   readonly stream?: boolean | undefined;
+  /** Whether this dialect promises its clients a memory. */
+  readonly keepsState?: boolean | undefined;
 };
 
 /** The whole walk. Throws GatewayFailure before anything was sent; afterwards errors go into the stream. */
@@ -36,10 +40,9 @@ export async function handleChat(services: Services, exchange: Exchange, route: 
   let release: (() => void) | undefined;
   try {
     const principal = (trail.principal = await authenticate(services, exchange));
-    const call = decodeChat(exchange, route.dialect, route.form, {
-      ...(route.model === undefined ? {} : { model: route.model }),
-      ...(route.stream === undefined ? {} : { stream: route.stream }),
-    });
+    const body = parseBody(exchange.body);
+    const state = route.keepsState ? await resolveState(services, principal, body.wire) : undefined;
+    const call = decodeChat(exchange, route.dialect, route.form, contextOf(route), stateless(body, state));
     trail.model = call.request.model;
     trail.streamed = call.request.stream;
     const target = resolve(services, principal, call, route.operation);
@@ -55,7 +58,8 @@ export async function handleChat(services: Services, exchange: Exchange, route: 
       route: routeOf(target, first),
       context: { model: target.model.id, key_id: principal.keyId, dialect: route.dialect.id },
     });
-    await new ChatRun(services, exchange, call, target, plan, funds, trail).serve(first);
+    const keep = state && ((answer: JsonObject) => keepResponse(services, principal, body.wire, state.needs, answer));
+    await new ChatRun(services, exchange, call, target, plan, funds, trail, keep).serve(first);
   } catch (error) {
     trail.error = error instanceof GatewayFailure ? error.error : gatewayError('internal_error', 'Something went wrong inside the gateway.');
     trail.status = trail.error.status;
@@ -66,6 +70,19 @@ export async function handleChat(services: Services, exchange: Exchange, route: 
     trail.write();
   }
 }
+
+function contextOf(route: ChatRoute): { model?: string; stream?: boolean } {
+  return { ...(route.model === undefined ? {} : { model: route.model }), ...(route.stream === undefined ? {} : { stream: route.stream }) };
+}
+
+/** What a vendor can read without our memory; the client's own bytes only where they are just that. */
+function stateless(body: ParsedBody, state: ResolvedState | undefined): ParsedBody {
+  if (!state) return body;
+  return state.changed || !isSelfContained(body.wire) ? { scan: undefined, wire: state.wire } : body;
+}
+
+/** Told of a whole answer in the client's dialect, after it was settled. */
+export type KeepAnswer = (answer: JsonObject) => Promise<void>;
 
 type EmptyAnswer = { readonly answer: StreamAnswer | WholeAnswer; readonly delivery: Delivery };
 
@@ -78,9 +95,10 @@ class ChatRun {
   readonly #plan: Plan;
   readonly #funds: Funds;
   readonly #trail: Trail;
+  readonly #keep: KeepAnswer | undefined;
   readonly #client: ClientStream;
 
-  constructor(services: Services, exchange: Exchange, call: ChatCall, target: Target, plan: Plan, funds: Funds, trail: Trail) {
+  constructor(services: Services, exchange: Exchange, call: ChatCall, target: Target, plan: Plan, funds: Funds, trail: Trail, keep: KeepAnswer | undefined) {
     this.#services = services;
     this.#exchange = exchange;
     this.#call = call;
@@ -88,6 +106,7 @@ class ChatRun {
     this.#plan = plan;
     this.#funds = funds;
     this.#trail = trail;
+    this.#keep = keep;
     this.#client = new ClientStream({
       exchange,
       headers: { 'content-type': call.form.framing === 'sse' ? 'text/event-stream; charset=utf-8' : 'application/json; charset=utf-8', 'cache-control': 'no-cache', 'x-accel-buffering': 'no' },
@@ -128,6 +147,7 @@ class ChatRun {
       funds: this.#funds,
       trail: this.#trail,
       client: this.#client,
+      keep: this.#keep,
       route,
       attempt,
       attemptId,

@@ -4,7 +4,7 @@ import { gatewayError, type Bill, type GatewayError, type Usage } from '#canonic
 import { receiptIdOf, type AttemptOutcome, type UsageSource } from '#ledger';
 import type { Attempt } from '#routing';
 import { inputTotalTokens, outputTotalTokens } from '#canonical';
-import { formatUsd, type JsonObject } from '#std';
+import { asObject, createSseParser, formatUsd, parseJsonObject, type JsonObject } from '#std';
 import type { WholeAnswer } from './attempt.ts';
 import { lossesHeader, type ChatCall } from './call.ts';
 import type { ClientStream } from './client-stream.ts';
@@ -25,6 +25,8 @@ export type Delivery = {
   readonly funds: Funds;
   readonly trail: Trail;
   readonly client: ClientStream;
+  /** Keeps a whole answer of a dialect that promises memory. */
+  readonly keep: ((answer: JsonObject) => Promise<void>) | undefined;
   readonly route: Route;
   readonly attempt: Attempt;
   readonly attemptId: string;
@@ -53,6 +55,8 @@ export async function finishWhole(delivery: Delivery, answer: WholeAnswer): Prom
   const usage = answer.usage ?? estimatedUsage(delivery.target, answerCharacters(answer), undefined);
   const bill = await settle(delivery, usage, answer.usage ? 'provider' : 'estimated', 'succeeded', answer.empty);
   const body = answer.text === undefined ? JSON.stringify(encodeWhole(delivery, answer, usage, bill)) : call.dialect.response.annotate(answer.text, bill);
+  const whole = delivery.keep && parseJsonObject(body);
+  if (whole) await delivery.keep?.(whole);
   if (exchange.signal.aborted) {
     delivery.trail.clientGone = true;
     return;
@@ -100,9 +104,22 @@ export async function finishStream(delivery: Delivery, end: StreamEnd, pending: 
   if (end.kind === 'broken') {
     trail.error = end.error;
     void client.write(renderError(call.dialect, end.error, call.request, bill, call.form));
-  } else void client.write(end.kind === 'exhausted' ? relay.stop(bill) : relay.close(bill));
+  } else {
+    const tail = end.kind === 'exhausted' ? relay.stop(bill) : relay.close(bill);
+    await keepTail(delivery, tail);
+    void client.write(tail);
+  }
   if (!call.request.streamUsage && call.form.framing === 'sse') void client.write(billComment(bill));
   client.end();
+}
+
+/** The tail of a Responses stream holds the whole answer in its terminal event. */
+async function keepTail(delivery: Delivery, tail: string): Promise<void> {
+  if (!delivery.keep) return;
+  for (const frame of createSseParser().push(Buffer.from(tail))) {
+    const response = asObject(parseJsonObject(frame.data)?.['response']);
+    if (response) await delivery.keep(response);
+  }
 }
 
 /** A comment line that every SSE reader skips: the price for a client that did not ask for usage. */

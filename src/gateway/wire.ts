@@ -53,6 +53,7 @@ export async function authorized(services: Services, route: Route, body: Uint8Ar
 /** The client's own bytes with the few necessary edits; `undefined` when a quirk asks for more. */
 function untouched(call: ChatCall, route: Route, outputTokensMax: number | undefined): Uint8Array | undefined {
   const { quirks } = route.speech;
+  if (!call.scan) return undefined;
   if (Object.keys(quirks).length > 0 && quirksMatter(call, route)) return undefined;
   const edits = passThroughEdits(call.request.dialect, call.wire, call.request, {
     model: route.offer.name,

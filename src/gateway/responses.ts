@@ -1,0 +1,109 @@
+/**
+ * The state of the Responses API, kept by the gateway: `previous_response_id`, item references and
+ * `GET /v1/responses/{id}` work over every upstream, because every upstream sees a request that
+ * stands for itself. Bounded by the store's byte limit and by age (docs/decisions/responses-state.md).
+ */
+
+import type { Principal } from '#access';
+import { fail } from '#canonical';
+import { historyItems, inputItems, previousResponseNotFound, stateNeeds, withHistory, type StateNeeds } from '#dialects';
+import { asObjects, asString, parseJsonObject, type JsonObject } from '#std';
+import { authenticate } from './admission.ts';
+import { reading } from './call.ts';
+import type { Exchange } from './http/index.ts';
+import type { Services } from './services.ts';
+
+const namespace = 'responses';
+/** As long as OpenAI keeps them by default. */
+const keepMs = 30 * 24 * 3_600_000;
+/** Longest chain of `previous_response_id` that is followed. */
+const chainMax = 1_000;
+
+/** What is stored under a response's id. */
+type StoredResponse = {
+  readonly previous: string | undefined;
+  readonly items: readonly JsonObject[];
+  readonly input: readonly JsonObject[];
+  readonly response: JsonObject;
+};
+
+async function load(services: Services, principal: Principal, id: string): Promise<StoredResponse | undefined> {
+  const blob = await services.store.blobs.get(namespace, id, principal.walletId);
+  const object = blob && parseJsonObject(Buffer.from(blob.body).toString('utf8'));
+  const response = object?.['response'];
+  if (!object || typeof response !== 'object' || response === null || Array.isArray(response)) return undefined;
+  return { previous: asString(object['previous']), items: asObjects(object['items']), input: asObjects(object['input']), response: response as JsonObject };
+}
+
+export type ResolvedState = {
+  /** The request with its history in `input`; the same object when there was none. */
+  readonly wire: JsonObject;
+  readonly needs: StateNeeds;
+  readonly changed: boolean;
+};
+
+/** Puts the stored conversation into the request. Throws GatewayFailure 400 naming an unknown id. */
+export async function resolveState(services: Services, principal: Principal, wire: JsonObject): Promise<ResolvedState> {
+  const needs = reading(() => stateNeeds(wire));
+  if (needs.previousResponseId === undefined && needs.itemIds.length === 0) return { wire, needs, changed: false };
+  const history: JsonObject[][] = [];
+  let id = needs.previousResponseId;
+  for (let length = 0; id !== undefined && length < chainMax; length += 1) {
+    const stored = await load(services, principal, id);
+    if (!stored) {
+      const missing = id;
+      reading(() => {
+        throw previousResponseNotFound(missing);
+      });
+      break;
+    }
+    history.unshift([...stored.items]);
+    id = stored.previous;
+  }
+  const complete = reading(() => withHistory(wire, history.flat()));
+  return { wire: complete, needs, changed: true };
+}
+
+/** Keeps what the next turn will need. Never fails the answer: a full store means it cannot be continued. */
+export async function keepResponse(services: Services, principal: Principal, request: JsonObject, needs: StateNeeds, response: JsonObject): Promise<void> {
+  const id = asString(response['id']);
+  if (!needs.store || id === undefined) return;
+  const stored = { previous: needs.previousResponseId, items: historyItems(request, response), input: inputItems(request, response), response };
+  try {
+    const kept = await services.store.blobs.put({
+      namespace,
+      id,
+      owner: principal.walletId,
+      body: Buffer.from(JSON.stringify(stored)),
+      expiresAtMs: services.clock.now() + keepMs,
+    });
+    if (!kept) services.log('warning', 'responses.not_kept', { response_id: id });
+  } catch (error) {
+    services.log('warning', 'responses.not_kept', { response_id: id, error: String(error) });
+  }
+}
+
+export async function handleGetResponse(services: Services, exchange: Exchange, id: string): Promise<void> {
+  const principal = await authenticate(services, exchange);
+  const stored = (await load(services, principal, id)) ?? notStored(id);
+  exchange.respond(200, { 'content-type': 'application/json; charset=utf-8' }, JSON.stringify(stored.response));
+}
+
+export async function handleInputItems(services: Services, exchange: Exchange, id: string): Promise<void> {
+  const principal = await authenticate(services, exchange);
+  const { input } = (await load(services, principal, id)) ?? notStored(id);
+  const data = exchange.query.get('order') === 'asc' ? input : [...input].reverse();
+  const body = { object: 'list', data, has_more: false, first_id: asString(data[0]?.['id']) ?? null, last_id: asString(data.at(-1)?.['id']) ?? null };
+  exchange.respond(200, { 'content-type': 'application/json; charset=utf-8' }, JSON.stringify(body));
+}
+
+export async function handleDeleteResponse(services: Services, exchange: Exchange, id: string): Promise<void> {
+  const principal = await authenticate(services, exchange);
+  const removed = await services.store.blobs.remove(namespace, id, principal.walletId);
+  if (!removed) notStored(id);
+  exchange.respond(200, { 'content-type': 'application/json; charset=utf-8' }, JSON.stringify({ id, object: 'response.deleted', deleted: true }));
+}
+
+function notStored(id: string): never {
+  return fail('not_found', `No response with the id \`${id.slice(0, 100)}\` is stored here. Only answers of this wallet with \`store\` not false are kept, for 30 days.`);
+}

@@ -1,0 +1,47 @@
+/** The data plane as one object: listens, renders errors in the client's dialect, stops gracefully. */
+
+import { gatewayError, type GatewayError } from '#canonical';
+import { anthropicMessages, geminiGenerate, openaiChat, type Dialect } from '#dialects';
+import { createHttpFront, type HttpFront, type HttpLimits, type ListenerSettings, type RenderedError } from './http/index.ts';
+import { gatewayRoutes, type GatewayRoute } from './routes.ts';
+import type { Services } from './services.ts';
+
+export type GatewayOptions = {
+  readonly services: Services;
+  readonly listener: ListenerSettings;
+  readonly limits: Partial<HttpLimits>;
+};
+
+export function createGateway({ services, listener, limits }: GatewayOptions): HttpFront {
+  return createHttpFront<GatewayRoute>({
+    listener,
+    limits,
+    routes: gatewayRoutes(services),
+    clock: services.clock,
+    newRequestId: () => services.newId('req'),
+    renderError: (route, error, path) => render(route?.dialect ?? dialectOfPath(path), error, services.newId('err')),
+    onFault: (error, exchange) => services.log('error', 'request.fault', { request_id: exchange.requestId, path: exchange.path, error: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
+  });
+}
+
+/** Which dialect a stranger to our routes probably speaks. */
+function dialectOfPath(path: string): Dialect {
+  if (path.startsWith('/v1beta') || /:[a-zA-Z]+$/.test(path)) return geminiGenerate;
+  return path.startsWith('/v1/messages') ? anthropicMessages : openaiChat;
+}
+
+function render(dialect: Dialect, error: GatewayError, requestId: string): RenderedError {
+  const { status, body } = dialect.error.encode(publicVersion(error), requestId);
+  const headers: Record<string, string> = { 'content-type': 'application/json; charset=utf-8' };
+  if (error.retryAfterMs !== undefined) {
+    headers['retry-after'] = String(Math.max(1, Math.ceil(error.retryAfterMs / 1000)));
+    headers['retry-after-ms'] = String(Math.ceil(error.retryAfterMs));
+  }
+  // The SDKs retry 5xx and 429 on their own; a retry of what cannot get better only costs time.
+  if (status < 500 && status !== 429 && status !== 408) headers['x-should-retry'] = 'false';
+  return { status, headers, body: JSON.stringify(body) };
+}
+
+function publicVersion(error: GatewayError): GatewayError {
+  return error.code === 'internal_error' ? gatewayError('internal_error', error.message) : error;
+}
