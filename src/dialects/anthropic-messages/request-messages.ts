@@ -189,6 +189,7 @@ function reportMissingResults(request: ChatRequest, encoding: Encoding): void {
       }
       continue;
     }
+    if (message.role === 'system' || message.role === 'developer') continue;
     reportOpenCalls(open, encoding);
     open = new Map();
     for (const [partIndex, part] of message.parts.entries()) {

@@ -1,0 +1,39 @@
+import { asCount } from '#std';
+import type { CountTokensForm, Dialect } from '../dialect.ts';
+import { decodeUpstreamError } from '../upstream-error.ts';
+import { spliceBill } from './annotate.ts';
+import { encodeError } from './error.ts';
+import { quirkNames } from './quirks.ts';
+import { decodeRequest } from './request-decode.ts';
+import { encodeRequest, urlsToInline } from './request-encode.ts';
+import { decodeResponse, encodeResponse, responseUsage } from './response.ts';
+import { MessagesStreamDecoder } from './stream-decode.ts';
+import { MessagesStreamEncoder } from './stream-encode.ts';
+import { MessagesStreamTap } from './tap.ts';
+
+/** Anthropic's Messages API, `POST /v1/messages`, versions 2023-06-01 and 2026-10-21. */
+export const anthropicMessages: Dialect = {
+  id: 'anthropic-messages',
+  quirkNames,
+  request: { decode: decodeRequest, encode: encodeRequest, urlsToInline },
+  response: {
+    decode: decodeResponse,
+    encode: encodeResponse,
+    usage: (wire) => responseUsage(wire),
+    annotate: (body, bill) => spliceBill(body, bill) ?? body,
+  },
+  error: { decode: decodeUpstreamError, encode: encodeError },
+  stream: {
+    decoder: (quirks) => new MessagesStreamDecoder(quirks),
+    encoder: (request, _form, onLoss) => new MessagesStreamEncoder(request, onLoss),
+    tap: () => new MessagesStreamTap(),
+    heartbeat: () => 'event: ping\ndata: {"type":"ping"}\n\n',
+  },
+};
+
+/** `POST /v1/messages/count_tokens`: the request is a message request, the answer one number. */
+export const anthropicCountTokens: CountTokensForm = {
+  id: 'anthropic-messages',
+  decode: (wire) => asCount(wire['input_tokens']),
+  encode: (inputTokens) => ({ input_tokens: inputTokens }),
+};

@@ -1,0 +1,118 @@
+import type { Bill, Usage } from '#canonical';
+import { asObject, asString, formatSse, parseJson, type JsonObject } from '#std';
+import type { Frame, FrameFacts, StreamTap } from '../dialect.ts';
+import { decodeUpstreamErrorValue } from '../upstream-error.ts';
+import { spliceBill } from './annotate.ts';
+import { decodeUsage, mergeRawUsage } from './usage.ts';
+
+const nothing: FrameFacts = { content: false, characters: 0, closing: false, complete: false, unasked: false };
+const held: FrameFacts = { ...nothing, closing: true };
+const completed: FrameFacts = { ...nothing, closing: true, complete: true };
+
+/** How Anthropic begins the frequent frames, and the fields that hold what was generated. */
+const deltaStart = '{"type":"content_block_delta"';
+const textKeys = ['"text":"', '"partial_json":"', '"thinking":"'];
+
+/**
+ * Facts of a stream that passes through. Deltas in Anthropic's own spelling are not parsed: the
+ * generated text is found by its key and measured. Everything else is rare and parsed.
+ */
+export class MessagesStreamTap implements StreamTap {
+  #usage: JsonObject | undefined;
+  #decodedUsage: Usage | undefined;
+  #closing = false;
+
+  inspect(frame: Frame): FrameFacts {
+    const { data } = frame;
+    if (data.startsWith(deltaStart)) {
+      for (const key of textKeys) {
+        const at = data.indexOf(key);
+        if (at >= 0) return this.#content(jsonTextLength(data, at + key.length));
+      }
+    }
+    return this.#inspectParsed(frame);
+  }
+
+  annotate(frame: Frame, bill: Bill): string | undefined {
+    if (!isMessageDelta(frame)) return undefined;
+    const data = spliceBill(frame.data, bill);
+    return data === undefined ? undefined : formatSse({ event: frame.event, data });
+  }
+
+  #content(characters: number): FrameFacts {
+    if (characters === 0) return this.#quiet();
+    return { content: true, characters, closing: this.#closing, complete: false, unasked: false };
+  }
+
+  #quiet(): FrameFacts {
+    return this.#closing ? held : nothing;
+  }
+
+  #inspectParsed(frame: Frame): FrameFacts {
+    const parsed = parseJson(frame.data);
+    const data = parsed.ok ? asObject(parsed.value) : undefined;
+    if (!data) return this.#quiet();
+    switch (asString(data['type']) ?? frame.event) {
+      case 'content_block_delta':
+        return this.#content(generatedText(asObject(data['delta'])).length);
+      case 'content_block_start':
+        return this.#blockStart(asObject(data['content_block']) ?? {});
+      case 'message_start':
+        return this.#withUsage(asObject(asObject(data['message'])?.['usage']));
+      case 'message_delta':
+        this.#closing = true;
+        return this.#withUsage(asObject(data['usage']));
+      case 'message_stop':
+        this.#closing = true;
+        return completed;
+      case 'error':
+        return { ...this.#quiet(), error: decodeUpstreamErrorValue(200, data) };
+      default:
+        if (data['type'] !== undefined || !asObject(data['error'])) return this.#quiet();
+        return { ...this.#quiet(), error: decodeUpstreamErrorValue(200, data) };
+    }
+  }
+
+  /** Text and thinking open empty; all other blocks carry something the model made. */
+  #blockStart(block: JsonObject): FrameFacts {
+    const opensEmpty = block['type'] === 'text' || block['type'] === 'thinking';
+    if (opensEmpty) return this.#content(generatedText(block).length);
+    return { content: true, characters: nameLength(block), closing: this.#closing, complete: false, unasked: false };
+  }
+
+  #withUsage(usage: JsonObject | undefined): FrameFacts {
+    if (usage) {
+      this.#usage = mergeRawUsage(this.#usage ?? {}, usage);
+      this.#decodedUsage = decodeUsage(this.#usage);
+    }
+    return this.#decodedUsage ? { ...this.#quiet(), usage: this.#decodedUsage } : this.#quiet();
+  }
+}
+
+function isMessageDelta(frame: Frame): boolean {
+  if (!frame.data.includes('message_delta') && frame.event !== 'message_delta') return false;
+  const parsed = parseJson(frame.data);
+  const data = parsed.ok ? asObject(parsed.value) : undefined;
+  return (asString(data?.['type']) ?? frame.event) === 'message_delta';
+}
+
+function generatedText(source: JsonObject | undefined): string {
+  return asString(source?.['text']) ?? asString(source?.['partial_json']) ?? asString(source?.['thinking']) ?? '';
+}
+
+/** A call costs its name too. */
+function nameLength(block: JsonObject): number {
+  return asString(block['name'])?.length ?? 0;
+}
+
+/** Characters of the JSON string whose contents begin at `from`; an escape counts as one. */
+function jsonTextLength(text: string, from: number): number {
+  let count = 0;
+  for (let at = from; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code === 0x22) return count;
+    if (code === 0x5c) at += text.charCodeAt(at + 1) === 0x75 ? 5 : 1;
+    count += 1;
+  }
+  return count;
+}
