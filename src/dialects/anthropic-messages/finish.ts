@@ -42,7 +42,7 @@ export function encodeFinish(finish: Finish | undefined, own: boolean): JsonObje
   const { reason, raw, stopSequence, details } = finish;
   const word = own && raw !== '' ? raw : reason === 'stop' && stopSequence !== undefined ? 'stop_sequence' : stopReasons[reason];
   return {
-    stop_reason: own && raw === '' ? null : word,
+    stop_reason: own && raw === '' && reason === 'other' ? null : word,
     stop_sequence: stopSequence ?? null,
     ...(own && details ? { stop_details: details } : {}),
   };

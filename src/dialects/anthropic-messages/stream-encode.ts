@@ -68,7 +68,6 @@ export class MessagesStreamEncoder implements StreamEncoder {
   #start(event: Extract<ChatEvent, { kind: 'start' }>): string {
     this.#own = event.dialect === dialect;
     this.#usage = event.usage;
-    const usage = this.#usageAtStart();
     return write({
       type: 'message_start',
       message: {
@@ -79,14 +78,9 @@ export class MessagesStreamEncoder implements StreamEncoder {
         content: [],
         stop_reason: null,
         stop_sequence: null,
-        usage,
+        usage: usageAtStart(event),
       },
     });
-  }
-
-  /** A foreign upstream tells its usage at the end; clients read both numbers from the start. */
-  #usageAtStart(): JsonObject {
-    return this.#usage ? encodeUsage(this.#usage) : { input_tokens: 0, output_tokens: 0 };
   }
 
   #partStart(index: number, choice: number, part: Part): string {
@@ -211,6 +205,12 @@ export class MessagesStreamEncoder implements StreamEncoder {
     };
     return write(messageDelta) + write({ type: 'message_stop' });
   }
+}
+
+/** A foreign upstream tells its usage at the end; clients read both numbers from the start. */
+function usageAtStart({ usage, serviceTier }: Extract<ChatEvent, { kind: 'start' }>): JsonObject {
+  if (usage) return encodeUsage(usage);
+  return { input_tokens: 0, output_tokens: 0, ...(serviceTier === undefined ? {} : { service_tier: serviceTier }) };
 }
 
 function inputDelta(text: string): JsonObject {
