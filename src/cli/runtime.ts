@@ -1,0 +1,127 @@
+/** Wiring: the configuration turned into running services. The only place that knows all modules. */
+
+import { randomBytes } from 'node:crypto';
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { createAccess, RateLimiter, type Access } from '#access';
+import { builtInModels, createCatalog } from '#catalog';
+import { anthropicMessages, geminiEmbed, geminiGenerate, openaiChat, openaiCompletions, openaiEmbeddings, openaiResponses } from '#dialects';
+import { buildSnapshot, Drains, Heartbeats, routingChannels, type Channel, type Services, type Snapshot } from '#gateway';
+import { openLedger, type Ledger } from '#ledger';
+import { channelSchema, providersById, type ChannelDefinition } from '#providers';
+import { createRouter } from '#routing';
+import { openStore, type Store } from '#store';
+import { createNewId, systemClock, systemRandom, type NewId } from '#std';
+import { createLog, type Log } from '#telemetry';
+import { createEgress, createUpstream } from '#upstream';
+import { channelsFromEnvironment, resolveChannel } from './channels.ts';
+import { ConfigError, type Config, type Environment } from './config.ts';
+
+/** What commands that only touch data need: no listener, no upstream. */
+export type Books = { readonly store: Store; readonly ledger: Ledger; readonly access: Access; readonly newId: NewId; readonly log: Log };
+
+export async function openBooks(config: Config): Promise<Books> {
+  const folder = resolve(config.data);
+  mkdirSync(folder, { recursive: true });
+  const newId = createNewId(systemClock, systemRandom);
+  const log = createLog({ level: config.log_level, now: () => systemClock.now(), write: (line) => process.stderr.write(line) });
+  const store = await openStore({ url: config.database_url ?? join(folder, 'manifold.db'), clock: systemClock });
+  const ledger = openLedger({ store, clock: systemClock });
+  const access = createAccess({ store, pepper: readPepper(folder), clock: systemClock, newId });
+  return { store, ledger, access, newId, log };
+}
+
+/** The secret that makes stolen key digests useless; made once, readable by its owner only. */
+function readPepper(folder: string): Uint8Array {
+  const path = join(folder, 'pepper');
+  if (!existsSync(path)) {
+    writeFileSync(path, randomBytes(32), { mode: 0o600, flag: 'wx' });
+    chmodSync(path, 0o600);
+  }
+  return readFileSync(path);
+}
+
+export type Runtime = { readonly services: Services; readonly snapshot: () => Snapshot; reload(definitions: readonly ChannelDefinition[]): void; close(): Promise<void> };
+
+export type RuntimeOptions = {
+  readonly config: Config;
+  readonly environment: Environment;
+  readonly books: Books;
+  /** Channels besides the configured ones: the simulator. */
+  readonly extra: readonly ChannelDefinition[];
+};
+
+export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
+  const { config, books } = options;
+  const { store, ledger, access, newId, log } = books;
+  const catalog = createCatalog(builtInModels(), { aliases: config.aliases, models: config.models });
+  checkAliases(config, catalog.find);
+  const clock = systemClock;
+  const upstream = createUpstream({ clock });
+  const router = createRouter({ clock, random: systemRandom, onAlarm: (alarm) => log('error', 'channel.off', { channel: alarm.channelId, reason: alarm.reason }) });
+  let current = buildSnapshot(catalog, []);
+  const reload = (definitions: readonly ChannelDefinition[]): void => {
+    const channels = allChannels(options, definitions);
+    current = buildSnapshot(catalog, channels);
+    router.update(routingChannels(channels));
+  };
+  reload(await storedChannels(store));
+  const services: Services = {
+    clock,
+    random: systemRandom,
+    newId,
+    log,
+    store,
+    ledger,
+    access,
+    rateLimiter: new RateLimiter(clock),
+    router,
+    upstream,
+    egress: createEgress({ upstream }),
+    dialects: {
+      'openai-chat': openaiChat,
+      'openai-responses': openaiResponses,
+      'anthropic-messages': anthropicMessages,
+      'gemini-generate': geminiGenerate,
+      'openai-completions': openaiCompletions,
+    },
+    embeddingDialects: { 'openai-embeddings': openaiEmbeddings, 'gemini-embed': geminiEmbed },
+    heartbeats: new Heartbeats(config.streaming.heartbeat_ms),
+    drains: new Drains(config.streaming.drains),
+    tokenCache: new Map(),
+    settings: {
+      heartbeatMs: config.streaming.heartbeat_ms,
+      holdHeadersMs: config.streaming.hold_headers_ms,
+      requestMs: config.request_ms,
+      routingHeaders: config.routing_headers,
+      answerBytesMax: 64 * 2 ** 20,
+      drainMs: config.streaming.drain_ms,
+    },
+    snapshot: () => current,
+  };
+  return { services, snapshot: () => current, reload, close: () => upstream.close() };
+}
+
+function checkAliases(config: Config, find: (name: string) => unknown): void {
+  for (const [alias, target] of Object.entries(config.aliases)) {
+    if (!find(target)) throw new ConfigError(`aliases.${alias}: there is no model \`${target}\`. Name a model of the catalog or one under \`models\`.`);
+  }
+}
+
+/** Channels made with `manifold channel add`. */
+export async function storedChannels(store: Store): Promise<readonly ChannelDefinition[]> {
+  const documents = await store.channels.list({ limit: 1_000 });
+  return documents.map((document) => channelSchema.parse(document.body));
+}
+
+function allChannels({ config, environment, extra }: RuntimeOptions, stored: readonly ChannelDefinition[]): readonly Channel[] {
+  const definitions = [...config.channels, ...stored];
+  const ids = new Set<string>();
+  for (const { id } of definitions) {
+    if (ids.has(id)) throw new ConfigError(`There are two channels with the id \`${id}\`. Rename one.`);
+    ids.add(id);
+  }
+  const configured = new Set(definitions.map((definition) => definition.provider ?? ''));
+  const automatic = channelsFromEnvironment(providersById, configured, environment).filter((definition) => !ids.has(definition.id));
+  return [...extra, ...automatic, ...definitions].map((definition) => resolveChannel(definition, providersById, environment));
+}
