@@ -19,6 +19,7 @@ export type WalletEntry = {
   readonly added: { credits: number; debits: number; pending: number };
   /** In spending order; only loaded when an operation of the batch may take from them. */
   lots: LotEntry[];
+  lotsLoaded: boolean;
 };
 
 export type LotEntry = {
@@ -100,6 +101,7 @@ export function walletOf(books: Books, walletId: string): WalletEntry {
     pending: 0,
     added: { credits: 0, debits: 0, pending: 0 },
     lots: [],
+    lotsLoaded: true,
   };
   books.wallets.set(walletId, fresh);
   return fresh;
@@ -154,6 +156,7 @@ export type LotPart = Receipt['lots'][number];
 
 /** Takes in spending order. The wallet's balance is the sum of its lots, so it always suffices. */
 export function takeFromLots(wallet: WalletEntry, amount: number): readonly LotPart[] {
+  if (!wallet.lotsLoaded) throw new TypeError(`the lots of wallet ${wallet.walletId} were not loaded`);
   const parts: LotPart[] = [];
   let rest = amount;
   for (const lot of wallet.lots) {

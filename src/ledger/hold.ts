@@ -102,20 +102,19 @@ type Wanted = {
   readonly scopes: readonly BudgetScope[];
 };
 
-/** The amount that fits into the wallet and every budget, or the scope that refuses. */
+/** The amount that fits into the wallet and every budget, or the scope that refuses; of equals the wallet. */
 function grant(books: Books, walletId: string, wanted: Wanted, keys: readonly string[]): number | InsufficientBalance {
   let tightest: number = available(books.wallets.get(walletId));
   let refusing: BudgetScope | undefined;
   for (const [index, scope] of wanted.scopes.entries()) {
     if (scope.limitNanoUsd === null) continue;
     const budget = books.budgets.get(keys[index] ?? '');
-    const left = scope.limitNanoUsd - (budget ? budget.spent + budget.pending : 0);
+    const left = Math.max(0, scope.limitNanoUsd - (budget ? budget.spent + budget.pending : 0));
     if (left < tightest) {
       tightest = left;
       refusing = scope;
     }
   }
-  tightest = Math.max(0, tightest);
   if (wanted.amountNanoUsd <= tightest) return wanted.amountNanoUsd;
   const minimum = wanted.minimumNanoUsd ?? wanted.amountNanoUsd;
   if (minimum <= tightest) return tightest;

@@ -192,6 +192,10 @@ function* loadBooks(books: Books, operations: readonly Operation[], severalWrite
     const hold = books.holds.get(requestId);
     if (hold) touched.payingWallets.add(hold.walletId);
   }
+  for (const operation of operations) {
+    const reserved = operation.kind === 'reserve' && touched.payingRequests.has(operation.request.requestId);
+    if (reserved) touched.payingWallets.add(operation.request.walletId);
+  }
   yield* loadBudgets(books, [...touched.budgets].sort());
   yield* loadLots(books, [...touched.payingWallets], [...touched.lots]);
   yield* loadIdempotency(books, [...touched.idempotency]);

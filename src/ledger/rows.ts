@@ -70,6 +70,7 @@ export function* loadWallets(books: Books, walletIds: readonly string[]): Steps<
       pending: integerOf(row, 'pending_nano_usd'),
       added: { credits: 0, debits: 0, pending: 0 },
       lots: [],
+      lotsLoaded: false,
     };
     books.wallets.set(wallet.walletId, wallet);
   }
@@ -90,16 +91,23 @@ export function* loadBudgets(books: Books, keys: readonly string[]): Steps<void>
   }
 }
 
-/** Open lots of the wallets, and lots that are named, open or not. */
+/** All open lots of the wallets; lots that are named, open or not, only to be found by name. */
 export function* loadLots(books: Books, walletIds: readonly string[], lotIds: readonly string[]): Steps<void> {
-  const rows = [...(yield* load(lotsByWallet, walletIds)), ...(yield* load(lotsByKey, lotIds))];
-  for (const row of rows) {
+  for (const row of yield* load(lotsByWallet, walletIds)) {
     const lot = readLot(row);
-    if (books.lots.has(lot.lotId)) continue;
     books.lots.set(lot.lotId, lot);
     books.wallets.get(lot.walletId)?.lots.push(lot);
   }
-  for (const walletId of walletIds) books.wallets.get(walletId)?.lots.sort(inSpendingOrder);
+  for (const walletId of walletIds) {
+    const wallet = books.wallets.get(walletId);
+    if (!wallet) continue;
+    wallet.lots.sort(inSpendingOrder);
+    wallet.lotsLoaded = true;
+  }
+  for (const row of yield* load(lotsByKey, lotIds)) {
+    const lot = readLot(row);
+    if (!books.lots.has(lot.lotId)) books.lots.set(lot.lotId, lot);
+  }
 }
 
 export function* loadReceipts(books: Books, receiptIds: readonly string[]): Steps<void> {
