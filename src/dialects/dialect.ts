@@ -26,10 +26,6 @@ import type { JsonObject, JsonValue } from '#std';
 /**
  * Deviations of a vendor or a model from the dialect's plain form, as data: defaults of the dialect ←
  * provider ← model (catalog) ← channel (configuration). Each dialect documents and reads its own.
- *
- * One quirk all request encoders know: `carryForeignState: true` writes opaque state (and the reasoning
- * it belongs to) of other dialects wrapped, as a client of this dialect holds it, instead of dropping
- * it. No upstream sets it; the tests of conversations do.
  */
 export type Quirks = { readonly [name: string]: JsonValue | undefined };
 

@@ -21,6 +21,8 @@ export type Encoding = {
   readonly quirks: GeminiQuirks;
   /** Whether the request was said in this dialect, so that `extensions` go back where they stood. */
   readonly own: boolean;
+  /** An answer to a client: foreign state is written wrapped, so that the client brings it back. */
+  readonly forClient: boolean;
   readonly losses: Loss[];
 };
 
@@ -121,7 +123,7 @@ export function encodePart(part: Part, path: string, names: ReadonlyMap<string, 
     case 'text': {
       const signature = encodeState(part.state, path, encoding);
       if (part.text === '' && signature === undefined && !encoding.own) return [];
-      if (part.citations && part.citations.length > 0 && !encoding.own && !encoding.quirks.carryForeignState) lose(encoding, `${path}.citations`, 'citations in the conversation', false);
+      if (part.citations && part.citations.length > 0 && !encoding.own && !encoding.forClient) lose(encoding, `${path}.citations`, 'citations in the conversation', false);
       return [compact({ text: part.text, thoughtSignature: signature, ...extensions })];
     }
     case 'refusal':
@@ -143,7 +145,7 @@ export function encodePart(part: Part, path: string, names: ReadonlyMap<string, 
 
 function encodeReasoning(part: Extract<Part, { kind: 'reasoning' }>, path: string, extensions: JsonObject, encoding: Encoding): JsonObject[] {
   const signature = encodeState(part.state, path, encoding);
-  const keeps = encoding.own || encoding.quirks.carryForeignState || signature !== undefined;
+  const keeps = encoding.own || encoding.forClient || signature !== undefined;
   if (keeps) return [compact({ text: part.text, thought: true, thoughtSignature: signature, ...extensions })];
   if (part.state === undefined) lose(encoding, path, 'thinking without state of Gemini', false);
   return [];
@@ -152,7 +154,7 @@ function encodeReasoning(part: Extract<Part, { kind: 'reasoning' }>, path: strin
 /** The signature to write, after dropping what another vendor issued. */
 export function encodeState(state: OpaqueState | undefined, path: string, encoding: Encoding): string | undefined {
   if (!state) return undefined;
-  if (state.issuer === geminiId || encoding.quirks.carryForeignState) return writeState(state, geminiId);
+  if (state.issuer === geminiId || encoding.forClient) return writeState(state, geminiId);
   lose(encoding, path, `opaque state of ${state.issuer}`, false);
   return undefined;
 }

@@ -23,8 +23,6 @@ export type GeminiQuirks = {
   readonly fetchesUrls: boolean;
   /** Function calls and results carry the client's ids. Default true. */
   readonly toolIdsInParts: boolean;
-  /** Foreign opaque state is written wrapped instead of dropped: the encoder plays a client. */
-  readonly carryForeignState: boolean;
 };
 
 export const geminiQuirkNames = [
@@ -38,7 +36,6 @@ export const geminiQuirkNames = [
   'fetchesUrls',
   'enumsAsIntegers',
   'toolIdsInParts',
-  'carryForeignState',
 ] as const;
 
 const allLevels: readonly string[] = ['MINIMAL', 'LOW', 'MEDIUM', 'HIGH'];
@@ -56,6 +53,5 @@ export function readQuirks(quirks: Quirks): GeminiQuirks {
     functionResponseParts: asBoolean(quirks['functionResponseParts']) ?? false,
     fetchesUrls: asBoolean(quirks['fetchesUrls']) ?? false,
     toolIdsInParts: asBoolean(quirks['toolIdsInParts']) ?? true,
-    carryForeignState: asBoolean(quirks['carryForeignState']) ?? false,
   };
 }

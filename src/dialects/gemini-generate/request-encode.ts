@@ -11,7 +11,7 @@ import { encodeTools } from './tools-encode.ts';
 /** The body of `:generateContent` and `:streamGenerateContent`; the model and the form stand in the path. */
 export function encodeRequest(request: ChatRequest, quirks: Quirks): Encoded<JsonObject> {
   const own = request.dialect === geminiId;
-  const encoding: Encoding = { quirks: readQuirks(quirks), own, losses: [] };
+  const encoding: Encoding = { quirks: readQuirks(quirks), own, forClient: false, losses: [] };
   // Before the fields that are built here: those of the extensions that only Gemini has.
   const extensions = own ? { ...request.extensions, generationConfig: undefined, toolConfig: undefined } : {};
   const value = compact({

@@ -129,7 +129,9 @@ test('state goes back to its issuer only; elsewhere it is dropped and said, or w
   const { value, losses } = encode(request, {});
   assert.deepEqual(JSON.stringify(value['contents']).match(/"thoughtSignature":"[^"]*"/g), ['"thoughtSignature":"sig"']);
   assert.deepEqual(losses.map(({ reason }) => reason), ['opaque state of anthropic-messages']);
-  const carried = read(encode(request, { carryForeignState: true }).value);
+  const answer = { dialect: 'anthropic-messages' as const, id: 'r', model: 'm', choices: [{ index: 0, parts: [other], finish: { reason: 'stop' as const, raw: 'end_turn' } }], extensions: {} };
+  const [candidate] = asArray(geminiGenerate.response.encode(answer, request).value['candidates']) ?? [];
+  const carried = read({ contents: [asObject(candidate)?.['content'] ?? {}] });
   assert.deepEqual(JSON.parse(JSON.stringify(carried.messages[0]?.parts[0])), other);
 });
 

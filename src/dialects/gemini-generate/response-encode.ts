@@ -10,9 +10,9 @@ import { decodeUsage, encodeUsage } from './usage.ts';
 
 const noNames: ReadonlyMap<string, string> = new Map();
 
-/** The encoding of an answer: foreign state is wrapped, so that the client brings it back. */
+/** What the encoders of an answer share. */
 export function answerEncoding(own: boolean, losses: Loss[]): Encoding {
-  return { quirks: readQuirks({ carryForeignState: true }), own, losses };
+  return { quirks: readQuirks({}), own, forClient: true, losses };
 }
 
 /** The wire parts of a part of an answer. */
