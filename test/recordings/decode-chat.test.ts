@@ -8,7 +8,12 @@ import { listCases, sseFrames, type RecordingCase } from './load.ts';
 import { createRecordingTable } from './table.ts';
 
 /** Cases whose recording or expectation is at fault, with what is. */
-const atFault: { readonly [name: string]: string } = {};
+const atFault: { readonly [name: string]: string } = {
+  'mistral/chat/rl-chat-audio-models-mistral-voxtral-small-latest-can-understand-audio':
+    'Mistral counts audio beside prompt_tokens (9 + 375 + 248 = total 632); the expected input leaves it out',
+  'mistral/chat/rl-chat-audio-models-mistral-voxtral-small-latest-can-understand-mp3-audio':
+    'Mistral counts audio beside prompt_tokens; the expected input leaves it out',
+};
 
 const table = createRecordingTable();
 after(() => process.stdout.write(`\n${table.text()}\n\n`));
@@ -76,7 +81,13 @@ function comparable(response: ChatResponse): JsonValue {
 
 function comparableParts(parts: readonly Part[]): unknown {
   const rank = (part: Part): number => ['reasoning', 'text', 'refusal', 'media', 'tool-call', 'native'].indexOf(part.kind);
-  return parts.filter((part) => part.kind !== 'native').map((part) => ({ ...part, cache: undefined })).sort((left, right) => rank(left) - rank(right));
+  return parts.filter((part) => part.kind !== 'native').sort((left, right) => rank(left) - rank(right)).map(comparablePart);
+}
+
+/** A citation that stood beside the answer comes back as an annotation. */
+function comparablePart(part: Part): unknown {
+  if (part.kind !== 'text' || !part.citations) return part;
+  return { ...part, citations: part.citations.map(({ url, title }) => ({ url, title: title === '' ? undefined : title })) };
 }
 
 function difference(what: string, actual: unknown, wanted: unknown): string[] {
@@ -194,7 +205,7 @@ function isContent(event: ChatEvent): boolean {
 }
 
 function checkAnnotated(text: string | undefined, data: string): string[] {
-  if (text === undefined) return data.includes('"usage":{') ? ['the bill was not written'] : [];
+  if (text === undefined) return asObject(parseJsonObject(data)?.['usage']) ? ['the bill was not written'] : [];
   const frame = createSseParser().push(Buffer.from(text))[0];
   const usage = asObject(parseJsonObject(frame?.data ?? '')?.['usage']);
   const before = asObject(parseJsonObject(data)?.['usage']);
@@ -251,16 +262,23 @@ function quirksOf(request: JsonObject): Quirks {
   return {
     outputTokensField: 'max_tokens' in request ? 'max_tokens' : 'max_completion_tokens',
     streamUsage: asObject(request['stream_options'])?.['include_usage'] === true,
-    reasoningReplay: text.includes('"type":"thinking"') ? 'content' : text.includes('"reasoning":"') ? 'reasoning' : 'auto',
+    reasoningReplay: replayOf(text),
     legacyFunctions: 'functions' in request,
     toolChoiceRequired: request['tool_choice'] === 'any' ? 'any' : 'required',
   };
 }
 
+function replayOf(text: string): string {
+  if (text.includes('"type":"thinking"')) return 'content';
+  if (text.includes('"reasoning_content":""')) return 'reasoning_content_required';
+  if (text.includes('"reasoning_details"') || text.includes('"reasoning_content"')) return 'auto';
+  return text.includes('"reasoning":"') ? 'reasoning' : 'auto';
+}
+
 /**
  * Differences without a meaning, which are not kept: fields that are null, `stream: false`, a single
  * stop as a string, one text as an array, an image URL as a bare string, missing content beside calls,
- * a tool without its type, the index of a tool call, empty lists of calls.
+ * a tool without its type, the index of a tool call, empty lists of tools, and thinking that is said a second time in another field.
  */
 function normal(value: JsonValue | undefined, key = ''): JsonValue {
   if (Array.isArray(value)) {
@@ -270,12 +288,15 @@ function normal(value: JsonValue | undefined, key = ''): JsonValue {
     return value.map((element) => normal(element as JsonValue, key));
   }
   const object = asObject(value);
-  if (!object) return key === 'stop' && typeof value === 'string' ? [value] : (value ?? null);
+  if (!object) return value ?? null;
   const entries: [string, JsonValue][] = [];
   for (const [name, inner] of Object.entries(object)) {
     if (inner === null || inner === undefined || (name === 'stream' && inner === false)) continue;
+    if (name === 'tools' && Array.isArray(inner) && inner.length === 0) continue;
+    if (name === 'reasoning' && ('reasoning_content' in object || 'reasoning_details' in object)) continue;
     if (name === 'content' && inner === '' && object['role'] === 'assistant') continue;
-    if (name === 'image_url' && typeof inner === 'string') entries.push([name, { url: inner }]);
+    if (name === 'stop' && typeof inner === 'string') entries.push([name, [inner]]);
+    else if (name === 'image_url' && typeof inner === 'string') entries.push([name, { url: inner }]);
     else if (!(name === 'include_usage' && inner === false)) entries.push([name, normal(inner, name)]);
   }
   if (key === 'tools' && object['function'] && !('type' in object)) entries.push(['type', 'function']);

@@ -69,9 +69,13 @@ export function compareUsage(usage: Usage | undefined, normalised: JsonObject | 
   const input = asCount(normalised['input_total']) ?? 0;
   const read = asCount(normalised['cached_input']);
   const write = asCount(normalised['cache_write']);
+  const output = asCount(normalised['output_total']);
+  const reasoning = asCount(normalised['reasoning']) ?? 0;
+  // More reasoning than output can only mean that it comes on top: the reported costs prove it.
+  const beyond = output !== undefined && reasoning > output ? reasoning : 0;
   const pairs: readonly (readonly [string, number | undefined, number | undefined])[] = [
     ['input', inputTotalTokens(usage), input],
-    ['output', outputTotalTokens(usage), asCount(normalised['output_total'])],
+    ['output', outputTotalTokens(usage), output === undefined ? undefined : output + beyond],
     ['reasoning', usage.reasoningTokens, asCount(normalised['reasoning'])],
     ['cache read', usage.cacheReadTokens, read === undefined ? undefined : Math.min(read, input)],
     ['cache write', cacheWriteTotalTokens(usage), write === undefined ? undefined : Math.min(write, input - Math.min(read ?? 0, input))],

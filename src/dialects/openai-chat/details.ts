@@ -35,11 +35,14 @@ function stateOf(value: string, form: string, itemId: string | undefined): Wrapp
   return state.itemId === undefined && itemId !== undefined ? { ...state, itemId } : state;
 }
 
-/** The part as an entry of `reasoning_details`; state of other issuers is written wrapped. */
-export function encodeDetail(part: ReasoningPart, index: number): JsonObject {
+/**
+ * The part as an entry of `reasoning_details`; state of other issuers is written wrapped. `index` is
+ * what readers of streams join pieces by; a request keeps what it was told.
+ */
+export function encodeDetail(part: ReasoningPart, index?: number): JsonObject {
   const { state, extensions } = part;
   const opaque = state && writeState(state, 'openai-chat');
-  const rest = { ...extensions, index: extensions?.['index'] ?? index };
+  const rest = compact({ ...extensions, index: extensions?.['index'] ?? index });
   if (part.form === 'redacted') {
     if (opaque === undefined) return rest;
     return compact({ type: 'reasoning.encrypted', data: opaque, id: state?.itemId, ...rest });
@@ -51,7 +54,7 @@ export function encodeDetail(part: ReasoningPart, index: number): JsonObject {
 
 /** Whether a part says more than its text: then it must travel as a detail. */
 export function needsDetail(part: ReasoningPart): boolean {
-  return part.state !== undefined || part.extensions !== undefined;
+  return part.state !== undefined || Object.keys(part.extensions ?? {}).some((key) => key !== 'index');
 }
 
 /** The thinking of a message, of whichever spelling; the same text said twice is read once. */

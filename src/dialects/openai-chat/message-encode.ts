@@ -218,7 +218,7 @@ function encodeThinking(parts: readonly ReasoningPart[], calling: boolean, path:
     case 'reasoning_content_required':
       return { fields: text !== '' || calling ? { reasoning_content: text } : {} };
     case 'reasoning_details':
-      return { fields: known.length === 0 ? {} : { reasoning_details: known.map(encodeDetail) } };
+      return { fields: known.length === 0 ? {} : { reasoning_details: known.map((part) => encodeDetail(part)) } };
     case 'content':
       return text === '' ? { fields: {} } : { fields: {}, content: [{ type: 'thinking', thinking: [{ type: 'text', text }] }] };
   }

@@ -146,7 +146,7 @@ function encodeAnswer(parts: readonly Part[], path: string, own: boolean, legacy
     content: texts.length > 0 ? texts.map((part) => part.text).join('') : emptyContent(parts),
     refusal: refusals.length > 0 ? refusals.map((part) => part.text).join('') : null,
     reasoning_content: reasoning === '' ? undefined : reasoning,
-    reasoning_details: thinking.some(needsDetail) ? thinking.map(encodeDetail) : undefined,
+    reasoning_details: thinking.some(needsDetail) ? thinking.map((part, index) => encodeDetail(part, index)) : undefined,
     annotations: annotations.length > 0 ? annotations : undefined,
     ...encodeMediaAnswer(media),
     ...encodeCalls(calls, legacy),

@@ -1,4 +1,4 @@
-import type { ChatEvent, ChatRequest, Part, PartFinal, ToolCallPart, Usage, Bill } from '#canonical';
+import type { Bill, ChatEvent, ChatRequest, Part, PartFinal, ReasoningPart, ToolCallPart, Usage } from '#canonical';
 import { asObject, compact, fieldPath, formatSse, unknownFields, type JsonObject } from '#std';
 import type { StreamEncoder } from '../dialect.ts';
 import { encodeLogprobTokens } from './answer.ts';
@@ -17,6 +17,8 @@ type OpenPart = {
   readonly pieces: string[];
   /** Where the part begins in the text of its choice, for offsets of citations. */
   readonly textStart: number;
+  /** Number of the thinking's entry in `reasoning_details`; `undefined` where it needs none. */
+  readonly detail: number | undefined;
 };
 
 /**
@@ -82,7 +84,9 @@ class ChatStreamEncoder implements StreamEncoder {
 
   #startPart(index: number, choice: number, part: Part): string {
     const tool = part.kind === 'tool-call' ? (this.#toolCounts.get(choice) ?? 0) : 0;
-    this.#open.set(index, { part, choice, tool, pieces: [], textStart: this.#textLengths.get(choice) ?? 0 });
+    const detailed = part.kind === 'reasoning' && (!this.#own || needsDetail(part));
+    const detail = detailed ? this.#detailCount++ : undefined;
+    this.#open.set(index, { part, choice, tool, pieces: [], textStart: this.#textLengths.get(choice) ?? 0, detail });
     switch (part.kind) {
       case 'text':
       case 'refusal':
@@ -121,8 +125,7 @@ class ChatStreamEncoder implements StreamEncoder {
       case 'refusal':
         return this.#chunk(choice, { refusal: delta });
       case 'reasoning':
-        open.pieces.push(delta);
-        return this.#chunk(choice, { reasoning_content: delta });
+        return this.#chunk(choice, this.#thinking(open, part, delta));
       case 'tool-call':
         return this.#appendCall(part, choice, tool, delta);
       case 'media':
@@ -133,6 +136,13 @@ class ChatStreamEncoder implements StreamEncoder {
       case 'tool-result':
         return '';
     }
+  }
+
+  /** Thinking that may be signed at its end is told twice, as OpenRouter does: for reading, and for sending back whole. */
+  #thinking(open: OpenPart, part: ReasoningPart, text: string): JsonObject {
+    if (open.detail === undefined) return { reasoning_content: text };
+    const piece: ReasoningPart = { kind: 'reasoning', form: part.form, text, ...(this.#own && part.extensions ? { extensions: part.extensions } : {}) };
+    return { reasoning_content: text, reasoning_details: [encodeDetail(piece, open.detail)] };
   }
 
   #appendCall(part: ToolCallPart, choice: number, tool: number, delta: string): string {
@@ -152,8 +162,10 @@ class ChatStreamEncoder implements StreamEncoder {
       case 'reasoning': {
         const state = final.state ?? part.state;
         const extensions = this.#own ? (final.extensions ?? part.extensions) : undefined;
-        const whole = { kind: part.kind, form: part.form, text: open.pieces.join(''), ...(state ? { state } : {}), ...(extensions ? { extensions } : {}) };
-        return needsDetail(whole) ? this.#chunk(choice, { reasoning_details: [encodeDetail(whole, this.#detailCount++)] }) : '';
+        if (!state) return '';
+        const last: ReasoningPart = { kind: part.kind, form: part.form, text: '', state, ...(extensions ? { extensions } : {}) };
+        const { text: _text, summary: _summary, ...entry } = encodeDetail(last, open.detail ?? this.#detailCount++);
+        return this.#chunk(choice, { reasoning_details: [entry] });
       }
       case 'tool-call': {
         if (!final.state || part.state || this.#request.legacyFunctions) return '';
@@ -219,7 +231,8 @@ class ChatStreamEncoder implements StreamEncoder {
       return done;
     }
     const { usage, bill } = this.#usage;
-    const chunk = { ...rest, ...this.#head, choices: [], usage: encodeUsage(usage, bill) };
+    const tier = usage.serviceTier === undefined ? {} : { service_tier: usage.serviceTier };
+    const chunk = { ...rest, ...this.#head, ...tier, choices: [], usage: encodeUsage(usage, bill) };
     return `data: ${JSON.stringify(chunk)}\n\n${done}`;
   }
 }

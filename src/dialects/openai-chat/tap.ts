@@ -124,7 +124,7 @@ function generatedCharacters(choice: JsonObject): number {
 }
 
 function detailLength(detail: JsonObject): number {
-  return textLength(detail['text']) + textLength(detail['summary']) + textLength(detail['data']) + textLength(detail['signature']);
+  return textLength(detail['text']) + textLength(detail['summary']) + textLength(detail['data']);
 }
 
 function contentLength(content: JsonValue | undefined): number {

@@ -12,7 +12,8 @@ export type UsageQuirks = Pick<ChatQuirks, 'usageExcludesReasoning' | 'usageGapI
 
 /**
  * Makes the overlapping counts of a chat usage object disjoint (developers.openai.com, "usage"; the
- * vendors' extra fields are those seen in their answers). Cached tokens beyond the prompt, which
+ * vendors' extra fields are those seen in their answers). Reasoning is taken as coming on top where the
+ * total says so, or where it exceeds the completion (Gemini behind Vercel's gateway). Cached tokens beyond the prompt, which
  * Azure's Grok reports, are cut to it, so that no bucket is negative and the total stays the prompt's.
  */
 export function decodeUsage(value: JsonValue | undefined, quirks: UsageQuirks, serviceTier?: string): Usage | undefined {
@@ -25,7 +26,8 @@ export function decodeUsage(value: JsonValue | undefined, quirks: UsageQuirks, s
   const gap = gapTokens(raw, promptTokens, completionTokens);
   const audioApart = gap > 0 && gap === input.audio && gap !== reasoning;
   const hidden = quirks.usageGapIsReasoning && reasoning === undefined && gap > 0;
-  const excluded = quirks.usageExcludesReasoning ?? (gap > 0 && gap === reasoning);
+  const beyond = completionTokens !== undefined && reasoning !== undefined && reasoning > completionTokens;
+  const excluded = quirks.usageExcludesReasoning ?? ((gap > 0 && gap === reasoning) || beyond);
   return {
     ...splitInput(promptTokens, audioApart ? { ...input, audio: 0 } : input),
     ...(audioApart ? { inputAudioTokens: input.audio } : {}),
