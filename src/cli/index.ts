@@ -2,6 +2,7 @@
 
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { channelCommand } from './channel-command.ts';
+import { textOption, type CommandContext } from './command.ts';
 import { ConfigError, type Environment } from './config.ts';
 import { doctor } from './doctor.ts';
 import { keyCommand } from './key-command.ts';
@@ -10,15 +11,9 @@ import { modelsCommand } from './models-command.ts';
 import type { Output } from './output.ts';
 import { serve } from './serve.ts';
 import { simulate } from './simulate.ts';
+import { stopSignal } from './stop-signal.ts';
 
 export { terminal } from './output.ts';
-
-export type CommandContext = {
-  readonly words: readonly string[];
-  readonly values: { readonly [name: string]: string | boolean | readonly (string | boolean)[] | undefined };
-  readonly environment: Environment;
-  readonly output: Output;
-};
 
 export const usage = `manifold: one endpoint, one key and one balance over every model
 
@@ -101,12 +96,6 @@ function isUsageError(error: unknown): error is Error {
   return error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
 }
 
-/** A text option, `undefined` when it was not given. */
-export function textOption(context: CommandContext, name: string): string | undefined {
-  const value = context.values[name];
-  return typeof value === 'string' ? value : undefined;
-}
-
 async function serveCommand(context: CommandContext): Promise<number> {
   const port = textOption(context, 'port');
   const server = await serve(
@@ -123,17 +112,4 @@ async function serveCommand(context: CommandContext): Promise<number> {
   context.output.error('Stopping: running requests may finish.');
   await server.stop();
   return 0;
-}
-
-/** Resolves at the first SIGINT or SIGTERM; a second one ends the process at once. */
-export function stopSignal(): Promise<void> {
-  return new Promise((resolveSignal) => {
-    const stop = (): void => {
-      process.once('SIGINT', () => process.exit(130));
-      process.once('SIGTERM', () => process.exit(143));
-      resolveSignal();
-    };
-    process.once('SIGINT', stop);
-    process.once('SIGTERM', stop);
-  });
 }

@@ -20,12 +20,13 @@ import { ConfigError, type Config, type Environment } from './config.ts';
 /** What commands that only touch data need: no listener, no upstream. */
 export type Books = { readonly store: Store; readonly ledger: Ledger; readonly access: Access; readonly newId: NewId; readonly log: Log };
 
-export async function openBooks(config: Config): Promise<Books> {
+/** `nodeId` keeps a command beside a running server from taking its place as the writer. */
+export async function openBooks(config: Config, nodeId = 'main'): Promise<Books> {
   const folder = resolve(config.data);
   mkdirSync(folder, { recursive: true });
   const newId = createNewId(systemClock, systemRandom);
   const log = createLog({ level: config.log_level, now: () => systemClock.now(), write: (line) => process.stderr.write(line) });
-  const store = await openStore({ url: config.database_url ?? join(folder, 'manifold.db'), clock: systemClock });
+  const store = await openStore({ url: config.database_url ?? join(folder, 'manifold.db'), clock: systemClock, nodeId });
   const ledger = openLedger({ store, clock: systemClock });
   const access = createAccess({ store, pepper: readPepper(folder), clock: systemClock, newId });
   return { store, ledger, access, newId, log };

@@ -4,3 +4,4 @@ export { Drains } from './drains.ts';
 export type { HttpFront, HttpLimits } from './http/index.ts';
 export { buildSnapshot, routingChannels, type Channel, type Offer, type Snapshot } from './offers.ts';
 export type { GatewaySettings, Services } from './services.ts';
+export { testChannel, type ChannelTestResult } from './channel-test.ts';

@@ -1,0 +1,42 @@
+/** What every command gets, and how it reads its options. */
+
+import { ConfigError, loadConfig, type Environment } from './config.ts';
+import type { Output } from './output.ts';
+import { openBooks, type Books } from './runtime.ts';
+
+export type CommandContext = {
+  readonly words: readonly string[];
+  readonly values: { readonly [name: string]: string | boolean | readonly (string | boolean)[] | undefined };
+  readonly environment: Environment;
+  readonly output: Output;
+};
+
+/** A text option, `undefined` when it was not given. */
+export function textOption(context: CommandContext, name: string): string | undefined {
+  const value = context.values[name];
+  return typeof value === 'string' ? value : undefined;
+}
+
+/** A word that has to be there. */
+export function requiredWord(context: CommandContext, index: number, what: string): string {
+  const word = context.words[index];
+  if (word === undefined) throw new ConfigError(`Missing: ${what}. \`manifold help\` shows how it is called.`);
+  return word;
+}
+
+/** Runs `work` on the data of the configuration, beside a running server if there is one. */
+export async function withBooks<T>(context: CommandContext, work: (books: Books) => Promise<T>): Promise<T> {
+  const { config } = loadConfig(textOption(context, 'config'), context.environment);
+  const books = await openBooks({ ...config, log_level: 'warning' }, 'cli');
+  try {
+    return await work(books);
+  } finally {
+    await books.store.close();
+  }
+}
+
+/** Columns of text, padded to the widest. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
+  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd()).join('\n');
+}

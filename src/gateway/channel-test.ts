@@ -1,0 +1,47 @@
+/** `channel test`: one smallest question to one channel, past the ledger. It may cost the operator a fraction of a cent. */
+
+import type { ChatRequest } from '#canonical';
+import { readText } from './attempt.ts';
+import { speechChoices, type Channel } from './offers.ts';
+import type { Services } from './services.ts';
+
+export type ChannelTestResult = { readonly ok: boolean; readonly text: string };
+
+const testMs = 30_000;
+
+export async function testChannel(services: Services, channel: Channel): Promise<ChannelTestResult> {
+  const snapshot = services.snapshot();
+  const offers = snapshot.models.flatMap((model) => snapshot.offersOf(model)).filter((offer) => offer.channel.id === channel.id);
+  const found = offers.flatMap((offer) => speechChoices(offer, 'chat', undefined, false).slice(0, 1).map((choice) => ({ offer, choice })))[0];
+  if (!found) return { ok: false, text: 'offers no model that can be chatted with; set `models`' };
+  const { offer, choice } = found;
+  const dialect = services.dialects[choice.speech.dialect as keyof Services['dialects']];
+  const question: ChatRequest = {
+    dialect: dialect.id,
+    model: offer.name,
+    messages: [{ role: 'user', parts: [{ kind: 'text', text: 'Say OK.' }] }],
+    tools: [],
+    outputTokensMax: 16,
+    stream: false,
+    streamUsage: true,
+    extensions: {},
+  };
+  const startedAtMs = services.clock.monotonic();
+  try {
+    const body = Buffer.from(JSON.stringify(dialect.request.encode(question, choice.quirks).value));
+    const path = choice.speech.path({ operation: 'chat', model: offer.name, stream: false, parameters: channel.parameters });
+    const allowPrivate = channel.definition.allow_private === true;
+    const request = await channel.provider.authorize(
+      { url: path.startsWith('https://') ? path : channel.baseUrl + path, method: 'POST', headers: { 'content-type': 'application/json', ...choice.speech.headers }, body },
+      { secret: channel.secret, parameters: channel.parameters },
+      { nowMs: services.clock.now(), cache: services.tokenCache, fetchJson: (inner) => services.upstream.fetchText(inner, { allowPrivate }) },
+    );
+    const response = await services.upstream.send({ ...request, timeouts: { connectMs: 5_000, headersMs: testMs, idleMs: testMs, totalMs: testMs }, signal: AbortSignal.timeout(testMs), allowPrivate });
+    const text = await readText(response, 1 << 20);
+    const elapsed = `${Math.round(services.clock.monotonic() - startedAtMs)} ms`;
+    if (response.status === 200) return { ok: true, text: `${offer.name} answered in ${elapsed}` };
+    return { ok: false, text: `${offer.name}: status ${response.status}: ${dialect.error.decode(response.status, text).message}` };
+  } catch (error) {
+    return { ok: false, text: error instanceof Error ? error.message : String(error) };
+  }
+}
