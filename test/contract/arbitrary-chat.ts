@@ -169,6 +169,19 @@ const taste: fc.Arbitrary<Partial<ChatRequest>> = fc.record(
     promptCacheKey: marker,
     verbosity: fc.constant('low'),
     serviceTier: fc.constant('auto'),
+    metadata: marker.map((value) => ({ key: value })),
+    reasoning: fc.constantFrom('low' as const, 'high' as const).map((effort) => ({ effort })),
+    responseFormat: text.map((description) => ({
+      kind: 'json-schema' as const,
+      name: 'answer',
+      schema: {
+        type: 'object',
+        properties: { answer: { type: 'string', description } },
+        required: ['answer'],
+        additionalProperties: false,
+      },
+      strict: true,
+    })),
   },
   { requiredKeys: [] },
 );
@@ -184,6 +197,17 @@ const common: fc.Arbitrary<Partial<ChatRequest>> = fc.record(
   { requiredKeys: [] },
 );
 
+/** What a client of a dialect cannot say, because the dialect has no place for it. */
+const unsayable: { readonly [dialect in DialectId]?: readonly (keyof ChatRequest)[] } = {
+  'openai-responses': ['stop'],
+  'gemini-generate': ['parallelToolCalls'],
+};
+
+function sayable(dialect: DialectId, fields: Partial<ChatRequest>): Partial<ChatRequest> {
+  const without = unsayable[dialect] ?? [];
+  return Object.fromEntries(Object.entries(fields).filter(([key, value]) => value !== undefined && !without.includes(key as keyof ChatRequest)));
+}
+
 /** A conversation as a client of `dialect` may state it; `foreign`: with what only some dialects know. */
 export function chatRequests(dialect: DialectId, options: { readonly foreign?: boolean } = {}): fc.Arbitrary<ChatRequest> {
   const offered = fc.option(fc.tuple(toolsArbitrary, fc.option(toolChoice, { nil: undefined })), { nil: undefined });
@@ -197,16 +221,12 @@ export function chatRequests(dialect: DialectId, options: { readonly foreign?: b
       messages,
       tools: offer?.[0] ?? [],
       ...(offer?.[1] ? { toolChoice: offer[1] } : {}),
-      ...withoutUndefined(fields),
-      ...withoutUndefined(extra),
+      ...sayable(dialect, fields),
+      ...sayable(dialect, extra),
       stream,
       streamUsage: true,
       extensions: unknown === undefined ? {} : { some_unknown_field: unknown },
     }));
-}
-
-function withoutUndefined<T extends object>(value: T): T {
-  return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as T;
 }
 
 // ---- answers --------------------------------------------------------------------------------
