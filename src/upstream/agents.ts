@@ -1,0 +1,139 @@
+import { Agent, buildConnector, ProxyAgent, type Dispatcher } from 'undici';
+import type { Socket } from 'node:net';
+import { checkAddress, guardedLookup, type EgressPolicy, type Resolve } from './guard.ts';
+
+/** The pools of connections. */
+export type PoolSettings = {
+  /** Connections to one origin; more requests wait in line. */
+  readonly connectionsPerOriginMax: number;
+  /** How long an idle connection is kept, unless the server names less. */
+  readonly keepAliveMs: number;
+  /** Longest connection setup of any call; each call has its own, shorter limit as well. */
+  readonly connectTimeoutMs: number;
+  /** Different outbound proxies with a pool of their own. */
+  readonly proxiesMax: number;
+  /** Certificates trusted besides the system's, in PEM form. */
+  readonly certificateAuthorities?: readonly string[];
+};
+
+export const defaultPoolSettings: PoolSettings = {
+  connectionsPerOriginMax: 4_096,
+  keepAliveMs: 75_000,
+  connectTimeoutMs: 30_000,
+  proxiesMax: 64,
+};
+
+/** The dispatchers of a program: one for public addresses, one for private channels, one per proxy. */
+export class Agents {
+  readonly #settings: PoolSettings;
+  readonly #open: Agent;
+  readonly #closed: Agent;
+  readonly #byProxy = new Map<string, ProxyAgent>();
+
+  constructor(resolve: Resolve, settings: PoolSettings) {
+    this.#settings = settings;
+    this.#closed = this.#guarded(resolve, { allowPrivate: false });
+    this.#open = this.#guarded(resolve, { allowPrivate: true });
+  }
+
+  /** The direct dispatcher of a policy; its sockets are never shared with the other policy. */
+  direct(policy: EgressPolicy): Dispatcher {
+    return policy.allowPrivate ? this.#open : this.#closed;
+  }
+
+  /** The dispatcher of an outbound proxy: `http:`, `https:` or `socks5:` URL, with credentials if need be. */
+  proxied(proxy: string): Dispatcher {
+    const known = this.#byProxy.get(proxy);
+    if (known !== undefined) {
+      // The map keeps the order of use, so the first is the one to forget.
+      this.#byProxy.delete(proxy);
+      this.#byProxy.set(proxy, known);
+      return known;
+    }
+    const agent = new ProxyAgent({
+      ...this.#common(),
+      uri: checkedProxy(proxy),
+      proxyTunnel: true,
+      requestTls: this.#tls(),
+    });
+    this.#byProxy.set(proxy, agent);
+    if (this.#byProxy.size > this.#settings.proxiesMax) this.#forgetOldest();
+    return agent;
+  }
+
+  #forgetOldest(): void {
+    for (const [proxy, agent] of this.#byProxy) {
+      this.#byProxy.delete(proxy);
+      // Running calls finish on it.
+      void agent.close();
+      return;
+    }
+  }
+
+  async destroy(): Promise<void> {
+    const agents = [this.#open, this.#closed, ...this.#byProxy.values()];
+    await Promise.all(agents.map((agent) => agent.destroy()));
+  }
+
+  #common(): Agent.Options {
+    const { connectionsPerOriginMax, keepAliveMs, connectTimeoutMs } = this.#settings;
+    return {
+      connections: connectionsPerOriginMax,
+      pipelining: 1,
+      allowH2: false,
+      keepAliveTimeout: keepAliveMs,
+      keepAliveMaxTimeout: 600_000,
+      // A server's hint is obeyed with this margin, so that no request meets a closing connection.
+      keepAliveTimeoutThreshold: 2_000,
+      // The calls keep their own time.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      connectTimeout: connectTimeoutMs,
+      maxHeaderSize: 65_536,
+    };
+  }
+
+  #tls(): { ca?: string[] } {
+    const { certificateAuthorities } = this.#settings;
+    return certificateAuthorities === undefined ? {} : { ca: [...certificateAuthorities] };
+  }
+
+  #guarded(resolve: Resolve, policy: EgressPolicy): Agent {
+    const connect = buildConnector({
+      ...this.#tls(),
+      allowH2: false,
+      timeout: this.#settings.connectTimeoutMs,
+      lookup: guardedLookup(resolve, policy),
+    });
+    return new Agent({
+      ...this.#common(),
+      connect: (options, callback) => {
+        connect(options, (...outcome) => {
+          const [error, socket] = outcome;
+          const refusal = error === null ? peerRefusal(socket, policy) : undefined;
+          if (refusal === undefined) callback(...outcome);
+          else callback(refusal, null);
+        });
+      },
+    });
+  }
+}
+
+/** The last look: the peer that the socket is really connected to. */
+function peerRefusal(socket: Socket, policy: EgressPolicy): Error | undefined {
+  try {
+    checkAddress(socket.remoteAddress ?? '', policy);
+    return undefined;
+  } catch (error) {
+    socket.destroy();
+    return error instanceof Error ? error : new Error('refused');
+  }
+}
+
+function checkedProxy(proxy: string): string {
+  const url = URL.parse(proxy);
+  if (url === null || !['http:', 'https:', 'socks5:'].includes(url.protocol)) {
+    throw new RangeError('an outbound proxy is an http, https or socks5 URL');
+  }
+  return proxy;
+}

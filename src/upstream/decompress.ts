@@ -1,0 +1,67 @@
+import { Readable, type Transform } from 'node:stream';
+import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
+import { UpstreamFailure } from './failure.ts';
+
+const ratioMax = 100;
+const freeBytes = 4 * 2 ** 20;
+
+/**
+ * Undoes one layer of compression that an upstream applied although it was asked not to. More than
+ * 4 MiB that are also more than 100 times the received bytes fail as 'too-large'; unknown or broken
+ * encodings fail as 'protocol'.
+ */
+export async function* decompressed(body: AsyncIterable<Uint8Array>, encoding: string): AsyncGenerator<Uint8Array> {
+  const decoder = createDecoder(encoding);
+  if (decoder === undefined) {
+    throw new UpstreamFailure('protocol', 'the upstream used an unknown content-encoding', true);
+  }
+  let receivedBytes = 0;
+  let producedBytes = 0;
+  let broken: unknown;
+  async function* counted(): AsyncGenerator<Uint8Array> {
+    try {
+      for await (const piece of body) {
+        receivedBytes += piece.length;
+        yield piece;
+      }
+    } catch (error) {
+      broken = error;
+      throw error;
+    }
+  }
+  const source = Readable.from(counted(), { objectMode: false });
+  source.once('error', (error) => decoder.destroy(error));
+  source.pipe(decoder);
+  try {
+    for await (const piece of decoder as AsyncIterable<Uint8Array>) {
+      producedBytes += piece.length;
+      if (producedBytes > freeBytes && producedBytes > receivedBytes * ratioMax) {
+        throw new UpstreamFailure('too-large', 'the upstream sent a decompression bomb', true);
+      }
+      yield piece;
+    }
+  } catch (error) {
+    if (error instanceof UpstreamFailure) throw error;
+    if (broken instanceof UpstreamFailure) throw broken;
+    throw new UpstreamFailure('protocol', 'the upstream sent broken compressed data', true, error);
+  } finally {
+    source.destroy();
+    decoder.destroy();
+  }
+}
+
+function createDecoder(encoding: string): Transform | undefined {
+  switch (encoding.trim().toLowerCase()) {
+    case 'gzip':
+    case 'x-gzip':
+      return createGunzip();
+    case 'deflate':
+      return createInflate();
+    case 'br':
+      return createBrotliDecompress();
+    case 'zstd':
+      return createZstdDecompress();
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,20 @@
+/** One outbound call: connections, time-outs, the address guard, failures by kind. */
+export { createUpstream } from './transport.ts';
+export type {
+  TextRequest,
+  TextRequestSettings,
+  Upstream,
+  UpstreamRequest,
+  UpstreamResponse,
+  UpstreamSettings,
+} from './transport.ts';
+export type { UpstreamTimeouts } from './call.ts';
+export { UpstreamFailure } from './failure.ts';
+export type { UpstreamFailureKind } from './failure.ts';
+export { createEgress } from './egress.ts';
+export type { Egress, EgressSettings, FetchedMedia } from './egress.ts';
+export type { MediaKind } from './media-type.ts';
+export { sniffMediaType } from './media-type.ts';
+export { checkUrl } from './guard.ts';
+export type { EgressPolicy, Resolve, ResolvedAddress } from './guard.ts';
+export type { PoolSettings } from './agents.ts';

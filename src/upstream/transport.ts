@@ -1,0 +1,222 @@
+import type { Clock } from '#std';
+import type { IncomingHttpHeaders } from 'undici/types/header.js';
+import { Agents, defaultPoolSettings, type PoolSettings } from './agents.ts';
+import { OutboundCall, type UpstreamTimeouts } from './call.ts';
+import { decompressed } from './decompress.ts';
+import { classifyFailure, UpstreamFailure } from './failure.ts';
+import { checkNameForProxy, checkUrl, systemResolve, type EgressPolicy, type Resolve } from './guard.ts';
+import { forwardableHeaders, joinedHeader, outboundHeaders } from './headers.ts';
+
+/** One outbound HTTP request. */
+export type UpstreamRequest = {
+  readonly url: string;
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'HEAD';
+  /** Connection headers in it are dropped; host and content-length are written by the transport. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array | readonly Uint8Array[];
+  readonly timeouts: UpstreamTimeouts;
+  /**
+   * Gives up while the response head has not arrived. From then on `cancel` decides, because a
+   * client's leaving does not always mean that the rest of an answer is of no use.
+   */
+  readonly signal?: AbortSignal;
+  /** Opens private addresses and plain http, for channels that the operator marked. */
+  readonly allowPrivate?: boolean;
+  /** `http:`, `https:` or `socks5:` URL. The proxy resolves names, so only the name is judged. */
+  readonly outboundProxy?: string;
+  /** Largest body that is read; 512 MiB unless told. */
+  readonly responseBytesMax?: number;
+};
+
+/** The answer, as soon as its head is there. */
+export type UpstreamResponse = {
+  readonly status: number;
+  /** The headers that may be shown to clients. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Any header, for routing and errors; `name` in lower case. */
+  header(name: string): string | undefined;
+  /**
+   * Read once. A failure rejects the read with UpstreamFailure; leaving the loop cuts the
+   * connection. A body without a length that ends with its connection ends cleanly.
+   */
+  readonly body: AsyncIterable<Uint8Array>;
+  /** Cuts the connection; a pending read rejects with kind 'aborted'. Harmless when it is over. */
+  cancel(): void;
+  /** Resolves when the body is complete or has failed; never rejects. */
+  readonly closed: Promise<void>;
+};
+
+/** A small request whose whole answer is text. */
+export type TextRequest = Pick<UpstreamRequest, 'url' | 'method' | 'headers' | 'body'>;
+
+export type TextRequestSettings = {
+  readonly allowPrivate?: boolean;
+  readonly outboundProxy?: string;
+  /** The whole call; 30 s unless told. */
+  readonly totalMs?: number;
+  /** 1 MiB unless told. */
+  readonly bytesMax?: number;
+};
+
+/** The client side of the gateway. */
+export type Upstream = {
+  /** Sends, and resolves with the head of the answer. Rejects with UpstreamFailure. No redirects. */
+  send(request: UpstreamRequest): Promise<UpstreamResponse>;
+  /** Sends and reads a small answer as text, for token exchange and channel tests. */
+  fetchText(
+    request: TextRequest,
+    settings?: TextRequestSettings,
+  ): Promise<{ readonly status: number; readonly body: string; header(name: string): string | undefined }>;
+  /** Calls under way. */
+  readonly running: number;
+  /** Fails the running calls and closes all connections. */
+  close(): Promise<void>;
+};
+
+export type UpstreamSettings = {
+  readonly clock: Clock;
+  /** The operating system's resolver unless told; injected in tests. */
+  readonly resolve?: Resolve;
+  readonly pools?: Partial<PoolSettings>;
+};
+
+const sweepMs = 50;
+const urlCacheSize = 512;
+const responseBytesMax = 512 * 2 ** 20;
+
+/** Creates the client. Its connections stay open between calls; `close` ends them. */
+export function createUpstream(settings: UpstreamSettings): Upstream {
+  return new Transport(settings);
+}
+
+type Target = { readonly origin: string; readonly path: string };
+
+class Transport implements Upstream {
+  readonly #clock: Clock;
+  readonly #agents: Agents;
+  readonly #calls = new Set<OutboundCall>();
+  readonly #targets = new Map<string, Target>();
+  readonly #onOver = (call: OutboundCall): void => {
+    this.#calls.delete(call);
+  };
+  #sweeper: NodeJS.Timeout | undefined;
+
+  constructor(settings: UpstreamSettings) {
+    this.#clock = settings.clock;
+    this.#agents = new Agents(settings.resolve ?? systemResolve, { ...defaultPoolSettings, ...settings.pools });
+  }
+
+  get running(): number {
+    return this.#calls.size;
+  }
+
+  async send(request: UpstreamRequest): Promise<UpstreamResponse> {
+    const { signal, outboundProxy } = request;
+    if (signal?.aborted === true) throw new UpstreamFailure('aborted', 'the call was cancelled', false);
+    const policy = { allowPrivate: request.allowPrivate === true };
+    const target = this.#target(request.url, policy, outboundProxy !== undefined);
+    const call = new OutboundCall(
+      request.timeouts,
+      request.responseBytesMax ?? responseBytesMax,
+      this.#clock.monotonic(),
+      this.#onOver,
+    );
+    const cancel = (): void => call.cancel();
+    signal?.addEventListener('abort', cancel, { once: true });
+    this.#watch(call);
+    try {
+      const dispatcher =
+        outboundProxy === undefined ? this.#agents.direct(policy) : this.#agents.proxied(outboundProxy);
+      dispatcher.dispatch(
+        {
+          origin: target.origin,
+          path: target.path,
+          method: request.method,
+          headers: outboundHeaders(request.headers),
+          body: bodyOf(request.body),
+        },
+        call,
+      );
+    } catch (error) {
+      call.fail(classifyFailure(error, false));
+    }
+    try {
+      const { status, headers } = await call.head.promise;
+      return response(call, status, headers);
+    } finally {
+      signal?.removeEventListener('abort', cancel);
+    }
+  }
+
+  async fetchText(
+    request: TextRequest,
+    settings: TextRequestSettings = {},
+  ): Promise<{ readonly status: number; readonly body: string; header(name: string): string | undefined }> {
+    const { totalMs = 30_000, bytesMax = 2 ** 20, allowPrivate = false, outboundProxy } = settings;
+    const answer = await this.send({
+      ...request,
+      allowPrivate,
+      timeouts: { connectMs: totalMs, headersMs: totalMs, idleMs: totalMs, totalMs },
+      responseBytesMax: bytesMax,
+      ...(outboundProxy === undefined ? undefined : { outboundProxy }),
+    });
+    const bytes = await readAll(answer.body);
+    return { status: answer.status, body: bytes.toString('utf8'), header: (name) => answer.header(name) };
+  }
+
+  async close(): Promise<void> {
+    for (const call of this.#calls) call.cancel();
+    clearInterval(this.#sweeper);
+    await this.#agents.destroy();
+  }
+
+  /** The checked parts of a URL. Most calls go to a few URLs, whose check is remembered. */
+  #target(url: string, policy: EgressPolicy, proxied: boolean): Target {
+    const key = `${policy.allowPrivate ? 'p' : ''}${proxied ? 'x' : ''} ${url}`;
+    const known = this.#targets.get(key);
+    if (known !== undefined) return known;
+    const parsed = checkUrl(url, policy);
+    if (proxied) checkNameForProxy(parsed, policy);
+    const target = { origin: parsed.origin, path: parsed.pathname + parsed.search };
+    if (this.#targets.size >= urlCacheSize) this.#targets.clear();
+    this.#targets.set(key, target);
+    return target;
+  }
+
+  #watch(call: OutboundCall): void {
+    this.#calls.add(call);
+    this.#sweeper ??= setInterval(() => {
+      const now = this.#clock.monotonic();
+      for (const running of this.#calls) running.sweep(now);
+    }, sweepMs).unref();
+  }
+}
+
+function bodyOf(body: UpstreamRequest['body']): Uint8Array | null {
+  if (body === undefined) return null;
+  return body instanceof Uint8Array ? body : Buffer.concat(body);
+}
+
+function response(call: OutboundCall, status: number, headers: IncomingHttpHeaders): UpstreamResponse {
+  let shown: Readonly<Record<string, string>> | undefined;
+  const encoding = joinedHeader(headers, 'content-encoding');
+  const plain = { [Symbol.asyncIterator]: () => call };
+  return {
+    status,
+    header: (name) => joinedHeader(headers, name),
+    body: encoding === undefined || encoding === 'identity' ? plain : decompressed(plain, encoding),
+    cancel: () => call.cancel(),
+    closed: call.closed.promise,
+    get headers() {
+      shown ??= forwardableHeaders(headers);
+      return shown;
+    },
+  };
+}
+
+/** Reads a body to its end. The bound is the call's own. */
+export async function readAll(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of body) pieces.push(piece);
+  return Buffer.concat(pieces);
+}
