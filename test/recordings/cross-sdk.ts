@@ -120,7 +120,7 @@ async function readGenerate(fetch: Fetch, stream: boolean): Promise<SdkReading> 
   let text = '';
   let finish = '';
   for (const chunk of chunks) {
-    const candidate = chunk.candidates?.[0];
+    const candidate = chunk.candidates?.find(({ index }) => (index ?? 0) === 0);
     for (const part of candidate?.content?.parts ?? []) {
       if (part.text !== undefined && part.thought !== true) text += part.text;
       if (part.functionCall) calls.push({ name: part.functionCall.name ?? '', input: part.functionCall.args ?? {} });

@@ -46,6 +46,21 @@ async function check(target: ClientDialect, decoded: Decoded): Promise<readonly 
   }
 }
 
+test('the comparison notices each kind of difference', async () => {
+  const { response } = geminiAnswer('it', 3);
+  const body = writeFor(dialectsById['openai-chat'], { kind: 'plain', response }).body;
+  const reading = await readWithSdk('openai-chat', body, false);
+  assert.deepEqual(differences('openai-chat', response, reading), []);
+  const others = [geminiAnswer('that', 3), geminiAnswer('it', 4), geminiAnswer('it', 3, 'MAX_TOKENS'), geminiAnswer('it', 3, 'STOP', 'g')];
+  assert.deepEqual(others.map((other) => differences('openai-chat', other.response, reading).length), [1, 1, 2, 1]);
+});
+
+function geminiAnswer(text: string, promptTokenCount: number, finishReason = 'STOP', name = 'f'): Extract<Decoded, { kind: 'plain' }> {
+  const parts = [{ text }, ...(finishReason === 'STOP' ? [{ functionCall: { name, args: { a: 1 } } }] : [])];
+  const wire = { candidates: [{ content: { parts }, finishReason }], usageMetadata: { promptTokenCount, candidatesTokenCount: 1 } };
+  return { kind: 'plain', response: dialectsById['gemini-generate'].response.decode(wire, {}) };
+}
+
 for (const kind of kinds) {
   const source = dialectOf(kind);
   const cases = [...listCases({ kinds: [kind] })].filter(({ meta }) => meta.status < 400);
