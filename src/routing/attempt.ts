@@ -92,8 +92,9 @@ export class RunningAttempt implements Attempt, Waiting {
     this.timeouts = timeoutsOf(state, this, deadlineMs - nowMs);
     lane.active += 1;
     channel.active += 1;
+    state.active += 1;
     lane.limit.begin(lane.active, nowMs);
-    lane.group.take(need);
+    lane.group.take(need, nowMs);
     const tokens = request.inputTokens + request.outputTokensExpected;
     state.fairShare.charge(request.userId, tokens, nowMs);
   }
@@ -135,6 +136,7 @@ export class RunningAttempt implements Attempt, Waiting {
     const nowMs = this.#state.nowMs();
     this.firstContentAtMs = nowMs;
     const { lane } = this;
+    lane.latency.content(nowMs);
     this.#stopWaiting();
     if (!Number.isNaN(this.sentAtMs)) {
       const value = lane.latency.sample(nowMs - this.sentAtMs, this.inputTokens, nowMs);
@@ -142,7 +144,7 @@ export class RunningAttempt implements Attempt, Waiting {
     }
     const laneClosed = lane.health.succeed(nowMs);
     const channelClosed = lane.channel.health.succeed(nowMs);
-    if (laneClosed || channelClosed) lane.limit.restart();
+    if (laneClosed || channelClosed) lane.limit.restart(lane.active);
     if (this.#isOffProbe) lane.channel.turnOn();
     if (this.#request.sessionKey !== undefined) {
       this.#state.affinity.bind(sessionKeyOf(this.#request), lane, nowMs);
@@ -254,6 +256,7 @@ export class RunningAttempt implements Attempt, Waiting {
     this.#stopWaiting();
     this.lane.active -= 1;
     this.lane.channel.active -= 1;
+    this.#state.active -= 1;
     return nowMs;
   }
 }

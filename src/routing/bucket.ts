@@ -13,8 +13,10 @@ export type BucketSource = 'unknown' | 'configured' | 'learned' | 'header';
 const hourMs = 3_600_000;
 const hoursPerWeek = 168;
 /** Learned rates grow by this share per second once this long without a refusal. */
-const growthPerMs = 0.004 / 1_000;
-const growthAfterMs = 10_000;
+const growthPerMs = 0.01 / 1_000;
+const growthAfterMs = 5_000;
+/** Over this time the use of a bucket is averaged, for the first guess of its rate. */
+const flowMs = 30_000;
 /** A vendor's `retry-after` is rounded to seconds; shorter spans say too little about a rate. */
 const pairSpanMinimumMs = 4_000;
 
@@ -30,6 +32,8 @@ export class Bucket {
   #updatedAtMs: number;
   #startedAtMs: number;
   #taken = 0;
+  #flow = 0;
+  #flowAtMs: number;
   #refusedAtMs = -Infinity;
   #refusedDelayMs = 0;
   #refusedNeed = 0;
@@ -43,6 +47,7 @@ export class Bucket {
     this.windowMs = name === 'requests-per-day' ? 86_400_000 : 60_000;
     this.#updatedAtMs = nowMs;
     this.#startedAtMs = nowMs;
+    this.#flowAtMs = nowMs;
     if (limit !== undefined) this.configure(limit);
   }
 
@@ -69,9 +74,14 @@ export class Bucket {
     this.level = filled > this.capacity ? this.capacity : filled;
   }
 
-  take(amount: number): void {
+  take(amount: number, nowMs: number): void {
     this.#taken += amount;
-    if (this.source !== 'unknown') this.level -= amount;
+    if (this.source !== 'unknown') {
+      this.level -= amount;
+      return;
+    }
+    this.#flow = this.#flow * Math.exp((this.#flowAtMs - nowMs) / flowMs) + amount;
+    this.#flowAtMs = nowMs;
   }
 
   giveBack(amount: number): void {
@@ -149,11 +159,16 @@ export class Bucket {
     this.#rememberHour(nowMs);
   }
 
-  /** First refusal: since the start a full bucket and its refill were used up. */
+  /**
+   * First refusal: about what was used lately was too much. The guess is rather high, since a
+   * second refusal tells more, and a low guess tells nothing.
+   */
   #learnFirst(nowMs: number): void {
     const elapsedMs = Math.max(nowMs - this.#startedAtMs, 1_000);
+    const flow = this.#flow * Math.exp((this.#flowAtMs - nowMs) / flowMs);
+    const spanMs = flowMs * (1 - Math.exp(-elapsedMs / flowMs));
     this.source = 'learned';
-    this.ratePerMs = Math.max(this.#taken, 1) / (elapsedMs + this.windowMs);
+    this.ratePerMs = Math.max(flow, 1) / spanMs;
     this.capacity = this.ratePerMs * this.windowMs;
     this.level = 0;
   }
@@ -188,7 +203,7 @@ export class Bucket {
       const remembered = this.#rateByHour?.[hour] ?? 0;
       if (remembered > 0) this.#adoptRate(remembered);
     }
-    if (nowMs - this.#refusedAtMs < growthAfterMs || this.level > 0.5 * this.capacity) return;
+    if (nowMs - this.#refusedAtMs < growthAfterMs || this.level > 0.3 * this.capacity) return;
     this.ratePerMs *= 1 + growthPerMs * Math.min(elapsedMs, 10_000);
     this.capacity = this.ratePerMs * this.windowMs;
   }

@@ -24,6 +24,12 @@ export type Chooser = {
   isTried(index: number, includeTried: boolean): boolean;
 };
 
+/**
+ * `overflow`: our own guesses (slow start, doubts) must not turn a request away when nothing else
+ * has room. `exploration`: a new lane may have it.
+ */
+export type Strictness = 'normal' | 'overflow' | 'exploration';
+
 export type Choice = { index: number; how: How; isPanic: boolean };
 
 /** Scores at and above this are rejections: the number behind it says why. */
@@ -31,8 +37,12 @@ export const rejectionBase = 1e12;
 /** Long answers are judged by when they end and not by when they begin. */
 const longOutputTokens = 1_000;
 const longOutputShare = 0.25;
+const scarceFrom = 0.8;
+const scarceWeight = 2;
 const firstLookSamples = 4;
 const staleMs = 300_000;
+/** A lane that was ill is looked at again after this much silence. */
+const healedMs = 15_000;
 const probationMs = 60_000;
 
 export function choose(
@@ -45,11 +55,12 @@ export function choose(
   choice.index = -1;
   choice.how = 'score';
   choice.isPanic = isPanic(state, chooser, nowMs);
-  const reserve = reserveShare(state, chooser.request, nowMs);
-  const best = scan(state, chooser, nowMs, includeTried, choice.isPanic, reserve, false);
-  // Our own guesses (slow start, doubts) must not turn a request away when nothing else has room.
+  const reserve = state.settings.classReserve[chooser.request.class];
+  const best = scan(state, chooser, nowMs, includeTried, choice.isPanic, reserve, 'normal');
   const index =
-    best >= 0 ? best : scan(state, chooser, nowMs, includeTried, choice.isPanic, reserve, true);
+    best >= 0
+      ? best
+      : scan(state, chooser, nowMs, includeTried, choice.isPanic, reserve, 'overflow');
   if (index < 0) {
     choice.how = 'none';
     return;
@@ -60,12 +71,21 @@ export function choose(
   explore(state, chooser, nowMs, reserve, choice);
 }
 
-/** Share of buckets and of concurrency this request must leave to others. */
-export function reserveShare(state: RoutingState, request: RouteRequest, nowMs: number): number {
-  const { classReserve, fairReserve } = state.settings;
-  const share = classReserve[request.class];
-  if (nowMs - state.shortAtMs > 5_000) return share;
-  return state.fairShare.isOverShare(request.userId, nowMs) ? share + fairReserve : share;
+/**
+ * Multiple of its need that a request must leave free in a bucket. While room is short, requests
+ * above the average size do so, since more requests are served from the same tokens when the small
+ * ones find room; and so do users above their fair share, who yield to the others.
+ */
+export function headroom(state: RoutingState, request: RouteRequest, nowMs: number): number {
+  const { shortage, settings } = state;
+  if (!shortage.isRecent(nowMs)) return 0;
+  let multiple = state.fairShare.isOverShare(request.userId, nowMs) ? settings.fairHeadroom : 0;
+  if (shortage.isLasting(nowMs)) {
+    const tokens = request.inputTokens + request.outputTokensMaximum;
+    const excess = 1 - shortage.tokensAverage / Math.max(tokens, 1);
+    if (excess > 0) multiple += settings.shortageHeadroom * excess;
+  }
+  return multiple;
 }
 
 function isPanic(state: RoutingState, chooser: Chooser, nowMs: number): boolean {
@@ -92,7 +112,7 @@ function scan(
   includeTried: boolean,
   panic: boolean,
   reserve: number,
-  isOverflow: boolean,
+  strictness: Strictness,
 ): number {
   const { set, ineligible } = chooser;
   const { scores } = state;
@@ -112,7 +132,7 @@ function scan(
     const score = scoreOf(state, chooser, index, lane, nowMs, false);
     scores[index] = score;
     if (score >= bestScore) continue;
-    const rejected = admissionOf(state, chooser, lane, nowMs, panic, reserve, isOverflow);
+    const rejected = admissionOf(state, chooser, lane, nowMs, panic, reserve, strictness);
     if (rejected === 0) {
       best = index;
       bestScore = score;
@@ -129,7 +149,7 @@ export function admissionOf(
   nowMs: number,
   panic: boolean,
   reserve: number,
-  isOverflow: boolean,
+  strictness: Strictness,
 ): number {
   const { channel } = lane;
   if (channel.offReason !== undefined && channel.isOff(nowMs)) return rejection.switchedOff;
@@ -138,16 +158,18 @@ export function admissionOf(
   }
   const open = 1 - reserve;
   if (channel.active >= channel.concurrencyMaximum * open) return rejection.concurrency;
-  if (isOverflow) {
+  if (strictness === 'overflow') {
     if (!lane.limit.isSlowStart && lane.active >= lane.limit.limit) return rejection.concurrency;
   } else {
     if (lane.active >= lane.limit.limit * open) return rejection.concurrency;
-    if (lane.latency.waiting > 0 && lane.latency.isSuspect(nowMs)) return rejection.concurrency;
-    if (isOnProbation(state, chooser, lane)) return rejection.tooNew;
+    if (lane.latency.isStalled(nowMs)) return rejection.slow;
+    if (lane.latency.isSuspect() && !lane.latency.mayLook(nowMs)) return rejection.slow;
+    if (strictness === 'normal' && isOnProbation(state, chooser, lane)) return rejection.tooNew;
   }
   const { ticket, request } = chooser;
   const need = chooser.needAt(lane);
-  if (lane.group.waitMs(need, reserve, nowMs) > 0) return rejection.bucketEmpty;
+  if (lane.group.waitMs(need, reserve, headroom(state, request, nowMs), nowMs) > 0)
+    return rejection.bucketEmpty;
   const holder = lane.reservation === undefined ? undefined : holderOf(lane, nowMs);
   if (holder !== undefined && !yields(holder, ticket, request.class)) {
     const readyMs = nowMs + lane.group.waitBehindMs(holder.need, need, nowMs);
@@ -186,7 +208,13 @@ export function scoreOf(
     request.outputTokensExpected,
     isCached,
   );
-  const timeMs = predictedMs(lane, request, nowMs, settings.prefillMsPerToken);
+  const timeMs = predictedMs(
+    lane,
+    chooser.needAt(lane),
+    request,
+    nowMs,
+    settings.prefillMsPerToken,
+  );
   const offset = rankOffset(candidate, lane, hints) + lane.weightPenalty;
   switch (hints?.sort) {
     case 'price':
@@ -204,6 +232,7 @@ export function scoreOf(
 
 function predictedMs(
   lane: Lane,
+  need: Need,
   request: RouteRequest,
   nowMs: number,
   prefillMsPerToken: number,
@@ -217,7 +246,14 @@ function predictedMs(
     const interTokenMs = lane.latency.interTokenMs ?? 30;
     timeMs += longOutputShare * request.outputTokensExpected * interTokenMs;
   }
-  return timeMs * (1 + 2 * used * used) * (1 + 4 * errors);
+  return timeMs * (1 + 2 * used * used) * (1 + 4 * errors) * scarcity(lane.group.pressure(need));
+}
+
+/** A nearly empty bucket is kept for what fits nowhere else: large prompts. */
+function scarcity(pressure: number): number {
+  if (pressure <= scarceFrom) return 1;
+  const depth = (pressure - scarceFrom) / (1 - scarceFrom);
+  return 1 + scarceWeight * depth * depth;
 }
 
 /** Stays where the session's prompt cache is, or starts a new session where every node would. */
@@ -239,7 +275,7 @@ function prefersSession(
       const score = scoreOf(state, chooser, index, home, nowMs, true);
       if (
         score <= bestScore + state.settings.affinitySlack &&
-        admissionOf(state, chooser, home, nowMs, choice.isPanic, reserve, false) === 0
+        admissionOf(state, chooser, home, nowMs, choice.isPanic, reserve, 'normal') === 0
       ) {
         choice.index = index;
         choice.how = 'affinity';
@@ -257,7 +293,7 @@ function prefersSession(
     const weight = rendezvousWeight(keyHash, lane.hash);
     if (weight <= heaviest) continue;
     if (index !== choice.index) {
-      const rejected = admissionOf(state, chooser, lane, nowMs, choice.isPanic, reserve, false);
+      const rejected = admissionOf(state, chooser, lane, nowMs, choice.isPanic, reserve, 'normal');
       if (rejected !== 0) continue;
     }
     heaviest = weight;
@@ -299,11 +335,18 @@ function explore(
   if (found < 0 || found === choice.index || state.random() >= newLaneShare) return;
   const lane = lanes[found];
   if (lane === undefined || lane.weightPenalty >= 50) return;
-  if (admissionOf(state, chooser, lane, nowMs, choice.isPanic, reserve, true) !== 0) return;
+  if (admissionOf(state, chooser, lane, nowMs, choice.isPanic, reserve, 'exploration') !== 0)
+    return;
   choice.index = found;
   choice.how = 'exploration';
 }
 
 function isUnexplored(lane: Lane, newLaneSamples: number, nowMs: number): boolean {
-  return lane.latency.samples < newLaneSamples || nowMs - lane.latency.sampledAtMs > staleMs;
+  return (
+    lane.latency.samples < newLaneSamples ||
+    nowMs - lane.latency.sampledAtMs >
+      (lane.health.isOpen || lane.channel.health.isOpen || lane.latency.isSuspect()
+        ? healedMs
+        : staleMs)
+  );
 }

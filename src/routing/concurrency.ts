@@ -24,9 +24,9 @@ export class ConcurrencyLimit {
     this.limit = settings.concurrencyInitial;
   }
 
-  /** Starts again small, after a breaker closed. */
-  restart(): void {
-    this.limit = Math.min(this.limit, this.#settings.concurrencyFloor);
+  /** Starts again a little above what is in flight, after a breaker closed. */
+  restart(active: number): void {
+    this.limit = Math.min(this.limit, active + this.#settings.concurrencyFloor);
     this.isSlowStart = true;
   }
 

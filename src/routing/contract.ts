@@ -308,6 +308,8 @@ export type RejectionReason =
   | 'reserved-for-waiter'
   | 'too-new'
   | 'already-tried'
+  /** Stalled or lately ill: looked at by one request now and then. */
+  | 'slow'
   | 'worse-score';
 
 /** JSON-able account of one request's routing, for its record and for `manifold route explain`. */

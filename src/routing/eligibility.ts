@@ -21,6 +21,7 @@ export const rejectionReasons: readonly RejectionReason[] = [
   'reserved-for-waiter',
   'too-new',
   'already-tried',
+  'slow',
 ];
 
 export const rejection = {
@@ -38,6 +39,7 @@ export const rejection = {
   reserved: 11,
   tooNew: 12,
   alreadyTried: 13,
+  slow: 14,
 } as const;
 
 /** Distance of ranks in the score: a lower rank always wins. */

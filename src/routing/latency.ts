@@ -18,6 +18,10 @@ export type Waiting = {
 };
 
 const firstSamples = 10;
+/** A busy lane would never forget a peak if time alone pulled its average down. */
+const decayShareMinimum = 0.05;
+const suspectFactor = 2.5;
+const lookPauseMs = 1_500;
 
 export class Latency {
   readonly #settings: RoutingSettings;
@@ -28,6 +32,11 @@ export class Latency {
   baselineMs: number;
   interTokenMs: number | undefined;
   waiting = 0;
+  #contentAtMs = -Infinity;
+  /** Average time between first contents while some are awaited. */
+  #gapMs = Infinity;
+  /** Looks at an ill lane, one after the other, that found it still ill. */
+  #badLooks = 0;
   sampledAtMs = -Infinity;
   #oldest: Waiting | undefined;
   #newest: Waiting | undefined;
@@ -54,15 +63,43 @@ export class Latency {
       this.deviationMs += share * (Math.abs(error) * 0.8 - this.deviationMs);
       this.baselineMs = this.averageMs;
     } else {
-      const decay =
-        1 - Math.exp(-Math.max(nowMs - this.sampledAtMs, 1) / this.#settings.latencyDecayMs);
+      const decay = Math.max(
+        decayShareMinimum,
+        1 - Math.exp(-(nowMs - this.sampledAtMs) / this.#settings.latencyDecayMs),
+      );
       this.averageMs += (error > 0 ? this.#settings.peakShare : decay) * error;
       this.deviationMs += 0.1 * (Math.abs(error) - this.deviationMs);
       this.baselineMs += (value < this.baselineMs ? 0.05 : 0.005) * (value - this.baselineMs);
     }
+    if (value <= suspectFactor * this.baselineMs) this.#badLooks = 0;
+    else if (nowMs - this.sampledAtMs > lookPauseMs) this.#badLooks += 1;
     this.samples += 1;
     this.sampledAtMs = nowMs;
     return value;
+  }
+
+  /** First content came from this lane: it is alive. Call before `remove`. */
+  content(nowMs: number): void {
+    const gapMs = nowMs - this.#contentAtMs;
+    this.#contentAtMs = nowMs;
+    if (!Number.isFinite(gapMs)) return;
+    this.#gapMs = Number.isFinite(this.#gapMs) ? this.#gapMs + 0.1 * (gapMs - this.#gapMs) : gapMs;
+  }
+
+  /**
+   * True while nothing comes although it should: the quiet since the last first content is far
+   * longer than usual between them, or as long as a whole slow answer. A black hole is left within
+   * a second so; a false alarm costs one choice.
+   */
+  isStalled(nowMs: number): boolean {
+    const oldest = this.#oldest;
+    if (oldest === undefined || this.samples < firstSamples) return false;
+    const since = oldest.sentAtMs > this.#contentAtMs ? oldest.sentAtMs : this.#contentAtMs;
+    const quietMs = nowMs - since;
+    const prefillMs = oldest.inputTokens * this.#settings.prefillMsPerToken;
+    if (quietMs > this.averageMs + 3 * this.deviationMs + prefillMs) return true;
+    if (this.waiting < 3) return false;
+    return quietMs > 10 * this.#gapMs && quietMs > 0.5 * this.averageMs;
   }
 
   sampleInterToken(spanMs: number, outputTokens: number): void {
@@ -92,11 +129,16 @@ export class Latency {
     return bound > expected ? bound : expected;
   }
 
-  /** True while the last news were bad and old: then one request at a time finds out. */
-  isSuspect(nowMs: number): boolean {
-    if (this.samples < firstSamples) return false;
-    if (nowMs - this.sampledAtMs < 2_000) return false;
-    return this.averageMs > 2.5 * this.baselineMs;
+  /** True while the last news were bad: then one request now and then finds out. */
+  isSuspect(): boolean {
+    return this.samples >= firstSamples && this.averageMs > suspectFactor * this.baselineMs;
+  }
+
+  /** Whether a suspect lane may be looked at: nobody is looking, and the pause since is over. */
+  mayLook(nowMs: number): boolean {
+    if (this.waiting > 0) return false;
+    const pauseMs = lookPauseMs * 2 ** Math.min(this.#badLooks, 4);
+    return nowMs - this.sampledAtMs > pauseMs;
   }
 
   push(attempt: Waiting): void {

@@ -85,12 +85,15 @@ export class LimitGroup {
    * Time until the request fits; 0 when it fits now.
    *
    * @param reserveShare share of each bucket that must stay for others
+   * @param headroom multiple of the need that must stay free beside it
    */
-  waitMs(need: Need, reserveShare: number, nowMs: number): number {
+  waitMs(need: Need, reserveShare: number, headroom: number, nowMs: number): number {
     let waitMs = 0;
     for (const bucket of this.#known) {
       bucket.refill(nowMs);
-      const bucketWaitMs = bucket.waitMs(needOf(bucket.name, need), reserveShare * bucket.capacity);
+      const amount = needOf(bucket.name, need);
+      const reserve = reserveShare * bucket.capacity + headroom * amount;
+      const bucketWaitMs = bucket.waitMs(amount, reserve);
       if (bucketWaitMs > waitMs) waitMs = bucketWaitMs;
     }
     return waitMs;
@@ -108,18 +111,18 @@ export class LimitGroup {
     return waitMs;
   }
 
-  /** Share of the fullest-used bucket that is used, 0 to 1. */
-  pressure(): number {
-    let pressure = 0;
+  /** Share of the most used bucket that would be used with this request in it, 0 to 1. */
+  pressure(need: Need): number {
+    let least = 1;
     for (const bucket of this.#known) {
-      const used = 1 - bucket.level / bucket.capacity;
-      if (used > pressure) pressure = used;
+      const left = (bucket.level - needOf(bucket.name, need)) / bucket.capacity;
+      if (left < least) least = left;
     }
-    return pressure > 1 ? 1 : pressure;
+    return least < 0 ? 1 : 1 - least;
   }
 
-  take(need: Need): void {
-    for (const bucket of this.buckets) bucket.take(needOf(bucket.name, need));
+  take(need: Need, nowMs: number): void {
+    for (const bucket of this.buckets) bucket.take(needOf(bucket.name, need), nowMs);
   }
 
   giveBack(need: Need): void {

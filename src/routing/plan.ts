@@ -1,7 +1,7 @@
 /** The plan of one request: admission, then attempt by attempt until content, giving up or leaving. */
 
 import { RunningAttempt } from './attempt.ts';
-import { admissionOf, choose, reserveShare, type Choice, type Chooser } from './choose.ts';
+import { admissionOf, choose, headroom, type Choice, type Chooser } from './choose.ts';
 import type {
   Admission,
   Attempt,
@@ -36,9 +36,6 @@ const admitted: Admission = { kind: 'admitted' };
 /** A waiter whose time is unknown (a running request must end) looks again this soon. */
 const pollMs = 100;
 const backoffMs = 200;
-/** With a line that has stood this long, waiting only adds delay: it is overload and no burst. */
-const standingLineMs = 2_000;
-const standingLineFactor = 0.2;
 const decisionsMaximum = 32;
 
 export class RoutePlan implements Plan, Chooser {
@@ -76,8 +73,10 @@ export class RoutePlan implements Plan, Chooser {
     this.set = state.candidateSet(request.candidates, nowMs);
     this.need = { inputTokens: request.inputTokens, outputTokens: request.outputTokensMaximum };
     this.ineligible = this.#filter();
-    state.budget.earn();
+    state.budget.earn(state.active);
     this.admission = this.#admit(nowMs);
+    const tokens = this.need.inputTokens + this.need.outputTokens;
+    state.shortage.note(this.admission.kind !== 'admitted', tokens, nowMs);
   }
 
   #filter(): Uint8Array | undefined {
@@ -95,13 +94,13 @@ export class RoutePlan implements Plan, Chooser {
   /** A first look that reserves nothing: refuses before money is touched. */
   #admit(nowMs: number): Admission {
     const state = this.#state;
-    const reserve = reserveShare(state, this.request, nowMs);
+    const reserve = state.settings.classReserve[this.request.class];
     let hasEligible = false;
     for (let index = 0; index < this.set.lanes.length; index++) {
       const lane = this.#laneAt(index);
       if (lane === undefined) continue;
       hasEligible = true;
-      if (admissionOf(state, this, lane, nowMs, true, reserve, true) === 0) return admitted;
+      if (admissionOf(state, this, lane, nowMs, true, reserve, 'overflow') === 0) return admitted;
     }
     if (!hasEligible) return { kind: 'refused', reason: 'no-candidate', retryAfterMs: undefined };
     const step = this.#wait(nowMs);
@@ -227,12 +226,11 @@ export class RoutePlan implements Plan, Chooser {
   #wait(nowMs: number): Wait | GiveUp {
     const state = this.#state;
     const { line, settings } = state;
-    state.shortAtMs = nowMs;
     const { waitMs, lane } = this.#soonest(nowMs);
     const enteredAtMs = this.ticket?.enteredAtMs ?? nowMs;
-    const isStanding = line.standingMs(nowMs) > standingLineMs;
-    const budgetMs =
-      settings.queueBudgetMs[this.request.class] * (isStanding ? standingLineFactor : 1);
+    // In a lasting shortage waiting only adds delay: someone is refused anyway.
+    const mayWait = this.request.class !== 'interactive' || !state.shortage.isLasting(nowMs);
+    const budgetMs = mayWait ? settings.queueBudgetMs[this.request.class] : 0;
     const readyAtMs = nowMs + waitMs;
     if (lane === undefined || readyAtMs > Math.min(enteredAtMs + budgetMs, this.#deadlineMs)) {
       const reason = lane === undefined && this.attempts.length > 0 ? 'exhausted' : 'no-capacity';
@@ -263,7 +261,12 @@ export class RoutePlan implements Plan, Chooser {
   #waitAt(lane: Lane, nowMs: number): number {
     const { channel, group, health } = lane;
     const need = this.needAt(lane);
-    let waitMs = group.waitMs(need, reserveShare(this.#state, this.request, nowMs), nowMs);
+    let waitMs = group.waitMs(
+      need,
+      this.#state.settings.classReserve[this.request.class],
+      headroom(this.#state, this.request, nowMs),
+      nowMs,
+    );
     const holder = holderOf(lane, nowMs);
     if (holder !== undefined && !yields(holder, this.ticket, this.request.class)) {
       waitMs = Math.max(waitMs, group.waitBehindMs(need, holder.need, nowMs), pollMs);

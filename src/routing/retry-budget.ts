@@ -13,8 +13,14 @@ export class RetryBudget {
     this.level = burst;
   }
 
-  earn(): void {
-    this.level = Math.min(this.#burst, this.level + this.#perRequest);
+  /**
+   * A request came in.
+   *
+   * @param active requests in flight: a busy gateway may fail over more of them at once
+   */
+  earn(active: number): void {
+    const burst = Math.max(this.#burst, this.#perRequest * active);
+    if (this.level < burst) this.level += this.#perRequest;
   }
 
   /** @returns false when the budget is spent and the retry must not happen */

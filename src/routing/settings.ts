@@ -53,8 +53,10 @@ export type RoutingSettings = {
   readonly queueBudgetMs: Readonly<Record<ServiceClass, number>>;
   /** Share of every bucket and of the concurrency that a class leaves to the classes above it. */
   readonly classReserve: Readonly<Record<ServiceClass, number>>;
-  /** Further share that users above their fair share leave to the others while room is short. */
-  readonly fairReserve: number;
+  /** Further multiple of their need that users above their fair share leave free while room is short. */
+  readonly fairHeadroom: number;
+  /** In a lasting shortage a request leaves this multiple of its need free in the bucket. */
+  readonly shortageHeadroom: number;
   readonly waitersMaximum: number;
   readonly waitersPerUserMaximum: number;
   readonly usersMaximum: number;
@@ -103,7 +105,8 @@ export const defaultRoutingSettings: RoutingSettings = {
   totalTimeoutMs: 900_000,
   queueBudgetMs: { interactive: 1_000, batch: 30_000, flex: 300_000 },
   classReserve: { interactive: 0, batch: 0.1, flex: 0.25 },
-  fairReserve: 0.1,
+  fairHeadroom: 1,
+  shortageHeadroom: 2,
   waitersMaximum: 4_096,
   waitersPerUserMaximum: 256,
   usersMaximum: 10_000,

@@ -6,6 +6,7 @@ import type { Candidate, ChannelConfig, RouterOptions, RoutingAlarm } from './co
 import { FairShare } from './fairness.ts';
 import { Channel, type Lane } from './lane.ts';
 import { RetryBudget } from './retry-budget.ts';
+import { Shortage } from './shortage.ts';
 import { defaultRoutingSettings, type RoutingSettings } from './settings.ts';
 import { WaitingLine } from './waiting-line.ts';
 
@@ -28,8 +29,9 @@ export class RoutingState {
   readonly fairShare: FairShare;
   readonly line: WaitingLine;
   readonly budget: RetryBudget;
-  /** When a request last found no room: for a while after, heavy users yield. */
-  shortAtMs = -Infinity;
+  readonly shortage = new Shortage();
+  /** Attempts in flight. */
+  active = 0;
   /** Scores of the decision under way, reused to allocate nothing per choice. */
   scores = new Float64Array(64);
   #sets = new WeakMap<readonly Candidate[], CandidateSet>();

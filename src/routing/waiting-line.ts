@@ -37,7 +37,6 @@ export class WaitingLine {
   readonly #tickets = new Set<Ticket>();
   readonly #perUser = new Map<string, number>();
   #sequence = 0;
-  #standingSinceMs = Infinity;
 
   constructor(fairShare: FairShare, maximum: number, perUserMaximum: number) {
     this.#fairShare = fairShare;
@@ -47,11 +46,6 @@ export class WaitingLine {
 
   get size(): number {
     return this.#tickets.size;
-  }
-
-  /** How long the line has not been empty: a standing queue is overload and not a burst. */
-  standingMs(nowMs: number): number {
-    return this.#tickets.size === 0 ? 0 : Math.max(0, nowMs - this.#standingSinceMs);
   }
 
   /** @returns `undefined` when the line, or this user's part of it, is full */
@@ -71,7 +65,6 @@ export class WaitingLine {
       expiresAtMs: Infinity,
       place: undefined,
     };
-    if (this.#tickets.size === 0) this.#standingSinceMs = nowMs;
     this.#tickets.add(ticket);
     this.#perUser.set(userId, mine + 1);
     return ticket;

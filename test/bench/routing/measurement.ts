@@ -133,7 +133,9 @@ export type Cell = Totals & {
   readonly costMicroUsd: number;
 };
 
-export function summarise(all: readonly { totals: Totals; firstContentMs: readonly number[] }[]): Cell {
+export function summarise(
+  all: readonly { totals: Totals; firstContentMs: readonly number[] }[],
+): Cell {
   const totals: Totals = { ...noTotals };
   for (const one of all) {
     for (const key of Object.keys(noTotals) as (keyof Totals)[]) {

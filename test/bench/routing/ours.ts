@@ -2,6 +2,7 @@
 
 import {
   createRouter,
+  type Router,
   type Attempt,
   type Candidate,
   type ChannelConfig,
@@ -13,7 +14,7 @@ import type {
   Course,
   Decision,
   HeaderLevels,
-  MakeStrategy,
+  Strategy,
   SimulatedFailure,
   StrategyInput,
 } from './strategy.ts';
@@ -105,8 +106,10 @@ class RouterCourse implements Course {
   }
 }
 
-export function ours(plant: Plant): MakeStrategy {
-  return (input: StrategyInput) => {
+export function ours(
+  plant: Plant,
+): (input: StrategyInput) => Strategy & { readonly router: Router } {
+  return (input) => {
     const clock = { now: input.nowMs, monotonic: input.nowMs };
     const router = createRouter({ clock, random: input.random });
     router.update(input.vendors.map(channelOf));
@@ -119,6 +122,7 @@ export function ours(plant: Plant): MakeStrategy {
     }));
     const vendorIndex = new Map(input.vendors.map((vendor, index) => [vendor.id, index]));
     return {
+      router,
       begin(request: SimulatedRequest): Course {
         const routeRequest: RouteRequest = {
           model: 'model',

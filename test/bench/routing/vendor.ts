@@ -67,8 +67,6 @@ export type Answer =
 
 const cacheTtlMs = 300_000;
 const cachedPriceShare = 0.1;
-/** Buckets begin nearly empty, as under traffic that has run for a while. */
-const initialLevel = 0.1;
 
 export class Vendor {
   readonly spec: VendorSpec;
@@ -79,7 +77,8 @@ export class Vendor {
   #refilledAtMs = 0;
   readonly #cache = new Map<string, { tokens: number; expiresAtMs: number }>();
 
-  constructor(spec: VendorSpec, random: Random) {
+  /** @param initialLevel share of the buckets that is full at the start */
+  constructor(spec: VendorSpec, random: Random, initialLevel: number) {
     this.spec = spec;
     this.#random = random;
     this.tokenLevel = spec.tokensPerMinute * initialLevel;
@@ -91,7 +90,10 @@ export class Vendor {
     this.#refilledAtMs = nowMs;
     const { tokensPerMinute, requestsPerMinute } = this.spec;
     this.tokenLevel = Math.min(tokensPerMinute, this.tokenLevel + minutes * tokensPerMinute);
-    this.requestLevel = Math.min(requestsPerMinute, this.requestLevel + minutes * requestsPerMinute);
+    this.requestLevel = Math.min(
+      requestsPerMinute,
+      this.requestLevel + minutes * requestsPerMinute,
+    );
   }
 
   fault(kind: FaultKind, nowMs: number): Fault | undefined {
@@ -137,8 +139,7 @@ export class Vendor {
     const factor = slow * (load > 0.8 ? 1 + 2 * (load - 0.8) : 1);
     const base = spec.firstContentMs * Math.exp(spec.sigma * this.#gaussian());
     const prefillMs = (request.inputTokens - cached) * spec.prefillMsPerToken;
-    const input =
-      request.inputTokens - cached + cached * cachedPriceShare;
+    const input = request.inputTokens - cached + cached * cachedPriceShare;
     return {
       kind: 'content',
       firstContentMs: (base + prefillMs) * factor,

@@ -49,7 +49,7 @@ export class World {
     this.#scenario = scenario;
     this.measurement = new Measurement(scenario);
     this.#vendors = scenario.vendors.map(
-      (spec, index) => new Vendor(spec, seededRandom(seed * 1_000 + index)),
+      (spec, index) => new Vendor(spec, seededRandom(seed * 1_000 + index), scenario.initialLevel),
     );
     this.#arrivals = seededRandom(seed * 7_919 + 1);
     const streams = scenario.load.kind === 'closed' ? scenario.load.streams : 60;
@@ -174,7 +174,8 @@ export class World {
       answer.kind === 'rate-limited'
         ? { kind: 'rate-limited', retryAfterMs: answer.retryAfterMs }
         : { kind: answer.kind };
-    if (answer.kind === 'rate-limited' && vendor.spec.sendsHeaders) this.#rememberLevels(run, vendor);
+    if (answer.kind === 'rate-limited' && vendor.spec.sendsHeaders)
+      this.#rememberLevels(run, vendor);
     this.#events.push(this.#nowMs + answer.afterMs, { kind: 'failure', run, attempt, failure });
   }
 
