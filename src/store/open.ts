@@ -22,6 +22,8 @@ export type OpenStoreOptions = {
   readonly blobBounds?: Partial<BlobBounds>;
   /** SQLite only, for tests that show why `FULL` is the default. */
   readonly synchronous?: 'FULL' | 'NORMAL' | 'OFF';
+  /** SQLite only: pages of the write-ahead log before they are copied into the file. */
+  readonly checkpointPages?: number;
   /** Operations in one transaction: default 128 in SQLite, 512 in PostgreSQL. */
   readonly batchMax?: number;
 };
@@ -60,5 +62,13 @@ async function openEngine(options: OpenStoreOptions): Promise<Engine> {
   const given = url.replace(/^(sqlite|file):(\/\/)?/, '');
   const path = given === ':memory:' ? given : resolve(given);
   if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  return openSqliteEngine({ path, nodeId, nowMs, ...batch, ...(options.synchronous ? { synchronous: options.synchronous } : {}) });
+  const { synchronous, checkpointPages } = options;
+  return openSqliteEngine({
+    path,
+    nodeId,
+    nowMs,
+    ...batch,
+    ...(synchronous === undefined ? {} : { synchronous }),
+    ...(checkpointPages === undefined ? {} : { checkpointPages }),
+  });
 }

@@ -11,6 +11,8 @@ export type SqliteOptions = {
   readonly nowMs: number;
   /** `FULL` in service: NORMAL loses acknowledged commits in a power cut. `OFF` for models in tests. */
   readonly synchronous?: 'FULL' | 'NORMAL' | 'OFF';
+  /** Pages of the write-ahead log before it is copied into the file. Default 4000 (16 MiB). */
+  readonly checkpointPages?: number;
   /** Operations in one transaction. More lengthens the pause of the event loop. Default 128. */
   readonly batchMax?: number;
 };
@@ -42,7 +44,7 @@ class SqliteEngine implements Engine {
     this.#path = options.path;
     this.nodeId = options.nodeId;
     this.#batchMax = options.batchMax ?? 128;
-    this.#writer = new Connection(options.path, options.synchronous ?? 'FULL');
+    this.#writer = new Connection(options.path, options.synchronous ?? 'FULL', options.checkpointPages);
     this.#writer.transact(migrate('sqlite', options.nowMs));
     this.epoch = this.#writer.transact(raiseEpoch(options.nodeId, options.nowMs));
     this.#reader = options.path === ':memory:' ? this.#writer : new Connection(options.path, 'reader');
@@ -131,11 +133,11 @@ class Connection {
   readonly database: DatabaseSync;
   readonly #statements = new Map<unknown, StatementSync>();
 
-  constructor(path: string, mode: 'FULL' | 'NORMAL' | 'OFF' | 'reader') {
+  constructor(path: string, mode: 'FULL' | 'NORMAL' | 'OFF' | 'reader', checkpointPages = 4000) {
     this.database = new DatabaseSync(path, { timeout: 5000, readOnly: mode === 'reader' });
     this.database.exec('PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -32768; PRAGMA temp_store = MEMORY');
     if (mode === 'reader') return;
-    this.database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${mode}; PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864`);
+    this.database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${mode}; PRAGMA wal_autocheckpoint = ${checkpointPages}; PRAGMA journal_size_limit = 67108864`);
   }
 
   /** IMMEDIATE: a second process waits at the start, not in the middle. */

@@ -1,7 +1,7 @@
 /**
  * The process that T-B1 and T-B2 kill: streams that reserve, call a "vendor" (the parent, by a line
  * on file descriptor 3), settle, and tell the "client". Arguments: URL, streams, seed, requests (0:
- * without end), fault (`none`, `send_early`, `ack_early`), synchronous.
+ * without end), fault (`none`, `send_early`, `ack_early`), synchronous, pages between checkpoints.
  *
  * Lines: `ready MS HOLDS`, `sent ATTEMPT REQUEST COST LOOKUP`, `ack REQUEST CHARGE`, `ask ATTEMPT`.
  */
@@ -13,14 +13,14 @@ import { nanoUsd, seededRandom, systemClock, zeroNanoUsd } from '#std';
 import { openLedger, type AttemptOutcome, type LookUpAnswer } from '#ledger';
 import { openStore } from '#store';
 
-const [url = '', streamsText = '60', seedText = '1', requestsText = '0', fault = 'none', synchronous = 'FULL'] = process.argv.slice(2);
+const [url = '', streamsText = '60', seedText = '1', requestsText = '0', fault = 'none', synchronous = 'FULL', checkpointPages = '4000'] = process.argv.slice(2);
 const random = seededRandom(Number(seedText));
 const run = `${process.pid}_${seedText}`;
 const wallets = 20;
 /** A planted fault shows only when the flush takes as long as on a slow disk. */
 const plantedDelayMs = 20;
 
-const store = await openStore({ url, clock: systemClock, synchronous: synchronous === 'NORMAL' ? 'NORMAL' : 'FULL' });
+const store = await openStore({ url, clock: systemClock, synchronous: synchronous === 'NORMAL' ? 'NORMAL' : 'FULL', checkpointPages: Number(checkpointPages) });
 const ledger = openLedger({ store, clock: systemClock });
 
 const waiting = new Map<string, (answer: string) => void>();
