@@ -1,0 +1,135 @@
+/**
+ * Answers of the simulator's own models. `sim-chat` talks back about what it was asked; it calls a tool
+ * when one is forced or named in the question, and sums up tool results. Everything is a function of
+ * the request, so that the same question gets the same answer.
+ */
+
+import type { ChatRequest, ChatResponse, FunctionTool, Message, Part, Usage } from '#canonical';
+import { asArray, asObject, asString, type JsonObject, type JsonValue } from '#std';
+
+/** Names of the simulator's own models, also in the catalog. */
+export const simulatorModels = ['sim-chat', 'sim-reasoning', 'sim-embedding'] as const;
+
+export function answer(request: ChatRequest, id: string, createdAt: number): ChatResponse {
+  const parts = partsOf(request);
+  const called = parts.some((part) => part.kind === 'tool-call');
+  return {
+    dialect: request.dialect,
+    id,
+    model: request.model,
+    createdAt,
+    choices: [{ index: 0, parts, finish: { reason: called ? 'tool-calls' : 'stop', raw: '' } }],
+    usage: usageOf(request, parts),
+    extensions: {},
+  };
+}
+
+function partsOf(request: ChatRequest): readonly Part[] {
+  const last = request.messages.findLast((message) => message.role === 'user' || message.role === 'tool');
+  const question = textOf(last);
+  const thinking: Part[] = thinks(request) ? [{ kind: 'reasoning', text: `The user says ${question.length} characters. I will answer plainly.`, form: 'full' }] : [];
+  const results = last?.role === 'tool' ? resultTexts(last) : undefined;
+  if (results) return [...thinking, { kind: 'text', text: `The tool answered: ${results.join('; ')}` }];
+  const tool = toolToCall(request, question);
+  if (tool) {
+    const input = JSON.stringify(exampleOf(tool.parameters ?? {}, question));
+    return [...thinking, { kind: 'tool-call', id: `call_sim${request.messages.length}`, name: tool.name, input }];
+  }
+  if (request.responseFormat?.kind === 'json-schema') return [...thinking, { kind: 'text', text: JSON.stringify(exampleOf(request.responseFormat.schema, question)) }];
+  if (request.responseFormat?.kind === 'json') return [...thinking, { kind: 'text', text: JSON.stringify({ answer: question }) }];
+  return [...thinking, { kind: 'text', text: limited(`This is the simulator speaking, no vendor was asked. You said: "${question}" 你好!`, request.outputTokensMax) }];
+}
+
+function thinks(request: ChatRequest): boolean {
+  return request.model === 'sim-reasoning' || (request.reasoning !== undefined && request.reasoning.effort !== 'none' && request.reasoning.budgetTokens !== 0);
+}
+
+function limited(text: string, outputTokensMax: number | undefined): string {
+  return outputTokensMax === undefined ? text : text.split(/(?<= )/).slice(0, Math.max(1, outputTokensMax)).join('');
+}
+
+function textOf(message: Message | undefined): string {
+  const texts = (message?.parts ?? []).map((part) => (part.kind === 'text' ? part.text : part.kind === 'media' ? `[${part.media}]` : ''));
+  return texts.filter((text) => text !== '').join(' ').slice(0, 2_000);
+}
+
+function resultTexts(message: Message): readonly string[] {
+  return message.parts.flatMap((part) => (part.kind === 'tool-result' ? [part.parts.map((inner) => (inner.kind === 'text' ? inner.text : `[${inner.media}]`)).join(' ')] : []));
+}
+
+/** A forced tool, or one that the question asks for by name or by its words. */
+function toolToCall(request: ChatRequest, question: string): FunctionTool | undefined {
+  const tools = request.tools.filter((tool) => tool.kind === 'function');
+  const { toolChoice } = request;
+  if (toolChoice?.kind === 'none') return undefined;
+  if (toolChoice?.kind === 'tool') return tools.find((tool) => tool.name === toolChoice.name);
+  const asked = tools.find((tool) => question.toLowerCase().includes(tool.name.toLowerCase()) || sharesWord(tool.name, question));
+  return asked ?? (toolChoice?.kind === 'required' || (toolChoice?.kind === 'allowed' && toolChoice.mode === 'required') ? tools[0] : undefined);
+}
+
+function sharesWord(name: string, question: string): boolean {
+  const words = name.toLowerCase().split(/[^a-z]+/).filter((word) => word.length > 3);
+  const asked = question.toLowerCase();
+  return words.some((word) => asked.includes(word));
+}
+
+const exampleDepthMax = 8;
+
+/** The smallest value that a JSON Schema describes; texts take words of the question. */
+function exampleOf(schema: JsonObject, question: string, depth = 0): JsonValue {
+  if (depth > exampleDepthMax) return null;
+  const [first] = asArray(schema['enum']) ?? [];
+  if (first !== undefined) return first;
+  if (schema['const'] !== undefined) return schema['const'];
+  const type = asString(schema['type']) ?? asString(asArray(schema['type'])?.[0]);
+  switch (type?.toLowerCase()) {
+    case 'string':
+      return question.split(/\s+/).at(-1)?.replace(/[^\p{L}\p{N}-]/gu, '') || 'text';
+    case 'integer':
+    case 'number':
+      return 1;
+    case 'boolean':
+      return true;
+    case 'array':
+      return [exampleOf(asObject(schema['items']) ?? {}, question, depth + 1)];
+    case 'null':
+      return null;
+    default:
+      return exampleObject(schema, question, depth);
+  }
+}
+
+function exampleObject(schema: JsonObject, question: string, depth: number): JsonValue {
+  const value: Record<string, JsonValue> = {};
+  for (const [name, property] of Object.entries(asObject(schema['properties']) ?? {})) {
+    value[name] = exampleOf(asObject(property) ?? {}, question, depth + 1);
+  }
+  return value;
+}
+
+/** A token for every four characters: simple enough to check a bill by hand. */
+function usageOf(request: ChatRequest, parts: readonly Part[]): Usage {
+  const asked = request.messages.reduce((sum, message) => sum + textOf(message).length, 0);
+  const count = (part: Part): number => ('text' in part ? part.text.length : part.kind === 'tool-call' ? part.name.length + part.input.length : 0);
+  const reasoning = parts.filter((part) => part.kind === 'reasoning').reduce((sum, part) => sum + count(part), 0);
+  const visible = parts.filter((part) => part.kind !== 'reasoning').reduce((sum, part) => sum + count(part), 0);
+  return {
+    inputTokens: Math.ceil(asked / 4) + 4,
+    cacheReadTokens: 0,
+    outputTokens: Math.ceil(visible / 4) + 1,
+    ...(reasoning > 0 ? { reasoningTokens: Math.ceil(reasoning / 4) } : { reasoningTokens: 0 }),
+  };
+}
+
+/** A vector that depends on the text alone, of length 1. */
+export function embed(text: string, dimensions: number): readonly number[] {
+  let state = 2_166_136_261;
+  for (let index = 0; index < text.length; index += 1) state = Math.imul(state ^ text.charCodeAt(index), 16_777_619);
+  const vector: number[] = [];
+  for (let index = 0; index < dimensions; index += 1) {
+    state = Math.imul(state ^ index, 16_777_619);
+    vector.push(((state >>> 0) / 4_294_967_296) * 2 - 1);
+  }
+  const length = Math.hypot(...vector);
+  return vector.map((value) => value / length);
+}

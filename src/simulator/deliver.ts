@@ -1,0 +1,78 @@
+/** Writing a reply the way a fault says. */
+
+import type { ServerResponse } from 'node:http';
+import type { Fault } from './fault.ts';
+
+export type Reply = {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Whole, or the pieces of a stream. */
+  readonly body: Buffer | readonly string[];
+  readonly paceMs: number;
+};
+
+export async function deliver(response: ServerResponse, reply: Reply, fault: Fault): Promise<void> {
+  if (fault.reset === true) {
+    response.destroy();
+    return;
+  }
+  if (fault.silent === true) return;
+  await pause(fault.delay_ms, response);
+  const headers = { ...reply.headers, ...fault.headers, ...(fault.content_type === undefined ? {} : { 'content-type': fault.content_type }) };
+  response.writeHead(fault.status ?? reply.status, headers);
+  if (fault.first_byte_delay_ms !== undefined) {
+    response.flushHeaders();
+    await pause(fault.first_byte_delay_ms, response);
+  }
+  const whole = fault.body === undefined ? reply.body : Buffer.from(fault.body);
+  const plain = fault.drip_ms === undefined && fault.cut_at_byte === undefined && fault.end_at_byte === undefined;
+  if (plain && !Buffer.isBuffer(whole) && reply.paceMs > 0) return paced(response, whole, reply.paceMs);
+  const bytes = Buffer.isBuffer(whole) ? whole : Buffer.from(whole.join(''));
+  if (plain) {
+    response.end(bytes);
+    return;
+  }
+  await drip(response, bytes, fault);
+}
+
+async function paced(response: ServerResponse, pieces: readonly string[], paceMs: number): Promise<void> {
+  for (const piece of pieces) {
+    if (response.destroyed) return;
+    response.write(piece);
+    await pause(paceMs, response);
+  }
+  response.end();
+}
+
+async function drip(response: ServerResponse, bytes: Buffer, fault: Fault): Promise<void> {
+  const end = Math.min(bytes.length, fault.cut_at_byte ?? fault.end_at_byte ?? bytes.length);
+  const step = fault.drip_ms === undefined ? Math.max(1, end) : Math.max(1, fault.drip_bytes ?? 16);
+  for (let at = 0; at < end && !response.destroyed; at += step) {
+    await written(response, bytes.subarray(at, Math.min(end, at + step)));
+    await pause(fault.drip_ms, response);
+  }
+  if (fault.cut_at_byte === undefined) response.end();
+  else response.destroy();
+}
+
+/** The bytes must be on their way before the connection is broken. */
+function written(response: ServerResponse, bytes: Buffer): Promise<void> {
+  return new Promise((done) => {
+    if (response.destroyed) done();
+    else response.write(bytes, () => setImmediate(done));
+  });
+}
+
+/** Ends early when the peer goes away, so that no timer outlives its connection. */
+function pause(delayMs: number | undefined, response: ServerResponse): Promise<void> {
+  if (delayMs === undefined || delayMs === 0) return Promise.resolve();
+  return new Promise((done) => {
+    const timer = setTimeout(finish, delayMs);
+    response.once('close', finish);
+    function finish(): void {
+      clearTimeout(timer);
+      response.removeListener('close', finish);
+      done();
+    }
+  });
+}

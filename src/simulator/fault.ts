@@ -1,0 +1,81 @@
+/**
+ * Faults on demand: what an upstream can do wrong, as data. A rule applies to the requests it matches,
+ * in order of the list, `times` times at most.
+ */
+
+import { z } from 'zod';
+
+const count = z.number().int().nonnegative();
+
+export const faultSchema = z.strictObject({
+  /** Answer with this status and an error body in the request's dialect. */
+  status: z.number().int().min(100).max(599).optional(),
+  /** Headers added to the answer (`retry-after`, `x-ratelimit-…`). */
+  headers: z.record(z.string(), z.string()).optional(),
+  /** Body instead of the usual one, verbatim. */
+  body: z.string().optional(),
+  content_type: z.string().optional(),
+  /** Wait before the head of the answer. */
+  delay_ms: count.optional(),
+  /** Wait between the head and the first body byte. */
+  first_byte_delay_ms: count.optional(),
+  /** Write the body in pieces of `drip_bytes` bytes, `drip_ms` apart. */
+  drip_ms: count.optional(),
+  drip_bytes: count.optional(),
+  /** Break the connection after so many body bytes. */
+  cut_at_byte: count.optional(),
+  /** End the body cleanly after so many bytes: a stream that only looks complete. */
+  end_at_byte: count.optional(),
+  /** Replace everything after so many stream events by an error event of the dialect. */
+  error_after_events: count.optional(),
+  /** Leave usage out, or lie. */
+  usage: z.union([z.literal('missing'), z.record(z.string(), z.json())]).optional(),
+  /** Take the request and never answer. */
+  silent: z.boolean().optional(),
+  /** Close the socket without an answer. */
+  reset: z.boolean().optional(),
+});
+
+export const ruleSchema = z.strictObject({
+  /** Exact model name, or absent for all. */
+  model: z.string().optional(),
+  /** Beginning of the path. */
+  path: z.string().optional(),
+  /** Only while fewer than so many requests have used the rule. */
+  times: z.number().int().positive().optional(),
+  /** Skip so many matching requests first. */
+  skip: count.optional(),
+  fault: faultSchema,
+});
+
+export const scriptSchema = z.array(ruleSchema);
+
+export type Fault = z.infer<typeof faultSchema>;
+export type Rule = z.infer<typeof ruleSchema>;
+
+/** Rules with their counters. */
+export class Script {
+  #rules: { readonly rule: Rule; seen: number }[] = [];
+
+  constructor(rules: readonly Rule[] = []) {
+    this.replace(rules);
+  }
+
+  replace(rules: readonly Rule[]): void {
+    this.#rules = rules.map((rule) => ({ rule, seen: 0 }));
+  }
+
+  /** The fault for a request, counted; `undefined`: behave. */
+  next(model: string, path: string): Fault | undefined {
+    for (const entry of this.#rules) {
+      const { model: wanted, path: prefix, times, skip = 0, fault } = entry.rule;
+      if (wanted !== undefined && wanted !== model) continue;
+      if (prefix !== undefined && !path.startsWith(prefix)) continue;
+      entry.seen += 1;
+      if (entry.seen <= skip) continue;
+      if (times !== undefined && entry.seen > skip + times) continue;
+      return fault;
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,4 @@
+export { startSimulator, type RunningSimulator, type SeenRequest, type SimulatorOptions } from './server.ts';
+export { ruleSchema, scriptSchema, type Fault, type Rule } from './fault.ts';
+export { loadRecordings, type RecordedCase, type Recordings } from './recordings.ts';
+export { simulatorModels } from './answer.ts';
