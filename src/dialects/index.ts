@@ -5,3 +5,5 @@ export { anthropicCountTokens, anthropicMessages } from './anthropic-messages/in
 export * from './openai-responses/index.ts';
 export * from './gemini-embed/index.ts';
 export { openaiChat } from './openai-chat/index.ts';
+export { nativeOnlyReason, openaiCompletions } from './openai-completions/index.ts';
+export { openaiEmbeddings } from './openai-embeddings/index.ts';

@@ -23,7 +23,8 @@ export type RecordingIndexEntry = {
 export type RecordingMeta = {
   readonly provider: string;
   readonly kind: string;
-  readonly dialect: string;
+  /** `null` where no dialect of the four applies. */
+  readonly dialect: string | null;
   readonly method: string;
   readonly endpoint: string;
   readonly status: number;

@@ -1,6 +1,7 @@
 import type { ChatRequest, Encoded, Loss, MediaPart } from '#canonical';
 import { asObject, compact, unknownFields, type JsonObject, type JsonValue } from '#std';
 import type { Quirks } from '../dialect.ts';
+import { nativeOnlyReason } from '../openai-completions/native-only.ts';
 import { encodeMessages } from './message-encode.ts';
 import { readChatQuirks, type ChatQuirks } from './quirks.ts';
 import { encodeReasoningRequest } from './reasoning-request.ts';
@@ -12,6 +13,8 @@ export function encodeRequest(request: ChatRequest, quirks: Quirks): Encoded<Jso
   const losses: Loss[] = [];
   const own = request.dialect === 'openai-chat';
   if (!own) loseFields(request.extensions, '', losses);
+  const nativeOnly = nativeOnlyReason(request);
+  if (nativeOnly !== undefined) losses.push({ path: 'prompt', reason: `chat cannot say ${nativeOnly}`, changesMeaning: true });
   const body: JsonObject = {
     ...known.extraBody,
     model: request.model,

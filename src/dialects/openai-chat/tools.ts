@@ -263,7 +263,8 @@ export function encodeResponseFormat(request: ChatRequest, quirks: ChatQuirks, l
 
 /** Fields of another dialect that chat does not know. */
 export function loseFields(extensions: JsonObject | undefined, path: string, losses: Loss[]): void {
-  for (const key of Object.keys(extensions ?? {})) {
+  for (const [key, value] of Object.entries(extensions ?? {})) {
+    if (value === null || value === undefined) continue;
     losses.push({ path: fieldPath(path, key), reason: 'not known in Chat Completions', changesMeaning: false });
   }
 }

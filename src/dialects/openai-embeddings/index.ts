@@ -1,0 +1,15 @@
+import type { EmbeddingDialect } from '../dialect.ts';
+import { annotateUsage } from '../openai-chat/annotate.ts';
+import { decodeRequest, encodeRequest } from './request.ts';
+import { decodeResponse, encodeResponse } from './response.ts';
+
+/** OpenAI embeddings, `POST /v1/embeddings`, with vectors as floats or base64 in both directions. */
+export const openaiEmbeddings: EmbeddingDialect = {
+  id: 'openai-embeddings',
+  request: { decode: decodeRequest, encode: encodeRequest },
+  response: {
+    decode: decodeResponse,
+    encode: encodeResponse,
+    annotate: (body, bill) => annotateUsage(body, bill) ?? body,
+  },
+};
