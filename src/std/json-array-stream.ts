@@ -9,7 +9,7 @@ import {
 
 type ArrayStage = 'before' | 'between' | 'element' | 'after';
 
-const whitespace = new Set([0x20, 0x09, 0x0a, 0x0d]);
+const whitespace: ReadonlySet<number> = new Set([0x20, 0x09, 0x0a, 0x0d]);
 const quote = 0x22;
 const backslash = 0x5c;
 const comma = 0x2c;
@@ -28,97 +28,114 @@ const closeBrace = 0x7d;
  */
 export function createJsonArrayParser(
   limits: { readonly maxElementBytes?: number } = {},
-): FrameParser & { readonly closed: boolean } {
-  const { maxElementBytes = 1 << 22 } = limits;
-  const carry = createCarryBuffer();
-  let stage: ArrayStage = 'before';
-  let position = 0;
-  let elementStart = 0;
-  let depth = 0;
-  let inString = false;
-  let escaped = false;
+): JsonArrayParser {
+  return new ElementSplitter(limits.maxElementBytes ?? 1 << 22);
+}
 
-  function malformed(expected: string): FramingError {
-    return new FramingError('malformed', `expected ${expected} in a streamed JSON array`);
+/** A splitter that also tells whether the array was closed. */
+export type JsonArrayParser = FrameParser & { readonly closed: boolean };
+
+class ElementSplitter implements JsonArrayParser {
+  readonly #maxElementBytes: number;
+  readonly #carry = createCarryBuffer();
+  #stage: ArrayStage = 'before';
+  #position = 0;
+  #elementStart = 0;
+  #depth = 0;
+  #inString = false;
+  #escaped = false;
+
+  constructor(maxElementBytes: number) {
+    this.#maxElementBytes = maxElementBytes;
   }
 
-  /** Steps over one byte outside of an element. */
-  function outside(byte: number): void {
-    if (whitespace.has(byte)) return;
-    if (stage === 'before') {
-      if (byte === 0xef || byte === 0xbb || byte === 0xbf) return;
-      if (byte !== openBracket) throw malformed('"["');
-      stage = 'between';
-    } else if (stage === 'after') throw malformed('nothing after "]"');
-    else if (byte === closeBracket) stage = 'after';
-    else if (byte !== comma) {
-      stage = 'element';
-      elementStart = position;
-      depth = 0;
-      inString = false;
-      inside(byte);
-    }
+  get closed(): boolean {
+    return this.#stage === 'after';
   }
 
-  /** Steps over one byte of an element; true when the byte before it was the element's last. */
-  function inside(byte: number): boolean {
-    if (inString) {
-      if (escaped) escaped = false;
-      else if (byte === backslash) escaped = true;
-      else if (byte === quote) inString = false;
-    } else if (byte === quote) inString = true;
-    else if (byte === openBrace || byte === openBracket) depth += 1;
-    else if (depth === 0 && (byte === comma || byte === closeBracket)) return true;
-    else if (byte === closeBrace || byte === closeBracket) depth -= 1;
-    return false;
+  push(chunk: Uint8Array): readonly StreamFrame[] {
+    if (chunk.length === 0) return noFrames;
+    this.#carry.append(asBuffer(chunk));
+    return this.#scan();
   }
 
-  function scan(): readonly StreamFrame[] {
-    const { bytes, length } = carry;
+  end(): StreamFrame | undefined {
+    if (this.#stage !== 'element') return undefined;
+    const { bytes, length } = this.#carry;
+    const data = bytes.toString('utf8', this.#elementStart, length);
+    return { data, raw: bytes.subarray(0, length) };
+  }
+
+  rest(): Uint8Array {
+    return this.#carry.bytes.subarray(0, this.#carry.length);
+  }
+
+  #scan(): readonly StreamFrame[] {
+    const { bytes, length } = this.#carry;
     let frames: StreamFrame[] | undefined;
     let frameStart = 0;
-    for (; position < length; position++) {
+    for (; this.#position < length; this.#position++) {
+      const position = this.#position;
       const byte = bytes[position] ?? 0;
-      if (stage !== 'element') {
-        outside(byte);
+      if (this.#stage !== 'element') {
+        this.#outside(byte);
         continue;
       }
-      if (position - elementStart > maxElementBytes) break;
-      if (!inside(byte)) continue;
-      const data = bytes.toString('utf8', elementStart, position).trimEnd();
+      this.#checkSize(position - this.#elementStart);
+      if (!this.#inside(byte)) continue;
+      const data = bytes.toString('utf8', this.#elementStart, position).trimEnd();
       const raw = bytes.subarray(frameStart, position);
       frameStart = position;
       if (frames === undefined) frames = [{ data, raw }];
       else frames.push({ data, raw });
-      stage = byte === comma ? 'between' : 'after';
+      this.#stage = byte === comma ? 'between' : 'after';
     }
-    if (stage === 'element' && position - elementStart > maxElementBytes) {
-      throw new FramingError(
-        'event-too-large',
-        `an array element exceeds ${maxElementBytes} bytes`,
-      );
-    }
-    if (length - frameStart > maxElementBytes + 65_536) throw malformed('an element');
-    carry.release(frameStart);
-    position -= frameStart;
-    elementStart -= frameStart;
+    this.#carry.release(frameStart);
+    this.#position -= frameStart;
+    this.#elementStart -= frameStart;
+    // White space between elements is carried too.
+    this.#checkSize(this.#carry.length - 65_536);
     return frames ?? noFrames;
   }
 
-  return {
-    push(chunk) {
-      if (chunk.length === 0) return noFrames;
-      carry.append(asBuffer(chunk));
-      return scan();
-    },
-    end() {
-      if (stage !== 'element') return undefined;
-      const raw = carry.bytes.subarray(0, carry.length);
-      return { data: carry.bytes.toString('utf8', elementStart, carry.length), raw };
-    },
-    rest: () => carry.bytes.subarray(0, carry.length),
-    get closed() {
-      return stage === 'after';
-    },
-  };
+  #checkSize(bytes: number): void {
+    if (bytes <= this.#maxElementBytes) return;
+    const message = `an array element exceeds ${this.#maxElementBytes} bytes`;
+    throw new FramingError('event-too-large', message);
+  }
+
+  /** Steps over one byte outside of an element. */
+  #outside(byte: number): void {
+    if (whitespace.has(byte)) return;
+    if (this.#stage === 'before') {
+      if (byte === 0xef || byte === 0xbb || byte === 0xbf) return;
+      if (byte !== openBracket) throw malformed('"["');
+      this.#stage = 'between';
+    } else if (this.#stage === 'after') throw malformed('nothing after "]"');
+    else if (byte === closeBracket) this.#stage = 'after';
+    else if (byte !== comma) {
+      this.#stage = 'element';
+      this.#elementStart = this.#position;
+      this.#depth = 0;
+      this.#inString = false;
+      this.#inside(byte);
+    }
+  }
+
+  /** Steps over one byte of an element; true when the byte before it was the element's last. */
+  #inside(byte: number): boolean {
+    if (this.#inString) {
+      if (this.#escaped) this.#escaped = false;
+      else if (byte === backslash) this.#escaped = true;
+      else if (byte === quote) this.#inString = false;
+    } else if (byte === quote) this.#inString = true;
+    else if (byte === openBrace || byte === openBracket) this.#depth += 1;
+    else if (this.#depth === 0 && (byte === comma || byte === closeBracket)) return true;
+    else if (byte === closeBrace || byte === closeBracket) this.#depth -= 1;
+    return false;
+  }
+}
+
+function malformed(expected: string): FramingError {
+  return new FramingError('malformed', `expected ${expected} in a streamed JSON array`);
 }

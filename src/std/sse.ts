@@ -43,83 +43,100 @@ type PendingEvent = {
  * and the LF opens the `raw` of the next frame. `push` throws FramingError beyond a limit.
  */
 export function createSseParser(limits: SseLimits = {}): SseParser {
-  const { maxLineBytes = 1 << 20, maxEventBytes = 1 << 22 } = limits;
-  const carry = createCarryBuffer();
-  const pending: PendingEvent = { data: undefined, event: undefined, id: undefined };
-  let lineStart = 0;
-  let scanned = 0;
-  let firstLine = true;
-  let skipLineFeed = false;
+  return new WhatwgSseParser(limits);
+}
 
-  /** Reads one line without its terminator; true when it is blank and so ends an event. */
-  function takeLine(bytes: Buffer, start: number, end: number): boolean {
-    const from = firstLine && hasByteOrderMark(bytes, start, end) ? start + 3 : start;
-    firstLine = false;
-    if (from === end) return true;
-    readField(pending, bytes, from, end);
-    return false;
+class WhatwgSseParser implements SseParser {
+  readonly #maxLineBytes: number;
+  readonly #maxEventBytes: number;
+  readonly #carry = createCarryBuffer();
+  readonly #pending: PendingEvent = { data: undefined, event: undefined, id: undefined };
+  #lineStart = 0;
+  #scanned = 0;
+  #firstLine = true;
+  #skipLineFeed = false;
+
+  constructor(limits: SseLimits) {
+    this.#maxLineBytes = limits.maxLineBytes ?? 1 << 20;
+    this.#maxEventBytes = limits.maxEventBytes ?? 1 << 22;
   }
 
-  function checkLimits(end: number, frameStart: number): void {
-    if (end - lineStart > maxLineBytes) {
-      throw new FramingError('line-too-long', `a stream line exceeds ${maxLineBytes} bytes`);
-    }
-    if (end - frameStart > maxEventBytes) {
-      throw new FramingError('event-too-large', `a stream event exceeds ${maxEventBytes} bytes`);
-    }
+  push(chunk: Uint8Array): readonly SseFrame[] {
+    if (chunk.length === 0) return noFrames;
+    this.#carry.append(asBuffer(chunk));
+    return this.#scan();
   }
 
-  function scan(): readonly SseFrame[] {
-    const { bytes, length } = carry;
-    if (skipLineFeed && bytes[scanned] === lineFeed) {
-      scanned += 1;
-      lineStart = scanned;
-    }
-    skipLineFeed = false;
+  end(): SseFrame | undefined {
+    const { bytes, length } = this.#carry;
+    if (this.#lineStart < length) this.#takeLine(bytes, this.#lineStart, length);
+    this.#lineStart = length;
+    return takeFrame(this.#pending, bytes, 0, length);
+  }
+
+  rest(): Uint8Array {
+    return this.#carry.bytes.subarray(0, this.#carry.length);
+  }
+
+  #scan(): readonly SseFrame[] {
+    const { bytes, length } = this.#carry;
+    this.#skipSplitLineFeed(bytes);
     let frames: SseFrame[] | undefined;
     let frameStart = 0;
-    let carriageReturnAt = indexOfByte(bytes, carriageReturn, scanned, length);
-    let lineFeedAt = indexOfByte(bytes, lineFeed, scanned, length);
+    let carriageReturnAt = indexOfByte(bytes, carriageReturn, this.#scanned, length);
+    let lineFeedAt = indexOfByte(bytes, lineFeed, this.#scanned, length);
     for (;;) {
       const end = Math.min(carriageReturnAt, lineFeedAt);
-      checkLimits(end, frameStart);
+      this.#checkLimits(end, frameStart);
       if (end >= length) break;
       let next = end + 1;
       if (end === carriageReturnAt) {
-        if (next === length) skipLineFeed = true;
+        if (next === length) this.#skipLineFeed = true;
         else if (bytes[next] === lineFeed) next += 1;
         carriageReturnAt = indexOfByte(bytes, carriageReturn, next, length);
       }
       if (lineFeedAt < next) lineFeedAt = indexOfByte(bytes, lineFeed, next, length);
-      const blank = takeLine(bytes, lineStart, end);
-      lineStart = next;
-      if (!blank) continue;
-      const frame = takeFrame(pending, bytes, frameStart, next);
+      const blank = this.#takeLine(bytes, this.#lineStart, end);
+      this.#lineStart = next;
+      const frame = blank ? takeFrame(this.#pending, bytes, frameStart, next) : undefined;
       if (frame === undefined) continue;
       frameStart = next;
       if (frames === undefined) frames = [frame];
       else frames.push(frame);
     }
-    carry.release(frameStart);
-    lineStart -= frameStart;
-    scanned = carry.length;
+    this.#carry.release(frameStart);
+    this.#lineStart -= frameStart;
+    this.#scanned = this.#carry.length;
     return frames ?? noFrames;
   }
 
-  return {
-    push(chunk) {
-      if (chunk.length === 0) return noFrames;
-      carry.append(asBuffer(chunk));
-      return scan();
-    },
-    end() {
-      const { bytes, length } = carry;
-      if (lineStart < length) takeLine(bytes, lineStart, length);
-      lineStart = length;
-      return takeFrame(pending, bytes, 0, length);
-    },
-    rest: () => carry.bytes.subarray(0, carry.length),
-  };
+  /** Steps over the LF of a CRLF whose CR was the last byte of the chunk before. */
+  #skipSplitLineFeed(bytes: Buffer): void {
+    if (!this.#skipLineFeed) return;
+    this.#skipLineFeed = false;
+    if (bytes[this.#scanned] !== lineFeed) return;
+    this.#scanned += 1;
+    this.#lineStart = this.#scanned;
+  }
+
+  #checkLimits(end: number, frameStart: number): void {
+    if (end - this.#lineStart > this.#maxLineBytes) {
+      throw new FramingError('line-too-long', `a stream line exceeds ${this.#maxLineBytes} bytes`);
+    }
+    if (end - frameStart > this.#maxEventBytes) {
+      throw new FramingError('event-too-large', `an event exceeds ${this.#maxEventBytes} bytes`);
+    }
+  }
+
+  /** Reads one line without its terminator; true when it is blank and so ends an event. */
+  #takeLine(bytes: Buffer, start: number, end: number): boolean {
+    const marked = this.#firstLine && hasByteOrderMark(bytes, start, end);
+    this.#firstLine = false;
+    const from = marked ? start + 3 : start;
+    if (from === end) return true;
+    readField(this.#pending, bytes, from, end);
+    return false;
+  }
 }
 
 function hasByteOrderMark(bytes: Buffer, start: number, end: number): boolean {

@@ -75,7 +75,8 @@ function zoneOfV6(bytes: readonly number[]): AddressZone {
   for (const [range, offset] of embedded) {
     if (contains(range, bytes)) return zoneOfV4(bytes.slice(offset, offset + 4));
   }
-  if (bytes.slice(0, 15).every((byte) => byte === 0)) return bytes[15] === 1 ? 'private' : 'forbidden';
+  if (bytes.slice(0, 15).every((byte) => byte === 0))
+    return bytes[15] === 1 ? 'private' : 'forbidden';
   // IPv4-compatible addresses, long deprecated: the last four bytes are the address.
   if (bytes.slice(0, 12).every((byte) => byte === 0)) return zoneOfV4(bytes.slice(12));
   if (contains(teredo, bytes)) return zoneOfTeredo(bytes);
@@ -94,7 +95,9 @@ function zoneOfTeredo(bytes: readonly number[]): AddressZone {
 
 /** Interface identifiers `0000:5efe` and `0200:5efe` followed by an IPv4 address (RFC 5214). */
 function isIsatap(bytes: readonly number[]): boolean {
-  return (bytes[8] === 0 || bytes[8] === 2) && bytes[9] === 0 && bytes[10] === 0x5e && bytes[11] === 0xfe;
+  return (
+    (bytes[8] === 0 || bytes[8] === 2) && bytes[9] === 0 && bytes[10] === 0x5e && bytes[11] === 0xfe
+  );
 }
 
 function contains([prefix, bits]: Range, bytes: readonly number[]): boolean {

@@ -28,7 +28,9 @@ const over: IteratorResult<Uint8Array, undefined> = Object.freeze({ done: true, 
  * One outbound call as undici sees it, and the reader of its body. The body is pulled: when pieces
  * wait, the socket is paused, so a slow reader slows the peer.
  */
-export class OutboundCall implements Dispatcher.DispatchHandler, AsyncIterator<Uint8Array, undefined> {
+export class OutboundCall
+  implements Dispatcher.DispatchHandler, AsyncIterator<Uint8Array, undefined>
+{
   readonly head: PromiseWithResolvers<CallHead> = Promise.withResolvers();
   readonly closed: PromiseWithResolvers<void> = Promise.withResolvers();
   readonly #timeouts: UpstreamTimeouts;
@@ -47,7 +49,12 @@ export class OutboundCall implements Dispatcher.DispatchHandler, AsyncIterator<U
   #paused = false;
   #reader: PromiseWithResolvers<IteratorResult<Uint8Array, undefined>> | undefined;
 
-  constructor(timeouts: UpstreamTimeouts, bytesMax: number, now: number, onOver: (call: OutboundCall) => void) {
+  constructor(
+    timeouts: UpstreamTimeouts,
+    bytesMax: number,
+    now: number,
+    onOver: (call: OutboundCall) => void,
+  ) {
     this.#timeouts = timeouts;
     this.#bytesMax = bytesMax;
     this.#startedAt = now;
@@ -70,7 +77,11 @@ export class OutboundCall implements Dispatcher.DispatchHandler, AsyncIterator<U
     this.#moved = true;
   }
 
-  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    status: number,
+    headers: IncomingHttpHeaders,
+  ): void {
     if (status < 200 || this.#phase !== 'headers') return;
     this.#phase = 'body';
     this.#moved = true;
@@ -86,7 +97,9 @@ export class OutboundCall implements Dispatcher.DispatchHandler, AsyncIterator<U
     this.#moved = true;
     this.#receivedBytes += piece.length;
     if (this.#receivedBytes > this.#bytesMax) {
-      this.fail(new UpstreamFailure('too-large', `the answer exceeds ${this.#bytesMax} bytes`, true));
+      this.fail(
+        new UpstreamFailure('too-large', `the answer exceeds ${this.#bytesMax} bytes`, true),
+      );
       return;
     }
     const reader = this.#reader;
@@ -138,7 +151,8 @@ export class OutboundCall implements Dispatcher.DispatchHandler, AsyncIterator<U
     if (piece !== undefined) return Promise.resolve({ done: false, value: this.#take(piece) });
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     if (this.#phase === 'over') return Promise.resolve(over);
-    if (this.#reader !== undefined) return Promise.reject(new RangeError('the body is read twice at once'));
+    if (this.#reader !== undefined)
+      return Promise.reject(new RangeError('the body is read twice at once'));
     this.#reader = Promise.withResolvers();
     return this.#reader.promise;
   }
@@ -180,7 +194,8 @@ export class OutboundCall implements Dispatcher.DispatchHandler, AsyncIterator<U
     if (now - this.#startedAt >= totalMs) this.#expire('timeout-total');
     else if (this.#phase === 'connect' && elapsedMs >= connectMs) this.#expire('timeout-connect');
     else if (this.#phase === 'headers' && elapsedMs >= headersMs) this.#expire('timeout-headers');
-    else if (this.#phase === 'body' && !this.#paused && elapsedMs >= idleMs) this.#expire('timeout-idle');
+    else if (this.#phase === 'body' && !this.#paused && elapsedMs >= idleMs)
+      this.#expire('timeout-idle');
   }
 
   #expire(kind: 'timeout-connect' | 'timeout-headers' | 'timeout-idle' | 'timeout-total'): void {

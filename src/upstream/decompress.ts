@@ -1,5 +1,10 @@
 import { Readable, type Transform } from 'node:stream';
-import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
+import {
+  createBrotliDecompress,
+  createGunzip,
+  createInflate,
+  createZstdDecompress,
+} from 'node:zlib';
 import { UpstreamFailure } from './failure.ts';
 
 const ratioMax = 100;
@@ -10,7 +15,10 @@ const freeBytes = 4 * 2 ** 20;
  * 4 MiB that are also more than 100 times the received bytes fail as 'too-large'; unknown or broken
  * encodings fail as 'protocol'.
  */
-export async function* decompressed(body: AsyncIterable<Uint8Array>, encoding: string): AsyncGenerator<Uint8Array> {
+export async function* decompressed(
+  body: AsyncIterable<Uint8Array>,
+  encoding: string,
+): AsyncGenerator<Uint8Array> {
   const decoder = createDecoder(encoding);
   if (decoder === undefined) {
     throw new UpstreamFailure('protocol', 'the upstream used an unknown content-encoding', true);

@@ -37,7 +37,12 @@ const redirectStatuses: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
 
 /** Creates the guard for URLs of clients. */
 export function createEgress(settings: EgressSettings): Egress {
-  const { upstream, mediaBytesMax = 20 * 2 ** 20, totalMs = 10_000, allowPrivate = false } = settings;
+  const {
+    upstream,
+    mediaBytesMax = 20 * 2 ** 20,
+    totalMs = 10_000,
+    allowPrivate = false,
+  } = settings;
   const ports = new Set([443, 80, ...(settings.ports ?? [])]);
   const policy = { allowPrivate, ports };
 
@@ -75,7 +80,8 @@ export function createEgress(settings: EgressSettings): Egress {
     try {
       // The signal bounds the heads of all redirects together; the body has its own limit.
       const deadline = AbortSignal.timeout(totalMs);
-      const signal = wish.signal === undefined ? deadline : AbortSignal.any([wish.signal, deadline]);
+      const signal =
+        wish.signal === undefined ? deadline : AbortSignal.any([wish.signal, deadline]);
       const answer = await follow(url, signal);
       const declared = Number(answer.header('content-length') ?? 0);
       if (declared > mediaBytesMax) {
@@ -104,6 +110,8 @@ function told(error: unknown, bytesMax: number): unknown {
     return new GatewayFailure(gatewayError('forbidden_url', 'the URL may not be fetched'), error);
   }
   const message =
-    error.kind === 'too-large' ? `the file at the URL exceeds ${bytesMax} bytes` : 'the URL could not be fetched';
+    error.kind === 'too-large'
+      ? `the file at the URL exceeds ${bytesMax} bytes`
+      : 'the URL could not be fetched';
   return new GatewayFailure(gatewayError('invalid_request', message), error);
 }

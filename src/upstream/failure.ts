@@ -70,7 +70,8 @@ export function classifyFailure(error: unknown, sent: boolean): UpstreamFailure 
   const code = codeOf(error);
   const kind = kindOf(code, error, sent);
   // A parser error carries bytes of the answer, which must not get into a log.
-  if (isParserError(error)) return new UpstreamFailure(kind, `the upstream call failed: ${error.message}`, sent);
+  if (isParserError(error))
+    return new UpstreamFailure(kind, `the upstream call failed: ${error.message}`, sent);
   return new UpstreamFailure(kind, `the upstream call failed: ${code || kind}`, sent, error);
 }
 
@@ -79,7 +80,8 @@ function kindOf(code: string, error: unknown, sent: boolean): UpstreamFailureKin
   if (known === 'timeout-connect' && sent) return 'reset';
   if (known !== undefined) return known;
   if (isParserError(error)) return 'protocol';
-  if (code.startsWith('ERR_TLS_') || code.startsWith('ERR_SSL_') || code.startsWith('CERT_')) return 'tls';
+  if (code.startsWith('ERR_TLS_') || code.startsWith('ERR_SSL_') || code.startsWith('CERT_'))
+    return 'tls';
   if (!sent && isTlsHandshakeCut(error)) return 'tls';
   // undici reports some responses that break the protocol like a cut connection.
   if (error instanceof Error && error.message.startsWith('bad ')) return 'protocol';
@@ -91,7 +93,9 @@ function isParserError(error: unknown): error is Error {
 }
 
 function isTlsHandshakeCut(error: unknown): boolean {
-  return error instanceof Error && error.message.includes('before secure TLS connection was established');
+  return (
+    error instanceof Error && error.message.includes('before secure TLS connection was established')
+  );
 }
 
 /** The first code found on the error, what it aggregates, or its causes. */

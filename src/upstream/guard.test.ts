@@ -84,8 +84,11 @@ const records: Readonly<Record<string, readonly string[]>> = {
 
 const resolve: Resolve = (hostname) => {
   const found = records[hostname];
-  if (found === undefined) return Promise.reject(Object.assign(new Error('unknown'), { code: 'ENOTFOUND' }));
-  return Promise.resolve(found.map((address) => ({ address, family: address.includes(':') ? 6 : 4 })));
+  if (found === undefined)
+    return Promise.reject(Object.assign(new Error('unknown'), { code: 'ENOTFOUND' }));
+  return Promise.resolve(
+    found.map((address) => ({ address, family: address.includes(':') ? 6 : 4 })),
+  );
 };
 
 test(`${urls.length} URLs of clients to forbidden places open no socket and are told alike`, async (t) => {
@@ -105,7 +108,8 @@ test(`${urls.length} URLs of clients to forbidden places open no socket and are 
       await egress.fetchMedia(url);
       wrong.push(url);
     } catch (error) {
-      const told = error instanceof Error && 'error' in error ? JSON.stringify(error.error) : String(error);
+      const told =
+        error instanceof Error && 'error' in error ? JSON.stringify(error.error) : String(error);
       const expected = url.includes('empty.example') ? 'invalid_request' : 'forbidden_url';
       if (!told.includes(expected)) wrong.push(`${url}: ${told}`);
     }
@@ -136,10 +140,24 @@ test('the counter of connection attempts sees an allowed one', async (t) => {
 });
 
 test('zones are decided on bytes, and private ones open only to marked channels', () => {
-  for (const address of ['93.184.215.14', '8.8.8.8', '2606:4700::1111', '::ffff:8.8.8.8', '64:ff9b::808:808']) {
+  for (const address of [
+    '93.184.215.14',
+    '8.8.8.8',
+    '2606:4700::1111',
+    '::ffff:8.8.8.8',
+    '64:ff9b::808:808',
+  ]) {
     assert.equal(zoneOf(address), 'public', address);
   }
-  for (const address of ['127.0.0.1', '10.1.2.3', '192.168.1.1', '::1', 'fd12::1', '::ffff:10.0.0.1', '100.64.0.1']) {
+  for (const address of [
+    '127.0.0.1',
+    '10.1.2.3',
+    '192.168.1.1',
+    '::1',
+    'fd12::1',
+    '::ffff:10.0.0.1',
+    '100.64.0.1',
+  ]) {
     assert.equal(zoneOf(address), 'private', address);
   }
   for (const address of [
@@ -165,7 +183,9 @@ test('a name that is rebound between two look-ups is refused by the second', asy
   const answers = ['93.184.215.14', '127.0.0.1'];
   const rebinding: Resolve = () => Promise.resolve([{ address: answers.shift() ?? '', family: 4 }]);
   const lookup = promisify(guardedLookup(rebinding, { allowPrivate: false }));
-  assert.deepEqual(await lookup('rebinding.example', { all: true }), [{ address: '93.184.215.14', family: 4 }]);
+  assert.deepEqual(await lookup('rebinding.example', { all: true }), [
+    { address: '93.184.215.14', family: 4 },
+  ]);
   assert.equal(answers.length, 1, 'one check asks once');
   await assert.rejects(lookup('rebinding.example', { all: true }), UpstreamFailure);
 });

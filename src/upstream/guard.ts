@@ -43,7 +43,8 @@ export function checkUrl(text: string, policy: EgressPolicy): URL {
   }
   if (url.username !== '' || url.password !== '') throw forbidden('the URL holds credentials');
   const port = url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : Number(url.port);
-  if (policy.ports !== undefined && !policy.ports.has(port)) throw forbidden(`port ${port} is not allowed`);
+  if (policy.ports !== undefined && !policy.ports.has(port))
+    throw forbidden(`port ${port} is not allowed`);
   const host = literalHost(url);
   if (isIP(host) !== 0) checkAddress(host, policy);
   else if (host === '') throw forbidden('the URL has no host');
@@ -71,7 +72,10 @@ export function checkNameForProxy(url: URL, policy: EgressPolicy): void {
   if (policy.allowPrivate) return;
   const host = literalHost(url).replace(/\.$/, '');
   if (isIP(host) !== 0) return;
-  if (!host.includes('.') || /(?:^|\.)(?:localhost|local|internal|intranet|lan|home|corp)$/.test(host)) {
+  if (
+    !host.includes('.') ||
+    /(?:^|\.)(?:localhost|local|internal|intranet|lan|home|corp)$/.test(host)
+  ) {
     throw forbidden('the host is a local name');
   }
 }
@@ -82,24 +86,33 @@ export function checkNameForProxy(url: URL, policy: EgressPolicy): void {
  * answer differently.
  */
 export function guardedLookup(resolve: Resolve, policy: EgressPolicy): LookupFunction {
-  return (hostname, options, callback) => {
-    resolve(hostname).then(
+  return (hostname, options, answer) => {
+    resolveChecked(resolve, hostname, policy).then(
       (records) => {
-        try {
-          if (records.length === 0) throw Object.assign(new Error('no address'), { code: 'ENOTFOUND' });
-          for (const { address } of records) checkAddress(address, policy);
-        } catch (error) {
-          callback(error as NodeJS.ErrnoException, '', 0);
-          return;
-        }
-        const checked = records.map(({ address }) => ({ address, family: isIP(address) }));
-        const [first] = checked;
-        if (options.all === true) callback(null, checked);
-        else callback(null, first?.address ?? '', first?.family ?? 0);
+        const [first] = records;
+        if (options.all === true) answer(null, records);
+        else answer(null, first.address, first.family);
       },
-      (error: NodeJS.ErrnoException) => callback(error, '', 0),
+      (error: NodeJS.ErrnoException) => answer(error, '', 0),
     );
   };
+}
+
+type CheckedAddresses = [ResolvedAddress, ...ResolvedAddress[]];
+
+async function resolveChecked(
+  resolve: Resolve,
+  hostname: string,
+  policy: EgressPolicy,
+): Promise<CheckedAddresses> {
+  const records = await resolve(hostname);
+  const checked = records.map(({ address }) => {
+    checkAddress(address, policy);
+    return { address, family: isIP(address) };
+  });
+  const [first, ...others] = checked;
+  if (first === undefined) throw Object.assign(new Error('no address'), { code: 'ENOTFOUND' });
+  return [first, ...others];
 }
 
 function forbidden(reason: string): UpstreamFailure {

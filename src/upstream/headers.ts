@@ -33,7 +33,9 @@ export function outboundHeaders(headers: Readonly<Record<string, string>>): stri
     const lower = name.toLowerCase();
     if (connectionHeaders.has(lower)) continue;
     if (!namePattern.test(name) || !valuePattern.test(value)) {
-      throw new RangeError(`the outbound header ${lower.replace(/[^a-z0-9-]/g, '?')} cannot be sent`);
+      throw new RangeError(
+        `the outbound header ${lower.replace(/[^a-z0-9-]/g, '?')} cannot be sent`,
+      );
     }
     if (lower === 'accept-encoding') asksEncoding = true;
     flat.push(name, value);
@@ -54,13 +56,18 @@ const forwardable: ReadonlySet<string> = new Set([
   'openai-version',
 ]);
 
-const forwardablePrefixes: readonly string[] = ['x-ratelimit-', 'ratelimit-', 'anthropic-ratelimit-'];
+const forwardablePrefixes: readonly string[] = [
+  'x-ratelimit-',
+  'ratelimit-',
+  'anthropic-ratelimit-',
+];
 
 /** The allowed headers of a response, repeated ones joined by ", ". */
 export function forwardableHeaders(headers: IncomingHttpHeaders): Readonly<Record<string, string>> {
   const allowed: Record<string, string> = {};
   for (const name of Object.keys(headers)) {
-    if (!forwardable.has(name) && !forwardablePrefixes.some((prefix) => name.startsWith(prefix))) continue;
+    if (!forwardable.has(name) && !forwardablePrefixes.some((prefix) => name.startsWith(prefix)))
+      continue;
     const value = joinedHeader(headers, name);
     if (value !== undefined && valuePattern.test(value)) allowed[name] = value;
   }

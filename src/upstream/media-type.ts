@@ -37,10 +37,13 @@ const riffForms: Readonly<Record<string, string>> = {
 
 /** The media type that the first bytes show, whatever a server claims; undefined when unknown. */
 export function sniffMediaType(bytes: Uint8Array): string | undefined {
-  const start = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 16)).toString('latin1');
+  const start = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 16)).toString(
+    'latin1',
+  );
   if (start.startsWith('RIFF')) return riffForms[start.slice(8, 12)];
   if (start.slice(4, 8) === 'ftyp') return brands[start.slice(8, 12)] ?? 'video/mp4';
-  for (const { mimeType, offset, text } of signatures) if (start.startsWith(text, offset)) return mimeType;
+  for (const { mimeType, offset, text } of signatures)
+    if (start.startsWith(text, offset)) return mimeType;
   return isMpegAudio(bytes) ? mpegAudio(bytes) : undefined;
 }
 

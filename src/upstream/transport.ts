@@ -4,7 +4,13 @@ import { Agents, defaultPoolSettings, type PoolSettings } from './agents.ts';
 import { OutboundCall, type UpstreamTimeouts } from './call.ts';
 import { decompressed } from './decompress.ts';
 import { classifyFailure, UpstreamFailure } from './failure.ts';
-import { checkNameForProxy, checkUrl, systemResolve, type EgressPolicy, type Resolve } from './guard.ts';
+import {
+  checkNameForProxy,
+  checkUrl,
+  systemResolve,
+  type EgressPolicy,
+  type Resolve,
+} from './guard.ts';
 import { forwardableHeaders, joinedHeader, outboundHeaders } from './headers.ts';
 
 /** One outbound HTTP request. */
@@ -66,7 +72,11 @@ export type Upstream = {
   fetchText(
     request: TextRequest,
     settings?: TextRequestSettings,
-  ): Promise<{ readonly status: number; readonly body: string; header(name: string): string | undefined }>;
+  ): Promise<{
+    readonly status: number;
+    readonly body: string;
+    header(name: string): string | undefined;
+  }>;
   /** Calls under way. */
   readonly running: number;
   /** Fails the running calls and closes all connections. */
@@ -103,7 +113,10 @@ class Transport implements Upstream {
 
   constructor(settings: UpstreamSettings) {
     this.#clock = settings.clock;
-    this.#agents = new Agents(settings.resolve ?? systemResolve, { ...defaultPoolSettings, ...settings.pools });
+    this.#agents = new Agents(settings.resolve ?? systemResolve, {
+      ...defaultPoolSettings,
+      ...settings.pools,
+    });
   }
 
   get running(): number {
@@ -112,7 +125,8 @@ class Transport implements Upstream {
 
   async send(request: UpstreamRequest): Promise<UpstreamResponse> {
     const { signal, outboundProxy } = request;
-    if (signal?.aborted === true) throw new UpstreamFailure('aborted', 'the call was cancelled', false);
+    if (signal?.aborted === true)
+      throw new UpstreamFailure('aborted', 'the call was cancelled', false);
     const policy = { allowPrivate: request.allowPrivate === true };
     const target = this.#target(request.url, policy, outboundProxy !== undefined);
     const call = new OutboundCall(
@@ -126,7 +140,9 @@ class Transport implements Upstream {
     this.#watch(call);
     try {
       const dispatcher =
-        outboundProxy === undefined ? this.#agents.direct(policy) : this.#agents.proxied(outboundProxy);
+        outboundProxy === undefined
+          ? this.#agents.direct(policy)
+          : this.#agents.proxied(outboundProxy);
       dispatcher.dispatch(
         {
           origin: target.origin,
@@ -151,7 +167,11 @@ class Transport implements Upstream {
   async fetchText(
     request: TextRequest,
     settings: TextRequestSettings = {},
-  ): Promise<{ readonly status: number; readonly body: string; header(name: string): string | undefined }> {
+  ): Promise<{
+    readonly status: number;
+    readonly body: string;
+    header(name: string): string | undefined;
+  }> {
     const { totalMs = 30_000, bytesMax = 2 ** 20, allowPrivate = false, outboundProxy } = settings;
     const answer = await this.send({
       ...request,
@@ -161,7 +181,11 @@ class Transport implements Upstream {
       ...(outboundProxy === undefined ? undefined : { outboundProxy }),
     });
     const bytes = await readAll(answer.body);
-    return { status: answer.status, body: bytes.toString('utf8'), header: (name) => answer.header(name) };
+    return {
+      status: answer.status,
+      body: bytes.toString('utf8'),
+      header: (name) => answer.header(name),
+    };
   }
 
   async close(): Promise<void> {
@@ -197,7 +221,11 @@ function bodyOf(body: UpstreamRequest['body']): Uint8Array | null {
   return body instanceof Uint8Array ? body : Buffer.concat(body);
 }
 
-function response(call: OutboundCall, status: number, headers: IncomingHttpHeaders): UpstreamResponse {
+function response(
+  call: OutboundCall,
+  status: number,
+  headers: IncomingHttpHeaders,
+): UpstreamResponse {
   let shown: Readonly<Record<string, string>> | undefined;
   const encoding = joinedHeader(headers, 'content-encoding');
   const plain = { [Symbol.asyncIterator]: () => call };

@@ -1,12 +1,24 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
-import { createServer as createTcpServer, connect, type AddressInfo, type Server, type Socket } from 'node:net';
+import {
+  createServer as createTcpServer,
+  connect,
+  type AddressInfo,
+  type Server,
+  type Socket,
+} from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { GatewayFailure } from '#canonical';
 import { systemClock, type Clock } from '#std';
-import { createEgress, createUpstream, UpstreamFailure, type Upstream, type UpstreamRequest } from './index.ts';
+import {
+  createEgress,
+  createUpstream,
+  UpstreamFailure,
+  type Upstream,
+  type UpstreamRequest,
+} from './index.ts';
 
 const timeouts = { connectMs: 5_000, headersMs: 5_000, idleMs: 5_000, totalMs: 20_000 };
 const png = Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex');
@@ -76,7 +88,8 @@ function failsWith(kind: UpstreamFailure['kind'], sent?: boolean): (error: unkno
 }
 
 async function until(condition: () => boolean): Promise<void> {
-  for (let turn = 0; turn < 1_000 && !condition(); turn++) await new Promise((resolve) => setTimeout(resolve, 2));
+  for (let turn = 0; turn < 1_000 && !condition(); turn++)
+    await new Promise((resolve) => setTimeout(resolve, 2));
   assert.ok(condition(), 'the condition was never met');
 }
 
@@ -85,31 +98,51 @@ test('a request arrives as given and its answer comes back in pieces', async (t)
   const port = await http(t, (request, response) => {
     void text(request).then((body) => {
       seen.push({ request, body });
-      response.writeHead(200, { 'content-type': 'text/event-stream', 'x-ratelimit-remaining': '7', 'x-secret': 'no' });
+      response.writeHead(200, {
+        'content-type': 'text/event-stream',
+        'x-ratelimit-remaining': '7',
+        'x-secret': 'no',
+      });
       response.write('data: 1\n\n');
       response.end('data: 2\n\n');
     });
   });
   const upstream = client(t);
-  const headers = { authorization: 'Bearer secret', 'Transfer-Encoding': 'chunked', host: 'evil.example', te: 'x' };
-  const answer = await upstream.send(to(port, { headers, body: [Buffer.from('{"a"'), Buffer.from(':1}')] }));
+  const headers = {
+    authorization: 'Bearer secret',
+    'Transfer-Encoding': 'chunked',
+    host: 'evil.example',
+    te: 'x',
+  };
+  const answer = await upstream.send(
+    to(port, { headers, body: [Buffer.from('{"a"'), Buffer.from(':1}')] }),
+  );
   assert.equal(answer.status, 200);
   assert.equal(answer.header('x-secret'), 'no');
   assert.equal(answer.header('__proto__'), undefined);
-  assert.deepEqual(answer.headers, { 'content-type': 'text/event-stream', 'x-ratelimit-remaining': '7' });
+  assert.deepEqual(answer.headers, {
+    'content-type': 'text/event-stream',
+    'x-ratelimit-remaining': '7',
+  });
   assert.equal(await text(answer.body), 'data: 1\n\ndata: 2\n\n');
   await answer.closed;
   assert.equal(upstream.running, 0);
   const [{ request, body }] = seen as [{ request: IncomingMessage; body: string }];
   assert.equal(body, '{"a":1}');
   assert.equal(request.url, '/v1/chat?a=b');
-  assert.deepEqual(Object.fromEntries(Object.entries(request.headers).filter(([name]) => name !== 'connection')), {
-    authorization: 'Bearer secret',
-    host: `127.0.0.1:${port}`,
-    'content-length': '7',
-    'accept-encoding': 'identity',
-  });
-  await assert.rejects(upstream.send(to(port, { headers: { a: 'b\r\nc: d' } })), failsWith('connect', false));
+  assert.deepEqual(
+    Object.fromEntries(Object.entries(request.headers).filter(([name]) => name !== 'connection')),
+    {
+      authorization: 'Bearer secret',
+      host: `127.0.0.1:${port}`,
+      'content-length': '7',
+      'accept-encoding': 'identity',
+    },
+  );
+  await assert.rejects(
+    upstream.send(to(port, { headers: { a: 'b\r\nc: d' } })),
+    failsWith('connect', false),
+  );
 });
 
 test('calls share their connections, one at a time', async (t) => {
@@ -118,7 +151,8 @@ test('calls share their connections, one at a time', async (t) => {
   server.on('connection', () => (connections += 1));
   const port = await listen(t, server);
   const upstream = client(t);
-  for (let call = 0; call < 5; call++) assert.equal(await text((await upstream.send(to(port))).body), 'ok');
+  for (let call = 0; call < 5; call++)
+    assert.equal(await text((await upstream.send(to(port))).body), 'ok');
   // The pool marks a connection free a moment after its answer is complete.
   assert.ok(connections <= 3, `${connections} connections for five calls one after the other`);
   connections = 0;
@@ -150,12 +184,18 @@ test('every way of failing has its kind, and says whether anything was sent', as
   await assert.rejects(upstream.send(to(cutHead)), failsWith('reset', true));
   await assert.rejects(upstream.send(to(garbage)), failsWith('protocol', true));
   await assert.rejects(upstream.send(to(upgrade)), failsWith('protocol', true));
-  await assert.rejects(upstream.send(to(garbage, { url: `https://127.0.0.1:${garbage}/` })), failsWith('tls', false));
+  await assert.rejects(
+    upstream.send(to(garbage, { url: `https://127.0.0.1:${garbage}/` })),
+    failsWith('tls', false),
+  );
   await assert.rejects(
     upstream.send(to(1, { url: 'https://10.0.0.1/', allowPrivate: false })),
     failsWith('forbidden', false),
   );
-  await assert.rejects(upstream.send(to(1, { url: 'http://nowhere.invalid/' })), failsWith('dns', false));
+  await assert.rejects(
+    upstream.send(to(1, { url: 'http://nowhere.invalid/' })),
+    failsWith('dns', false),
+  );
   const partial = await upstream.send(to(cutBody));
   await assert.rejects(text(partial.body), failsWith('reset', true));
   await assert.rejects(
@@ -194,7 +234,10 @@ test('each limit of time is kept, on an injected clock', async (t) => {
   shift += 6_000;
   await assert.rejects(Promise.resolve(idle), failsWith('timeout-idle', true));
   const whole = await upstream.send(
-    to(silent, { url: `http://127.0.0.1:${silent}/body`, timeouts: { ...timeouts, idleMs: 100_000 } }),
+    to(silent, {
+      url: `http://127.0.0.1:${silent}/body`,
+      timeouts: { ...timeouts, idleMs: 100_000 },
+    }),
   );
   shift += 21_000;
   await assert.rejects(text(whole.body), failsWith('timeout-total', true));
@@ -241,7 +284,10 @@ test('an abort before the connection sends nothing; later ones cut it within 100
     if (request.url === '/body') response.write('begun');
   });
   const upstream = client(t);
-  await assert.rejects(upstream.send(to(port, { signal: AbortSignal.abort() })), failsWith('aborted', false));
+  await assert.rejects(
+    upstream.send(to(port, { signal: AbortSignal.abort() })),
+    failsWith('aborted', false),
+  );
   const early = new AbortController();
   const never = upstream.send(to(port, { signal: early.signal }));
   early.abort();
@@ -257,7 +303,9 @@ test('an abort before the connection sends nothing; later ones cut it within 100
   await gone;
   assert.ok(performance.now() - started < 100);
   const kept = new AbortController();
-  const answer = await upstream.send(to(port, { url: `http://127.0.0.1:${port}/body`, signal: kept.signal }));
+  const answer = await upstream.send(
+    to(port, { url: `http://127.0.0.1:${port}/body`, signal: kept.signal }),
+  );
   kept.abort();
   const reader = answer.body[Symbol.asyncIterator]();
   assert.equal((await reader.next()).done, false, 'after the head the signal does not cut');
@@ -272,7 +320,9 @@ test('bytes that a hostile upstream adds to an answer never answer another call'
   let connections = 0;
   const server = createTcpServer((socket) => {
     connections += 1;
-    socket.on('data', () => socket.write(`HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ngood${poison}`));
+    socket.on('data', () =>
+      socket.write(`HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ngood${poison}`),
+    );
   });
   const port = await listen(t, server);
   const upstream = client(t);
@@ -306,7 +356,10 @@ test('calls go through an HTTP proxy and through a SOCKS5 proxy, with credential
     createTcpServer((socket) => serveSocks(socket, port, tunnels)),
   );
   const upstream = client(t);
-  const outboundProxies = [`http://user:pass@127.0.0.1:${proxyPort}`, `socks5://user:pass@127.0.0.1:${socksPort}`];
+  const outboundProxies = [
+    `http://user:pass@127.0.0.1:${proxyPort}`,
+    `socks5://user:pass@127.0.0.1:${socksPort}`,
+  ];
   for (const outboundProxy of outboundProxies) {
     const request = to(port, { url: `http://api.example:${port}/v1`, outboundProxy });
     assert.equal(await text((await upstream.send(request)).body), 'through');
@@ -315,8 +368,14 @@ test('calls go through an HTTP proxy and through a SOCKS5 proxy, with credential
       failsWith('forbidden', false),
     );
   }
-  assert.deepEqual(tunnels, [`api.example:${port} Basic ${btoa('user:pass')}`, `user:pass api.example:${port}`]);
-  await assert.rejects(upstream.send(to(port, { outboundProxy: 'ftp://x' })), failsWith('connect', false));
+  assert.deepEqual(tunnels, [
+    `api.example:${port} Basic ${btoa('user:pass')}`,
+    `user:pass api.example:${port}`,
+  ]);
+  await assert.rejects(
+    upstream.send(to(port, { outboundProxy: 'ftp://x' })),
+    failsWith('connect', false),
+  );
 });
 
 /** Just enough of RFC 1928 and RFC 1929 for one tunnel. */
@@ -328,11 +387,13 @@ function serveSocks(socket: Socket, port: number, tunnels: string[]): void {
     if (step === 1) socket.write(Buffer.from([5, 2]));
     else if (step === 2) {
       const nameLength = bytes[1] ?? 0;
-      user = `${bytes.subarray(2, 2 + nameLength)}:${bytes.subarray(3 + nameLength)}`;
+      user = `${bytes.toString('utf8', 2, 2 + nameLength)}:${bytes.toString('utf8', 3 + nameLength)}`;
       socket.write(Buffer.from([1, 0]));
     } else if (step === 3) {
       const nameLength = bytes[4] ?? 0;
-      tunnels.push(`${user} ${bytes.subarray(5, 5 + nameLength)}:${bytes.readUInt16BE(5 + nameLength)}`);
+      tunnels.push(
+        `${user} ${bytes.toString('utf8', 5, 5 + nameLength)}:${bytes.readUInt16BE(5 + nameLength)}`,
+      );
       const onward = connect(port, '127.0.0.1', () => {
         socket.write(Buffer.from([5, 0, 0, 1, 127, 0, 0, 1, 0, 0]));
         socket.removeAllListeners('data');
@@ -346,18 +407,30 @@ function serveSocks(socket: Socket, port: number, tunnels: string[]): void {
 test('media is taken for what its bytes are, within limits, and nothing of a failure is told', async (t) => {
   const answers: Record<string, RequestListener> = {
     '/png': (_request, response) => response.setHeader('content-type', 'text/html').end(png),
-    '/html': (_request, response) => response.setHeader('content-type', 'image/png').end('<html>secret</html>'),
+    '/html': (_request, response) =>
+      response.setHeader('content-type', 'image/png').end('<html>secret</html>'),
     '/large': (_request, response) => response.end(Buffer.concat([png, Buffer.alloc(100_000)])),
-    '/endless': (_request, response) => void response.write(Buffer.concat([png, Buffer.alloc(100_000)])),
+    '/endless': (_request, response) =>
+      void response.write(Buffer.concat([png, Buffer.alloc(100_000)])),
     '/missing': (_request, response) => response.writeHead(404).end('secret'),
     '/once': (_request, response) => response.writeHead(302, { location: '/png' }).end(),
     '/loop': (_request, response) => response.writeHead(302, { location: '/loop' }).end(),
-    '/inward': (_request, response) => response.writeHead(302, { location: 'http://169.254.169.254/secret' }).end(),
-    '/scheme': (_request, response) => response.writeHead(302, { location: 'file:///etc/passwd' }).end(),
+    '/inward': (_request, response) =>
+      response.writeHead(302, { location: 'http://169.254.169.254/secret' }).end(),
+    '/scheme': (_request, response) =>
+      response.writeHead(302, { location: 'file:///etc/passwd' }).end(),
   };
-  const port = await http(t, (request, response) => answers[request.url ?? '']?.(request, response));
-  const egress = createEgress({ upstream: client(t), allowPrivate: true, ports: [port], mediaBytesMax: 50_000 });
-  const get = (path: string): Promise<unknown> => egress.fetchMedia(`http://127.0.0.1:${port}${path}`);
+  const port = await http(t, (request, response) =>
+    answers[request.url ?? '']?.(request, response),
+  );
+  const egress = createEgress({
+    upstream: client(t),
+    allowPrivate: true,
+    ports: [port],
+    mediaBytesMax: 50_000,
+  });
+  const get = (path: string): Promise<unknown> =>
+    egress.fetchMedia(`http://127.0.0.1:${port}${path}`);
   for (const path of ['/png', '/once']) {
     const media = await egress.fetchMedia(`http://127.0.0.1:${port}${path}`, { kinds: ['image'] });
     assert.deepEqual([media.mimeType, Buffer.from(media.bytes)], ['image/png', png]);
@@ -372,21 +445,34 @@ test('media is taken for what its bytes are, within limits, and nothing of a fai
       return true;
     });
   }
-  await assert.rejects(egress.fetchMedia(`http://127.0.0.1:${port}/png`, { kinds: ['audio'] }), GatewayFailure);
+  await assert.rejects(
+    egress.fetchMedia(`http://127.0.0.1:${port}/png`, { kinds: ['audio'] }),
+    GatewayFailure,
+  );
   await assert.rejects(egress.fetchMedia('http://127.0.0.1:22/'), GatewayFailure);
 });
 
 test('small answers are fetched as text, compressed or not', async (t) => {
   const port = await http(t, (request, response) => {
-    if (request.url === '/gzip') response.setHeader('content-encoding', 'gzip').end(gzipSync('{"zipped":true}'));
+    if (request.url === '/gzip')
+      response.setHeader('content-encoding', 'gzip').end(gzipSync('{"zipped":true}'));
     else response.writeHead(418, { 'x-kind': 'tea' }).end('{"plain":true}');
   });
   const upstream = client(t);
   const request = { url: `http://127.0.0.1:${port}/gzip`, method: 'GET', headers: {} } as const;
   const { status, body } = await upstream.fetchText(request, { allowPrivate: true });
   assert.deepEqual([status, body], [200, '{"zipped":true}']);
-  const plain = await upstream.fetchText({ ...request, url: `http://127.0.0.1:${port}/` }, { allowPrivate: true });
-  assert.deepEqual([plain.status, plain.body, plain.header('x-kind')], [418, '{"plain":true}', 'tea']);
+  const plain = await upstream.fetchText(
+    { ...request, url: `http://127.0.0.1:${port}/` },
+    { allowPrivate: true },
+  );
+  assert.deepEqual(
+    [plain.status, plain.body, plain.header('x-kind')],
+    [418, '{"plain":true}', 'tea'],
+  );
   await assert.rejects(upstream.fetchText(request), failsWith('forbidden', false));
-  await assert.rejects(upstream.fetchText(request, { allowPrivate: true, bytesMax: 3 }), failsWith('too-large'));
+  await assert.rejects(
+    upstream.fetchText(request, { allowPrivate: true, bytesMax: 3 }),
+    failsWith('too-large'),
+  );
 });

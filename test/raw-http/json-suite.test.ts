@@ -21,7 +21,10 @@ test('JSONTestSuite: what must be accepted is accepted, what must be refused is 
     if (verdict === 'y' || verdict === 'n' || verdict === 'i') counts[verdict] += 1;
   }
   assert.deepEqual(wrong, []);
-  assert.ok(counts.y >= 95 && counts.n >= 180, `the suite is incomplete: ${JSON.stringify(counts)}`);
+  assert.ok(
+    counts.y >= 95 && counts.n >= 180,
+    `the suite is incomplete: ${JSON.stringify(counts)}`,
+  );
 });
 
 test('JSONTestSuite: the transform cases are read without a crash', () => {

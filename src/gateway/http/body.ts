@@ -1,6 +1,12 @@
 import type { IncomingMessage } from 'node:http';
 import type { Transform } from 'node:stream';
-import { constants, createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
+import {
+  constants,
+  createBrotliDecompress,
+  createGunzip,
+  createInflate,
+  createZstdDecompress,
+} from 'node:zlib';
 import { gatewayError, type GatewayError } from '#canonical';
 import type { HttpLimits } from './settings.ts';
 
@@ -58,10 +64,17 @@ export type BodyOutcome = {
  * Refuses from the head alone what could never be accepted, before a byte of the body is read:
  * 413 by content-length, 415 by content-encoding, 503 when the held bytes would pass their bound.
  */
-export function vetBodyHead(head: BodyHead, bytesMax: number, held: HeldBytes): GatewayError | undefined {
+export function vetBodyHead(
+  head: BodyHead,
+  bytesMax: number,
+  held: HeldBytes,
+): GatewayError | undefined {
   const { contentLength = 0, encoding } = head;
   if (encoding !== undefined && !encodings.has(encoding)) {
-    return gatewayError('unsupported_media_type', 'content-encoding must be gzip, deflate, br, zstd or absent');
+    return gatewayError(
+      'unsupported_media_type',
+      'content-encoding must be gzip, deflate, br, zstd or absent',
+    );
   }
   if (contentLength > bytesMax) return tooLarge(bytesMax);
   if (contentLength > held.free) return crowded();
@@ -80,7 +93,6 @@ function crowded(): GatewayError {
 
 /** One body being received. */
 export class BodyUpload {
-  readonly #request: IncomingMessage;
   readonly #bytesMax: number;
   readonly #held: HeldBytes;
   readonly #done: (outcome: BodyOutcome) => void;
@@ -96,7 +108,6 @@ export class BodyUpload {
     startedAt: number,
     done: (outcome: BodyOutcome) => void,
   ) {
-    this.#request = request;
     this.#bytesMax = bytesMax;
     this.#held = held;
     this.#startedAt = startedAt;
@@ -136,7 +147,11 @@ export class BodyUpload {
     const [first = emptyBody] = this.#pieces;
     const body = this.#pieces.length < 2 ? first : Buffer.concat(this.#pieces, this.receivedBytes);
     this.#pieces.length = 0;
-    this.#done({ takenBytes: this.receivedBytes, body: failure === undefined ? body : emptyBody, failure });
+    this.#done({
+      takenBytes: this.receivedBytes,
+      body: failure === undefined ? body : emptyBody,
+      failure,
+    });
   }
 }
 

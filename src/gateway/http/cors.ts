@@ -7,14 +7,24 @@ const exposedHeaders = 'x-request-id, retry-after, x-manifold-losses';
 const headerListPattern = /^[A-Za-z0-9-]+(?: *, *[A-Za-z0-9-]+){0,63}$/;
 
 /** Flat header pairs for a response to `origin`; none when the origin is not allowed. */
-export function corsHeaders(settings: CorsSettings | undefined, origin: string | undefined): readonly string[] {
+export function corsHeaders(
+  settings: CorsSettings | undefined,
+  origin: string | undefined,
+): readonly string[] {
   if (settings === undefined || origin === undefined) return [];
   const { origins } = settings;
   if (origins === '*') {
     return ['access-control-allow-origin', '*', 'access-control-expose-headers', exposedHeaders];
   }
   if (!origins.includes(origin)) return ['vary', 'origin'];
-  return ['access-control-allow-origin', origin, 'vary', 'origin', 'access-control-expose-headers', exposedHeaders];
+  return [
+    'access-control-allow-origin',
+    origin,
+    'vary',
+    'origin',
+    'access-control-expose-headers',
+    exposedHeaders,
+  ];
 }
 
 /** Flat header pairs that answer a preflight (Fetch standard, 3.2.2), besides `corsHeaders`. */

@@ -16,9 +16,18 @@ import {
   type ResponseStream,
 } from './index.ts';
 
-type Answer = { readonly status: number; readonly headers: IncomingMessage['headers']; readonly body: string };
+type Answer = {
+  readonly status: number;
+  readonly headers: IncomingMessage['headers'];
+  readonly body: string;
+};
 type Send = (options: RequestOptions, body?: Uint8Array | string) => Promise<Answer>;
-type Started = { readonly front: HttpFront; readonly port: number; readonly send: Send; readonly faults: unknown[] };
+type Started = {
+  readonly front: HttpFront;
+  readonly port: number;
+  readonly send: Send;
+  readonly faults: unknown[];
+};
 
 async function start(
   t: TestContext,
@@ -45,20 +54,27 @@ async function start(
   return { front, port, faults, send: (options, body) => sendTo(port, options, body) };
 }
 
-function sendTo(port: number, options: RequestOptions, body?: Uint8Array | string): Promise<Answer> {
+function sendTo(
+  port: number,
+  options: RequestOptions,
+  body?: Uint8Array | string,
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const request = httpRequest({ host: '127.0.0.1', port, agent: false, ...options }, (response) => {
-      const pieces: Buffer[] = [];
-      response.on('data', (piece: Buffer) => pieces.push(piece));
-      response.once('error', reject);
-      response.once('end', () => {
-        resolve({
-          status: response.statusCode ?? 0,
-          headers: response.headers,
-          body: Buffer.concat(pieces).toString(),
+    const request = httpRequest(
+      { host: '127.0.0.1', port, agent: false, ...options },
+      (response) => {
+        const pieces: Buffer[] = [];
+        response.on('data', (piece: Buffer) => pieces.push(piece));
+        response.once('error', reject);
+        response.once('end', () => {
+          resolve({
+            status: response.statusCode ?? 0,
+            headers: response.headers,
+            body: Buffer.concat(pieces).toString(),
+          });
         });
-      });
-    });
+      },
+    );
     request.once('error', reject);
     request.end(body);
   });
@@ -75,7 +91,8 @@ function measure(extra: Partial<HttpRoute> = {}): HttpRoute {
 }
 
 async function until(condition: () => boolean): Promise<void> {
-  for (let turn = 0; turn < 1_000 && !condition(); turn++) await new Promise((resolve) => setTimeout(resolve, 2));
+  for (let turn = 0; turn < 1_000 && !condition(); turn++)
+    await new Promise((resolve) => setTimeout(resolve, 2));
   assert.ok(condition(), 'the condition was never met');
 }
 
@@ -104,20 +121,33 @@ test('a handler sees the parts of its request, and the answer carries the reques
   assert.equal(exchange?.pathParameters['model'], 'meta/llama');
   assert.equal(exchange.header('x-many'), 'a, b');
   assert.equal(exchange.header('absent'), undefined);
-  const strange = await send({ path, method: 'POST', headers: { 'x-request-id': 'no spaces' } }, '{}');
+  const strange = await send(
+    { path, method: 'POST', headers: { 'x-request-id': 'no spaces' } },
+    '{}',
+  );
   assert.equal(strange.headers['x-request-id'], 'request-2');
   assert.equal(strange.headers['x-client-request-id'], undefined);
 });
 
 test('wrong methods are told the right ones, HEAD follows GET and OPTIONS answers', async (t) => {
-  const { send } = await start(t, [measure({ methods: ['GET', 'POST'] }), measure({ methods: ['DELETE'] })]);
+  const { send } = await start(t, [
+    measure({ methods: ['GET', 'POST'] }),
+    measure({ methods: ['DELETE'] }),
+  ]);
   const wrong = await send({ path: '/v1/length', method: 'PUT' });
   assert.deepEqual([wrong.status, wrong.headers.allow], [405, 'DELETE, GET, HEAD, OPTIONS, POST']);
-  assert.deepEqual(JSON.parse(wrong.body), { code: 'method_not_allowed', route: '/v1/length', path: '/v1/length' });
+  assert.deepEqual(JSON.parse(wrong.body), {
+    code: 'method_not_allowed',
+    route: '/v1/length',
+    path: '/v1/length',
+  });
   const head = await send({ path: '/v1/length', method: 'HEAD' });
   assert.deepEqual([head.status, head.body, head.headers['content-length']], [200, '', '1']);
   const options = await send({ path: '/v1/length', method: 'OPTIONS' });
-  assert.deepEqual([options.status, options.headers.allow], [204, 'DELETE, GET, HEAD, OPTIONS, POST']);
+  assert.deepEqual(
+    [options.status, options.headers.allow],
+    [204, 'DELETE, GET, HEAD, OPTIONS, POST'],
+  );
   assert.equal(options.headers['access-control-allow-origin'], undefined);
 });
 
@@ -127,7 +157,10 @@ test('browsers of configured origins get through, others get no permission', asy
   const preflight = await send({
     path: '/v1/length',
     method: 'OPTIONS',
-    headers: { origin: 'https://app.example', 'access-control-request-headers': 'authorization, x-stainless-os' },
+    headers: {
+      origin: 'https://app.example',
+      'access-control-request-headers': 'authorization, x-stainless-os',
+    },
   });
   assert.equal(preflight.headers['access-control-allow-origin'], 'https://app.example');
   assert.equal(preflight.headers['access-control-allow-headers'], 'authorization, x-stainless-os');
@@ -180,9 +213,18 @@ test('the bytes held for all requests together are bounded and given back', asyn
 test('one layer of compression is undone, bombs and broken data are refused', async (t) => {
   const { send, front } = await start(t, [measure()]);
   const text = Buffer.from(JSON.stringify({ model: 'm', input: 'x'.repeat(100_000) }));
-  const packers = { gzip: gzipSync, deflate: deflateSync, br: brotliCompressSync, zstd: zstdCompressSync };
+  const packers = {
+    gzip: gzipSync,
+    deflate: deflateSync,
+    br: brotliCompressSync,
+    zstd: zstdCompressSync,
+  };
   for (const [encoding, pack] of Object.entries(packers)) {
-    const options = { path: '/v1/length', method: 'POST', headers: { 'content-encoding': encoding } };
+    const options = {
+      path: '/v1/length',
+      method: 'POST',
+      headers: { 'content-encoding': encoding },
+    };
     const plain = await send(options, pack(text));
     assert.equal(plain.body, String(text.length), encoding);
     const bomb = await send(options, pack(Buffer.alloc(30 * 2 ** 20)));
@@ -202,7 +244,8 @@ test('a client that leaves aborts the signal within 100 ms, before and during th
       methods: ['GET'],
       async handle(exchange) {
         signals.push(exchange.signal);
-        if (exchange.query.has('stream')) streams.push(exchange.stream(200, { 'content-type': 'text/event-stream' }));
+        if (exchange.query.has('stream'))
+          streams.push(exchange.stream(200, { 'content-type': 'text/event-stream' }));
         await once(exchange.signal, 'abort');
       },
     },
@@ -218,7 +261,9 @@ test('a client that leaves aborts the signal within 100 ms, before and during th
     client.destroy();
     if (!signal.aborted) await once(signal, 'abort');
     assert.ok(performance.now() - left < 100);
-    assert.ok(signal.reason instanceof ExchangeAborted && signal.reason.abortCause === 'client-gone');
+    assert.ok(
+      signal.reason instanceof ExchangeAborted && signal.reason.abortCause === 'client-gone',
+    );
   }
   assert.equal(streams[0]?.write(Buffer.from('late')), false);
   await until(() => front.status().exchanges === 0);
@@ -274,7 +319,9 @@ test('streams of any piece sizes arrive byte for byte, also for HTTP/1.0 and in 
       },
     },
   ]);
-  const expected = sizes.map((size, index) => String.fromCharCode(0x61 + index).repeat(size)).join('');
+  const expected = sizes
+    .map((size, index) => String.fromCharCode(0x61 + index).repeat(size))
+    .join('');
   assert.equal((await send({ path: '/bytes' })).body, expected);
   assert.equal((await send({ path: '/bytes', method: 'HEAD' })).body, '');
   const old = connect(port, '127.0.0.1');
@@ -330,8 +377,16 @@ test('a reader that stops is waited for with bounded memory and given up in the 
 
 test('what a handler throws becomes an error of its dialect, or cuts a started stream', async (t) => {
   const routes: HttpRoute[] = [
-    { pattern: '/told', methods: ['GET'], handle: () => fail('rate_limited', 'slow down', { retryAfterMs: 1_500 }) },
-    { pattern: '/bug', methods: ['GET'], handle: () => Promise.reject(new TypeError('secret detail')) },
+    {
+      pattern: '/told',
+      methods: ['GET'],
+      handle: () => fail('rate_limited', 'slow down', { retryAfterMs: 1_500 }),
+    },
+    {
+      pattern: '/bug',
+      methods: ['GET'],
+      handle: () => Promise.reject(new TypeError('secret detail')),
+    },
     { pattern: '/mute', methods: ['GET'], handle: () => undefined },
     {
       pattern: '/late',
@@ -345,7 +400,10 @@ test('what a handler throws becomes an error of its dialect, or cuts a started s
   ];
   const { send, faults } = await start(t, routes);
   const told = await send({ path: '/told' });
-  assert.deepEqual([told.status, told.headers['retry-after'], JSON.parse(told.body).code], [429, '2', 'rate_limited']);
+  assert.deepEqual(
+    [told.status, told.headers['retry-after'], JSON.parse(told.body).code],
+    [429, '2', 'rate_limited'],
+  );
   const bug = await send({ path: '/bug' });
   assert.deepEqual([bug.status, JSON.parse(bug.body).code], [500, 'internal_error']);
   assert.ok(!bug.body.includes('secret'));
@@ -380,7 +438,9 @@ test('a stop refuses new work, lets running work finish and tells the rest to en
   const signal = running[1]?.exchange.signal;
   assert.ok(signal);
   if (!signal.aborted) await once(signal, 'abort');
-  assert.ok(signal.reason instanceof ExchangeAborted && signal.reason.abortCause === 'shutting-down');
+  assert.ok(
+    signal.reason instanceof ExchangeAborted && signal.reason.abortCause === 'shutting-down',
+  );
   running[1]?.stream.write(Buffer.from('error event'));
   running[1]?.stream.end();
   await closed;
@@ -391,7 +451,8 @@ test('a stop refuses new work, lets running work finish and tells the rest to en
 
 test('other programs can be mounted on the port, behind the same vetting', async (t) => {
   const { send } = await start(t, [measure()], {
-    mount: (path) => (path.startsWith('/admin') ? (_request, response) => void response.end('mounted') : undefined),
+    mount: (path) =>
+      path.startsWith('/admin') ? (_request, response) => void response.end('mounted') : undefined,
   });
   assert.equal((await send({ path: '/admin/keys' })).body, 'mounted');
   assert.equal((await send({ path: '/admin', headers: { 'x-api-key': ['a', 'b'] } })).status, 400);
@@ -406,8 +467,20 @@ test('settings that cannot work are refused at construction', () => {
     renderError: () => ({ status: 500, headers: {}, body: '' }),
     onFault: () => undefined,
   };
-  assert.throws(() => createHttpFront({ ...settings, routes: [measure(), measure()] }), /two routes/);
-  assert.throws(() => createHttpFront({ ...settings, routes: [measure({ pattern: '/{a*}/b' })] }), /must be last/);
-  assert.throws(() => createHttpFront({ ...settings, routes: [], limits: { bodyBytesMax: 2 ** 30 } }), /bodyBytesMax/);
-  assert.throws(() => createHttpFront({ ...settings, routes: [], limits: { headersMax: 0 } }), /headersMax/);
+  assert.throws(
+    () => createHttpFront({ ...settings, routes: [measure(), measure()] }),
+    /two routes/,
+  );
+  assert.throws(
+    () => createHttpFront({ ...settings, routes: [measure({ pattern: '/{a*}/b' })] }),
+    /must be last/,
+  );
+  assert.throws(
+    () => createHttpFront({ ...settings, routes: [], limits: { bodyBytesMax: 2 ** 30 } }),
+    /bodyBytesMax/,
+  );
+  assert.throws(
+    () => createHttpFront({ ...settings, routes: [], limits: { headersMax: 0 } }),
+    /headersMax/,
+  );
 });

@@ -3,7 +3,13 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { gatewayError, GatewayFailure, type GatewayError } from '#canonical';
 import type { Clock } from '#std';
-import { BodyUpload, createHeldBytes, decompressBody, vetBodyHead, type BodyOutcome } from './body.ts';
+import {
+  BodyUpload,
+  createHeldBytes,
+  decompressBody,
+  vetBodyHead,
+  type BodyOutcome,
+} from './body.ts';
 import { corsHeaders, preflightHeaders } from './cors.ts';
 import { HttpExchange, type Exchange, type ResponseHeaders } from './exchange.ts';
 import { createRouteTable, type RoutePlace } from './routes.ts';
@@ -33,14 +39,20 @@ export type HttpFrontSettings<Route extends HttpRoute> = {
   readonly clock: Clock;
   readonly newRequestId: () => string;
   /** `route` is undefined before one is known; then `path` may give the dialect away. */
-  readonly renderError: (route: Route | undefined, error: GatewayError, path: string) => RenderedError;
+  readonly renderError: (
+    route: Route | undefined,
+    error: GatewayError,
+    path: string,
+  ) => RenderedError;
   /** Told of every failure of a handler that is no GatewayFailure, for the log. */
   readonly onFault: (error: unknown, exchange: Exchange) => void;
   /**
    * Other programs on the same port (console, control plane). Asked after the request was found
    * clean and before the routes; they read the body themselves.
    */
-  readonly mount?: (path: string) => ((request: IncomingMessage, response: ServerResponse) => void) | undefined;
+  readonly mount?: (
+    path: string,
+  ) => ((request: IncomingMessage, response: ServerResponse) => void) | undefined;
 };
 
 export type HttpFrontStatus = {
@@ -64,7 +76,9 @@ const sweepMs = 500;
 const farewellMs = 2_000;
 
 /** Creates the front; it serves after `listen`. Throws RangeError on bad settings. */
-export function createHttpFront<Route extends HttpRoute>(settings: HttpFrontSettings<Route>): HttpFront {
+export function createHttpFront<Route extends HttpRoute>(
+  settings: HttpFrontSettings<Route>,
+): HttpFront {
   return new Front(settings);
 }
 
@@ -124,7 +138,11 @@ class Front<Route extends HttpRoute> implements HttpFront {
     server.on('checkContinue', (request, response) => this.#accept(request, response, true));
     server.on('checkExpectation', (request, response) => {
       const exchange = this.#open(request, response);
-      this.#refuse(exchange, undefined, gatewayError('malformed_http', 'unknown Expect', { status: 417 }));
+      this.#refuse(
+        exchange,
+        undefined,
+        gatewayError('malformed_http', 'unknown Expect', { status: 417 }),
+      );
     });
     server.on('connection', (socket) => this.#count(socket));
     // Node types it as any duplex; a server without TLS hands out sockets.
@@ -165,7 +183,11 @@ class Front<Route extends HttpRoute> implements HttpFront {
   }
 
   status(): HttpFrontStatus {
-    return { connections: this.#sockets.size, exchanges: this.#live.size, heldBytes: this.#held.held };
+    return {
+      connections: this.#sockets.size,
+      exchanges: this.#live.size,
+      heldBytes: this.#held.held,
+    };
   }
 
   #sweep(): void {
@@ -193,7 +215,13 @@ class Front<Route extends HttpRoute> implements HttpFront {
 
   #open(request: IncomingMessage, response: ServerResponse): HttpExchange {
     const headers = readHeaders(request);
-    const exchange = new HttpExchange(request, response, headers, this.#settings.newRequestId(), this.#context);
+    const exchange = new HttpExchange(
+      request,
+      response,
+      headers,
+      this.#settings.newRequestId(),
+      this.#context,
+    );
     this.#live.add(exchange);
     response.once('close', () => {
       if (!response.writableFinished) exchange.abort('client-gone');
@@ -238,9 +266,17 @@ class Front<Route extends HttpRoute> implements HttpFront {
     const { method, path } = exchange;
     const match = this.#table.match(method, path);
     if (match.kind === 'unknown') {
-      this.#refuse(exchange, undefined, gatewayError('not_found', `there is nothing at ${method} ${path}`));
+      this.#refuse(
+        exchange,
+        undefined,
+        gatewayError('not_found', `there is nothing at ${method} ${path}`),
+      );
     } else if (match.kind === 'malformed') {
-      this.#refuse(exchange, undefined, gatewayError('malformed_http', 'the path cannot be decoded'));
+      this.#refuse(
+        exchange,
+        undefined,
+        gatewayError('malformed_http', 'the path cannot be decoded'),
+      );
     } else if (match.kind === 'found') {
       exchange.pathParameters = match.parameters;
       this.#receive(exchange, match.route, expectsContinue);
@@ -250,7 +286,10 @@ class Front<Route extends HttpRoute> implements HttpFront {
       exchange.extraHeaders = [...exchange.extraHeaders, ...preflight];
       exchange.respond(204, { allow: match.allow }, '');
     } else {
-      const error = gatewayError('method_not_allowed', `${path} answers ${match.allow}, not ${method}`);
+      const error = gatewayError(
+        'method_not_allowed',
+        `${path} answers ${match.allow}, not ${method}`,
+      );
       this.#refuse(exchange, match.route, error, { allow: match.allow });
     }
   }
@@ -272,15 +311,22 @@ class Front<Route extends HttpRoute> implements HttpFront {
     }
     if (expectsContinue) exchange.response.writeContinue();
     const { request } = exchange;
-    exchange.upload = new BodyUpload(request, bytesMax, this.#held, exchange.receivedAtMs, (outcome) => {
-      exchange.upload = undefined;
-      if (encoding === undefined || outcome.failure !== undefined) this.#received(exchange, route, outcome);
-      else {
-        void decompressBody(outcome, encoding, bytesMax, this.#limits, this.#held).then((plain) =>
-          this.#received(exchange, route, plain),
-        );
-      }
-    });
+    exchange.upload = new BodyUpload(
+      request,
+      bytesMax,
+      this.#held,
+      exchange.receivedAtMs,
+      (outcome) => {
+        exchange.upload = undefined;
+        if (encoding === undefined || outcome.failure !== undefined)
+          this.#received(exchange, route, outcome);
+        else {
+          void decompressBody(outcome, encoding, bytesMax, this.#limits, this.#held).then((plain) =>
+            this.#received(exchange, route, plain),
+          );
+        }
+      },
+    );
   }
 
   #received(exchange: HttpExchange, route: Route, outcome: BodyOutcome): void {
@@ -300,7 +346,8 @@ class Front<Route extends HttpRoute> implements HttpFront {
     exchange.handling = true;
     try {
       await route.handle(exchange);
-      if (!exchange.responded && !exchange.response.destroyed) throw new Error('the handler gave no answer');
+      if (!exchange.responded && !exchange.response.destroyed)
+        throw new Error('the handler gave no answer');
     } catch (error) {
       this.#fail(exchange, route, error);
     } finally {
@@ -316,7 +363,10 @@ class Front<Route extends HttpRoute> implements HttpFront {
       if (!exchange.response.writableEnded) exchange.response.destroy();
       return;
     }
-    const told = error instanceof GatewayFailure ? error.error : gatewayError('internal_error', 'internal error');
+    const told =
+      error instanceof GatewayFailure
+        ? error.error
+        : gatewayError('internal_error', 'internal error');
     const { status, headers, body } = this.#render(route, told, exchange.path);
     exchange.respond(status, headers, body);
   }
@@ -329,7 +379,12 @@ class Front<Route extends HttpRoute> implements HttpFront {
   }
 
   /** Answers with an error and closes the connection, unless the request was merely misplaced. */
-  #refuse(exchange: HttpExchange, route: Route | undefined, error: GatewayError, extra?: ResponseHeaders): void {
+  #refuse(
+    exchange: HttpExchange,
+    route: Route | undefined,
+    error: GatewayError,
+    extra?: ResponseHeaders,
+  ): void {
     const { status, headers, body } = this.#render(route, error, exchange.path);
     const all = extra === undefined ? headers : { ...headers, ...extra };
     const misplaced = error.code === 'not_found' || error.code === 'method_not_allowed';
@@ -353,7 +408,11 @@ class Front<Route extends HttpRoute> implements HttpFront {
   /** Answers on the bare socket, where no answer is under way. */
   #endRaw(socket: Duplex, error: GatewayError): void {
     const { status, headers, body } = this.#render(undefined, error, '');
-    const lines = [`HTTP/1.1 ${status} Refused`, 'connection: close', `content-length: ${Buffer.byteLength(body)}`];
+    const lines = [
+      `HTTP/1.1 ${status} Refused`,
+      'connection: close',
+      `content-length: ${Buffer.byteLength(body)}`,
+    ];
     for (const [name, value] of Object.entries(headers)) lines.push(`${name}: ${value}`);
     socket.write(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
     socket.end(body);
@@ -368,7 +427,9 @@ function pipelined(): GatewayError {
 
 function isWithoutBody(exchange: HttpExchange): boolean {
   const length = exchange.header('content-length');
-  return exchange.header('transfer-encoding') === undefined && (length === undefined || length === '0');
+  return (
+    exchange.header('transfer-encoding') === undefined && (length === undefined || length === '0')
+  );
 }
 
 function bodyEncoding(value: string | undefined): string | undefined {
@@ -387,6 +448,7 @@ function parserError(code: string | undefined): GatewayError {
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
     return gatewayError('request_timeout', 'the request head arrives too slowly');
   }
-  if (code === 'HPE_CHUNK_EXTENSIONS_OVERFLOW') return gatewayError('body_too_large', 'chunk extensions are too large');
+  if (code === 'HPE_CHUNK_EXTENSIONS_OVERFLOW')
+    return gatewayError('body_too_large', 'chunk extensions are too large');
   return gatewayError('malformed_http', 'the request is not well-formed HTTP/1.1');
 }

@@ -1,5 +1,11 @@
 export { createHttpFront } from './front.ts';
-export type { HttpFront, HttpFrontSettings, HttpFrontStatus, HttpRoute, RenderedError } from './front.ts';
+export type {
+  HttpFront,
+  HttpFrontSettings,
+  HttpFrontStatus,
+  HttpRoute,
+  RenderedError,
+} from './front.ts';
 export { ExchangeAborted } from './exchange.ts';
 export type { AbortCause, Exchange, ResponseHeaders } from './exchange.ts';
 export type { ResponseStream } from './stream.ts';

@@ -41,7 +41,9 @@ export type RouteTable<Route> = {
 };
 
 /** Builds the table. Literal segments win over parameters, earlier segments decide first. */
-export function createRouteTable<Route extends RoutePlace>(routes: readonly Route[]): RouteTable<Route> {
+export function createRouteTable<Route extends RoutePlace>(
+  routes: readonly Route[],
+): RouteTable<Route> {
   const nodes = new Map<string, Node<Route>>();
   for (const route of routes) addRoute(nodes, route);
   const exact = new Map<string, Node<Route>>();
@@ -90,11 +92,16 @@ function allowedMethods(byMethod: ReadonlyMap<string, unknown>): string {
   return [...methods].toSorted().join(', ');
 }
 
-function choose<Route>(node: Node<Route>, method: string, parameters: PathParameters): RouteMatch<Route> {
+function choose<Route>(
+  node: Node<Route>,
+  method: string,
+  parameters: PathParameters,
+): RouteMatch<Route> {
   const { byMethod } = node;
   const route = byMethod.get(method) ?? (method === 'HEAD' ? byMethod.get('GET') : undefined);
   if (route !== undefined) return { kind: found, route, parameters };
-  for (const other of byMethod.values()) return { kind: 'wrong-method', route: other, allow: node.allow };
+  for (const other of byMethod.values())
+    return { kind: 'wrong-method', route: other, allow: node.allow };
   return { kind: 'unknown' };
 }
 
@@ -104,7 +111,8 @@ function readPattern(pattern: string): Segment[] {
   return parts.map((part, index) => {
     const parameter = /^\{([A-Za-z]+)(\*?)\}(:[A-Za-z]+)?$/.exec(part);
     if (parameter === null) {
-      if (/[{}]/.test(part)) throw new RangeError(`bad segment "${part}" in route pattern ${pattern}`);
+      if (/[{}]/.test(part))
+        throw new RangeError(`bad segment "${part}" in route pattern ${pattern}`);
       return { kind: 'literal', text: part, suffix: '' };
     }
     const [, text = '', star = '', suffix = ''] = parameter;

@@ -70,7 +70,8 @@ export type ListenerSettings = {
 export function resolveHttpLimits(given: Partial<HttpLimits> = {}): HttpLimits {
   const limits = { ...defaultHttpLimits, ...given };
   for (const [name, value] of Object.entries(limits)) {
-    if (!Number.isSafeInteger(value) || value <= 0) throw new RangeError(`${name} must be a positive integer`);
+    if (!Number.isSafeInteger(value) || value <= 0)
+      throw new RangeError(`${name} must be a positive integer`);
   }
   if (limits.bodyBytesMax > bodyBytesCeiling) {
     throw new RangeError(`bodyBytesMax must not exceed ${bodyBytesCeiling}`);

@@ -48,7 +48,8 @@ const singleHeaders: ReadonlySet<string> = new Set([
   'x-request-id',
 ]);
 
-const hostPattern = /^(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9](?:[A-Za-z0-9._-]{0,253}))(?::[0-9]{1,5})?$/;
+const hostPattern =
+  /^(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9](?:[A-Za-z0-9._-]{0,253}))(?::[0-9]{1,5})?$/;
 const targetPattern = /^\/(?!\/)[!-~]*$/;
 const bodilessMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
 
@@ -63,14 +64,21 @@ export type VetRules = {
  * differently (RFC 9112, 3.2, 6.1, 11.2), or that only an attacker sends. Returns the error to
  * answer with, after which the connection must be closed; undefined when the request is clean.
  */
-export function vetRequest(request: IncomingMessage, headers: HeaderList, rules: VetRules): GatewayError | undefined {
+export function vetRequest(
+  request: IncomingMessage,
+  headers: HeaderList,
+  rules: VetRules,
+): GatewayError | undefined {
   const method = request.method ?? '';
   const target = request.url ?? '';
   const { names, values } = headers;
   if (names.length > rules.headersMax) {
-    return gatewayError('malformed_http', `more than ${rules.headersMax} header fields`, { status: 431 });
+    return gatewayError('malformed_http', `more than ${rules.headersMax} header fields`, {
+      status: 431,
+    });
   }
-  if (request.httpVersionMajor !== 1 || request.httpVersionMinor > 1) return malformed('the protocol is HTTP/1.1');
+  if (request.httpVersionMajor !== 1 || request.httpVersionMinor > 1)
+    return malformed('the protocol is HTTP/1.1');
   if (!targetPattern.test(target) || target.includes('#') || target.includes('\\')) {
     return malformed('the request target must be a path that starts with one "/"');
   }
@@ -90,13 +98,15 @@ export function vetRequest(request: IncomingMessage, headers: HeaderList, rules:
       if (fault !== undefined) return fault;
     } else if (name === 'transfer-encoding') {
       hasBody = true;
-      if (value.toLowerCase() !== 'chunked') return malformed('the only transfer-encoding is chunked');
+      if (value.toLowerCase() !== 'chunked')
+        return malformed('the only transfer-encoding is chunked');
       if (request.httpVersionMinor === 0) return malformed('HTTP/1.0 has no transfer-encoding');
     } else if (name === 'content-length') hasBody ||= value !== '0';
     else if (name === 'upgrade') return malformed('this address speaks HTTP/1.1 only; no Upgrade');
   }
   if (!hasHost && request.httpVersionMinor > 0) return malformed('the Host header is missing');
-  if (hasBody && bodilessMethods.has(method)) return malformed(`a ${method} request must not have a body`);
+  if (hasBody && bodilessMethods.has(method))
+    return malformed(`a ${method} request must not have a body`);
   return undefined;
 }
 
@@ -105,7 +115,8 @@ function malformed(message: string): GatewayError {
 }
 
 function vetHost(host: string, allowed: ReadonlySet<string> | undefined): GatewayError | undefined {
-  if (!hostPattern.test(host)) return malformed('the Host header is not a host name with an optional port');
+  if (!hostPattern.test(host))
+    return malformed('the Host header is not a host name with an optional port');
   if (allowed === undefined) return undefined;
   const name = host.replace(/:[0-9]+$/, '').toLowerCase();
   return allowed.has(name) ? undefined : malformed('the Host header names no host of this server');

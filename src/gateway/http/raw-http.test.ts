@@ -1,12 +1,69 @@
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { createHttpFront, type HttpFront, type HttpRoute } from '../../src/gateway/http/index.ts';
+import { createHttpFront, type HttpFront, type HttpRoute } from './index.ts';
 import { systemClock } from '#std';
-import { readRawCases, type RawCase } from './raw-cases.ts';
 
-const cases = readRawCases(path.join(import.meta.dirname, 'cases'));
+/** One connection: what is sent, and the statuses that may come back (0 stands for a bare close). */
+type RawCase = {
+  readonly file: string;
+  readonly name: string;
+  /** All alternatives, or for two statuses of one connection the sequence; see README.md there. */
+  readonly verdicts: readonly number[];
+  readonly bytes: Buffer;
+};
+
+/** Reads all `*.txt` of a folder, in the form that its README.md describes. */
+function readRawCases(folder: string): RawCase[] {
+  const files = readdirSync(folder).filter((name) => name.endsWith('.txt'));
+  return files.toSorted().flatMap((file) => readFile(path.join(folder, file), file));
+}
+
+function readFile(place: string, file: string): RawCase[] {
+  const blocks = readFileSync(place, 'utf8').split(/^=== /m).slice(1);
+  return blocks.map((block) => {
+    const end = block.indexOf('\n');
+    const [name = '', verdict = ''] = block.slice(0, end).split(' | ');
+    const verdicts = verdict.split(',').map((word) => (word === 'close' ? 0 : Number(word)));
+    return { file, name, verdicts, bytes: readRequest(block.slice(end + 1)) };
+  });
+}
+
+function readRequest(text: string): Buffer {
+  const lines = text.endsWith('\n') ? text.slice(0, -1).split('\n') : text.split('\n');
+  return Buffer.concat(
+    lines.map((line) => {
+      const open = /(?<!\\)(?:\\\\)*\\$/.test(line);
+      return unescape(open ? line.slice(0, -1) : `${line}\\r\\n`);
+    }),
+  );
+}
+
+const letters: Readonly<Record<string, string>> = {
+  r: '\r',
+  n: '\n',
+  t: '\t',
+  '0': '\0',
+  '\\': '\\',
+};
+
+function unescape(line: string): Buffer {
+  const repeated = line.replace(/\\\{(.*?)\*(\d+)\}/g, (_all, text: string, count: string) =>
+    text.repeat(Number(count)),
+  );
+  const plain = repeated.replace(
+    /\\(?:x([0-9a-f]{2})|([rnt0\\]))/g,
+    (_all, hex?: string, letter?: string) =>
+      hex === undefined
+        ? (letters[letter ?? ''] ?? '')
+        : String.fromCharCode(Number.parseInt(hex, 16)),
+  );
+  return Buffer.from(plain, 'latin1');
+}
+
+const cases = readRawCases(path.join(import.meta.dirname, '../../../test/raw-http/cases'));
 
 let calls = 0;
 const routes: readonly HttpRoute[] = [
@@ -44,10 +101,19 @@ before(async () => {
   front = createHttpFront({
     listener: { host: '127.0.0.1', port: 0 },
     routes,
-    limits: { headersTimeoutMs: 300, uploadTimeoutMs: 300, lingerMs: 100, keepAliveTimeoutMs: 5_000 },
+    limits: {
+      headersTimeoutMs: 300,
+      uploadTimeoutMs: 300,
+      lingerMs: 100,
+      keepAliveTimeoutMs: 5_000,
+    },
     clock: systemClock,
     newRequestId: () => 'request',
-    renderError: (_route, { status, code }) => ({ status, headers: {}, body: JSON.stringify({ code }) }),
+    renderError: (_route, { status, code }) => ({
+      status,
+      headers: {},
+      body: JSON.stringify({ code }),
+    }),
     onFault: (error) => assert.fail(String(error)),
   });
   ({ port } = await front.listen());
@@ -55,7 +121,11 @@ before(async () => {
 
 after(() => front.close(1_000));
 
-type Heard = { readonly statuses: readonly number[]; readonly closed: boolean; readonly text: string };
+type Heard = {
+  readonly statuses: readonly number[];
+  readonly closed: boolean;
+  readonly text: string;
+};
 
 /** Sends the bytes and listens until the server closes, or stays silent long enough after an answer. */
 function converse(bytes: Buffer, served: boolean): Promise<Heard> {
@@ -67,7 +137,9 @@ function converse(bytes: Buffer, served: boolean): Promise<Heard> {
       clearTimeout(deadline);
       clearTimeout(quiet);
       socket.destroy();
-      const statuses = [...text.matchAll(/HTTP\/1\.1 ([2-5]\d\d) /g)].map(([, status]) => Number(status));
+      const statuses = [...text.matchAll(/HTTP\/1\.1 ([2-5]\d\d) /g)].map(([, status]) =>
+        Number(status),
+      );
       resolve({ statuses, closed, text });
     };
     const deadline = setTimeout(() => give(false), 4_000);
@@ -112,7 +184,9 @@ for (const file of new Set(cases.map((one) => one.file))) {
     const own = cases.filter((one) => one.file === file);
     const callsBefore = calls;
     const outcomes = await Promise.allSettled(own.map(check));
-    const failures = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [String(outcome.reason)] : []));
+    const failures = outcomes.flatMap((outcome) =>
+      outcome.status === 'rejected' ? [String(outcome.reason)] : [],
+    );
     assert.deepEqual(failures, []);
     const served = own.flatMap((one) => one.verdicts).filter((status) => status === 200);
     assert.equal(calls - callsBefore, served.length, 'handler calls');
@@ -120,7 +194,10 @@ for (const file of new Set(cases.map((one) => one.file))) {
 }
 
 test('the server is alive after all of them and holds nothing', async () => {
-  const heard = await converse(Buffer.from('GET /v1/echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'), false);
+  const heard = await converse(
+    Buffer.from('GET /v1/echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'),
+    false,
+  );
   assert.deepEqual(heard.statuses, [200]);
   assert.deepEqual(front.status().exchanges, 0);
   assert.deepEqual(front.status().heldBytes, 0);
