@@ -6,8 +6,21 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import OpenAI from 'openai';
-import { ChatCollector, GatewayFailure, type ChatEvent, type ChatRequest, type ChatResponse, type DialectId } from '#canonical';
-import { anthropicMessages, geminiGenerate, openaiChat, openaiResponses, type Dialect } from '#dialects';
+import {
+  ChatCollector,
+  GatewayFailure,
+  type ChatEvent,
+  type ChatRequest,
+  type ChatResponse,
+  type DialectId,
+} from '#canonical';
+import {
+  anthropicMessages,
+  geminiGenerate,
+  openaiChat,
+  openaiResponses,
+  type Dialect,
+} from '#dialects';
 import { asObject, asObjects, parseJson, parseJsonObject, type JsonObject } from '#std';
 import { listCases, sseFrames, type RecordingCase } from './load.ts';
 
@@ -17,7 +30,10 @@ const dialectOfKind: { readonly [kind: string]: Dialect } = {
   generate: geminiGenerate,
 };
 
-const client: ChatRequest = openaiResponses.request.decode({ model: 'm', input: 'x', stream: true }, {});
+const client: ChatRequest = openaiResponses.request.decode(
+  { model: 'm', input: 'x', stream: true },
+  {},
+);
 
 function eventsOf(dialect: Dialect, recording: RecordingCase): ChatEvent[] {
   const decoder = dialect.stream.decoder({});
@@ -51,7 +67,8 @@ function parsed(text: string): unknown {
 }
 
 async function readWithSdk(wire: string): Promise<Reading & { status: string | undefined }> {
-  const fetch = (): Promise<Response> => Promise.resolve(new Response(wire, { headers: { 'content-type': 'text/event-stream' } }));
+  const fetch = (): Promise<Response> =>
+    Promise.resolve(new Response(wire, { headers: { 'content-type': 'text/event-stream' } }));
   const sdk = new OpenAI({ apiKey: 'none', baseURL: 'http://127.0.0.1:1', maxRetries: 0, fetch });
   const response = await sdk.responses.stream({ model: 'm', input: 'x' }).finalResponse();
   const reading: Reading = { text: response.output_text, calls: [] };
@@ -63,7 +80,10 @@ async function readWithSdk(wire: string): Promise<Reading & { status: string | u
 }
 
 /** The answer in neutral form, or `undefined` when the recording holds an error or an answer that was cut. */
-function answerOf(dialect: Dialect, recording: RecordingCase): { events: ChatEvent[]; response: ChatResponse } | undefined {
+function answerOf(
+  dialect: Dialect,
+  recording: RecordingCase,
+): { events: ChatEvent[]; response: ChatResponse } | undefined {
   try {
     const events = eventsOf(dialect, recording);
     return { events, response: collect(events, dialect.id) };
@@ -77,30 +97,38 @@ const foreign = [...listCases({ kinds: ['chat', 'messages', 'generate'], stream:
   (recording) => recording.responseForm === 'sse' && recording.meta.status < 400,
 );
 
-test('streams of every vendor, translated, are accumulated by the official SDK without complaint', { skip: foreign.length === 0 }, async () => {
-  let compared = 0;
-  for (const recording of foreign) {
-    const dialect = dialectOfKind[recording.meta.kind];
-    const answer = dialect && answerOf(dialect, recording);
-    if (!answer) continue;
-    const encoder = openaiResponses.stream.encoder(client, { framing: 'sse' });
-    const wire = answer.events.map((event) => encoder.push(event)).join('');
-    const { status, ...reading } = await readWithSdk(wire);
-    assert.deepEqual(reading, read(answer.response), recording.name);
-    assert.ok(status === 'completed' || status === 'incomplete', recording.name);
-    compared += 1;
-  }
-  assert.ok(compared > foreign.length * 0.9, `${compared} of ${foreign.length} streams compared`);
-});
+test(
+  'streams of every vendor, translated, are accumulated by the official SDK without complaint',
+  { skip: foreign.length === 0 },
+  async () => {
+    let compared = 0;
+    for (const recording of foreign) {
+      const dialect = dialectOfKind[recording.meta.kind];
+      const answer = dialect && answerOf(dialect, recording);
+      if (!answer) continue;
+      const encoder = openaiResponses.stream.encoder(client, { framing: 'sse' });
+      const wire = answer.events.map((event) => encoder.push(event)).join('');
+      const { status, ...reading } = await readWithSdk(wire);
+      assert.deepEqual(reading, read(answer.response), recording.name);
+      assert.ok(status === 'completed' || status === 'incomplete', recording.name);
+      compared += 1;
+    }
+    assert.ok(compared > foreign.length * 0.9, `${compared} of ${foreign.length} streams compared`);
+  },
+);
 
-const own = [...listCases({ kinds: ['responses'] })].filter((recording) => recording.meta.status < 400);
+const own = [...listCases({ kinds: ['responses'] })].filter(
+  (recording) => recording.meta.status < 400,
+);
 
 /** A client of another dialect, as it would have asked. */
 function clientOf(dialect: Dialect): ChatRequest {
   return { ...client, dialect: dialect.id, extensions: {}, streamUsage: true };
 }
 
-function responsesAnswer(recording: RecordingCase): { events: ChatEvent[]; response: ChatResponse } | undefined {
+function responsesAnswer(
+  recording: RecordingCase,
+): { events: ChatEvent[]; response: ChatResponse } | undefined {
   if (recording.responseForm === 'sse') return answerOf(openaiResponses, recording);
   const body = parseJsonObject(recording.responseBytes.toString('utf8'));
   assert.ok(body);
@@ -122,7 +150,11 @@ for (const dialect of [openaiChat, anthropicMessages, geminiGenerate]) {
       const events = sseFrames(Buffer.from(stream)).flatMap((frame) => decoder.push(frame));
       const again = collect([...events, ...decoder.end()], dialect.id);
       assert.deepEqual(read(again), read(answer.response), recording.name);
-      assert.equal(again.choices[0]?.finish.reason, answer.response.choices[0]?.finish.reason, recording.name);
+      assert.equal(
+        again.choices[0]?.finish.reason,
+        answer.response.choices[0]?.finish.reason,
+        recording.name,
+      );
     }
   });
 }
@@ -134,9 +166,25 @@ test('a chat client’s next turn brings encrypted reasoning and parallel calls 
       model: 'gpt-5.3-codex',
       status: 'completed',
       output: [
-        { type: 'reasoning', id: 'rs_1', summary: [{ type: 'summary_text', text: 'Read both.' }], encrypted_content: 'gAAAAverbatim==' },
-        { type: 'message', id: 'msg_1', role: 'assistant', content: [{ type: 'output_text', text: 'Reading.', annotations: [] }] },
-        { type: 'function_call', id: 'fc_1', call_id: 'call_1', name: 'read', arguments: '{"path": "a",  "n": 1.0}' },
+        {
+          type: 'reasoning',
+          id: 'rs_1',
+          summary: [{ type: 'summary_text', text: 'Read both.' }],
+          encrypted_content: 'gAAAAverbatim==',
+        },
+        {
+          type: 'message',
+          id: 'msg_1',
+          role: 'assistant',
+          content: [{ type: 'output_text', text: 'Reading.', annotations: [] }],
+        },
+        {
+          type: 'function_call',
+          id: 'fc_1',
+          call_id: 'call_1',
+          name: 'read',
+          arguments: '{"path": "a",  "n": 1.0}',
+        },
         { type: 'function_call', id: 'fc_2', call_id: 'call_2', name: 'read', arguments: '{}' },
       ],
     },
@@ -155,15 +203,26 @@ test('a chat client’s next turn brings encrypted reasoning and parallel calls 
     ],
     tools: [{ type: 'function', function: { name: 'read', parameters: { type: 'object' } } }],
   };
-  const { value, losses } = openaiResponses.request.encode(openaiChat.request.decode(next, {}), { encryptedReasoning: true });
+  const { value, losses } = openaiResponses.request.encode(openaiChat.request.decode(next, {}), {
+    encryptedReasoning: true,
+  });
   assert.ok(losses.every((loss) => !loss.changesMeaning));
   const [user, reasoning, said, ...rest] = asObjects(value['input']);
   assert.deepEqual(user, { role: 'user', content: 'Compare.' });
   assert.equal(reasoning?.['type'], 'reasoning');
   assert.equal(reasoning?.['encrypted_content'], 'gAAAAverbatim==');
-  assert.deepEqual(said, { type: 'message', role: 'assistant', content: [{ type: 'output_text', text: 'Reading.' }] });
+  assert.deepEqual(said, {
+    type: 'message',
+    role: 'assistant',
+    content: [{ type: 'output_text', text: 'Reading.' }],
+  });
   assert.deepEqual(rest, [
-    { type: 'function_call', call_id: 'call_1', name: 'read', arguments: '{"path": "a",  "n": 1.0}' },
+    {
+      type: 'function_call',
+      call_id: 'call_1',
+      name: 'read',
+      arguments: '{"path": "a",  "n": 1.0}',
+    },
     { type: 'function_call', call_id: 'call_2', name: 'read', arguments: '{}' },
     { type: 'function_call_output', call_id: 'call_1', output: 'A' },
     { type: 'function_call_output', call_id: 'call_2', output: 'B' },

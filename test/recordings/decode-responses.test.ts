@@ -2,9 +2,25 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ChatCollector, inputTotalTokens, outputTotalTokens, type ChatEvent, type ChatRequest, type ChatResponse, type Usage } from '#canonical';
+import {
+  ChatCollector,
+  inputTotalTokens,
+  outputTotalTokens,
+  type ChatEvent,
+  type ChatRequest,
+  type ChatResponse,
+  type Usage,
+} from '#canonical';
 import { openaiResponses, withHistory } from '#dialects';
-import { asObject, asObjects, asString, parseJson, parseJsonObject, type JsonObject, type JsonValue } from '#std';
+import {
+  asObject,
+  asObjects,
+  asString,
+  parseJson,
+  parseJsonObject,
+  type JsonObject,
+  type JsonValue,
+} from '#std';
 import { listCases, sseFrames, type RecordingCase } from './load.ts';
 
 const cases = [...listCases({ kinds: ['responses'] })];
@@ -14,7 +30,8 @@ const cases = [...listCases({ kinds: ['responses'] })];
  * whole harvest do); the two background answers are JSON bodies of a queued response.
  */
 const faults: { readonly [name: string]: string } = {
-  'openai/responses/pa-test-openai-previous-response-id-auto-mode': 'made by hand: status "complete", which OpenAI does not send',
+  'openai/responses/pa-test-openai-previous-response-id-auto-mode':
+    'made by hand: status "complete", which OpenAI does not send',
 };
 
 function bodyOf(recording: RecordingCase): JsonObject {
@@ -26,7 +43,8 @@ function bodyOf(recording: RecordingCase): JsonObject {
 function eventsOf(recording: RecordingCase, chunkBytes?: number): ChatEvent[] {
   const decoder = openaiResponses.stream.decoder({});
   const events: ChatEvent[] = [];
-  for (const frame of sseFrames(recording.responseBytes, chunkBytes)) events.push(...decoder.push(frame));
+  for (const frame of sseFrames(recording.responseBytes, chunkBytes))
+    events.push(...decoder.push(frame));
   events.push(...decoder.end());
   return events;
 }
@@ -37,7 +55,11 @@ function collect(events: readonly ChatEvent[]): ChatResponse {
   return collector.finish();
 }
 
-type Reading = { text: string; reasoning: string; calls: { id: string; name: string; arguments: unknown }[] };
+type Reading = {
+  text: string;
+  reasoning: string;
+  calls: { id: string; name: string; arguments: unknown }[];
+};
 
 function read(response: ChatResponse): Reading {
   const reading: Reading = { text: '', reasoning: '', calls: [] };
@@ -46,7 +68,11 @@ function read(response: ChatResponse): Reading {
     if (part.kind === 'reasoning') reading.reasoning += part.text;
     if (part.kind === 'tool-call') {
       const parsed = parseJson(part.input);
-      reading.calls.push({ id: part.id, name: part.name, arguments: parsed.ok ? parsed.value : part.input });
+      reading.calls.push({
+        id: part.id,
+        name: part.name,
+        arguments: parsed.ok ? parsed.value : part.input,
+      });
     }
   }
   return reading;
@@ -57,7 +83,11 @@ const requestOf = (recording: RecordingCase): ChatRequest =>
 
 /** Vendor-held state is the gateway's to resolve before decoding. */
 function prepared(request: JsonObject): JsonObject {
-  const { background: _background, conversation: _conversation, ...rest } = withHistory(request, []);
+  const {
+    background: _background,
+    conversation: _conversation,
+    ...rest
+  } = withHistory(request, []);
   return rest;
 }
 
@@ -68,9 +98,14 @@ function assertReading(recording: RecordingCase, response: ChatResponse): void {
   assert.equal(response.id, expected['id']);
   assert.equal(response.model, expected['model']);
   if (expected['reasoning_text'] !== undefined) {
-    assert.equal(reading.reasoning.replaceAll(/\s/g, ''), String(expected['reasoning_text']).replaceAll(/\s/g, ''));
+    assert.equal(
+      reading.reasoning.replaceAll(/\s/g, ''),
+      String(expected['reasoning_text']).replaceAll(/\s/g, ''),
+    );
   }
-  const calls = (expected['tool_calls'] as { id: string; name: string; arguments: unknown }[] | undefined) ?? [];
+  const calls =
+    (expected['tool_calls'] as { id: string; name: string; arguments: unknown }[] | undefined) ??
+    [];
   assert.deepEqual(
     reading.calls,
     calls.map(({ id, name, arguments: input }) => ({ id, name, arguments: input })),
@@ -78,7 +113,8 @@ function assertReading(recording: RecordingCase, response: ChatResponse): void {
   assertUsage(response.usage, expected['usage_normalised'] as JsonObject | undefined);
   const finish = response.choices[0]?.finish;
   const status = String(expected['status']);
-  if (status === 'completed') assert.equal(finish?.reason, calls.length > 0 ? 'tool-calls' : 'stop');
+  if (status === 'completed')
+    assert.equal(finish?.reason, calls.length > 0 ? 'tool-calls' : 'stop');
   else assert.equal(finish?.raw, status);
 }
 
@@ -87,8 +123,10 @@ function assertUsage(usage: Usage | undefined, expected: JsonObject | undefined)
   assert.ok(usage, 'usage is decoded');
   assert.equal(inputTotalTokens(usage), expected['input_total']);
   assert.equal(outputTotalTokens(usage), expected['output_total']);
-  if (expected['cached_input'] !== undefined) assert.equal(usage.cacheReadTokens, expected['cached_input']);
-  if (expected['reasoning'] !== undefined) assert.equal(usage.reasoningTokens, expected['reasoning']);
+  if (expected['cached_input'] !== undefined)
+    assert.equal(usage.cacheReadTokens, expected['cached_input']);
+  if (expected['reasoning'] !== undefined)
+    assert.equal(usage.reasoningTokens, expected['reasoning']);
 }
 
 for (const recording of cases) {
@@ -96,9 +134,13 @@ for (const recording of cases) {
   const fault = faults[name];
   if (meta.status >= 400) {
     test(`the error of ${name} is understood`, () => {
-      const error = openaiResponses.error.decode(meta.status, recording.responseBytes.toString('utf8'));
+      const error = openaiResponses.error.decode(
+        meta.status,
+        recording.responseBytes.toString('utf8'),
+      );
       assert.ok(error.upstream, 'the upstream kind is known');
-      if (meta.status === 401 || name.includes('appropriate-')) assert.equal(error.upstream.kind, 'credential');
+      if (meta.status === 401 || name.includes('appropriate-'))
+        assert.equal(error.upstream.kind, 'credential');
       if (name.includes('context-length')) assert.equal(error.code, 'context_length_exceeded');
     });
   } else if (recording.responseForm === 'sse') {
@@ -121,7 +163,8 @@ for (const recording of cases) {
     });
   }
   if (recording.request) {
-    test(`the request of ${name} goes out as it came`, () => assertRequest(recording.request ?? {}));
+    test(`the request of ${name} goes out as it came`, () =>
+      assertRequest(recording.request ?? {}));
   }
 }
 
@@ -134,7 +177,9 @@ test('a sample of streams reads the same in pieces of one byte', () => {
 test('a stream cut anywhere before its terminal event ends in an error', () => {
   for (const recording of cases.filter((one) => one.responseForm === 'sse').slice(0, 6)) {
     const frames = sseFrames(recording.responseBytes);
-    const terminal = frames.findIndex((frame) => /"type":\s*"response\.(completed|incomplete|failed)"/.test(frame.data));
+    const terminal = frames.findIndex((frame) =>
+      /"type":\s*"response\.(completed|incomplete|failed)"/.test(frame.data),
+    );
     for (let length = 0; length < terminal; length += 3) {
       const decoder = openaiResponses.stream.decoder({});
       const events = frames.slice(0, length).flatMap((frame) => decoder.push(frame));
@@ -186,7 +231,10 @@ function assertStreamAgain(recording: RecordingCase): void {
   const first = eventsOf(recording);
   // Log probabilities are only written for a client that asked for them.
   const asked = first.some((event) => event.kind === 'logprobs') ? { logprobs: { top: 0 } } : {};
-  const encoder = openaiResponses.stream.encoder({ ...requestOf(recording), ...asked }, { framing: 'sse' });
+  const encoder = openaiResponses.stream.encoder(
+    { ...requestOf(recording), ...asked },
+    { framing: 'sse' },
+  );
   const wire = first.map((event) => encoder.push(event)).join('');
   const frames = sseFrames(Buffer.from(wire));
   assertEventOrder(frames.map((frame) => parseJsonObject(frame.data) ?? {}));
@@ -198,7 +246,10 @@ function assertStreamAgain(recording: RecordingCase): void {
     return;
   }
   const [before, after] = [collect(first), collect(second)];
-  assert.deepEqual(neutral({ ...after, usage: undefined, serviceTier: undefined }), neutral({ ...before, usage: undefined, serviceTier: undefined }));
+  assert.deepEqual(
+    neutral({ ...after, usage: undefined, serviceTier: undefined }),
+    neutral({ ...before, usage: undefined, serviceTier: undefined }),
+  );
 }
 
 function assertEventOrder(events: readonly JsonObject[]): void {
@@ -208,7 +259,9 @@ function assertEventOrder(events: readonly JsonObject[]): void {
   );
   assert.equal(events[0]?.['type'], 'response.created');
   assert.equal(events[1]?.['type'], 'response.in_progress');
-  const done = events.filter((event) => event['type'] === 'response.output_item.done').map((event) => event['item']);
+  const done = events
+    .filter((event) => event['type'] === 'response.output_item.done')
+    .map((event) => event['item']);
   const last = asObject(events.at(-1)?.['response']);
   assert.deepEqual(last?.['output'], done, 'the terminal event repeats the items');
 }
@@ -234,15 +287,20 @@ function assertTap(recording: RecordingCase): void {
     for (const event of decoder.push(frame)) {
       if (event.kind === 'part-start') thinking = event.part.kind === 'reasoning';
       // Paragraph breaks between summary parts are the decoder's own.
-      if (event.kind === 'part-delta') decoded += thinking ? event.delta.replace(/^\n\n/, '').length : event.delta.length;
+      if (event.kind === 'part-delta')
+        decoded += thinking ? event.delta.replace(/^\n\n/, '').length : event.delta.length;
       if (event.kind === 'part-start' && event.part.kind === 'native') decoded += 1;
       if (event.kind === 'usage') decodedUsage = event.usage;
     }
-    if (frame.data.includes('image_generation_call') && frame.data.includes('output_item.done')) decoded = characters;
+    if (frame.data.includes('image_generation_call') && frame.data.includes('output_item.done'))
+      decoded = characters;
   }
   assert.ok(complete, 'the terminal mark is seen');
   assert.deepEqual(usage, decodedUsage);
-  assert.ok(Math.abs(characters - decoded) <= 16, `tap counts ${characters}, the decoder ${decoded}`);
+  assert.ok(
+    Math.abs(characters - decoded) <= 16,
+    `tap counts ${characters}, the decoder ${decoded}`,
+  );
 }
 
 // ---- requests ------------------------------------------------------------------------------------
@@ -256,7 +314,9 @@ function assertTap(recording: RecordingCase): void {
  */
 function plain(value: JsonValue | undefined, key = ''): JsonValue | undefined {
   if (Array.isArray(value)) {
-    const list = value.map((element) => plain(element as JsonValue)).filter((element) => element !== undefined) as JsonValue[];
+    const list = value
+      .map((element) => plain(element as JsonValue))
+      .filter((element) => element !== undefined) as JsonValue[];
     return key === 'include' ? list.toSorted() : list;
   }
   const object = asObject(value);
@@ -272,11 +332,32 @@ function plain(value: JsonValue | undefined, key = ''): JsonValue | undefined {
 const native = /_call$|^mcp_|^compaction|^tool_search_output|^program/;
 
 function plainRequest(request: JsonObject): JsonValue {
-  const { store: _store, stream: _stream, previous_response_id: _previous, conversation: _conversation, background: _background, ...rest } = request;
-  const input = typeof rest['input'] === 'string' ? [{ role: 'user', content: rest['input'] }] : asObjects(rest['input']);
-  const tools = asObjects(rest['tools']).map((tool) => (tool['type'] === 'function' && tool['strict'] === true ? { ...tool, strict: undefined } : tool));
-  const include = Array.isArray(rest['include']) && rest['include'].length === 0 ? undefined : rest['include'];
-  return plain({ ...rest, input: input.map(plainItem), tools: tools.length > 0 ? tools : undefined, include, reasoning: plainReasoning(rest) }) ?? {};
+  const {
+    store: _store,
+    stream: _stream,
+    previous_response_id: _previous,
+    conversation: _conversation,
+    background: _background,
+    ...rest
+  } = request;
+  const input =
+    typeof rest['input'] === 'string'
+      ? [{ role: 'user', content: rest['input'] }]
+      : asObjects(rest['input']);
+  const tools = asObjects(rest['tools']).map((tool) =>
+    tool['type'] === 'function' && tool['strict'] === true ? { ...tool, strict: undefined } : tool,
+  );
+  const include =
+    Array.isArray(rest['include']) && rest['include'].length === 0 ? undefined : rest['include'];
+  return (
+    plain({
+      ...rest,
+      input: input.map(plainItem),
+      tools: tools.length > 0 ? tools : undefined,
+      include,
+      reasoning: plainReasoning(rest),
+    }) ?? {}
+  );
 }
 
 function plainReasoning(request: JsonObject): JsonValue | undefined {
@@ -290,19 +371,39 @@ function plainItem(item: JsonObject): JsonObject {
   const { id: _id, status: _status, ...rest } = item;
   if (type === 'reasoning') {
     const content = asObjects(rest['content']);
-    const summary = asObjects(rest['summary']).map((part) => part['text']).join('\n\n');
-    return { ...rest, summary: summary === '' ? [] : [{ type: 'summary_text', text: summary }], content: content.length > 0 ? content : undefined };
+    const summary = asObjects(rest['summary'])
+      .map((part) => part['text'])
+      .join('\n\n');
+    return {
+      ...rest,
+      summary: summary === '' ? [] : [{ type: 'summary_text', text: summary }],
+      content: content.length > 0 ? content : undefined,
+    };
   }
   if (type !== 'message') return rest;
   const textType = rest['role'] === 'assistant' ? 'output_text' : 'input_text';
-  const content = typeof rest['content'] === 'string' ? [{ type: textType, text: rest['content'] }] : asObjects(rest['content']);
-  return { ...rest, type, content: content.map(({ annotations, logprobs: _logprobs, ...part }) => (Array.isArray(annotations) && annotations.length > 0 ? { ...part, annotations } : part)) };
+  const content =
+    typeof rest['content'] === 'string'
+      ? [{ type: textType, text: rest['content'] }]
+      : asObjects(rest['content']);
+  return {
+    ...rest,
+    type,
+    content: content.map(({ annotations, logprobs: _logprobs, ...part }) =>
+      Array.isArray(annotations) && annotations.length > 0 ? { ...part, annotations } : part,
+    ),
+  };
 }
 
 function assertRequest(request: JsonObject): void {
   const decoded = openaiResponses.request.decode(prepared(request), {});
-  const replay = asObjects(request['input']).some((item) => item['type'] === 'reasoning' && item['encrypted_content'] === null);
-  const { value, losses } = openaiResponses.request.encode(decoded, replay ? { reasoningReplay: 'content' } : {});
+  const replay = asObjects(request['input']).some(
+    (item) => item['type'] === 'reasoning' && item['encrypted_content'] === null,
+  );
+  const { value, losses } = openaiResponses.request.encode(
+    decoded,
+    replay ? { reasoningReplay: 'content' } : {},
+  );
   assert.deepEqual(losses, []);
   assert.equal(value['store'], false);
   assert.deepEqual(plainRequest(value), plainRequest(request));

@@ -37,7 +37,11 @@ function setMember(text: string, at: number, key: string, value: string): string
 }
 
 /** Bounds of the value of a member of the object that opens at `from`. */
-function findMember(text: string, from: number, key: string): { start: number; end: number } | undefined {
+function findMember(
+  text: string,
+  from: number,
+  key: string,
+): { start: number; end: number } | undefined {
   if (text[from] !== '{') return undefined;
   let at = skipSpace(text, from + 1);
   while (text[at] === '"') {

@@ -1,6 +1,15 @@
 /** Content parts of messages and of tool results: `input_text`, `input_image`, `input_file`, `output_text`, … */
 
-import type { CacheMark, DialectId, Loss, MediaPart, MediaSource, Part, RefusalPart, TextPart } from '#canonical';
+import type {
+  CacheMark,
+  DialectId,
+  Loss,
+  MediaPart,
+  MediaSource,
+  Part,
+  RefusalPart,
+  TextPart,
+} from '#canonical';
 import {
   asString,
   compact,
@@ -32,16 +41,25 @@ export function present(extensions: JsonObject): { extensions?: JsonObject } {
 export function decodeContent(value: JsonValue | undefined, path: string): Part[] {
   if (typeof value === 'string') return [{ kind: 'text', text: value }];
   const list = requireArray(value, path);
-  if (list.length > partsMax) throw new ReadError(path, `expected at most ${partsMax} parts, got ${list.length}`);
-  return list.map((element, index) => decodeInputPart(requireObject(element, fieldPath(path, index)), fieldPath(path, index)));
+  if (list.length > partsMax)
+    throw new ReadError(path, `expected at most ${partsMax} parts, got ${list.length}`);
+  return list.map((element, index) =>
+    decodeInputPart(requireObject(element, fieldPath(path, index)), fieldPath(path, index)),
+  );
 }
 
 /** What a tool returned: text, or a list of text, images and files. */
-export function decodeToolOutput(value: JsonValue | undefined, path: string): (TextPart | MediaPart)[] {
+export function decodeToolOutput(
+  value: JsonValue | undefined,
+  path: string,
+): (TextPart | MediaPart)[] {
   const parts: (TextPart | MediaPart)[] = [];
   for (const [index, part] of decodeContent(value, path).entries()) {
     if (part.kind !== 'text' && part.kind !== 'media') {
-      throw new ReadError(fieldPath(path, index), 'a tool output holds input_text, input_image and input_file only');
+      throw new ReadError(
+        fieldPath(path, index),
+        'a tool output holds input_text, input_image and input_file only',
+      );
     }
     parts.push(part);
   }
@@ -96,18 +114,28 @@ function decodeImage(part: JsonObject, path: string): MediaPart {
   const url = optionalString(part, 'image_url', path);
   const fileId = optionalString(part, 'file_id', path);
   const detail = optionalString(part, 'detail', path);
-  if (url === undefined && fileId === undefined) throw new ReadError(path, 'an input_image needs image_url or file_id');
+  if (url === undefined && fileId === undefined)
+    throw new ReadError(path, 'an input_image needs image_url or file_id');
   return {
     kind: 'media',
     media: 'image',
-    ...(url === undefined ? { source: fileSource(fileId ?? '') } : sourceOfUrl(url, fieldPath(path, 'image_url'))),
+    ...(url === undefined
+      ? { source: fileSource(fileId ?? '') }
+      : sourceOfUrl(url, fieldPath(path, 'image_url'))),
     ...(detail === undefined ? {} : { detail }),
     ...cacheMark(part, path),
     ...present(unknownFields(part, imageFields)),
   };
 }
 
-const fileFields = new Set(['type', 'file_data', 'file_url', 'file_id', 'filename', 'prompt_cache_breakpoint']);
+const fileFields = new Set([
+  'type',
+  'file_data',
+  'file_url',
+  'file_id',
+  'filename',
+  'prompt_cache_breakpoint',
+]);
 
 function decodeFile(part: JsonObject, path: string): MediaPart {
   const data = optionalString(part, 'file_data', path);
@@ -122,8 +150,13 @@ function decodeFile(part: JsonObject, path: string): MediaPart {
     ...present(unknownFields(part, fileFields)),
   };
   if (data !== undefined) {
-    if (data.startsWith('data:')) return { ...common, ...sourceOfUrl(data, fieldPath(path, 'file_data')) };
-    return { ...common, mimeType: mimeTypeOf(data, filename) ?? 'application/pdf', source: { kind: 'data', data } };
+    if (data.startsWith('data:'))
+      return { ...common, ...sourceOfUrl(data, fieldPath(path, 'file_data')) };
+    return {
+      ...common,
+      mimeType: mimeTypeOf(data, filename) ?? 'application/pdf',
+      source: { kind: 'data', data },
+    };
   }
   if (url !== undefined) return { ...common, ...sourceOfUrl(url, fieldPath(path, 'file_url')) };
   if (fileId !== undefined) return { ...common, source: fileSource(fileId) };
@@ -147,9 +180,13 @@ function sourceOfUrl(url: string, path: string): { source: MediaSource; mimeType
   if (!url.startsWith('data:')) return { source: { kind: 'url', url } };
   const comma = url.indexOf(',');
   const head = comma < 0 ? '' : url.slice('data:'.length, comma);
-  if (!head.endsWith(';base64')) throw new ReadError(path, 'expected a base64 data URL (data:<type>;base64,…)');
+  if (!head.endsWith(';base64'))
+    throw new ReadError(path, 'expected a base64 data URL (data:<type>;base64,…)');
   const mimeType = head.slice(0, -';base64'.length);
-  return { source: { kind: 'data', data: url.slice(comma + 1) }, ...(mimeType === '' ? {} : { mimeType }) };
+  return {
+    source: { kind: 'data', data: url.slice(comma + 1) },
+    ...(mimeType === '' ? {} : { mimeType }),
+  };
 }
 
 const magic: readonly (readonly [prefix: string, mimeType: string])[] = [
@@ -175,7 +212,10 @@ export type LossReport = (path: string, reason: string, changesMeaning: boolean)
 /** Collects losses in the order in which they are found. */
 export function lossCollector(): { readonly losses: Loss[]; readonly report: LossReport } {
   const losses: Loss[] = [];
-  return { losses, report: (path, reason, changesMeaning) => losses.push({ path, reason, changesMeaning }) };
+  return {
+    losses,
+    report: (path, reason, changesMeaning) => losses.push({ path, reason, changesMeaning }),
+  };
 }
 
 export type EncodeContext = {
@@ -186,11 +226,20 @@ export type EncodeContext = {
 };
 
 /** Extensions of a part go back in their own dialect and are losses in another. */
-export function ownExtensions(extensions: JsonObject | undefined, path: string, context: EncodeContext): JsonObject {
+export function ownExtensions(
+  extensions: JsonObject | undefined,
+  path: string,
+  context: EncodeContext,
+): JsonObject {
   if (!extensions) return {};
   if (context.dialect === dialect) return extensions;
   for (const key of Object.keys(extensions)) {
-    if (key !== 'json') context.report(fieldPath(path, key), `unknown to the Responses API (said in ${context.dialect})`, false);
+    if (key !== 'json')
+      context.report(
+        fieldPath(path, key),
+        `unknown to the Responses API (said in ${context.dialect})`,
+        false,
+      );
   }
   return {};
 }
@@ -206,7 +255,11 @@ function breakpoint(part: Part, path: string, context: EncodeContext): JsonObjec
 }
 
 /** A part of a user, system or developer message, or of a tool result. `undefined`: it was lost and reported. */
-export function encodeInputPart(part: Part, path: string, context: EncodeContext): JsonObject | undefined {
+export function encodeInputPart(
+  part: Part,
+  path: string,
+  context: EncodeContext,
+): JsonObject | undefined {
   switch (part.kind) {
     case 'text':
       return {
@@ -219,7 +272,11 @@ export function encodeInputPart(part: Part, path: string, context: EncodeContext
       return encodeMedia(part, path, context);
     case 'native':
       if (part.dialect === dialect) return part.value;
-      context.report(path, `a ${String(part.value['type'] ?? 'part')} part of ${part.dialect}`, true);
+      context.report(
+        path,
+        `a ${String(part.value['type'] ?? 'part')} part of ${part.dialect}`,
+        true,
+      );
       return undefined;
     case 'refusal':
       return { type: 'input_text', text: part.text };
@@ -231,14 +288,21 @@ export function encodeInputPart(part: Part, path: string, context: EncodeContext
   }
 }
 
-function encodeMedia(part: MediaPart, path: string, context: EncodeContext): JsonObject | undefined {
+function encodeMedia(
+  part: MediaPart,
+  path: string,
+  context: EncodeContext,
+): JsonObject | undefined {
   const { source } = part;
   if (source.kind === 'text') return { type: 'input_text', text: documentText(part, source.text) };
   if (source.kind === 'file' && source.dialect !== dialect && source.dialect !== 'openai-chat') {
     context.report(path, `the file ${source.fileId} is stored at another vendor`, true);
     return undefined;
   }
-  const rest = { ...breakpoint(part, path, context), ...ownExtensions(part.extensions, path, context) };
+  const rest = {
+    ...breakpoint(part, path, context),
+    ...ownExtensions(part.extensions, path, context),
+  };
   switch (part.media) {
     case 'image':
       return { ...encodeImageSource(part, source), ...compact({ detail: part.detail }), ...rest };
@@ -246,7 +310,11 @@ function encodeMedia(part: MediaPart, path: string, context: EncodeContext): Jso
       return { ...encodeFileSource(part, source), ...rest };
     case 'audio':
       if (context.quirks.audioInput && source.kind === 'data') {
-        return { type: 'input_audio', input_audio: { data: source.data, format: audioFormat(part.mimeType) }, ...rest };
+        return {
+          type: 'input_audio',
+          input_audio: { data: source.data, format: audioFormat(part.mimeType) },
+          ...rest,
+        };
       }
       break;
     case 'video':
@@ -263,28 +331,46 @@ function audioFormat(mimeType: string | undefined): string {
 
 function documentText(part: MediaPart, text: string): string {
   const title = part.title ?? part.filename;
-  return title === undefined ? text : `<document title=${JSON.stringify(title)}>\n${text}\n</document>`;
+  return title === undefined
+    ? text
+    : `<document title=${JSON.stringify(title)}>\n${text}\n</document>`;
 }
 
-function encodeImageSource(part: MediaPart, source: Exclude<MediaSource, { kind: 'text' }>): JsonObject {
+function encodeImageSource(
+  part: MediaPart,
+  source: Exclude<MediaSource, { kind: 'text' }>,
+): JsonObject {
   if (source.kind === 'file') return { type: 'input_image', file_id: source.fileId };
   if (source.kind === 'url') return { type: 'input_image', image_url: source.url };
   const mimeType = part.mimeType ?? mimeTypeOf(source.data, part.filename) ?? 'image/png';
   return { type: 'input_image', image_url: `data:${mimeType};base64,${source.data}` };
 }
 
-function encodeFileSource(part: MediaPart, source: Exclude<MediaSource, { kind: 'text' }>): JsonObject {
+function encodeFileSource(
+  part: MediaPart,
+  source: Exclude<MediaSource, { kind: 'text' }>,
+): JsonObject {
   const { filename } = part;
-  if (source.kind === 'file') return compact({ type: 'input_file', file_id: source.fileId, filename });
+  if (source.kind === 'file')
+    return compact({ type: 'input_file', file_id: source.fileId, filename });
   if (source.kind === 'url') return compact({ type: 'input_file', file_url: source.url, filename });
   const mimeType = part.mimeType ?? mimeTypeOf(source.data, filename) ?? 'application/pdf';
   // OpenAI refuses file_data without a name.
-  const name = filename ?? part.title ?? (mimeType === 'application/pdf' ? 'document.pdf' : 'document');
-  return { type: 'input_file', filename: name, file_data: `data:${mimeType};base64,${source.data}` };
+  const name =
+    filename ?? part.title ?? (mimeType === 'application/pdf' ? 'document.pdf' : 'document');
+  return {
+    type: 'input_file',
+    filename: name,
+    file_data: `data:${mimeType};base64,${source.data}`,
+  };
 }
 
 /** Content of an assistant message: what the model said before. */
-export function encodeOutputPart(part: TextPart | RefusalPart, path: string, context: EncodeContext): JsonObject {
+export function encodeOutputPart(
+  part: TextPart | RefusalPart,
+  path: string,
+  context: EncodeContext,
+): JsonObject {
   if (part.kind === 'refusal') return { type: 'refusal', refusal: part.text };
   const { item: _item, ...extensions } = ownExtensions(part.extensions, path, context);
   const annotations = encodeAnnotations(part.citations ?? [], part.text, (index) =>

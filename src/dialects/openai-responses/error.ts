@@ -43,7 +43,10 @@ export function openaiErrorCode(error: GatewayError): string {
 }
 
 /** `{"error": {message, type, param, code}}` (OpenAI API reference, errors). */
-export function encodeError(error: GatewayError, requestId: string): { status: number; body: JsonObject } {
+export function encodeError(
+  error: GatewayError,
+  requestId: string,
+): { status: number; body: JsonObject } {
   const body = compact({
     message: error.message,
     type: errorRegistry[error.code].openai,

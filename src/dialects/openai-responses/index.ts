@@ -11,7 +11,15 @@ import { streamDecoder } from './stream-decode.ts';
 import { streamEncoder } from './stream-encode.ts';
 import { streamTap } from './tap.ts';
 
-export { historyItems, inputItems, isSelfContained, previousResponseNotFound, stateNeeds, withHistory, type StateNeeds } from './state.ts';
+export {
+  historyItems,
+  inputItems,
+  isSelfContained,
+  previousResponseNotFound,
+  stateNeeds,
+  withHistory,
+  type StateNeeds,
+} from './state.ts';
 
 /** OpenAI's Responses API: `POST /v1/responses`. */
 export const openaiResponses: Dialect = {

@@ -4,7 +4,14 @@ import type { Citation, Part, PartFinal, TokenLogprob } from '#canonical';
 import { asCount, asObject, asObjects, asString, type JsonObject, type JsonValue } from '#std';
 import { decodeAnnotation } from './annotations.ts';
 import { decodeMessageFields } from './items-decode.ts';
-import { callInput, decodeCall, decodeLogprobs, decodeOutputItem, decodeOutputPart, decodeReasoningItem } from './output-decode.ts';
+import {
+  callInput,
+  decodeCall,
+  decodeLogprobs,
+  decodeOutputItem,
+  decodeOutputPart,
+  decodeReasoningItem,
+} from './output-decode.ts';
 
 /** A part's event without its index: the stream numbers parts in the order in which they go out. */
 export type PartEvent =
@@ -42,7 +49,12 @@ export function createItem(item: JsonObject | undefined, type: string): ItemDeco
 }
 
 function typeByEvent(type: string): string | undefined {
-  if (type.startsWith('response.output_text.') || type.startsWith('response.refusal.') || type.startsWith('response.content_part.')) return 'message';
+  if (
+    type.startsWith('response.output_text.') ||
+    type.startsWith('response.refusal.') ||
+    type.startsWith('response.content_part.')
+  )
+    return 'message';
   if (type.startsWith('response.reasoning')) return 'reasoning';
   if (type.startsWith('response.function_call_arguments.')) return 'function_call';
   if (type.startsWith('response.custom_tool_call_input.')) return 'custom_tool_call';
@@ -51,10 +63,20 @@ function typeByEvent(type: string): string | undefined {
 
 /** The rest of a complete text over what was streamed; nothing when they disagree. */
 function missingRest(streamed: string, complete: string | undefined): string {
-  return complete !== undefined && complete.length > streamed.length && complete.startsWith(streamed) ? complete.slice(streamed.length) : '';
+  return complete !== undefined &&
+    complete.length > streamed.length &&
+    complete.startsWith(streamed)
+    ? complete.slice(streamed.length)
+    : '';
 }
 
-type ContentState = { readonly kind: 'text' | 'refusal'; text: string; readonly citations: Citation[]; logprobs: TokenLogprob[]; ended: boolean };
+type ContentState = {
+  readonly kind: 'text' | 'refusal';
+  text: string;
+  readonly citations: Citation[];
+  logprobs: TokenLogprob[];
+  ended: boolean;
+};
 
 class MessageDecoder implements ItemDecoder {
   readonly events: PartEvent[] = [];
@@ -94,7 +116,8 @@ class MessageDecoder implements ItemDecoder {
         this.#complete(index, asObject(event['part']) ?? {});
         return;
       case 'response.output_item.done':
-        for (const [at, part] of asObjects(asObject(event['item'])?.['content']).entries()) this.#complete(at, part);
+        for (const [at, part] of asObjects(asObject(event['item'])?.['content']).entries())
+          this.#complete(at, part);
         this.close();
         return;
     }
@@ -112,13 +135,21 @@ class MessageDecoder implements ItemDecoder {
     for (const content of this.#contents.values()) this.#end(content, undefined);
     const content: ContentState = { kind, text: '', citations: [], logprobs: [], ended: false };
     this.#contents.set(index, content);
-    const item = !this.#fieldsTold && Object.keys(this.#fields).length > 0 ? { extensions: { item: this.#fields } } : {};
+    const item =
+      !this.#fieldsTold && Object.keys(this.#fields).length > 0
+        ? { extensions: { item: this.#fields } }
+        : {};
     this.#fieldsTold = true;
     this.events.push({ kind: 'start', part: { kind, text: '', ...item } });
     return content;
   }
 
-  #delta(index: number, kind: 'text' | 'refusal', delta: string, logprobs: JsonValue | undefined): void {
+  #delta(
+    index: number,
+    kind: 'text' | 'refusal',
+    delta: string,
+    logprobs: JsonValue | undefined,
+  ): void {
     const content = this.#open(index, kind);
     if (content.ended) return;
     content.logprobs.push(...decodeLogprobs(logprobs));
@@ -147,12 +178,19 @@ class MessageDecoder implements ItemDecoder {
     this.#end(content, decoded.kind === 'text' ? decoded.citations : undefined, decoded.extensions);
   }
 
-  #end(content: ContentState, citations: readonly Citation[] | undefined, extensions?: JsonObject): void {
+  #end(
+    content: ContentState,
+    citations: readonly Citation[] | undefined,
+    extensions?: JsonObject,
+  ): void {
     if (content.ended) return;
     content.ended = true;
     this.logprobs.push(...content.logprobs);
     const cited = citations && citations.length > 0 ? citations : content.citations;
-    const final: PartFinal = { ...(cited.length > 0 ? { citations: cited } : {}), ...(extensions ? { extensions: this.#withItem(extensions) } : {}) };
+    const final: PartFinal = {
+      ...(cited.length > 0 ? { citations: cited } : {}),
+      ...(extensions ? { extensions: this.#withItem(extensions) } : {}),
+    };
     this.events.push({ kind: 'end', ...(Object.keys(final).length > 0 ? { final } : {}) });
   }
 
@@ -181,7 +219,11 @@ class ReasoningDecoder implements ItemDecoder {
     switch (type) {
       case 'response.reasoning_summary_text.delta':
       case 'response.reasoning_summary.delta':
-        this.#delta('summary', asString(event['delta']) ?? '', asCount(event['summary_index']) ?? 0);
+        this.#delta(
+          'summary',
+          asString(event['delta']) ?? '',
+          asCount(event['summary_index']) ?? 0,
+        );
         return;
       case 'response.reasoning_text.delta':
       case 'response.reasoning.delta':
@@ -266,7 +308,12 @@ class CallDecoder implements ItemDecoder {
   }
 
   #announce(item: JsonObject): void {
-    if (this.#started || asString(item['name']) === undefined || asString(item['call_id']) === undefined) return;
+    if (
+      this.#started ||
+      asString(item['name']) === undefined ||
+      asString(item['call_id']) === undefined
+    )
+      return;
     this.#started = true;
     const part = decodeCall({ ...item, type: this.#type });
     this.events.push({ kind: 'start', part: { ...part, input: '' } });
@@ -324,7 +371,11 @@ class NativeDecoder implements ItemDecoder {
     if (this.#announced) return;
     this.#announced = item;
     // An image is announced when it is there: its part holds data from the start.
-    if (item['type'] !== 'image_generation_call') this.events.push({ kind: 'start', part: { kind: 'native', dialect: 'openai-responses', value: item } });
+    if (item['type'] !== 'image_generation_call')
+      this.events.push({
+        kind: 'start',
+        part: { kind: 'native', dialect: 'openai-responses', value: item },
+      });
   }
 
   #complete(item: JsonObject): void {
@@ -338,8 +389,14 @@ class NativeDecoder implements ItemDecoder {
     }
     if (part.kind === 'media' && part.source.kind === 'data') {
       const { extensions: _extensions, ...head } = part;
-      this.events.push({ kind: 'start', part: { ...head, source: { kind: 'data', data: '' } } }, { kind: 'delta', delta: part.source.data });
-      this.events.push({ kind: 'end', ...(part.extensions ? { final: { extensions: part.extensions } } : {}) });
+      this.events.push(
+        { kind: 'start', part: { ...head, source: { kind: 'data', data: '' } } },
+        { kind: 'delta', delta: part.source.data },
+      );
+      this.events.push({
+        kind: 'end',
+        ...(part.extensions ? { final: { extensions: part.extensions } } : {}),
+      });
       return;
     }
     this.events.push({ kind: 'start', part }, { kind: 'end' });

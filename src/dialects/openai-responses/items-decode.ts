@@ -1,6 +1,15 @@
 /** The flat list of items of a request, read into turns. */
 
-import { readState, type DialectId, type Message, type OpaqueState, type Part, type ReasoningPart, type Role, type WrappedState } from '#canonical';
+import {
+  readState,
+  type DialectId,
+  type Message,
+  type OpaqueState,
+  type Part,
+  type ReasoningPart,
+  type Role,
+  type WrappedState,
+} from '#canonical';
 import {
   asObjects,
   asString,
@@ -47,7 +56,8 @@ export function decodeInput(input: JsonValue | undefined): Message[] {
   if (typeof input === 'string') return [{ role: 'user', parts: [{ kind: 'text', text: input }] }];
   if (!Array.isArray(input)) throw new ReadError('input', 'expected a string or an array of items');
   const list = input as readonly JsonValue[];
-  if (list.length > itemsMax) throw new ReadError('input', `expected at most ${itemsMax} items, got ${list.length}`);
+  if (list.length > itemsMax)
+    throw new ReadError('input', `expected at most ${itemsMax} items, got ${list.length}`);
   const reader = new ItemReader();
   for (const [index, element] of list.entries()) {
     const path = fieldPath('input', index);
@@ -63,7 +73,9 @@ class ItemReader {
   readonly #callNames = new Map<string, string>();
 
   read(item: JsonObject, path: string): void {
-    const type = optionalString(item, 'type', path) ?? (item['role'] === undefined ? 'item_reference' : 'message');
+    const type =
+      optionalString(item, 'type', path) ??
+      (item['role'] === undefined ? 'item_reference' : 'message');
     switch (type) {
       case 'message':
         return this.#message(item, path);
@@ -76,7 +88,10 @@ class ItemReader {
       case 'custom_tool_call_output':
         return this.#output(item, type, path);
       case 'item_reference':
-        throw new ReadError(path, `no item with the id ${JSON.stringify(item['id'] ?? null)} is stored here; send the item itself`);
+        throw new ReadError(
+          path,
+          `no item with the id ${JSON.stringify(item['id'] ?? null)} is stored here; send the item itself`,
+        );
       default:
         this.#turn(clientNatives.has(type) ? 'user' : 'assistant').parts.push(decodeNative(item));
     }
@@ -107,7 +122,10 @@ class ItemReader {
   #message(item: JsonObject, path: string): void {
     const role = requireString(item['role'], fieldPath(path, 'role'));
     if (role !== 'user' && role !== 'assistant' && role !== 'system' && role !== 'developer') {
-      throw new ReadError(fieldPath(path, 'role'), `expected user, assistant, system or developer, got ${JSON.stringify(role)}`);
+      throw new ReadError(
+        fieldPath(path, 'role'),
+        `expected user, assistant, system or developer, got ${JSON.stringify(role)}`,
+      );
     }
     const parts = decodeContent(item['content'], fieldPath(path, 'content'));
     const unknown = unknownFields(item, messageFields);
@@ -116,7 +134,8 @@ class ItemReader {
       return;
     }
     const open = this.#turns.at(-1);
-    const turn = open?.role === 'assistant' && !endsInMessage(open) ? open : this.#newTurn('assistant');
+    const turn =
+      open?.role === 'assistant' && !endsInMessage(open) ? open : this.#newTurn('assistant');
     turn.parts.push(...withItemFields(parts, unknown));
     turn.hasMessage = true;
   }
@@ -177,8 +196,26 @@ function endsInMessage(turn: Turn): boolean {
 const messageFields = new Set(['type', 'role', 'content', 'id', 'status']);
 const outputFields = new Set(['type', 'call_id', 'output', 'id', 'status']);
 /** `item_id` and `output_index` stand in items that a client copied out of a stream's events. */
-const callFields = new Set(['type', 'call_id', 'name', 'arguments', 'input', 'id', 'status', 'item_id', 'output_index']);
-const reasoningFields = new Set(['type', 'id', 'summary', 'content', 'encrypted_content', 'status', 'format']);
+const callFields = new Set([
+  'type',
+  'call_id',
+  'name',
+  'arguments',
+  'input',
+  'id',
+  'status',
+  'item_id',
+  'output_index',
+]);
+const reasoningFields = new Set([
+  'type',
+  'id',
+  'summary',
+  'content',
+  'encrypted_content',
+  'status',
+  'format',
+]);
 
 /** Fields of the item around a part (`phase`) ride on its first part. */
 export function withItemFields<T extends Part>(parts: readonly T[], item: JsonObject): T[] {
@@ -199,7 +236,8 @@ export function decodeMessageFields(item: JsonObject): JsonObject {
 /** Image generation has a place in the neutral model; all other built-in calls stay as they are. */
 export function decodeNative(item: JsonObject): Part {
   const result = asString(item['result']);
-  if (item['type'] !== 'image_generation_call' || result === undefined) return { kind: 'native', dialect, value: item };
+  if (item['type'] !== 'image_generation_call' || result === undefined)
+    return { kind: 'native', dialect, value: item };
   const { type: _type, result: _result, id, ...rest } = item;
   const imageId = asString(id);
   return {

@@ -1,6 +1,13 @@
 /** Turns written as the flat list of items of a request to an upstream. */
 
-import type { DialectId, Message, Part, ReasoningPart, ToolCallPart, ToolResultPart } from '#canonical';
+import type {
+  DialectId,
+  Message,
+  Part,
+  ReasoningPart,
+  ToolCallPart,
+  ToolResultPart,
+} from '#canonical';
 import { asObject, compact, fieldPath, type JsonObject, type JsonValue } from '#std';
 import { encodeInputPart, encodeOutputPart, ownExtensions, type EncodeContext } from './content.ts';
 
@@ -16,11 +23,16 @@ export type ItemContext = EncodeContext & { readonly ids: (id: string) => string
  * All messages but `instructions`. No item ids are sent: with `store: false` the vendor knows none,
  * and encrypted reasoning stands without (protocol rule: ids belong to stored items).
  */
-export function encodeItems(messages: readonly Message[], pathOf: (message: Message) => string, context: ItemContext): JsonObject[] {
+export function encodeItems(
+  messages: readonly Message[],
+  pathOf: (message: Message) => string,
+  context: ItemContext,
+): JsonObject[] {
   const items: Item[] = [];
   for (const message of messages) {
     const path = pathOf(message);
-    if (message.name !== undefined) context.report(fieldPath(path, 'name'), 'messages have no name here', false);
+    if (message.name !== undefined)
+      context.report(fieldPath(path, 'name'), 'messages have no name here', false);
     switch (message.role) {
       case 'assistant':
         items.push(...assistantItems(message, path, context));
@@ -39,7 +51,10 @@ export function encodeItems(messages: readonly Message[], pathOf: (message: Mess
 }
 
 /** Longer ids than the vendor takes are numbered; the same id gets the same number throughout. */
-export function callIdMapper(messages: readonly Message[], lengthMax: number): (id: string) => string {
+export function callIdMapper(
+  messages: readonly Message[],
+  lengthMax: number,
+): (id: string) => string {
   const taken = new Set<string>();
   const long = new Set<string>();
   for (const message of messages) {
@@ -68,7 +83,14 @@ function inputItems(message: Message, path: string, context: ItemContext): Item[
   const role = message.role === 'user' ? 'user' : roleOfSystem(message.role, context);
   const flush = (): void => {
     if (content.length === 0) return;
-    items.push({ path, wire: { role, content: shortContent(content), ...ownExtensions(message.extensions, path, context) } });
+    items.push({
+      path,
+      wire: {
+        role,
+        content: shortContent(content),
+        ...ownExtensions(message.extensions, path, context),
+      },
+    });
     content = [];
   };
   for (const [index, part] of message.parts.entries()) {
@@ -100,7 +122,8 @@ function isContentPart(value: JsonObject): boolean {
 function shortContent(content: readonly JsonObject[]): JsonValue {
   const [only] = content;
   const text = only?.['text'];
-  const bare = content.length === 1 && only?.['type'] === 'input_text' && Object.keys(only).length === 2;
+  const bare =
+    content.length === 1 && only?.['type'] === 'input_text' && Object.keys(only).length === 2;
   return bare && typeof text === 'string' ? text : content;
 }
 
@@ -108,7 +131,11 @@ function assistantItems(message: Message, path: string, context: ItemContext): I
   const items: Item[] = [];
   let open: { content: JsonObject[]; fields: JsonObject; path: string } | undefined;
   const flush = (): void => {
-    if (open) items.push({ path: open.path, wire: { type: 'message', role: 'assistant', content: open.content, ...open.fields } });
+    if (open)
+      items.push({
+        path: open.path,
+        wire: { type: 'message', role: 'assistant', content: open.content, ...open.fields },
+      });
     open = undefined;
   };
   ownExtensions(message.extensions, path, context);
@@ -136,7 +163,11 @@ export function itemFields(part: Part, context: EncodeContext): JsonObject | und
   return context.dialect === dialect ? asObject(part.extensions?.['item']) : undefined;
 }
 
-function assistantItem(part: Exclude<Part, { kind: 'text' | 'refusal' }>, path: string, context: ItemContext): JsonObject | undefined {
+function assistantItem(
+  part: Exclude<Part, { kind: 'text' | 'refusal' }>,
+  path: string,
+  context: ItemContext,
+): JsonObject | undefined {
   switch (part.kind) {
     case 'reasoning':
       return encodeReasoning(part, path, context);
@@ -144,13 +175,33 @@ function assistantItem(part: Exclude<Part, { kind: 'text' | 'refusal' }>, path: 
       return encodeCall(part, path, context);
     case 'native':
       if (part.dialect === dialect) return part.value;
-      context.report(path, `a ${String(part.value['type'] ?? 'native')} item of ${part.dialect}`, false);
+      context.report(
+        path,
+        `a ${String(part.value['type'] ?? 'native')} item of ${part.dialect}`,
+        false,
+      );
       return undefined;
     case 'media':
-      if (part.media === 'image' && part.source.kind === 'data' && part.id !== undefined && context.dialect === dialect) {
-        return { type: 'image_generation_call', id: part.id, status: 'completed', ...part.extensions, result: part.source.data };
+      if (
+        part.media === 'image' &&
+        part.source.kind === 'data' &&
+        part.id !== undefined &&
+        context.dialect === dialect
+      ) {
+        return {
+          type: 'image_generation_call',
+          id: part.id,
+          status: 'completed',
+          ...part.extensions,
+          result: part.source.data,
+        };
       }
-      if (part.transcript !== undefined) return { type: 'message', role: 'assistant', content: [{ type: 'output_text', text: part.transcript }] };
+      if (part.transcript !== undefined)
+        return {
+          type: 'message',
+          role: 'assistant',
+          content: [{ type: 'output_text', text: part.transcript }],
+        };
       context.report(path, `${part.media} of an earlier answer cannot be sent back here`, true);
       return undefined;
     case 'tool-result':
@@ -159,20 +210,38 @@ function assistantItem(part: Exclude<Part, { kind: 'text' | 'refusal' }>, path: 
   }
 }
 
-function encodeReasoning(part: ReasoningPart, path: string, context: ItemContext): JsonObject | undefined {
+function encodeReasoning(
+  part: ReasoningPart,
+  path: string,
+  context: ItemContext,
+): JsonObject | undefined {
   const { state } = part;
-  if (state && state.issuer !== dialect) context.report(fieldPath(path, 'state'), `opaque state of ${state.issuer}`, false);
+  if (state && state.issuer !== dialect)
+    context.report(fieldPath(path, 'state'), `opaque state of ${state.issuer}`, false);
   if (state && state.issuer === dialect) {
     const summary = part.form === 'summary' ? [{ type: 'summary_text', text: part.text }] : [];
-    const content = part.form === 'full' ? [{ type: 'reasoning_text', text: part.text }] : undefined;
+    const content =
+      part.form === 'full' ? [{ type: 'reasoning_text', text: part.text }] : undefined;
     const extensions = ownExtensions(part.extensions, path, context);
-    return compact({ type: 'reasoning', summary, content, encrypted_content: state.value, ...extensions });
+    return compact({
+      type: 'reasoning',
+      summary,
+      content,
+      encrypted_content: state.value,
+      ...extensions,
+    });
   }
   if (context.quirks.reasoningReplay === 'content' && part.form !== 'redacted') {
     const extensions = ownExtensions(part.extensions, path, context);
-    return { type: 'reasoning', summary: [], content: [{ type: 'reasoning_text', text: part.text }], ...extensions };
+    return {
+      type: 'reasoning',
+      summary: [],
+      content: [{ type: 'reasoning_text', text: part.text }],
+      ...extensions,
+    };
   }
-  if (part.text !== '') context.report(path, 'thinking without encrypted content cannot be sent back', false);
+  if (part.text !== '')
+    context.report(path, 'thinking without encrypted content cannot be sent back', false);
   return undefined;
 }
 
@@ -182,7 +251,8 @@ function encodeCall(part: ToolCallPart, path: string, context: ItemContext): Jso
   }
   const call_id = context.ids(part.id);
   const extensions = ownExtensions(part.extensions, path, context);
-  if (part.custom) return { type: 'custom_tool_call', call_id, name: part.name, input: part.input, ...extensions };
+  if (part.custom)
+    return { type: 'custom_tool_call', call_id, name: part.name, input: part.input, ...extensions };
   const text = part.input === '' ? '{}' : part.input;
   return { type: 'function_call', call_id, name: part.name, arguments: text, ...extensions };
 }
@@ -192,8 +262,10 @@ function toolItems(message: Message, path: string, context: ItemContext): Item[]
   const moved: JsonObject[] = [];
   for (const [index, part] of message.parts.entries()) {
     const partPath = fieldPath(fieldPath(path, 'parts'), index);
-    if (part.kind === 'tool-result') outputs.push({ path: partPath, wire: encodeResult(part, partPath, context, moved) });
-    else if (part.kind === 'native' && part.dialect === dialect) outputs.push({ path: partPath, wire: part.value });
+    if (part.kind === 'tool-result')
+      outputs.push({ path: partPath, wire: encodeResult(part, partPath, context, moved) });
+    else if (part.kind === 'native' && part.dialect === dialect)
+      outputs.push({ path: partPath, wire: part.value });
     else context.report(partPath, `a ${part.kind} among tool results`, true);
   }
   if (moved.length > 0) outputs.push({ path, wire: { role: 'user', content: moved } });
@@ -201,7 +273,12 @@ function toolItems(message: Message, path: string, context: ItemContext): Item[]
 }
 
 /** Media of a result go into `moved` where the vendor takes only text in an output. */
-function encodeResult(part: ToolResultPart, path: string, context: ItemContext, moved: JsonObject[]): JsonObject {
+function encodeResult(
+  part: ToolResultPart,
+  path: string,
+  context: ItemContext,
+  moved: JsonObject[],
+): JsonObject {
   const list: JsonObject[] = [];
   for (const [index, content] of part.parts.entries()) {
     const wire = encodeInputPart(content, fieldPath(fieldPath(path, 'parts'), index), context);
@@ -209,10 +286,16 @@ function encodeResult(part: ToolResultPart, path: string, context: ItemContext, 
     if (content.kind === 'media' && context.quirks.toolResultMedia === 'user') moved.push(wire);
     else list.push(wire);
   }
-  if (part.isError) context.report(fieldPath(path, 'isError'), 'tool results have no error mark here', false);
+  if (part.isError)
+    context.report(fieldPath(path, 'isError'), 'tool results have no error mark here', false);
   const output = list.length === 0 ? '' : outputOf(list, context.quirks.toolResultMedia === 'user');
   const type = part.custom ? 'custom_tool_call_output' : 'function_call_output';
-  return { type, call_id: context.ids(part.id), output, ...ownExtensions(part.extensions, path, context) };
+  return {
+    type,
+    call_id: context.ids(part.id),
+    output,
+    ...ownExtensions(part.extensions, path, context),
+  };
 }
 
 function outputOf(list: readonly JsonObject[], textOnly: boolean): JsonValue {

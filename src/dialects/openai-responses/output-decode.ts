@@ -1,12 +1,38 @@
 /** Items of an answer, read into parts. Tolerant: an odd item becomes native or nothing. */
 
-import type { Citation, Finish, Part, RefusalPart, TextPart, TokenLogprob, ToolCallPart } from '#canonical';
-import { asArray, asNumber, asObject, asObjects, asString, type JsonObject, type JsonValue } from '#std';
+import type {
+  Citation,
+  Finish,
+  Part,
+  RefusalPart,
+  TextPart,
+  TokenLogprob,
+  ToolCallPart,
+} from '#canonical';
+import {
+  asArray,
+  asNumber,
+  asObject,
+  asObjects,
+  asString,
+  type JsonObject,
+  type JsonValue,
+} from '#std';
 import { decodeAnnotations } from './annotations.ts';
 import { present } from './content.ts';
-import { decodeCallFields, decodeMessageFields, decodeNative, decodeReasoning, reasoningState, withItemFields } from './items-decode.ts';
+import {
+  decodeCallFields,
+  decodeMessageFields,
+  decodeNative,
+  decodeReasoning,
+  reasoningState,
+  withItemFields,
+} from './items-decode.ts';
 
-export function decodeOutput(output: JsonValue | undefined): { parts: Part[]; logprobs: TokenLogprob[] } {
+export function decodeOutput(output: JsonValue | undefined): {
+  parts: Part[];
+  logprobs: TokenLogprob[];
+} {
   const parts: Part[] = [];
   const logprobs: TokenLogprob[] = [];
   for (const item of asObjects(output)) {
@@ -32,7 +58,10 @@ export function decodeOutputItem(item: JsonObject): Part[] {
 
 export function decodeReasoningItem(item: JsonObject): Part {
   const encrypted = asString(item['encrypted_content']);
-  return decodeReasoning(item, encrypted === undefined ? undefined : reasoningState(encrypted, item));
+  return decodeReasoning(
+    item,
+    encrypted === undefined ? undefined : reasoningState(encrypted, item),
+  );
 }
 
 export function decodeCall(item: JsonObject): ToolCallPart {
@@ -76,7 +105,12 @@ export function decodeOutputPart(part: JsonObject): TextPart | RefusalPart | und
   for (const [key, value] of Object.entries(part)) {
     if (!textFields.has(key) && value !== undefined && value !== null) extensions[key] = value;
   }
-  return { kind: 'text', text, ...(citations.length > 0 ? { citations } : {}), ...present(extensions) };
+  return {
+    kind: 'text',
+    text,
+    ...(citations.length > 0 ? { citations } : {}),
+    ...present(extensions),
+  };
 }
 
 export function itemLogprobs(item: JsonObject): TokenLogprob[] {
@@ -88,7 +122,11 @@ export function decodeLogprobs(value: JsonValue | undefined): TokenLogprob[] {
   const tokens: TokenLogprob[] = [];
   for (const entry of asObjects(value)) {
     const token = decodeLogprob(entry);
-    if (token) tokens.push({ ...token, top: asObjects(entry['top_logprobs']).flatMap((other) => decodeLogprob(other) ?? []) });
+    if (token)
+      tokens.push({
+        ...token,
+        top: asObjects(entry['top_logprobs']).flatMap((other) => decodeLogprob(other) ?? []),
+      });
   }
   return tokens;
 }

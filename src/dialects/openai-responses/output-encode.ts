@@ -1,34 +1,36 @@
 /** Parts of an answer written as output items, with the events that announce them in a stream. */
 
-import { explode, writeState, type Citation, type ChatRequest, type DialectId, type OpaqueState, type Part, type PartFinal, type TokenLogprob } from '#canonical';
-import { asObject, asString, compact, type JsonObject, type JsonValue } from '#std';
+import {
+  writeState,
+  type Citation,
+  type DialectId,
+  type OpaqueState,
+  type Part,
+  type PartFinal,
+  type TokenLogprob,
+} from '#canonical';
+import { asObject, asString, compact, type JsonObject } from '#std';
 import { encodeAnnotation } from './annotations.ts';
-import type { LossReport } from './content.ts';
 import { encodeLogprobs } from './output-decode.ts';
+import {
+  callItem,
+  contentPart,
+  nativeStages,
+  type Emit,
+  type ItemPlace,
+  type OpenCall,
+  type OpenContent,
+  type OpenImage,
+  type OpenMessage,
+  type OpenNative,
+  type OpenPart,
+  type OpenReasoning,
+  type OpenText,
+  type OutputOptions,
+} from './output-open.ts';
 import { idSuffix, itemId } from './state.ts';
 
 const dialect: DialectId = 'openai-responses';
-
-/** Hears an event of a stream: its type without `response.`, and its fields. */
-export type Emit = (type: string, fields: JsonObject) => void;
-
-export type OutputOptions = {
-  readonly responseId: string;
-  /** Of the upstream: the parts' extensions are said in it. */
-  readonly dialect: DialectId;
-  readonly request: ChatRequest;
-  readonly report: LossReport;
-};
-
-type OpenContent = { readonly index: number; readonly kind: 'text' | 'refusal'; text: string; readonly logprobs: TokenLogprob[]; final: PartFinal | undefined; ended: boolean; readonly extensions: JsonObject };
-type OpenMessage = { readonly outputIndex: number; readonly id: string; readonly fields: JsonObject; readonly content: JsonObject[]; open: OpenContent | undefined };
-type OpenReasoning = { readonly kind: 'reasoning'; readonly part: Extract<Part, { kind: 'reasoning' }>; readonly summary: boolean; item: ItemPlace | undefined; text: string };
-type OpenCall = { readonly kind: 'tool-call'; readonly part: Extract<Part, { kind: 'tool-call' }>; readonly item: ItemPlace; readonly callId: string; input: string };
-type OpenNative = { readonly kind: 'native'; readonly item: ItemPlace; readonly value: JsonObject };
-type OpenImage = { readonly kind: 'media'; readonly part: Extract<Part, { kind: 'media' }>; readonly item: ItemPlace; data: string };
-type OpenText = { readonly kind: 'text' | 'refusal'; readonly part: Extract<Part, { kind: 'text' | 'refusal' }>; content: OpenContent | undefined };
-type OpenPart = OpenReasoning | OpenCall | OpenNative | OpenImage | OpenText | { readonly kind: 'lost' };
-type ItemPlace = { readonly outputIndex: number; readonly id: string };
 
 /**
  * Builds the output items of one answer from its part events. Consecutive text and refusal parts
@@ -132,7 +134,12 @@ export class OutputBuilder {
     if (!extensions) return {};
     const { item: _item, ...rest } = extensions;
     if (this.#options.dialect === dialect) return rest;
-    for (const key of Object.keys(extensions)) this.#options.report(`${what}.${key}`, `unknown to the Responses API (said in ${this.#options.dialect})`, false);
+    for (const key of Object.keys(extensions))
+      this.#options.report(
+        `${what}.${key}`,
+        `unknown to the Responses API (said in ${this.#options.dialect})`,
+        false,
+      );
     return {};
   }
 
@@ -148,7 +155,9 @@ export class OutputBuilder {
       case 'reasoning': {
         const wish = this.#options.request.reasoning?.summary;
         // Clients show summaries; whoever asked for one sees another vendor's thinking in its place.
-        const summary = part.form === 'summary' || (this.#options.dialect !== dialect && wish !== undefined && wish !== 'none');
+        const summary =
+          part.form === 'summary' ||
+          (this.#options.dialect !== dialect && wish !== undefined && wish !== 'none');
         const open: OpenReasoning = { kind: 'reasoning', part, summary, item: undefined, text: '' };
         if (part.text !== '') this.#reasoningDelta(open, part.text);
         return open;
@@ -168,13 +177,21 @@ export class OutputBuilder {
   // ---- messages --------------------------------------------------------------------------------
 
   #openContent(open: OpenText): OpenContent {
-    const fields = this.#options.dialect === dialect ? asObject(open.part.extensions?.['item']) : undefined;
+    const fields =
+      this.#options.dialect === dialect ? asObject(open.part.extensions?.['item']) : undefined;
     this.#closeContent();
     if (this.#message && fields) this.#closeMessage('completed');
     if (!this.#message) {
       const place = this.#place('message');
       this.#message = { ...place, fields: fields ?? {}, content: [], open: undefined };
-      this.#added(place, { id: place.id, type: 'message', status: 'in_progress', content: [], role: 'assistant', ...fields });
+      this.#added(place, {
+        id: place.id,
+        type: 'message',
+        status: 'in_progress',
+        content: [],
+        role: 'assistant',
+        ...fields,
+      });
     }
     const message = this.#message;
     const content: OpenContent = {
@@ -188,7 +205,10 @@ export class OutputBuilder {
     };
     message.open = content;
     this.#lastText = content;
-    this.#itemEvent('content_part.added', message, { content_index: content.index, part: contentPart(open.kind, '', [], []) });
+    this.#itemEvent('content_part.added', message, {
+      content_index: content.index,
+      part: contentPart(open.kind, '', [], []),
+    });
     return content;
   }
 
@@ -198,13 +218,18 @@ export class OutputBuilder {
     const message = this.#message;
     if (!message) return;
     const extra: JsonObject = open.kind === 'text' ? { logprobs: [] } : {};
-    this.#itemEvent(open.kind === 'text' ? 'output_text.delta' : 'refusal.delta', message, { content_index: content.index, delta, ...extra });
+    this.#itemEvent(open.kind === 'text' ? 'output_text.delta' : 'refusal.delta', message, {
+      content_index: content.index,
+      delta,
+      ...extra,
+    });
   }
 
   #textEnd(open: OpenText, final: PartFinal | undefined): void {
     const state = final?.state ?? open.part.state;
     if (open.content) {
-      const citations = final?.citations ?? (open.part.kind === 'text' ? open.part.citations : undefined);
+      const citations =
+        final?.citations ?? (open.part.kind === 'text' ? open.part.citations : undefined);
       open.content.final = { ...final, citations };
       open.content.ended = true;
       // Log probabilities come after the part; the `done` events that carry them wait for them.
@@ -224,8 +249,12 @@ export class OutputBuilder {
     const at = { content_index: content.index };
     const annotations = this.#annotations(message, content);
     const logprobs = encodeLogprobs(content.logprobs);
-    const part = { ...contentPart(content.kind, content.text, annotations, logprobs), ...content.extensions };
-    if (content.kind === 'text') this.#itemEvent('output_text.done', message, { ...at, text: content.text, logprobs });
+    const part = {
+      ...contentPart(content.kind, content.text, annotations, logprobs),
+      ...content.extensions,
+    };
+    if (content.kind === 'text')
+      this.#itemEvent('output_text.done', message, { ...at, text: content.text, logprobs });
     else this.#itemEvent('refusal.done', message, { ...at, refusal: content.text });
     this.#itemEvent('content_part.done', message, { ...at, part });
     message.content.push(part);
@@ -236,7 +265,11 @@ export class OutputBuilder {
     for (const citation of content.final?.citations ?? []) {
       const annotation = this.#annotation(citation, content.text);
       if (!annotation) continue;
-      this.#itemEvent('output_text.annotation.added', message, { content_index: content.index, annotation_index: annotations.length, annotation });
+      this.#itemEvent('output_text.annotation.added', message, {
+        content_index: content.index,
+        annotation_index: annotations.length,
+        annotation,
+      });
       annotations.push(annotation);
     }
     return annotations;
@@ -244,7 +277,8 @@ export class OutputBuilder {
 
   #annotation(citation: Citation, text: string): JsonObject | undefined {
     const annotation = encodeAnnotation(citation, text);
-    if (!annotation) this.#options.report('output_text.annotations', 'a citation without a URL', false);
+    if (!annotation)
+      this.#options.report('output_text.annotations', 'a citation without a URL', false);
     return annotation;
   }
 
@@ -253,7 +287,14 @@ export class OutputBuilder {
     if (!message) return;
     this.#closeContent();
     this.#message = undefined;
-    this.#done(message, { id: message.id, type: 'message', status, content: message.content, role: 'assistant', ...message.fields });
+    this.#done(message, {
+      id: message.id,
+      type: 'message',
+      status,
+      content: message.content,
+      role: 'assistant',
+      ...message.fields,
+    });
   }
 
   // ---- reasoning -------------------------------------------------------------------------------
@@ -261,15 +302,24 @@ export class OutputBuilder {
   #reasoningDelta(open: OpenReasoning, delta: string): void {
     const item = open.item ?? this.#reasoningStart(open);
     open.text += delta;
-    if (open.summary) this.#itemEvent('reasoning_summary_text.delta', item, { summary_index: 0, delta });
+    if (open.summary)
+      this.#itemEvent('reasoning_summary_text.delta', item, { summary_index: 0, delta });
     else this.#itemEvent('reasoning_text.delta', item, { content_index: 0, delta });
   }
 
   #reasoningStart(open: OpenReasoning): ItemPlace {
     const item = this.#reasoningItemStart(open.part.state);
     open.item = item;
-    if (open.summary) this.#itemEvent('reasoning_summary_part.added', item, { summary_index: 0, part: { type: 'summary_text', text: '' } });
-    else this.#itemEvent('content_part.added', item, { content_index: 0, part: { type: 'reasoning_text', text: '' } });
+    if (open.summary)
+      this.#itemEvent('reasoning_summary_part.added', item, {
+        summary_index: 0,
+        part: { type: 'summary_text', text: '' },
+      });
+    else
+      this.#itemEvent('content_part.added', item, {
+        content_index: 0,
+        part: { type: 'reasoning_text', text: '' },
+      });
     return item;
   }
 
@@ -307,10 +357,23 @@ export class OutputBuilder {
   }
 
   /** A reasoning item that only carries opaque state: of its own, or of a tool call beside it. */
-  #stateItem(state: OpaqueState | undefined, toolCallId: string | undefined, extensions: JsonObject = {}): void {
+  #stateItem(
+    state: OpaqueState | undefined,
+    toolCallId: string | undefined,
+    extensions: JsonObject = {},
+  ): void {
     const item = this.#reasoningItemStart(state);
     const encrypted = state && writeState({ ...state, toolCallId }, dialect);
-    this.#done(item, compact({ id: item.id, type: 'reasoning', summary: [], encrypted_content: encrypted, ...extensions }));
+    this.#done(
+      item,
+      compact({
+        id: item.id,
+        type: 'reasoning',
+        summary: [],
+        encrypted_content: encrypted,
+        ...extensions,
+      }),
+    );
   }
 
   // ---- tool calls ------------------------------------------------------------------------------
@@ -331,7 +394,11 @@ export class OutputBuilder {
 
   #callDelta(open: OpenCall, delta: string): void {
     open.input += delta;
-    this.#itemEvent(open.part.custom ? 'custom_tool_call_input.delta' : 'function_call_arguments.delta', open.item, { delta });
+    this.#itemEvent(
+      open.part.custom ? 'custom_tool_call_input.delta' : 'function_call_arguments.delta',
+      open.item,
+      { delta },
+    );
   }
 
   #callEnd(open: OpenCall, final: PartFinal | undefined): void {
@@ -339,7 +406,11 @@ export class OutputBuilder {
     // A call without arguments is an empty object to every client that parses them.
     if (open.input === '' && !custom) this.#callDelta(open, '{}');
     if (custom) this.#itemEvent('custom_tool_call_input.done', open.item, { input: open.input });
-    else this.#itemEvent('function_call_arguments.done', open.item, { name: open.part.name, arguments: open.input });
+    else
+      this.#itemEvent('function_call_arguments.done', open.item, {
+        name: open.part.name,
+        arguments: open.input,
+      });
     const extensions = this.#extensions(final?.extensions ?? open.part.extensions, 'function_call');
     this.#done(open.item, { ...callItem(open, 'completed'), ...extensions });
     if (final?.state && !open.part.state) this.#boundState(final.state, open.callId);
@@ -368,55 +439,40 @@ export class OutputBuilder {
 
   #imageStart(part: Extract<Part, { kind: 'media' }>): OpenPart {
     if (part.media !== 'image' || part.source.kind !== 'data') {
-      this.#options.report('output', `${part.media} output has no place in the Responses API`, true);
+      this.#options.report(
+        'output',
+        `${part.media} output has no place in the Responses API`,
+        true,
+      );
       return { kind: 'lost' };
     }
     const item = this.#place('image_generation_call', part.id);
-    this.#added(item, { id: item.id, type: 'image_generation_call', status: 'in_progress', result: null });
+    this.#added(item, {
+      id: item.id,
+      type: 'image_generation_call',
+      status: 'in_progress',
+      result: null,
+    });
     return { kind: 'media', part, item, data: part.source.data };
   }
 
   #imageEnd(open: OpenImage, final: PartFinal | undefined): void {
-    for (const stage of ['in_progress', 'generating', 'completed']) this.#itemEvent(`image_generation_call.${stage}`, open.item);
+    for (const stage of ['in_progress', 'generating', 'completed'])
+      this.#itemEvent(`image_generation_call.${stage}`, open.item);
     const { mimeType } = open.part;
-    const said = this.#extensions(final?.extensions ?? open.part.extensions, 'image_generation_call');
-    const output_format = mimeType?.startsWith('image/') ? mimeType.slice('image/'.length) : undefined;
-    const head = { id: open.item.id, type: 'image_generation_call', status: 'completed', output_format };
+    const said = this.#extensions(
+      final?.extensions ?? open.part.extensions,
+      'image_generation_call',
+    );
+    const output_format = mimeType?.startsWith('image/')
+      ? mimeType.slice('image/'.length)
+      : undefined;
+    const head = {
+      id: open.item.id,
+      type: 'image_generation_call',
+      status: 'completed',
+      output_format,
+    };
     this.#done(open.item, compact({ ...head, ...said, result: open.data }));
   }
-}
-
-/** Events between `added` and `done` of built-in calls, in order. */
-const nativeStages: { readonly [type: string]: readonly string[] } = {
-  web_search_call: ['in_progress', 'searching', 'completed'],
-  file_search_call: ['in_progress', 'searching', 'completed'],
-  code_interpreter_call: ['in_progress', 'interpreting', 'completed'],
-  mcp_list_tools: ['in_progress', 'completed'],
-  mcp_call: ['in_progress', 'completed'],
-};
-
-function callItem(open: OpenCall, status: string): JsonObject {
-  const { part, item, callId, input } = open;
-  const type = part.custom ? 'custom_tool_call' : 'function_call';
-  return { id: item.id, type, status, ...(part.custom ? { input } : { arguments: input }), call_id: callId, name: part.name };
-}
-
-function contentPart(kind: 'text' | 'refusal', text: string, annotations: JsonValue[], logprobs: JsonValue[]): JsonObject {
-  return kind === 'refusal' ? { type: 'refusal', refusal: text } : { type: 'output_text', annotations, logprobs, text };
-}
-
-export type WholeOutputOptions = OutputOptions & { readonly incomplete: boolean; readonly logprobs: readonly TokenLogprob[] };
-
-/** The items of a whole answer: the same builder, with nobody listening. */
-export function encodeOutput(parts: readonly Part[], options: WholeOutputOptions): readonly JsonObject[] {
-  const builder = new OutputBuilder(options, () => undefined);
-  const choices = [{ index: 0, parts, finish: { reason: 'stop', raw: '' }, logprobs: options.logprobs }] as const;
-  for (const event of explode({ dialect: options.dialect, id: '', model: '', choices, extensions: {} })) {
-    if (event.kind === 'part-start') builder.partStart(event.part);
-    else if (event.kind === 'part-delta') builder.partDelta(event.delta);
-    else if (event.kind === 'part-end') builder.partEnd(event.final);
-    else if (event.kind === 'logprobs') builder.logprobs(event.tokens);
-  }
-  builder.finish(options.incomplete);
-  return builder.items;
 }

@@ -58,7 +58,15 @@ export const responsesQuirkNames: readonly string[] = [
 ];
 
 /** From weak to strong: the order in which efforts are clamped. */
-export const effortOrder: readonly ReasoningEffort[] = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'];
+export const effortOrder: readonly ReasoningEffort[] = [
+  'none',
+  'minimal',
+  'low',
+  'medium',
+  'high',
+  'xhigh',
+  'max',
+];
 
 export function readQuirks(quirks: Quirks): ResponsesQuirks {
   const systemRole = asString(quirks['systemRole']);
@@ -69,10 +77,14 @@ export function readQuirks(quirks: Quirks): ResponsesQuirks {
     efforts: readEfforts(quirks),
     reasoningRefused: quirks['reasoningRefused'] === true,
     temperatureRefused: quirks['temperatureRefused'] === true,
-    refusedFields: new Set((asArray(quirks['refusedFields']) ?? []).filter((field) => typeof field === 'string')),
+    refusedFields: new Set(
+      (asArray(quirks['refusedFields']) ?? []).filter((field) => typeof field === 'string'),
+    ),
     outputTokensMin: asCount(quirks['outputTokensMin']),
     systemRole:
-      systemRole === 'system' || systemRole === 'developer' || systemRole === 'instructions' ? systemRole : undefined,
+      systemRole === 'system' || systemRole === 'developer' || systemRole === 'instructions'
+        ? systemRole
+        : undefined,
     webSearchTool: asString(quirks['webSearchTool']) ?? 'web_search',
     toolResultMedia: quirks['toolResultMedia'] === 'user' ? 'user' : 'list',
     fetchesUrls: quirks['fetchesUrls'] !== false,
@@ -91,7 +103,10 @@ function readEfforts(quirks: Quirks): readonly ReasoningEffort[] | undefined {
 }
 
 /** The nearest effort the model takes; of two equally near ones the weaker, which costs less. */
-export function clampEffort(effort: ReasoningEffort, efforts: readonly ReasoningEffort[] | undefined): ReasoningEffort {
+export function clampEffort(
+  effort: ReasoningEffort,
+  efforts: readonly ReasoningEffort[] | undefined,
+): ReasoningEffort {
   if (!efforts || efforts.includes(effort)) return effort;
   const wanted = effortOrder.indexOf(effort);
   let nearest = efforts[0] ?? effort;

@@ -58,10 +58,16 @@ export function decodeRequest(wire: JsonObject, context: RequestContext): ChatRe
   const text = optionalObject(wire, 'text', '');
   const { format, extensions: formatExtensions } = decodeTextFormat(text);
   const include = optionalArray(wire, 'include', '') ?? [];
-  const topLogprobs = optionalNumber(wire, 'top_logprobs', '', { minimum: 0, maximum: 20, integer: true });
-  const logprobs = include.includes(outputLogprobs) || topLogprobs ? { top: topLogprobs ?? 0 } : undefined;
+  const topLogprobs = optionalNumber(wire, 'top_logprobs', '', {
+    minimum: 0,
+    maximum: 20,
+    integer: true,
+  });
+  const logprobs =
+    include.includes(outputLogprobs) || topLogprobs ? { top: topLogprobs ?? 0 } : undefined;
   // `user` is the older name of the same thing; when both are said the newer one counts.
-  const endUserId = optionalString(wire, 'safety_identifier', '') ?? optionalString(wire, 'user', '');
+  const endUserId =
+    optionalString(wire, 'safety_identifier', '') ?? optionalString(wire, 'user', '');
   const reasoning = decodeReasoningRequest(optionalObject(wire, 'reasoning', ''));
   const stream = context.stream ?? optionalBoolean(wire, 'stream', '') ?? false;
   return {
@@ -93,13 +99,20 @@ export function decodeRequest(wire: JsonObject, context: RequestContext): ChatRe
 /** Refuses what would need state at a vendor: every request must be able to go to any account. */
 function refuseStateOfVendor(wire: JsonObject): void {
   if (wire['background'] === true) {
-    throw new ReadError('background', 'background responses are not supported; set background to false and stream the answer');
+    throw new ReadError(
+      'background',
+      'background responses are not supported; set background to false and stream the answer',
+    );
   }
   if (wire['conversation'] !== undefined && wire['conversation'] !== null) {
-    throw new ReadError('conversation', 'conversations are not supported; send previous_response_id or the whole input');
+    throw new ReadError(
+      'conversation',
+      'conversations are not supported; send previous_response_id or the whole input',
+    );
   }
   const previous = wire['previous_response_id'];
-  if (previous !== undefined && previous !== null) throw previousResponseNotFound(asString(previous) ?? String(previous));
+  if (previous !== undefined && previous !== null)
+    throw previousResponseNotFound(asString(previous) ?? String(previous));
 }
 
 function instructionMessages(wire: JsonObject): Message[] {
@@ -114,7 +127,9 @@ function decodeReasoningRequest(wire: JsonObject | undefined): ReasoningRequest 
   if (!wire) return undefined;
   const effort = optionalOneOf<ReasoningEffort>(wire, 'effort', 'reasoning', effortOrder);
   // `generate_summary` is the older name.
-  const summary = optionalString(wire, 'summary', 'reasoning') ?? optionalString(wire, 'generate_summary', 'reasoning');
+  const summary =
+    optionalString(wire, 'summary', 'reasoning') ??
+    optionalString(wire, 'generate_summary', 'reasoning');
   const extensions = present(unknownFields(wire, reasoningFields));
   if (effort === undefined && summary === undefined && !extensions.extensions) return undefined;
   return { effort, summary, ...extensions };
@@ -132,13 +147,18 @@ function requestExtensions(
   const rest: Record<string, JsonValue> = {};
   for (const [key, value] of Object.entries(unknownFields(wire, knownFields))) {
     if (value === null || value === undefined) continue;
-    if (key === 'user' && (wire['safety_identifier'] === undefined || wire['safety_identifier'] === null)) continue;
+    if (
+      key === 'user' &&
+      (wire['safety_identifier'] === undefined || wire['safety_identifier'] === null)
+    )
+      continue;
     rest[key] = value;
   }
   const wishes = include.filter((wish) => wish !== encryptedContent && wish !== outputLogprobs);
   if (wishes.length > 0) rest['include'] = wishes;
   const textRest = text ? unknownFields(text, textFields) : {};
   const formatRest = Object.keys(format).length > 0 ? { format } : {};
-  if (Object.keys(textRest).length > 0 || Object.keys(format).length > 0) rest['text'] = { ...textRest, ...formatRest };
+  if (Object.keys(textRest).length > 0 || Object.keys(format).length > 0)
+    rest['text'] = { ...textRest, ...formatRest };
   return rest;
 }

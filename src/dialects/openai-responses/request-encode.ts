@@ -1,4 +1,11 @@
-import type { ChatRequest, DialectId, Encoded, Message, ReasoningEffort, ReasoningRequest } from '#canonical';
+import type {
+  ChatRequest,
+  DialectId,
+  Encoded,
+  Message,
+  ReasoningEffort,
+  ReasoningRequest,
+} from '#canonical';
 import { asArray, asObject, compact, fieldPath, type JsonObject, type JsonValue } from '#std';
 import type { Quirks } from '../dialect.ts';
 import { lossCollector, ownExtensions, type EncodeContext } from './content.ts';
@@ -15,9 +22,14 @@ export function encodeRequest(request: ChatRequest, vendorQuirks: Quirks): Encod
   const context: EncodeContext = { quirks, report, dialect: request.dialect };
   const extensions = ownExtensions(request.extensions, '', context);
   const { instructions, rest } = splitInstructions(request.messages, quirks);
-  const paths = new Map(request.messages.map((message, index) => [message, fieldPath('messages', index)]));
+  const paths = new Map(
+    request.messages.map((message, index) => [message, fieldPath('messages', index)]),
+  );
   const ids = callIdMapper(request.messages, quirks.toolCallIdLengthMax);
-  const items = encodeItems(rest, (message) => paths.get(message) ?? 'messages', { ...context, ids });
+  const items = encodeItems(rest, (message) => paths.get(message) ?? 'messages', {
+    ...context,
+    ids,
+  });
   const tools = encodeTools(request.tools, context);
   const reasoning = encodeReasoningRequest(request, context);
   reportUnsupported(request, context);
@@ -57,31 +69,49 @@ function splitInstructions(
   for (; index < messages.length; index += 1) {
     const message = messages[index];
     const leading = message && (message.role === 'system' || message.role === 'developer');
-    if (!leading || !(message.place === 'instructions' || quirks.systemRole === 'instructions')) break;
+    if (!leading || !(message.place === 'instructions' || quirks.systemRole === 'instructions'))
+      break;
     const only = message.parts.every((part) => part.kind === 'text');
     if (!only) break;
     texts.push(message.parts.map((part) => (part.kind === 'text' ? part.text : '')).join('\n'));
   }
-  return { instructions: texts.length > 0 ? texts.join('\n\n') : undefined, rest: messages.slice(index) };
+  return {
+    instructions: texts.length > 0 ? texts.join('\n\n') : undefined,
+    rest: messages.slice(index),
+  };
 }
 
 function outputLimit(request: ChatRequest, context: EncodeContext): number | undefined {
   const { outputTokensMin } = context.quirks;
   const limit = request.outputTokensMax;
-  if (limit === undefined || outputTokensMin === undefined || limit >= outputTokensMin) return limit;
-  context.report('outputTokensMax', `the vendor takes no limit below ${outputTokensMin}; raised to it`, false);
+  if (limit === undefined || outputTokensMin === undefined || limit >= outputTokensMin)
+    return limit;
+  context.report(
+    'outputTokensMax',
+    `the vendor takes no limit below ${outputTokensMin}; raised to it`,
+    false,
+  );
   return outputTokensMin;
 }
 
-function sampling(request: ChatRequest, reasoning: JsonObject | undefined, context: EncodeContext): JsonObject {
+function sampling(
+  request: ChatRequest,
+  reasoning: JsonObject | undefined,
+  context: EncodeContext,
+): JsonObject {
   const { temperature, topP } = request;
-  if (!context.quirks.temperatureRefused || reasoning?.['effort'] === 'none') return compact({ temperature, top_p: topP });
-  if (temperature !== undefined) context.report('temperature', 'this model takes no temperature', false);
+  if (!context.quirks.temperatureRefused || reasoning?.['effort'] === 'none')
+    return compact({ temperature, top_p: topP });
+  if (temperature !== undefined)
+    context.report('temperature', 'this model takes no temperature', false);
   if (topP !== undefined) context.report('topP', 'this model takes no top_p', false);
   return {};
 }
 
-function encodeText(request: ChatRequest, extensions: JsonObject | undefined): JsonObject | undefined {
+function encodeText(
+  request: ChatRequest,
+  extensions: JsonObject | undefined,
+): JsonObject | undefined {
   const { format: formatExtensions, ...free } = extensions ?? {};
   const format = encodeTextFormat(request.responseFormat);
   const text = compact({
@@ -107,7 +137,10 @@ function effortOf(reasoning: ReasoningRequest): ReasoningEffort | undefined {
   return 'xhigh';
 }
 
-function encodeReasoningRequest(request: ChatRequest, context: EncodeContext): JsonObject | undefined {
+function encodeReasoningRequest(
+  request: ChatRequest,
+  context: EncodeContext,
+): JsonObject | undefined {
   const { quirks, report } = context;
   const wanted = request.reasoning;
   if (quirks.reasoningRefused) {
@@ -116,11 +149,21 @@ function encodeReasoningRequest(request: ChatRequest, context: EncodeContext): J
   }
   const asked = wanted && effortOf(wanted);
   const effort = asked && clampEffort(asked, quirks.efforts);
-  if (asked !== effort) report('reasoning.effort', `this model takes no effort ${asked}; ${effort} is nearest`, false);
-  if (wanted?.budgetTokens !== undefined && wanted.budgetTokens > 0 && wanted.effort === undefined) {
-    report('reasoning.budgetTokens', `no exact thinking budget here; sent as effort ${effort}`, false);
+  if (asked !== effort)
+    report('reasoning.effort', `this model takes no effort ${asked}; ${effort} is nearest`, false);
+  if (
+    wanted?.budgetTokens !== undefined &&
+    wanted.budgetTokens > 0 &&
+    wanted.effort === undefined
+  ) {
+    report(
+      'reasoning.budgetTokens',
+      `no exact thinking budget here; sent as effort ${effort}`,
+      false,
+    );
   }
-  const summary = wanted?.summary ?? (request.dialect === dialect ? undefined : quirks.reasoningSummary);
+  const summary =
+    wanted?.summary ?? (request.dialect === dialect ? undefined : quirks.reasoningSummary);
   const reasoning = compact({
     effort,
     summary: summary === 'none' || effort === 'none' ? undefined : summary,
@@ -129,14 +172,22 @@ function encodeReasoningRequest(request: ChatRequest, context: EncodeContext): J
   return Object.keys(reasoning).length > 0 ? reasoning : undefined;
 }
 
-function encodeInclude(request: ChatRequest, own: readonly JsonValue[] | undefined, context: EncodeContext): JsonValue[] | undefined {
+function encodeInclude(
+  request: ChatRequest,
+  own: readonly JsonValue[] | undefined,
+  context: EncodeContext,
+): JsonValue[] | undefined {
   const include = [...(own ?? [])];
-  if (context.quirks.encryptedReasoning ?? request.encryptedReasoning ?? false) include.push('reasoning.encrypted_content');
+  if (context.quirks.encryptedReasoning ?? request.encryptedReasoning ?? false)
+    include.push('reasoning.encrypted_content');
   if (request.logprobs) include.push('message.output_text.logprobs');
   return include.length > 0 ? include : undefined;
 }
 
-const tiers: { readonly [tier: string]: string } = { standard_only: 'default', standard: 'default' };
+const tiers: { readonly [tier: string]: string } = {
+  standard_only: 'default',
+  standard: 'default',
+};
 const knownTiers = new Set(['auto', 'default', 'flex', 'scale', 'priority', 'fast']);
 
 function serviceTier(request: ChatRequest, context: EncodeContext): string | undefined {
@@ -150,8 +201,10 @@ function serviceTier(request: ChatRequest, context: EncodeContext): string | und
 
 /** What the Responses API has no field for. Losses that change the answer's form or end are refused. */
 function reportUnsupported(request: ChatRequest, { report }: EncodeContext): void {
-  if (request.stop && request.stop.length > 0) report('stop', 'the Responses API has no stop sequences', true);
-  if (request.choiceCount !== undefined && request.choiceCount > 1) report('choiceCount', 'the Responses API gives one answer', true);
+  if (request.stop && request.stop.length > 0)
+    report('stop', 'the Responses API has no stop sequences', true);
+  if (request.choiceCount !== undefined && request.choiceCount > 1)
+    report('choiceCount', 'the Responses API gives one answer', true);
   for (const modality of request.modalities ?? []) {
     if (modality !== 'text') report('modalities', `no ${modality} output here`, true);
   }
@@ -164,7 +217,10 @@ function reportUnsupported(request: ChatRequest, { report }: EncodeContext): voi
 }
 
 /** Fields the vendor refuses, by their wire names; `text.verbosity` names a field within one. */
-function dropRefused(wire: Record<string, JsonValue | undefined>, { quirks, report }: EncodeContext): void {
+function dropRefused(
+  wire: Record<string, JsonValue | undefined>,
+  { quirks, report }: EncodeContext,
+): void {
   for (const field of quirks.refusedFields) {
     const [outer = '', inner] = field.split('.');
     const value = wire[outer];
@@ -176,7 +232,12 @@ function dropRefused(wire: Record<string, JsonValue | undefined>, { quirks, repo
       const { [inner]: _refused, ...rest } = object;
       wire[outer] = Object.keys(rest).length > 0 ? rest : undefined;
     }
-    if (outer !== 'store') report(field, 'this vendor refuses the field', ['tools', 'text', 'text.format'].includes(field));
+    if (outer !== 'store')
+      report(
+        field,
+        'this vendor refuses the field',
+        ['tools', 'text', 'text.format'].includes(field),
+      );
   }
 }
 

@@ -27,22 +27,56 @@ const chat: ChatRequest = {
       role: 'user',
       parts: [
         { kind: 'text', text: 'What is on it?' },
-        { kind: 'media', media: 'image', mimeType: 'image/png', source: { kind: 'data', data: 'iVBORw0KGgo=' }, detail: 'low' },
-        { kind: 'media', media: 'document', filename: 'a.pdf', mimeType: 'application/pdf', source: { kind: 'data', data: 'JVBERi0=' } },
+        {
+          kind: 'media',
+          media: 'image',
+          mimeType: 'image/png',
+          source: { kind: 'data', data: 'iVBORw0KGgo=' },
+          detail: 'low',
+        },
+        {
+          kind: 'media',
+          media: 'document',
+          filename: 'a.pdf',
+          mimeType: 'application/pdf',
+          source: { kind: 'data', data: 'JVBERi0=' },
+        },
       ],
     },
     {
       role: 'assistant',
       parts: [
-        { kind: 'reasoning', form: 'summary', text: 'Look.', state: { issuer: 'openai-responses', form: 'encrypted_content', value: 'gAAAA', itemId: 'rs_1' } },
+        {
+          kind: 'reasoning',
+          form: 'summary',
+          text: 'Look.',
+          state: {
+            issuer: 'openai-responses',
+            form: 'encrypted_content',
+            value: 'gAAAA',
+            itemId: 'rs_1',
+          },
+        },
         { kind: 'tool-call', id: 'call_a', name: 'read', input: '{"path": "a"}' },
         { kind: 'tool-call', id: 'call_b', name: 'read', input: '' },
       ],
     },
-    { role: 'tool', parts: [{ kind: 'tool-result', id: 'call_a', parts: [{ kind: 'text', text: 'A' }] }] },
-    { role: 'tool', parts: [{ kind: 'tool-result', id: 'call_b', parts: [{ kind: 'text', text: 'B' }] }] },
+    {
+      role: 'tool',
+      parts: [{ kind: 'tool-result', id: 'call_a', parts: [{ kind: 'text', text: 'A' }] }],
+    },
+    {
+      role: 'tool',
+      parts: [{ kind: 'tool-result', id: 'call_b', parts: [{ kind: 'text', text: 'B' }] }],
+    },
   ],
-  tools: [{ kind: 'function', name: 'read', parameters: { type: 'object', properties: { path: { type: 'string' } } } }],
+  tools: [
+    {
+      kind: 'function',
+      name: 'read',
+      parameters: { type: 'object', properties: { path: { type: 'string' } } },
+    },
+  ],
   toolChoice: { kind: 'tool', name: 'read' },
   parallelToolCalls: true,
   outputTokensMax: 8,
@@ -65,20 +99,37 @@ test('a chat request becomes a stateless Responses request with everything in it
         content: [
           { type: 'input_text', text: 'What is on it?' },
           { type: 'input_image', image_url: 'data:image/png;base64,iVBORw0KGgo=', detail: 'low' },
-          { type: 'input_file', filename: 'a.pdf', file_data: 'data:application/pdf;base64,JVBERi0=' },
+          {
+            type: 'input_file',
+            filename: 'a.pdf',
+            file_data: 'data:application/pdf;base64,JVBERi0=',
+          },
         ],
       },
-      { type: 'reasoning', summary: [{ type: 'summary_text', text: 'Look.' }], encrypted_content: 'gAAAA' },
+      {
+        type: 'reasoning',
+        summary: [{ type: 'summary_text', text: 'Look.' }],
+        encrypted_content: 'gAAAA',
+      },
       { type: 'function_call', call_id: 'call_a', name: 'read', arguments: '{"path": "a"}' },
       { type: 'function_call', call_id: 'call_b', name: 'read', arguments: '{}' },
       { type: 'function_call_output', call_id: 'call_a', output: 'A' },
       { type: 'function_call_output', call_id: 'call_b', output: 'B' },
     ],
-    tools: [{ type: 'function', name: 'read', parameters: { type: 'object', properties: { path: { type: 'string' } } }, strict: false }],
+    tools: [
+      {
+        type: 'function',
+        name: 'read',
+        parameters: { type: 'object', properties: { path: { type: 'string' } } },
+        strict: false,
+      },
+    ],
     tool_choice: { type: 'function', name: 'read' },
     parallel_tool_calls: true,
     max_output_tokens: 16,
-    text: { format: { type: 'json_schema', name: 'out', schema: { type: 'object' }, strict: true } },
+    text: {
+      format: { type: 'json_schema', name: 'out', schema: { type: 'object' }, strict: true },
+    },
     reasoning: { effort: 'low', summary: 'auto' },
     include: ['reasoning.encrypted_content'],
     store: false,
@@ -95,7 +146,10 @@ test('a chat request becomes a stateless Responses request with everything in it
 });
 
 test('what the Responses API cannot say is a loss, and one with meaning where it changes the answer', () => {
-  const { losses } = encode({ ...chat, stop: ['END'], choiceCount: 2, seed: 1, modalities: ['audio'], topK: 5 }, {});
+  const { losses } = encode(
+    { ...chat, stop: ['END'], choiceCount: 2, seed: 1, modalities: ['audio'], topK: 5 },
+    {},
+  );
   const meaning = new Map(losses.map((loss) => [loss.path, loss.changesMeaning]));
   assert.deepEqual(
     ['stop', 'choiceCount', 'modalities', 'seed', 'topK'].map((path) => meaning.get(path)),
@@ -107,7 +161,13 @@ test('state of another vendor is never sent, and its thinking without state is d
   const state = { issuer: 'anthropic-messages', form: 'signature', value: 'c2ln' } as const;
   const messages = [
     { role: 'user', parts: [{ kind: 'text', text: 'x' }] },
-    { role: 'assistant', parts: [{ kind: 'reasoning', form: 'full', text: 'hm', state }, { kind: 'tool-call', id: 'a', name: 'f', input: '{}', state }] },
+    {
+      role: 'assistant',
+      parts: [
+        { kind: 'reasoning', form: 'full', text: 'hm', state },
+        { kind: 'tool-call', id: 'a', name: 'f', input: '{}', state },
+      ],
+    },
   ] as const;
   const { value, losses } = encode({ ...chat, messages, temperature: undefined }, {});
   assert.ok(!JSON.stringify(value).includes('c2ln'));
@@ -115,7 +175,9 @@ test('state of another vendor is never sent, and its thinking without state is d
     asObjects(value['input']).map((item) => item['type'] ?? 'message'),
     ['message', 'function_call'],
   );
-  assert.ok(losses.some((loss) => loss.path === 'messages[1].parts[0].state' && !loss.changesMeaning));
+  assert.ok(
+    losses.some((loss) => loss.path === 'messages[1].parts[0].state' && !loss.changesMeaning),
+  );
 });
 
 test('reasoning without the item that followed it is not sent', () => {
@@ -146,27 +208,61 @@ test('call ids that are too long are mapped alike on call and result', () => {
 });
 
 test('media of a tool result move into a user message where the vendor takes only text', () => {
-  const image = { kind: 'media', media: 'image', mimeType: 'image/png', source: { kind: 'data', data: 'iVBORw0KGgo=' } } as const;
-  const messages = [{ role: 'tool', parts: [{ kind: 'tool-result', id: 'a', parts: [{ kind: 'text', text: 'see' }, image] }] }] as const;
+  const image = {
+    kind: 'media',
+    media: 'image',
+    mimeType: 'image/png',
+    source: { kind: 'data', data: 'iVBORw0KGgo=' },
+  } as const;
+  const messages = [
+    {
+      role: 'tool',
+      parts: [{ kind: 'tool-result', id: 'a', parts: [{ kind: 'text', text: 'see' }, image] }],
+    },
+  ] as const;
   const list = asObjects(encode({ ...chat, messages }, {}).value['input']);
   assert.equal(asObjects(list[0]?.['output'])[1]?.['type'], 'input_image');
-  const moved = asObjects(encode({ ...chat, messages }, { toolResultMedia: 'user' }).value['input']);
+  const moved = asObjects(
+    encode({ ...chat, messages }, { toolResultMedia: 'user' }).value['input'],
+  );
   assert.equal(moved[0]?.['output'], 'see');
   assert.equal(asObjects(moved[1]?.['content'])[0]?.['type'], 'input_image');
 });
 
 test('web search of other dialects becomes the target’s own', () => {
-  const value = { type: 'web_search_20250305', name: 'web_search', allowed_domains: ['example.org'], max_uses: 3 };
+  const value = {
+    type: 'web_search_20250305',
+    name: 'web_search',
+    allowed_domains: ['example.org'],
+    max_uses: 3,
+  };
   const tools = [{ kind: 'web-search', native: { dialect: 'anthropic-messages', value } }] as const;
   const { value: wire, losses } = encode({ ...chat, tools, toolChoice: undefined }, {});
-  assert.deepEqual(wire['tools'], [{ type: 'web_search', filters: { allowed_domains: ['example.org'] } }]);
+  assert.deepEqual(wire['tools'], [
+    { type: 'web_search', filters: { allowed_domains: ['example.org'] } },
+  ]);
   assert.ok(losses.some((loss) => loss.path === 'tools[0].max_uses'));
 });
 
 test('an absent strict is the default only where the schema can be strict', () => {
-  const closed = { type: 'object', properties: { a: { type: 'string' } }, required: ['a'], additionalProperties: false };
+  const closed = {
+    type: 'object',
+    properties: { a: { type: 'string' } },
+    required: ['a'],
+    additionalProperties: false,
+  };
   const open = { type: 'object', properties: { a: { type: 'string' } } };
-  const { tools } = decode({ model: 'm', input: 'x', tools: [{ type: 'function', name: 'c', parameters: closed }, { type: 'function', name: 'o', parameters: open }] }, {});
+  const { tools } = decode(
+    {
+      model: 'm',
+      input: 'x',
+      tools: [
+        { type: 'function', name: 'c', parameters: closed },
+        { type: 'function', name: 'o', parameters: open },
+      ],
+    },
+    {},
+  );
   assert.deepEqual(
     tools.map((tool) => (tool.kind === 'function' ? tool.strict : 'no function')),
     [true, undefined],
@@ -187,21 +283,46 @@ test('state that only a vendor could hold is refused with the remedy', () => {
   assert.match(refusal({ conversation: 'conv_1' }).message, /previous_response_id/);
   assert.match(refusal({ previous_response_id: 'resp_9' }).message, /resp_9/);
   assert.match(refusal({ input: [{ type: 'item_reference', id: 'msg_7' }] }).message, /msg_7/);
-  assert.equal(refusal({ input: [{ role: 'user', content: [{ type: 'input_text', text: 5 }] }] }).path, 'input[0].content[0].text');
+  assert.equal(
+    refusal({ input: [{ role: 'user', content: [{ type: 'input_text', text: 5 }] }] }).path,
+    'input[0].content[0].text',
+  );
 });
 
 test('items of one answer are one turn, and phase and unknown fields come back', () => {
   const input: JsonValue = [
     { role: 'user', content: 'x' },
     { type: 'reasoning', id: 'rs_1', summary: [], encrypted_content: 'gA' },
-    { type: 'message', id: 'msg_1', role: 'assistant', status: 'completed', phase: 'commentary', content: [{ type: 'output_text', text: 'I look.', annotations: [] }] },
-    { type: 'web_search_call', id: 'ws_1', status: 'completed', action: { type: 'search', query: 'q' } },
-    { type: 'function_call', id: 'fc_1', call_id: 'c1', name: 'f', arguments: '{}', namespace: 'n' },
+    {
+      type: 'message',
+      id: 'msg_1',
+      role: 'assistant',
+      status: 'completed',
+      phase: 'commentary',
+      content: [{ type: 'output_text', text: 'I look.', annotations: [] }],
+    },
+    {
+      type: 'web_search_call',
+      id: 'ws_1',
+      status: 'completed',
+      action: { type: 'search', query: 'q' },
+    },
+    {
+      type: 'function_call',
+      id: 'fc_1',
+      call_id: 'c1',
+      name: 'f',
+      arguments: '{}',
+      namespace: 'n',
+    },
     { type: 'function_call_output', call_id: 'c1', output: [{ type: 'input_text', text: 'r' }] },
     { type: 'custom_tool_call', id: 'ctc_1', call_id: 'c2', name: 'g', input: 'free text' },
     { type: 'custom_tool_call_output', call_id: 'c2', output: 'ok' },
   ];
-  const request = decode({ model: 'm', input, include: ['web_search_call.action.sources'], truncation: 'auto' }, {});
+  const request = decode(
+    { model: 'm', input, include: ['web_search_call.action.sources'], truncation: 'auto' },
+    {},
+  );
   assert.deepEqual(
     request.messages.map((message) => [message.role, message.parts.map((part) => part.kind)]),
     [
@@ -217,8 +338,18 @@ test('items of one answer are one turn, and phase and unknown fields come back',
   assert.deepEqual(value['input'], [
     { role: 'user', content: 'x' },
     { type: 'reasoning', summary: [], encrypted_content: 'gA' },
-    { type: 'message', role: 'assistant', content: [{ type: 'output_text', text: 'I look.' }], phase: 'commentary' },
-    { type: 'web_search_call', id: 'ws_1', status: 'completed', action: { type: 'search', query: 'q' } },
+    {
+      type: 'message',
+      role: 'assistant',
+      content: [{ type: 'output_text', text: 'I look.' }],
+      phase: 'commentary',
+    },
+    {
+      type: 'web_search_call',
+      id: 'ws_1',
+      status: 'completed',
+      action: { type: 'search', query: 'q' },
+    },
     { type: 'function_call', call_id: 'c1', name: 'f', arguments: '{}', namespace: 'n' },
     { type: 'function_call_output', call_id: 'c1', output: 'r' },
     { type: 'custom_tool_call', call_id: 'c2', name: 'g', input: 'free text' },
@@ -233,21 +364,59 @@ test('allowed tools and named custom tools keep their types', () => {
     { type: 'function', name: 'f', parameters: {} },
     { type: 'custom', name: 'g', format: { type: 'text' } },
   ];
-  const choice = { type: 'allowed_tools', mode: 'required', tools: [{ type: 'function', name: 'f' }, { type: 'custom', name: 'g' }] };
+  const choice = {
+    type: 'allowed_tools',
+    mode: 'required',
+    tools: [
+      { type: 'function', name: 'f' },
+      { type: 'custom', name: 'g' },
+    ],
+  };
   const request = decode({ model: 'm', input: 'x', tools, tool_choice: choice }, {});
   assert.deepEqual(request.toolChoice, { kind: 'allowed', mode: 'required', names: ['f', 'g'] });
   assert.deepEqual(encode(request, {}).value['tool_choice'], choice);
-  const named = decode({ model: 'm', input: 'x', tools, tool_choice: { type: 'custom', name: 'g' } }, {});
+  const named = decode(
+    { model: 'm', input: 'x', tools, tool_choice: { type: 'custom', name: 'g' } },
+    {},
+  );
   assert.deepEqual(encode(named, {}).value['tool_choice'], { type: 'custom', name: 'g' });
 });
 
 test('quirks: refused fields, a system role, no reasoning, an upstream that cannot fetch', () => {
-  const request = decode({ model: 'm', input: [{ role: 'developer', content: 'd' }, { role: 'user', content: [{ type: 'input_image', image_url: 'https://example.org/a.png' }] }], metadata: { a: 'b' }, text: { verbosity: 'low' }, reasoning: { effort: 'high' } }, {});
-  const { value, losses } = encode(request, { refusedFields: ['metadata', 'text.verbosity', 'store'], systemRole: 'system', reasoningRefused: true });
+  const request = decode(
+    {
+      model: 'm',
+      input: [
+        { role: 'developer', content: 'd' },
+        {
+          role: 'user',
+          content: [{ type: 'input_image', image_url: 'https://example.org/a.png' }],
+        },
+      ],
+      metadata: { a: 'b' },
+      text: { verbosity: 'low' },
+      reasoning: { effort: 'high' },
+    },
+    {},
+  );
+  const { value, losses } = encode(request, {
+    refusedFields: ['metadata', 'text.verbosity', 'store'],
+    systemRole: 'system',
+    reasoningRefused: true,
+  });
   assert.equal(asObjects(value['input'])[0]?.['role'], 'system');
-  assert.deepEqual([value['metadata'], value['text'], value['reasoning'], value['store']], [undefined, undefined, undefined, undefined]);
-  assert.deepEqual(losses.map((loss) => loss.path).toSorted(), ['metadata', 'reasoning', 'text.verbosity']);
-  assert.deepEqual(openaiResponses.request.urlsToInline(request, { fetchesUrls: false }), ['https://example.org/a.png']);
+  assert.deepEqual(
+    [value['metadata'], value['text'], value['reasoning'], value['store']],
+    [undefined, undefined, undefined, undefined],
+  );
+  assert.deepEqual(losses.map((loss) => loss.path).toSorted(), [
+    'metadata',
+    'reasoning',
+    'text.verbosity',
+  ]);
+  assert.deepEqual(openaiResponses.request.urlsToInline(request, { fetchesUrls: false }), [
+    'https://example.org/a.png',
+  ]);
   assert.deepEqual(openaiResponses.request.urlsToInline(request, {}), []);
   const folded = encode(request, { systemRole: 'instructions' }).value;
   assert.equal(folded['instructions'], 'd');
@@ -255,8 +424,33 @@ test('quirks: refused fields, a system role, no reasoning, an upstream that cann
 
 test('any JSON is read or refused with a path, and what is read can be written', () => {
   const seed = 20_261_123;
-  const item = fc.oneof(fc.object(), fc.record({ type: fc.constantFrom('message', 'reasoning', 'function_call', 'function_call_output', 'x'), role: fc.constantFrom('user', 'assistant', 'no'), content: fc.oneof(fc.string(), fc.array(fc.object())), call_id: fc.oneof(fc.string(), fc.integer()), name: fc.string(), arguments: fc.string(), output: fc.oneof(fc.string(), fc.object()) }, { requiredKeys: [] }));
-  const wire = fc.record({ model: fc.string(), input: fc.oneof(fc.string(), fc.array(item), fc.jsonValue()), tools: fc.oneof(fc.array(fc.object()), fc.jsonValue()), tool_choice: fc.jsonValue(), text: fc.jsonValue(), reasoning: fc.jsonValue(), include: fc.jsonValue() }, { requiredKeys: [] });
+  const item = fc.oneof(
+    fc.object(),
+    fc.record(
+      {
+        type: fc.constantFrom('message', 'reasoning', 'function_call', 'function_call_output', 'x'),
+        role: fc.constantFrom('user', 'assistant', 'no'),
+        content: fc.oneof(fc.string(), fc.array(fc.object())),
+        call_id: fc.oneof(fc.string(), fc.integer()),
+        name: fc.string(),
+        arguments: fc.string(),
+        output: fc.oneof(fc.string(), fc.object()),
+      },
+      { requiredKeys: [] },
+    ),
+  );
+  const wire = fc.record(
+    {
+      model: fc.string(),
+      input: fc.oneof(fc.string(), fc.array(item), fc.jsonValue()),
+      tools: fc.oneof(fc.array(fc.object()), fc.jsonValue()),
+      tool_choice: fc.jsonValue(),
+      text: fc.jsonValue(),
+      reasoning: fc.jsonValue(),
+      include: fc.jsonValue(),
+    },
+    { requiredKeys: [] },
+  );
   fc.assert(
     fc.property(wire, (value) => {
       const json = JSON.parse(JSON.stringify(value)) as JsonObject;

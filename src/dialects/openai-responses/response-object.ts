@@ -1,4 +1,11 @@
-import { type Bill, type ChatRequest, type Finish, type GatewayError, type Message, type Usage } from '#canonical';
+import {
+  type Bill,
+  type ChatRequest,
+  type Finish,
+  type GatewayError,
+  type Message,
+  type Usage,
+} from '#canonical';
 import { asObject, type JsonObject, type JsonValue } from '#std';
 import type { EncodeContext } from './content.ts';
 import { openaiErrorCode } from './error.ts';
@@ -68,7 +75,11 @@ function statusOf(finish: Finish): string {
     case 'error':
       return finish.raw === 'cancelled' ? 'cancelled' : 'failed';
     case 'other':
-      return ownStatuses.has(finish.raw) ? finish.raw : finish.details?.['reason'] !== undefined ? 'incomplete' : 'completed';
+      return ownStatuses.has(finish.raw)
+        ? finish.raw
+        : finish.details?.['reason'] !== undefined
+          ? 'incomplete'
+          : 'completed';
   }
 }
 
@@ -81,7 +92,11 @@ function incompleteDetails(finish: Finish): JsonObject {
 
 /** The request's fields with OpenAI's defaults in place of what was not said. */
 function requestEcho(request: ChatRequest): Record<string, JsonValue> {
-  const context: EncodeContext = { quirks: readQuirks({}), report: () => undefined, dialect: request.dialect };
+  const context: EncodeContext = {
+    quirks: readQuirks({}),
+    report: () => undefined,
+    dialect: request.dialect,
+  };
   const own = request.dialect === 'openai-responses' ? request.extensions : {};
   const { reasoning } = request;
   const text = asObject(own['text']) ?? {};
@@ -93,11 +108,19 @@ function requestEcho(request: ChatRequest): Record<string, JsonValue> {
     previous_response_id: request.previousResponseId ?? null,
     prompt_cache_key: request.promptCacheKey ?? null,
     prompt_cache_retention: own['prompt_cache_retention'] ?? null,
-    reasoning: { effort: reasoning?.effort ?? null, summary: reasoning?.summary ?? null, ...reasoning?.extensions },
+    reasoning: {
+      effort: reasoning?.effort ?? null,
+      summary: reasoning?.summary ?? null,
+      ...reasoning?.extensions,
+    },
     safety_identifier: request.endUserId ?? null,
     store: request.store ?? true,
     temperature: request.temperature ?? 1,
-    text: { format: encodeTextFormat(request.responseFormat) ?? { type: 'text' }, verbosity: request.verbosity ?? 'medium', ...text },
+    text: {
+      format: encodeTextFormat(request.responseFormat) ?? { type: 'text' },
+      verbosity: request.verbosity ?? 'medium',
+      ...text,
+    },
     tool_choice: encodeToolChoice(request.toolChoice, request.tools, context) ?? 'auto',
     tools: encodeTools(request.tools, context),
     top_logprobs: request.logprobs?.top ?? 0,

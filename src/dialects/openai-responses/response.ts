@@ -1,12 +1,20 @@
 /** Whole answers: the response object of `POST /v1/responses`. */
 
-import { fail, GatewayFailure, type ChatRequest, type ChatResponse, type Encoded, type Finish, type Usage } from '#canonical';
+import {
+  fail,
+  GatewayFailure,
+  type ChatRequest,
+  type ChatResponse,
+  type Encoded,
+  type Finish,
+  type Usage,
+} from '#canonical';
 import { asArray, asNumber, asObject, asString, type JsonObject, type JsonValue } from '#std';
 import type { Quirks } from '../dialect.ts';
 import { lossCollector } from './content.ts';
 import { vendorError } from './error.ts';
 import { decodeFinish, decodeOutput } from './output-decode.ts';
-import { encodeOutput } from './output-encode.ts';
+import { encodeOutput } from './output-whole.ts';
 import { responseId, responseObject } from './response-object.ts';
 import { decodeUsage } from './usage.ts';
 
@@ -17,11 +25,16 @@ import { decodeUsage } from './usage.ts';
 export function decodeResponse(wire: JsonObject, _quirks: Quirks): ChatResponse {
   const output = asArray(wire['output']);
   const error = asObject(wire['error']);
-  if (error && (wire['status'] === 'failed' || !output)) throw new GatewayFailure(vendorError(error));
-  if (!output) fail('upstream_invalid', 'The upstream answered with something that is no response object.');
+  if (error && (wire['status'] === 'failed' || !output))
+    throw new GatewayFailure(vendorError(error));
+  if (!output)
+    fail('upstream_invalid', 'The upstream answered with something that is no response object.');
   if (wire['status'] === 'failed') throw new GatewayFailure(vendorError({}));
   const { parts, logprobs } = decodeOutput(output);
-  const finish = decodeFinish(wire, parts.some((part) => part.kind === 'tool-call'));
+  const finish = decodeFinish(
+    wire,
+    parts.some((part) => part.kind === 'tool-call'),
+  );
   return {
     dialect: 'openai-responses',
     id: asString(wire['id']) ?? '',
@@ -36,12 +49,48 @@ export function decodeResponse(wire: JsonObject, _quirks: Quirks): ChatResponse 
 
 /** Fields that only repeat the request, are decoded, or are between the vendor and the operator. */
 const dropped = new Set([
-  ...['id', 'object', 'created_at', 'completed_at', 'model', 'status', 'output', 'output_text', 'usage', 'error'],
-  ...['incomplete_details', 'service_tier', 'background', 'conversation', 'instructions', 'max_output_tokens'],
-  ...['max_tool_calls', 'metadata', 'parallel_tool_calls', 'previous_response_id', 'prompt', 'prompt_cache_key'],
-  ...['prompt_cache_options', 'prompt_cache_retention', 'reasoning', 'safety_identifier', 'store', 'temperature'],
-  ...['text', 'tool_choice', 'tools', 'top_logprobs', 'top_p', 'truncation', 'user', 'billing', 'frequency_penalty'],
-  ...['presence_penalty', 'stream', 'include', 'session_id', 'provider'],
+  'id',
+  'object',
+  'created_at',
+  'completed_at',
+  'model',
+  'status',
+  'output',
+  'output_text',
+  'usage',
+  'error',
+  'incomplete_details',
+  'service_tier',
+  'background',
+  'conversation',
+  'instructions',
+  'max_output_tokens',
+  'max_tool_calls',
+  'metadata',
+  'parallel_tool_calls',
+  'previous_response_id',
+  'prompt',
+  'prompt_cache_key',
+  'prompt_cache_options',
+  'prompt_cache_retention',
+  'reasoning',
+  'safety_identifier',
+  'store',
+  'temperature',
+  'text',
+  'tool_choice',
+  'tools',
+  'top_logprobs',
+  'top_p',
+  'truncation',
+  'user',
+  'billing',
+  'frequency_penalty',
+  'presence_penalty',
+  'stream',
+  'include',
+  'session_id',
+  'provider',
 ]);
 
 export function responseExtensions(wire: JsonObject): JsonObject {
@@ -75,7 +124,8 @@ export function encodeResponse(response: ChatResponse, request: ChatRequest): En
   });
   const own = response.dialect === 'openai-responses';
   if (!own) {
-    for (const key of Object.keys(response.extensions)) report(key, `unknown to the Responses API (said in ${response.dialect})`, false);
+    for (const key of Object.keys(response.extensions))
+      report(key, `unknown to the Responses API (said in ${response.dialect})`, false);
   }
   const value = responseObject(request, {
     id,

@@ -81,7 +81,10 @@ export function withHistory(
     else {
       const found = stored.get(id);
       if (!found) {
-        throw new ReadError(fieldPath('input', index), `no item with the id ${JSON.stringify(id)} is stored here; send the item itself`);
+        throw new ReadError(
+          fieldPath('input', index),
+          `no item with the id ${JSON.stringify(id)} is stored here; send the item itself`,
+        );
       }
       // A reference to an item that the history holds anyway adds nothing.
       if (!history.includes(found)) input.push(found);
@@ -115,8 +118,11 @@ export function inputItems(request: JsonObject, response: JsonObject): readonly 
 function inputList(request: JsonObject): readonly JsonObject[] {
   const { input } = request;
   if (input === undefined || input === null) return [];
-  if (typeof input === 'string') return [{ type: 'message', role: 'user', content: [{ type: 'input_text', text: input }] }];
-  return requireArray(input, 'input').map((item, index) => requireObject(item, fieldPath('input', index)));
+  if (typeof input === 'string')
+    return [{ type: 'message', role: 'user', content: [{ type: 'input_text', text: input }] }];
+  return requireArray(input, 'input').map((item, index) =>
+    requireObject(item, fieldPath('input', index)),
+  );
 }
 
 /** The prefix OpenAI gives each type of item; clients tell items apart by it. */
@@ -162,7 +168,8 @@ function textContent(item: JsonObject, text: string): JsonValue {
  * made, another vendor's wrapped state).
  */
 export function isSelfContained(request: JsonObject): boolean {
-  const idle = (key: string): boolean => request[key] === undefined || request[key] === null || request[key] === false;
+  const idle = (key: string): boolean =>
+    request[key] === undefined || request[key] === null || request[key] === false;
   if (!idle('background') || !idle('conversation') || !idle('previous_response_id')) return false;
   const input = request['input'];
   if (typeof input === 'string') return true;

@@ -1,5 +1,14 @@
 import { gatewayError, type ChatEvent } from '#canonical';
-import { asCount, asNumber, asObject, asObjects, asString, parseJsonObject, type JsonObject, type JsonValue } from '#std';
+import {
+  asCount,
+  asNumber,
+  asObject,
+  asObjects,
+  asString,
+  parseJsonObject,
+  type JsonObject,
+  type JsonValue,
+} from '#std';
 import type { Frame, Quirks, StreamDecoder } from '../dialect.ts';
 import { vendorError } from './error.ts';
 import { createItem, type ItemDecoder, type PartEvent } from './item-stream.ts';
@@ -37,7 +46,15 @@ class ResponsesStreamDecoder implements StreamDecoder {
   end(): readonly ChatEvent[] {
     if (this.#over) return [];
     this.#over = true;
-    return [{ kind: 'error', error: gatewayError('upstream_cut', 'The upstream ended the answer before it was complete.') }];
+    return [
+      {
+        kind: 'error',
+        error: gatewayError(
+          'upstream_cut',
+          'The upstream ended the answer before it was complete.',
+        ),
+      },
+    ];
   }
 
   #take(type: string, event: JsonObject): void {
@@ -105,7 +122,8 @@ class ResponsesStreamDecoder implements StreamDecoder {
     for (let item = this.#queue[0]; item; item = this.#queue[0]) {
       for (const event of item.events.splice(0)) this.#emit(event);
       if (!item.done) return;
-      if (item.logprobs.length > 0) this.#out.push({ kind: 'logprobs', choice: 0, tokens: item.logprobs });
+      if (item.logprobs.length > 0)
+        this.#out.push({ kind: 'logprobs', choice: 0, tokens: item.logprobs });
       this.#queue.shift();
     }
   }
@@ -117,7 +135,11 @@ class ResponsesStreamDecoder implements StreamDecoder {
     } else if (event.kind === 'delta') {
       this.#out.push({ kind: 'part-delta', index: this.#partIndex, delta: event.delta });
     } else {
-      this.#out.push({ kind: 'part-end', index: this.#partIndex, ...(event.final ? { final: event.final } : {}) });
+      this.#out.push({
+        kind: 'part-end',
+        index: this.#partIndex,
+        ...(event.final ? { final: event.final } : {}),
+      });
       this.#partIndex += 1;
     }
   }
@@ -129,7 +151,11 @@ class ResponsesStreamDecoder implements StreamDecoder {
     this.#completeItems(response['output']);
     this.#over = true;
     const status = type === 'response.incomplete' ? { status: 'incomplete' } : {};
-    this.#out.push({ kind: 'end', choice: 0, finish: decodeFinish({ ...response, ...status }, this.#hasCalls) });
+    this.#out.push({
+      kind: 'end',
+      choice: 0,
+      finish: decodeFinish({ ...response, ...status }, this.#hasCalls),
+    });
     const usage = decodeUsage(response['usage'], response);
     if (usage) this.#out.push({ kind: 'usage', usage });
     this.#out.push({ kind: 'finished', extensions: responseExtensions(response) });
@@ -143,7 +169,11 @@ class ResponsesStreamDecoder implements StreamDecoder {
     for (const [index, item] of aligned ? items.entries() : []) {
       const known = this.#items.get(index);
       const event = { output_index: index, item };
-      if (!known) this.#item(index, 'response.output_item.done', event)?.take('response.output_item.done', event);
+      if (!known)
+        this.#item(index, 'response.output_item.done', event)?.take(
+          'response.output_item.done',
+          event,
+        );
       else if (!known.done) known.take('response.output_item.done', event);
     }
     for (const item of this.#queue) if (!item.done) item.close();

@@ -3,7 +3,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import OpenAI from 'openai';
-import { ChatCollector, explode, gatewayError, type ChatEvent, type ChatRequest, type ChatResponse, type Part } from '#canonical';
+import {
+  ChatCollector,
+  explode,
+  gatewayError,
+  type ChatEvent,
+  type ChatRequest,
+  type ChatResponse,
+  type Part,
+} from '#canonical';
 import { asObject, createSseParser, nanoUsd, parseJsonObject, type JsonObject } from '#std';
 import { openaiResponses } from './index.ts';
 
@@ -12,7 +20,18 @@ const request: ChatRequest = openaiResponses.request.decode(
     model: 'any-model',
     instructions: 'Be brief.',
     input: 'What is the weather in Oslo and Rome?',
-    tools: [{ type: 'function', name: 'weather', parameters: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'], additionalProperties: false } }],
+    tools: [
+      {
+        type: 'function',
+        name: 'weather',
+        parameters: {
+          type: 'object',
+          properties: { city: { type: 'string' } },
+          required: ['city'],
+          additionalProperties: false,
+        },
+      },
+    ],
     temperature: 0.5,
     stream: true,
   },
@@ -26,7 +45,9 @@ function answer(parts: readonly Part[], change: Partial<ChatResponse> = {}): Cha
     id: 'msg_01',
     model: 'any-model',
     createdAt: 1_790_000_000,
-    choices: [{ index: 0, parts, finish: { reason: calls ? 'tool-calls' : 'stop', raw: 'end_turn' } }],
+    choices: [
+      { index: 0, parts, finish: { reason: calls ? 'tool-calls' : 'stop', raw: 'end_turn' } },
+    ],
     usage: { inputTokens: 10, cacheReadTokens: 5, outputTokens: 7, reasoningTokens: 3 },
     extensions: {},
     ...change,
@@ -51,7 +72,8 @@ function dataOf(wire: string): JsonObject[] {
 }
 
 function clientFor(wire: string): OpenAI {
-  const fetch = (): Promise<Response> => Promise.resolve(new Response(wire, { headers: { 'content-type': 'text/event-stream' } }));
+  const fetch = (): Promise<Response> =>
+    Promise.resolve(new Response(wire, { headers: { 'content-type': 'text/event-stream' } }));
   return new OpenAI({ apiKey: 'none', baseURL: 'http://127.0.0.1:1', maxRetries: 0, fetch });
 }
 
@@ -60,10 +82,25 @@ async function readWithSdk(wire: string): Promise<OpenAI.Responses.Response> {
 }
 
 const parts: readonly Part[] = [
-  { kind: 'reasoning', form: 'full', text: 'Two cities, two calls.', state: { issuer: 'anthropic-messages', form: 'signature', value: 'c2ln' } },
-  { kind: 'text', text: 'Let me look. 天気', citations: [{ url: 'https://example.org/a', title: 'A', start: 0, end: 3 }] },
+  {
+    kind: 'reasoning',
+    form: 'full',
+    text: 'Two cities, two calls.',
+    state: { issuer: 'anthropic-messages', form: 'signature', value: 'c2ln' },
+  },
+  {
+    kind: 'text',
+    text: 'Let me look. 天気',
+    citations: [{ url: 'https://example.org/a', title: 'A', start: 0, end: 3 }],
+  },
   { kind: 'tool-call', id: 'toolu_1', name: 'weather', input: '{"city":"Oslo"}' },
-  { kind: 'tool-call', id: 'toolu_2', name: 'weather', input: '', state: { issuer: 'gemini-generate', form: 'thought_signature', value: 'dGhvdWdodA==' } },
+  {
+    kind: 'tool-call',
+    id: 'toolu_2',
+    name: 'weather',
+    input: '',
+    state: { issuer: 'gemini-generate', form: 'thought_signature', value: 'dGhvdWdodA==' },
+  },
 ];
 
 test('the SDK accumulates thinking, text with a citation and parallel calls', async () => {
@@ -99,12 +136,31 @@ test('the events come in the official order with a sequence number each', () => 
   assert.deepEqual(
     events.map((event) => String(event['type']).replace('response.', '')),
     [
-      ...['created', 'in_progress'],
-      ...['output_item.added', 'content_part.added', 'reasoning_text.delta', 'reasoning_text.done', 'content_part.done', 'output_item.done'],
-      ...['output_item.added', 'content_part.added', 'output_text.delta', 'output_text.annotation.added', 'output_text.done', 'content_part.done', 'output_item.done'],
-      ...['output_item.added', 'function_call_arguments.delta', 'function_call_arguments.done', 'output_item.done'],
-      ...['output_item.added', 'output_item.done'],
-      ...['output_item.added', 'function_call_arguments.delta', 'function_call_arguments.done', 'output_item.done'],
+      'created',
+      'in_progress',
+      'output_item.added',
+      'content_part.added',
+      'reasoning_text.delta',
+      'reasoning_text.done',
+      'content_part.done',
+      'output_item.done',
+      'output_item.added',
+      'content_part.added',
+      'output_text.delta',
+      'output_text.annotation.added',
+      'output_text.done',
+      'content_part.done',
+      'output_item.done',
+      'output_item.added',
+      'function_call_arguments.delta',
+      'function_call_arguments.done',
+      'output_item.done',
+      'output_item.added',
+      'output_item.done',
+      'output_item.added',
+      'function_call_arguments.delta',
+      'function_call_arguments.done',
+      'output_item.done',
       'completed',
     ],
   );
@@ -119,7 +175,10 @@ test('state bound to a call comes back to its call, and thinking keeps its signa
   assert.equal(thinking.state?.value, 'c2ln');
   assert.equal(text?.kind, 'text');
   assert.equal(first?.state, undefined);
-  assert.deepEqual([second?.state?.issuer, second?.state?.form, second?.state?.value], ['gemini-generate', 'thought_signature', 'dGhvdWdodA==']);
+  assert.deepEqual(
+    [second?.state?.issuer, second?.state?.form, second?.state?.value],
+    ['gemini-generate', 'thought_signature', 'dGhvdWdodA=='],
+  );
 });
 
 test('the bill stands in the usage of the terminal event and of the whole answer', () => {
@@ -128,7 +187,9 @@ test('the bill stands in the usage of the terminal event and of the whole answer
   const usage = asObject(asObject(terminal?.['response'])?.['usage']);
   assert.equal(usage?.['cost'], 0.001234);
   assert.equal(usage?.['receipt_id'], 'rcpt_1');
-  const whole = asObject(openaiResponses.response.encode(answer(parts, { bill }), request).value['usage']);
+  const whole = asObject(
+    openaiResponses.response.encode(answer(parts, { bill }), request).value['usage'],
+  );
   assert.deepEqual(whole, usage);
 });
 
@@ -149,11 +210,20 @@ test('an error becomes an error event, then a failed response; the SDK raises it
   assert.deepEqual(types.slice(-2), ['error', 'response.failed']);
   await assert.rejects(readWithSdk(wire), /cut short/);
   const failed = asObject(dataOf(wire).at(-1)?.['response']);
-  assert.deepEqual([failed?.['status'], asObject(failed?.['error'])?.['code']], ['failed', 'upstream_cut']);
+  assert.deepEqual(
+    [failed?.['status'], asObject(failed?.['error'])?.['code']],
+    ['failed', 'upstream_cut'],
+  );
 });
 
 test('an answer cut by its limit is incomplete, in the stream and as a whole', async () => {
-  const choices = [{ index: 0, parts: [{ kind: 'text', text: 'Once upon' }], finish: { reason: 'length', raw: 'max_tokens' } }] as const;
+  const choices = [
+    {
+      index: 0,
+      parts: [{ kind: 'text', text: 'Once upon' }],
+      finish: { reason: 'length', raw: 'max_tokens' },
+    },
+  ] as const;
   const cut = answer([], { choices });
   const response = await readWithSdk(wireOf(explode(cut)));
   assert.equal(response.status, 'incomplete');
@@ -164,7 +234,12 @@ test('an answer cut by its limit is incomplete, in the stream and as a whole', a
 });
 
 test('refusals, custom tool calls, images and built-in calls pass the SDK', async () => {
-  const search = { type: 'web_search_call', id: 'ws_1', status: 'completed', action: { type: 'search', query: 'oslo' } };
+  const search = {
+    type: 'web_search_call',
+    id: 'ws_1',
+    status: 'completed',
+    action: { type: 'search', query: 'oslo' },
+  };
   const response = await readWithSdk(
     wireOf(
       explode(
@@ -173,7 +248,12 @@ test('refusals, custom tool calls, images and built-in calls pass the SDK', asyn
             { kind: 'native', dialect: 'openai-responses', value: search },
             { kind: 'refusal', text: 'No.' },
             { kind: 'tool-call', id: 'call_9', name: 'run', input: 'print(1)', custom: true },
-            { kind: 'media', media: 'image', mimeType: 'image/png', source: { kind: 'data', data: 'aGVsbG8=' } },
+            {
+              kind: 'media',
+              media: 'image',
+              mimeType: 'image/png',
+              source: { kind: 'data', data: 'aGVsbG8=' },
+            },
           ],
           { dialect: 'openai-responses' },
         ),
@@ -186,7 +266,11 @@ test('refusals, custom tool calls, images and built-in calls pass the SDK', asyn
   );
   const [found, refused, custom, image] = response.output;
   assert.deepEqual(found, search);
-  assert.ok(refused?.type === 'message' && refused.content[0]?.type === 'refusal' && refused.content[0].refusal === 'No.');
+  assert.ok(
+    refused?.type === 'message' &&
+      refused.content[0]?.type === 'refusal' &&
+      refused.content[0].refusal === 'No.',
+  );
   assert.ok(custom?.type === 'custom_tool_call' && custom.input === 'print(1)');
   assert.ok(image?.type === 'image_generation_call' && image.result === 'aGVsbG8=');
 });
@@ -194,7 +278,14 @@ test('refusals, custom tool calls, images and built-in calls pass the SDK', asyn
 test('log probabilities reach a client that asked for them', async () => {
   const asked: ChatRequest = { ...request, logprobs: { top: 1 } };
   const tokens = [{ token: 'Hi', logprob: -0.1, top: [{ token: 'Hi', logprob: -0.1 }] }];
-  const choices = [{ index: 0, parts: [{ kind: 'text', text: 'Hi' }], finish: { reason: 'stop', raw: 'stop' }, logprobs: tokens }] as const;
+  const choices = [
+    {
+      index: 0,
+      parts: [{ kind: 'text', text: 'Hi' }],
+      finish: { reason: 'stop', raw: 'stop' },
+      logprobs: tokens,
+    },
+  ] as const;
   const response = await readWithSdk(wireOf(explode(answer([], { choices })), asked));
   const [item] = response.output;
   assert.ok(item?.type === 'message' && item.content[0]?.type === 'output_text');
@@ -203,7 +294,9 @@ test('log probabilities reach a client that asked for them', async () => {
 
 test('a client that asked for a summary sees other vendors’ thinking as one', () => {
   const asked: ChatRequest = { ...request, reasoning: { summary: 'auto' } };
-  const types = dataOf(wireOf(explode(answer(parts.slice(0, 1))), asked)).map((event) => event['type']);
+  const types = dataOf(wireOf(explode(answer(parts.slice(0, 1))), asked)).map(
+    (event) => event['type'],
+  );
   assert.ok(types.includes('response.reasoning_summary_text.delta'));
   assert.ok(!types.includes('response.reasoning_text.delta'));
 });
@@ -217,5 +310,8 @@ test('what the decoder reads from an encoded stream is what went in', () => {
   }
   const after = collector.finish();
   assert.equal(after.choices[0]?.finish.reason, 'tool-calls');
-  assert.equal(JSON.stringify(after.choices[0]?.parts[1]), JSON.stringify(before.choices[0]?.parts[1]));
+  assert.equal(
+    JSON.stringify(after.choices[0]?.parts[1]),
+    JSON.stringify(before.choices[0]?.parts[1]),
+  );
 });

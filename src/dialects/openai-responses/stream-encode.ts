@@ -41,7 +41,8 @@ class ResponsesStreamEncoder implements StreamEncoder {
       case 'start':
         return this.#start(event);
       case 'part-start':
-        if (event.choice !== 0) return this.#onLoss(`choices[${event.choice}]`, 'the Responses API gives one answer');
+        if (event.choice !== 0)
+          return this.#onLoss(`choices[${event.choice}]`, 'the Responses API gives one answer');
         this.#partIndex = event.index;
         return this.#output().partStart(event.part);
       case 'part-delta':

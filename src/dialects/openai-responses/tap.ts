@@ -1,11 +1,25 @@
 import type { Bill, ChatRequest } from '#canonical';
-import { asObject, asObjects, asString, formatSse, parseJsonObject, type JsonObject, type JsonValue } from '#std';
+import {
+  asObject,
+  asObjects,
+  asString,
+  formatSse,
+  parseJsonObject,
+  type JsonObject,
+  type JsonValue,
+} from '#std';
 import type { Frame, FrameFacts, Quirks, StreamTap } from '../dialect.ts';
 import { skipString, spliceBill } from './annotate.ts';
 import { vendorError } from './error.ts';
 import { decodeUsage } from './usage.ts';
 
-const quiet: FrameFacts = { content: false, characters: 0, closing: false, complete: false, unasked: false };
+const quiet: FrameFacts = {
+  content: false,
+  characters: 0,
+  closing: false,
+  complete: false,
+  unasked: false,
+};
 /** A `[DONE]` that some vendors add after the terminal event. */
 const trailing: FrameFacts = { ...quiet, closing: true };
 
@@ -80,9 +94,18 @@ class ResponsesTap implements StreamTap {
     const error = failed ? { error: vendorError(asObject(response['error']) ?? {}) } : {};
     let characters = 0;
     // An answer that only the terminal event tells.
-    if (this.#charactersTotal === 0) for (const item of asObjects(response['output'])) characters += itemLength(item);
+    if (this.#charactersTotal === 0)
+      for (const item of asObjects(response['output'])) characters += itemLength(item);
     this.#complete = true;
-    return { content: characters > 0, characters, ...(usage ? { usage } : {}), closing: true, complete: true, unasked: false, ...error };
+    return {
+      content: characters > 0,
+      characters,
+      ...(usage ? { usage } : {}),
+      closing: true,
+      complete: true,
+      unasked: false,
+      ...error,
+    };
   }
 
   #failure(event: JsonObject): FrameFacts {
@@ -96,7 +119,13 @@ class ResponsesTap implements StreamTap {
   }
 }
 
-const terminals = new Set(['response.completed', 'response.incomplete', 'response.cancelled', 'response.done', 'response.failed']);
+const terminals = new Set([
+  'response.completed',
+  'response.incomplete',
+  'response.cancelled',
+  'response.done',
+  'response.failed',
+]);
 
 /**
  * The event's type from its data, for vendors that send no `event` line. Quotes inside strings are
@@ -144,7 +173,8 @@ function itemLength(item: JsonObject | undefined): number {
 
 function textLength(value: JsonValue | undefined): number {
   let length = 0;
-  for (const part of asObjects(value)) length += (asString(part['text']) ?? asString(part['refusal']) ?? '').length;
+  for (const part of asObjects(value))
+    length += (asString(part['text']) ?? asString(part['refusal']) ?? '').length;
   return length;
 }
 

@@ -1,6 +1,14 @@
 /** Tools, tool choice and the output format: the flat forms of the Responses API. */
 
-import type { CustomTool, DialectId, FunctionTool, ResponseFormat, Tool, ToolChoice, WebSearchTool } from '#canonical';
+import type {
+  CustomTool,
+  DialectId,
+  FunctionTool,
+  ResponseFormat,
+  Tool,
+  ToolChoice,
+  WebSearchTool,
+} from '#canonical';
 import {
   asArray,
   asObject,
@@ -27,8 +35,11 @@ const toolsMax = 2_000;
 
 export function decodeTools(list: readonly JsonValue[] | undefined): Tool[] {
   if (!list) return [];
-  if (list.length > toolsMax) throw new ReadError('tools', `expected at most ${toolsMax} tools, got ${list.length}`);
-  return list.map((element, index) => decodeTool(requireObject(element, fieldPath('tools', index)), fieldPath('tools', index)));
+  if (list.length > toolsMax)
+    throw new ReadError('tools', `expected at most ${toolsMax} tools, got ${list.length}`);
+  return list.map((element, index) =>
+    decodeTool(requireObject(element, fieldPath('tools', index)), fieldPath('tools', index)),
+  );
 }
 
 const functionFields = new Set(['type', 'name', 'description', 'parameters', 'strict']);
@@ -48,7 +59,8 @@ function decodeTool(tool: JsonObject, path: string): Tool {
       ...present(unknownFields(tool, customFields)),
     };
   }
-  if (/^web_search(_preview)?(_\d.*)?$/.test(type)) return { kind: 'web-search', native: { dialect, value: tool } };
+  if (/^web_search(_preview)?(_\d.*)?$/.test(type))
+    return { kind: 'web-search', native: { dialect, value: tool } };
   return { kind: 'native', dialect, type, value: tool };
 }
 
@@ -96,7 +108,11 @@ export function isStrictSchema(schema: JsonValue | undefined, depth = 0): boolea
 export function decodeToolChoice(value: JsonValue | undefined): ToolChoice | undefined {
   if (value === undefined || value === null) return undefined;
   if (value === 'auto' || value === 'none' || value === 'required') return { kind: value };
-  if (typeof value === 'string') throw new ReadError('tool_choice', `expected auto, none or required, got ${JSON.stringify(value)}`);
+  if (typeof value === 'string')
+    throw new ReadError(
+      'tool_choice',
+      `expected auto, none or required, got ${JSON.stringify(value)}`,
+    );
   const choice = requireObject(value, 'tool_choice');
   const type = requireString(choice['type'], 'tool_choice.type');
   if (type === 'function' || type === 'custom') {
@@ -104,9 +120,12 @@ export function decodeToolChoice(value: JsonValue | undefined): ToolChoice | und
   }
   if (type === 'allowed_tools') {
     const tools = asObjects(choice['tools']);
-    const callable = tools.every((tool) => tool['type'] === 'function' || tool['type'] === 'custom');
+    const callable = tools.every(
+      (tool) => tool['type'] === 'function' || tool['type'] === 'custom',
+    );
     const mode = choice['mode'] === 'required' ? 'required' : 'auto';
-    if (callable) return { kind: 'allowed', mode, names: tools.map((tool) => asString(tool['name']) ?? '') };
+    if (callable)
+      return { kind: 'allowed', mode, names: tools.map((tool) => asString(tool['name']) ?? '') };
   }
   return { kind: 'native', dialect, value: choice };
 }
@@ -114,7 +133,10 @@ export function decodeToolChoice(value: JsonValue | undefined): ToolChoice | und
 const formatFields = new Set(['type', 'name', 'description', 'schema', 'strict']);
 
 /** `text.format`: the schema stands flat in it. Unknown fields are handed back beside the format. */
-export function decodeTextFormat(text: JsonObject | undefined): { format?: ResponseFormat; extensions: JsonObject } {
+export function decodeTextFormat(text: JsonObject | undefined): {
+  format?: ResponseFormat;
+  extensions: JsonObject;
+} {
   const format = text && optionalObject(text, 'format', 'text');
   if (!format) return { extensions: {} };
   const type = requireString(format['type'], 'text.format.type');
@@ -122,7 +144,10 @@ export function decodeTextFormat(text: JsonObject | undefined): { format?: Respo
   if (type === 'text') return { format: { kind: 'text' }, extensions };
   if (type === 'json_object') return { format: { kind: 'json' }, extensions };
   if (type !== 'json_schema') {
-    throw new ReadError('text.format.type', `expected text, json_object or json_schema, got ${JSON.stringify(type)}`);
+    throw new ReadError(
+      'text.format.type',
+      `expected text, json_object or json_schema, got ${JSON.stringify(type)}`,
+    );
   }
   return {
     format: {
@@ -157,7 +182,11 @@ function encodeTool(tool: Tool, path: string, context: EncodeContext): JsonObjec
       return encodeWebSearch(tool, path, context);
     case 'native':
       if (tool.dialect === dialect) return tool.value;
-      context.report(path, `the tool ${tool.type} is run by another vendor (${tool.dialect})`, true);
+      context.report(
+        path,
+        `the tool ${tool.type} is run by another vendor (${tool.dialect})`,
+        true,
+      );
       return undefined;
   }
 }
@@ -194,7 +223,11 @@ function flatGrammar(format: JsonObject | undefined): JsonObject | undefined {
   return nested ? { type: 'grammar', ...nested } : format;
 }
 
-function encodeWebSearch(tool: WebSearchTool, path: string, context: EncodeContext): JsonObject | undefined {
+function encodeWebSearch(
+  tool: WebSearchTool,
+  path: string,
+  context: EncodeContext,
+): JsonObject | undefined {
   const { value } = tool.native;
   if (tool.native.dialect === dialect) return value;
   if (context.quirks.webSearchTool === 'refused') {
@@ -204,12 +237,16 @@ function encodeWebSearch(tool: WebSearchTool, path: string, context: EncodeConte
   const location = asObject(value['user_location']);
   const domains = asArray(value['allowed_domains']);
   for (const field of ['max_uses', 'blocked_domains', 'timeRangeFilter', 'cache_control']) {
-    if (value[field] !== undefined) context.report(fieldPath(path, field), 'web search here has no such field', false);
+    if (value[field] !== undefined)
+      context.report(fieldPath(path, field), 'web search here has no such field', false);
   }
   return compact({
     type: context.quirks.webSearchTool,
     search_context_size: asString(value['search_context_size']),
-    user_location: location && { type: 'approximate', ...(asObject(location['approximate']) ?? location) },
+    user_location: location && {
+      type: 'approximate',
+      ...(asObject(location['approximate']) ?? location),
+    },
     filters: domains && { allowed_domains: domains },
   });
 }

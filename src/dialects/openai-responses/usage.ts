@@ -1,6 +1,16 @@
 import { remainder, type Bill, type Usage } from '#canonical';
 import { inputTotalTokens, outputTotalTokens, cacheWriteTotalTokens } from '#canonical';
-import { asCount, asNumber, asObject, asObjects, asString, compact, formatUsd, type JsonObject, type JsonValue } from '#std';
+import {
+  asCount,
+  asNumber,
+  asObject,
+  asObjects,
+  asString,
+  compact,
+  formatUsd,
+  type JsonObject,
+  type JsonValue,
+} from '#std';
 
 /**
  * Usage of a Responses object: `input_tokens` includes cached and written ones, `output_tokens`
@@ -19,8 +29,20 @@ export function decodeUsage(wire: JsonValue | undefined, response?: JsonObject):
   const inputImageTokens = asCount(inputDetails?.['image_tokens']);
   const outputAudioTokens = asCount(outputDetails?.['audio_tokens']);
   const outputImageTokens = asCount(outputDetails?.['image_tokens']);
-  const inputTokens = remainder(asCount(usage['input_tokens']), cacheReadTokens, writes.short, writes.long, inputAudioTokens, inputImageTokens);
-  const outputTokens = remainder(asCount(usage['output_tokens']), reasoningTokens, outputAudioTokens, outputImageTokens);
+  const inputTokens = remainder(
+    asCount(usage['input_tokens']),
+    cacheReadTokens,
+    writes.short,
+    writes.long,
+    inputAudioTokens,
+    inputImageTokens,
+  );
+  const outputTokens = remainder(
+    asCount(usage['output_tokens']),
+    reasoningTokens,
+    outputAudioTokens,
+    outputImageTokens,
+  );
   return {
     inputTokens,
     cacheReadTokens,
@@ -41,7 +63,10 @@ export function decodeUsage(wire: JsonValue | undefined, response?: JsonObject):
 }
 
 /** OpenAI splits writes by life: 30 minutes and 12 hours; only the long one has a bucket of its own. */
-function cacheWrites(details: JsonObject | undefined): { short: number | undefined; long: number | undefined } {
+function cacheWrites(details: JsonObject | undefined): {
+  short: number | undefined;
+  long: number | undefined;
+} {
   const total = asCount(details?.['cache_write_tokens']);
   const long = asCount(asObject(details?.['cache_write_tokens_details'])?.['ttl_12h']);
   if (!long) return { short: total, long: undefined };
@@ -83,7 +108,10 @@ const vendorCostFields = new Set(['cost', 'cost_details', 'is_byok', 'cost_in_us
 
 /** The usage object a client of this dialect sees, with the bill in it. */
 export function encodeUsage(usage: Usage, bill: Bill | undefined): JsonObject {
-  const base = usage.raw && usage.rawDialect === 'openai-responses' ? withoutVendorCost(usage.raw) : buildUsage(usage);
+  const base =
+    usage.raw && usage.rawDialect === 'openai-responses'
+      ? withoutVendorCost(usage.raw)
+      : buildUsage(usage);
   if (!bill) return base;
   return { ...base, cost: Number(formatUsd(bill.costNanoUsd)), receipt_id: bill.receiptId };
 }
@@ -116,4 +144,3 @@ function buildUsage(usage: Usage): JsonObject {
     total_tokens: input + output,
   };
 }
-
