@@ -53,6 +53,7 @@ export class RunningAttempt implements Attempt, Waiting {
   readonly inputTokens: number;
   outcome: 'running' | 'finished' | FailureKind = 'running';
   sentAtMs = NaN;
+  overdueAtMs = Infinity;
   firstContentAtMs = NaN;
   endedAtMs = NaN;
   waitingBefore: Waiting | undefined = undefined;
@@ -119,6 +120,7 @@ export class RunningAttempt implements Attempt, Waiting {
     if (!this.isRunning || !Number.isNaN(this.sentAtMs)) return;
     const nowMs = this.#state.nowMs();
     this.sentAtMs = nowMs;
+    this.overdueAtMs = nowMs + this.timeouts.recheckMs;
     if (this.lane.group.hasKnown) this.#marks = this.lane.group.marks(nowMs);
     this.lane.latency.push(this);
     this.#isWaiting = true;
@@ -129,6 +131,12 @@ export class RunningAttempt implements Attempt, Waiting {
     this.#snapshot = snapshot;
     if (snapshot.readings.length === 0) return;
     this.lane.group.correct(snapshot, this.#marks, this.#state.nowMs());
+  }
+
+  isLost(): boolean {
+    if (!this.#isWaiting || this.candidate.firstContentFloorMs !== undefined) return false;
+    const nowMs = this.#state.nowMs();
+    return nowMs >= this.overdueAtMs && this.lane.latency.isDead(nowMs);
   }
 
   firstContent(): void {
@@ -288,5 +296,6 @@ function timeoutsOf(
     firstContentMs,
     idleMs: candidate.idleMs ?? settings.idleTimeoutMs,
     totalMs: settings.totalTimeoutMs,
+    recheckMs: Math.min(latency.overdueMs(inputTokens), firstContentMs),
   };
 }

@@ -89,6 +89,7 @@ export function headroom(state: RoutingState, request: RouteRequest, nowMs: numb
 }
 
 function isPanic(state: RoutingState, chooser: Chooser, nowMs: number): boolean {
+  if (state.breakers.open === 0) return false;
   const { set, ineligible } = chooser;
   let eligible = 0;
   let open = 0;
@@ -316,6 +317,7 @@ function explore(
   choice: Choice,
 ): void {
   const { newLaneSamples, newLaneShare } = state.settings;
+  if (state.random() >= newLaneShare) return;
   const { lanes } = chooser.set;
   const bestScore = state.scores[choice.index] ?? rejectionBase;
   let least = Infinity;
@@ -332,7 +334,7 @@ function explore(
     least = known;
     found = index;
   }
-  if (found < 0 || found === choice.index || state.random() >= newLaneShare) return;
+  if (found < 0 || found === choice.index) return;
   const lane = lanes[found];
   if (lane === undefined || lane.weightPenalty >= 50) return;
   if (admissionOf(state, chooser, lane, nowMs, choice.isPanic, reserve, 'exploration') !== 0)

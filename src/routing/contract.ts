@@ -222,6 +222,8 @@ export type AttemptTimeouts = {
   readonly firstContentMs: number;
   readonly idleMs: number;
   readonly totalMs: number;
+  /** From here on, without content, ask `isLost()` now and then (every 250 ms will do). */
+  readonly recheckMs: number;
 };
 
 /**
@@ -242,6 +244,12 @@ export type Attempt = {
   /** The bytes leave now. */
   sent(): void;
   headers(snapshot: RateLimitSnapshot): void;
+  /**
+   * True when this request and several others wait far longer than usual and nothing at all comes
+   * from this lane: report `timeout-content` and move on instead of waiting for the time-out. May
+   * be left unasked.
+   */
+  isLost(): boolean;
   /** First content seen; time to first token is measured here. */
   firstContent(): void;
   finished(usage?: AttemptUsage): void;

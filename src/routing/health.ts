@@ -9,12 +9,16 @@ import type { RoutingSettings } from './settings.ts';
 
 export type BreakerState = 'closed' | 'open' | 'half-open';
 
+/** How many breakers of a router are open, so that the usual case of none costs nothing. */
+export type BreakerCount = { open: number };
+
 const successFactor = 0.7;
 /** A breaker that stayed closed this long starts again with the shortest opening. */
 const calmMs = 60_000;
 
 export class Health {
   readonly #settings: RoutingSettings;
+  readonly #breakers: BreakerCount;
   #level = 0;
   #updatedAtMs = 0;
   #openUntilMs = -Infinity;
@@ -24,8 +28,9 @@ export class Health {
   isOpen = false;
   #probing = false;
 
-  constructor(settings: RoutingSettings) {
+  constructor(settings: RoutingSettings, breakers: BreakerCount) {
     this.#settings = settings;
+    this.#breakers = breakers;
   }
 
   /** Error level now. */
@@ -68,6 +73,7 @@ export class Health {
     this.#level = this.level(nowMs) * successFactor;
     this.#updatedAtMs = nowMs;
     if (!this.isOpen) return false;
+    this.#breakers.open -= 1;
     this.isOpen = false;
     this.#probing = false;
     this.#closedAtMs = nowMs;
@@ -92,6 +98,7 @@ export class Health {
     const { breakerOpenMinimumMs, breakerOpenMaximumMs } = this.#settings;
     const spanMs = Math.min(breakerOpenMinimumMs * 2 ** this.#openings, breakerOpenMaximumMs);
     this.#openings = Math.min(this.#openings + 1, 16);
+    if (!this.isOpen) this.#breakers.open += 1;
     this.isOpen = true;
     this.#probing = false;
     this.#openUntilMs = nowMs + spanMs * (0.75 + 0.5 * jitter);

@@ -3,7 +3,7 @@
 import { hashText } from './affinity.ts';
 import { ConcurrencyLimit } from './concurrency.ts';
 import type { Candidate, ChannelConfig, Limits } from './contract.ts';
-import { Health } from './health.ts';
+import { Health, type BreakerCount } from './health.ts';
 import { Latency } from './latency.ts';
 import { LimitGroup } from './limit-group.ts';
 import type { RoutingSettings } from './settings.ts';
@@ -16,6 +16,7 @@ const lanesPerChannelMaximum = 2_000;
 export class Channel {
   config: ChannelConfig;
   readonly settings: RoutingSettings;
+  readonly breakers: BreakerCount;
   /** Errors of the endpoint as a whole: it could not be reached. */
   readonly health: Health;
   readonly lanes = new Map<string, Lane>();
@@ -27,10 +28,11 @@ export class Channel {
   offProbing = false;
   concurrencyMaximum: number;
 
-  constructor(config: ChannelConfig, settings: RoutingSettings) {
+  constructor(config: ChannelConfig, settings: RoutingSettings, breakers: BreakerCount) {
     this.config = config;
     this.settings = settings;
-    this.health = new Health(settings);
+    this.breakers = breakers;
+    this.health = new Health(settings, breakers);
     this.concurrencyMaximum = config.limits?.concurrency ?? Infinity;
   }
 
@@ -109,7 +111,7 @@ export class Lane {
     this.channel = channel;
     this.model = model;
     this.group = group;
-    this.health = new Health(channel.settings);
+    this.health = new Health(channel.settings, channel.breakers);
     this.latency = new Latency(channel.settings);
     this.limit = new ConcurrencyLimit(channel.settings);
     this.hash = hashText(`${channel.config.id}\n${model}`);

@@ -13,6 +13,8 @@ import type { RoutingSettings } from './settings.ts';
 export type Waiting = {
   sentAtMs: number;
   inputTokens: number;
+  /** When it was expected to have content, judged when it was sent. */
+  overdueAtMs: number;
   waitingBefore: Waiting | undefined;
   waitingAfter: Waiting | undefined;
 };
@@ -20,6 +22,8 @@ export type Waiting = {
 const firstSamples = 10;
 /** A busy lane would never forget a peak if time alone pulled its average down. */
 const decayShareMinimum = 0.05;
+const overdueDeviations = 4;
+const overdueTogether = 3;
 const suspectFactor = 2.5;
 const lookPauseMs = 1_500;
 
@@ -37,6 +41,7 @@ export class Latency {
   #gapMs = Infinity;
   /** Looks at an ill lane, one after the other, that found it still ill. */
   #badLooks = 0;
+  #isDeclaredDead = false;
   sampledAtMs = -Infinity;
   #oldest: Waiting | undefined;
   #newest: Waiting | undefined;
@@ -80,6 +85,7 @@ export class Latency {
 
   /** First content came from this lane: it is alive. Call before `remove`. */
   content(nowMs: number): void {
+    this.#isDeclaredDead = false;
     const gapMs = nowMs - this.#contentAtMs;
     this.#contentAtMs = nowMs;
     if (!Number.isFinite(gapMs)) return;
@@ -127,6 +133,29 @@ export class Latency {
     const ageMs = nowMs - oldest.sentAtMs - oldest.inputTokens * this.#settings.prefillMsPerToken;
     const bound = ageMs - 3 * this.deviationMs;
     return bound > expected ? bound : expected;
+  }
+
+  /** Time after which hardly any request of this size is still without content. */
+  overdueMs(inputTokens: number): number {
+    const prefillMs = inputTokens * this.#settings.prefillMsPerToken;
+    return this.averageMs + overdueDeviations * this.deviationMs + prefillMs;
+  }
+
+  /**
+   * True when several requests are overdue at once and nothing came meanwhile; and from then on
+   * for every overdue one, until something comes.
+   */
+  isDead(nowMs: number): boolean {
+    if (this.#isDeclaredDead) return true;
+    if (this.samples < firstSamples || this.waiting < overdueTogether) return false;
+    let attempt = this.#oldest;
+    for (let count = 0; count < overdueTogether; count++) {
+      if (attempt === undefined || nowMs < attempt.overdueAtMs) return false;
+      attempt = attempt.waitingAfter;
+    }
+    const usualMs = (this.#oldest?.overdueAtMs ?? 0) - (this.#oldest?.sentAtMs ?? 0);
+    this.#isDeclaredDead = nowMs - this.#contentAtMs >= usualMs;
+    return this.#isDeclaredDead;
   }
 
   /** True while the last news were bad: then one request now and then finds out. */

@@ -80,6 +80,10 @@ export class RoutePlan implements Plan, Chooser {
   }
 
   #filter(): Uint8Array | undefined {
+    const { hints, requiredCapabilities } = this.request;
+    if (this.set.isPlain && hints === undefined && (requiredCapabilities ?? 0) === 0) {
+      return undefined;
+    }
     let ineligible: Uint8Array | undefined;
     const count = this.set.candidates.length;
     for (let index = 0; index < count; index++) {

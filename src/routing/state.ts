@@ -3,6 +3,7 @@
 import type { Clock, Random } from '#std';
 import { Affinity } from './affinity.ts';
 import type { Candidate, ChannelConfig, RouterOptions, RoutingAlarm } from './contract.ts';
+import type { BreakerCount } from './health.ts';
 import { FairShare } from './fairness.ts';
 import { Channel, type Lane } from './lane.ts';
 import { RetryBudget } from './retry-budget.ts';
@@ -17,6 +18,8 @@ export type CandidateSet = {
   /** When the oldest lane was made: later ones may be new among experienced ones. */
   readonly oldestMs: number;
   readonly hasPriceChanges: boolean;
+  /** Every lane exists and is enabled, and no candidate has a context limit. */
+  readonly isPlain: boolean;
 };
 
 export class RoutingState {
@@ -30,6 +33,7 @@ export class RoutingState {
   readonly line: WaitingLine;
   readonly budget: RetryBudget;
   readonly shortage = new Shortage();
+  readonly breakers: BreakerCount = { open: 0 };
   /** Attempts in flight. */
   active = 0;
   /** Scores of the decision under way, reused to allocate nothing per choice. */
@@ -67,7 +71,8 @@ export class RoutingState {
     }
     for (const config of configs) {
       const channel = this.channels.get(config.id);
-      if (channel === undefined) this.channels.set(config.id, new Channel(config, this.settings));
+      if (channel === undefined)
+        this.channels.set(config.id, new Channel(config, this.settings, this.breakers));
       else channel.configure(config);
     }
     this.#sets = new WeakMap();
@@ -83,7 +88,11 @@ export class RoutingState {
       return lane;
     });
     const hasPriceChanges = candidates.some((candidate) => candidate.priceChanges !== undefined);
-    const set: CandidateSet = { candidates, lanes, oldestMs, hasPriceChanges };
+    const isPlain = candidates.every(
+      (candidate, index) =>
+        candidate.contextTokens === undefined && lanes[index]?.channel.isEnabled === true,
+    );
+    const set: CandidateSet = { candidates, lanes, oldestMs, hasPriceChanges, isPlain };
     this.#sets.set(candidates, set);
     if (this.scores.length < candidates.length)
       this.scores = new Float64Array(candidates.length * 2);

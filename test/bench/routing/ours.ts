@@ -59,7 +59,8 @@ class RouterCourse implements Course {
     }
     this.#attempt = step;
     const vendor = this.#vendorIndex.get(step.channelId) ?? 0;
-    return { kind: 'attempt', vendor, timeoutMs: step.timeouts.firstContentMs };
+    const { firstContentMs, recheckMs } = step.timeouts;
+    return { kind: 'attempt', vendor, timeoutMs: firstContentMs, recheckMs };
   }
 
   /** The fault: a 429 taken for an illness of the channel. */
@@ -90,6 +91,10 @@ class RouterCourse implements Course {
         },
       ],
     });
+  }
+
+  isLost(): boolean {
+    return this.#attempt?.isLost() === true;
   }
 
   firstContent(): void {

@@ -5,7 +5,12 @@ import type { FailureKind } from '#routing';
 import type { SimulatedRequest, VendorSpec } from './vendor.ts';
 
 export type Decision =
-  | { readonly kind: 'attempt'; readonly vendor: number; readonly timeoutMs: number }
+  | {
+      readonly kind: 'attempt';
+      readonly vendor: number;
+      readonly timeoutMs: number;
+      readonly recheckMs?: number;
+    }
   | { readonly kind: 'wait'; readonly delayMs: number }
   | { readonly kind: 'give-up' };
 
@@ -30,6 +35,8 @@ export type Course = {
   next(failure: SimulatedFailure | undefined): Decision;
   sent(): void;
   headers(levels: HeaderLevels): void;
+  /** Asked from `recheckMs` on: leave before the time-out? */
+  isLost?(): boolean;
   firstContent(): void;
   finished(outputTokens: number): void;
   /** The client left. */

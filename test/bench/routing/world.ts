@@ -10,6 +10,7 @@ import { Workload } from './workload.ts';
 
 /** How long a client waits for the first content. */
 const patienceMs = 60_000;
+const recheckEveryMs = 250;
 
 type Run = {
   readonly request: SimulatedRequest;
@@ -26,7 +27,11 @@ type Run = {
 type Happening =
   | { readonly kind: 'arrival'; readonly stream: number }
   | { readonly kind: 'again' | 'patience'; readonly run: Run }
-  | { readonly kind: 'content' | 'end' | 'timeout'; readonly run: Run; readonly attempt: number }
+  | {
+      readonly kind: 'content' | 'end' | 'timeout' | 'recheck';
+      readonly run: Run;
+      readonly attempt: number;
+    }
   | {
       readonly kind: 'failure';
       readonly run: Run;
@@ -110,6 +115,9 @@ export class World {
       case 'failure':
         if (event.run.attempt === event.attempt) this.#fail(event.run, event.failure);
         return;
+      case 'recheck':
+        if (event.run.attempt === event.attempt) this.#recheck(event.run);
+        return;
       case 'timeout':
         if (event.run.attempt !== event.attempt || event.run.hasContent || event.run.isDone) return;
         this.#fail(event.run, { kind: 'timeout-content' });
@@ -149,10 +157,10 @@ export class World {
       this.#events.push(this.#nowMs + decision.delayMs, { kind: 'again', run });
       return;
     }
-    this.#send(run, decision.vendor, decision.timeoutMs);
+    this.#send(run, decision.vendor, decision.timeoutMs, decision.recheckMs);
   }
 
-  #send(run: Run, vendorIndex: number, timeoutMs: number): void {
+  #send(run: Run, vendorIndex: number, timeoutMs: number, recheckMs: number | undefined): void {
     const vendor = this.#vendors[vendorIndex];
     if (vendor === undefined) throw new RangeError('no such vendor');
     run.vendor = vendorIndex;
@@ -164,6 +172,12 @@ export class World {
     vendor.active += 1;
     this.measurement.attempt(vendorIndex, run.arrivedAtMs, this.#nowMs);
     this.#events.push(this.#nowMs + timeoutMs, { kind: 'timeout', run, attempt });
+    const isSlow =
+      answer.kind === 'never' ||
+      (answer.kind === 'content' && answer.firstContentMs > (recheckMs ?? Infinity));
+    if (isSlow && recheckMs !== undefined) {
+      this.#events.push(this.#nowMs + recheckMs, { kind: 'recheck', run, attempt });
+    }
     if (answer.kind === 'never') return;
     if (answer.kind === 'content') {
       this.#events.push(this.#nowMs + answer.firstContentMs, { kind: 'content', run, attempt });
@@ -196,6 +210,16 @@ export class World {
     if (levels === undefined) return;
     this.#levels.delete(run);
     run.course.headers(levels);
+  }
+
+  #recheck(run: Run): void {
+    if (run.hasContent || run.isDone) return;
+    if (run.course.isLost?.() === true) {
+      this.#fail(run, { kind: 'timeout-content' });
+      return;
+    }
+    const { attempt } = run;
+    this.#events.push(this.#nowMs + recheckEveryMs, { kind: 'recheck', run, attempt });
   }
 
   #content(run: Run): void {
