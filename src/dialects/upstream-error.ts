@@ -107,7 +107,7 @@ const credentialWords =
 const contentFilter =
   /content[_ -]?filter|content management policy|content[_ ]policy|responsibleaipolicy|moderation_(?:blocked|error)|data_inspection_failed|safety system|flagged (?:for|as)|prohibited_content|high risk|sensitive content|contentfilter/i;
 const modelMissing =
-  /model[_ ]not[_ ]found|deploymentnotfound|deployment[^.]{0,60}does not exist|model[^.]{0,120}(?:does not exist|not exist|not found|is not found|not supported by|is not available|unknown model)|unknown model|no such model|not a valid model|no endpoints found|invalid[_ ]model|model_not_supported/i;
+  /model[_ ]not[_ ]found|deploymentnotfound|deployment[^.]{0,60}does not exist|model[^.]{0,120}(?:does not exist|not exist|not found|is not found|not supported by|is not available|unknown model)|unknown model|no such model|not a valid model|no endpoints found|invalid[_ ]model|model_not_supported|not allowed to sample|not have access to (?:this |the )?model/i;
 const overloadedWords = /overloaded|server[_ ]is[_ ]busy|engine_overloaded|no capacity|at capacity|temporarily unavailable|resource_temporarily/i;
 const rateLimitWords = /rate[_ -]?limit|too many requests|resource_exhausted|throttl|tokens per (?:min|day)|requests per/i;
 
@@ -216,7 +216,7 @@ function retryDelayMs(details: readonly JsonObject[]): number | undefined {
 
 /** "Please try again in 1.2s", "in 340ms", "in 2m30s": OpenAI and Groq say it in the message. */
 function retryTextMs(message: string): number | undefined {
-  const match = /(?:try again|retry) (?:in|after) (?:(\d{1,4})m)?(?:(\d{1,6}(?:\.\d+)?)(ms|s| seconds?)\b)?/i.exec(message);
+  const match = /(?:try again|retry) (?:in|after) (?:(\d{1,4})m(?!s))?(?:(\d{1,6}(?:\.\d+)?)(ms|s| seconds?)\b)?/i.exec(message);
   if (!match || (match[1] === undefined && match[2] === undefined)) return undefined;
   const minutesMs = Number(match[1] ?? 0) * 60_000;
   return Math.ceil(minutesMs + Number(match[2] ?? 0) * (match[3] === 'ms' ? 1 : 1_000));
@@ -232,7 +232,7 @@ const secrets: readonly RegExp[] = [
   /\b(?:sk|pk|rk|gsk|xai|pplx|csk|fw|nvapi|hf|r8|key|ak|tgp)[-_][A-Za-z0-9_*.-]{6,}/g,
   /\bAIza[0-9A-Za-z_-]{10,}/g,
   /\bAKIA[0-9A-Z]{12,}/g,
-  /\beyJ[0-9A-Za-z_-]{8,}(?:\.[0-9A-Za-z_-]+){0,2}/g,
+  /\beyJ[0-9A-Za-z_-]{5,}(?:\.[0-9A-Za-z_-]+){0,2}/g,
   /\bBearer\s+\S+/gi,
   /\b(?:api[ _-]?key|token)\s*(?:provided)?\s*[:=]\s*\S+/gi,
   /\b(?:org|proj|organization|project|user|acct|team|workspace|wrkspc)[-_:](?=[A-Za-z0-9]*\d)[A-Za-z0-9_-]{6,}/g,
