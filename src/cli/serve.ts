@@ -5,7 +5,7 @@ import { channelSchema, type ChannelDefinition } from '#providers';
 import { startSimulator, type RunningSimulator } from '#simulator';
 import { formatUsd, nanoUsd, systemClock, systemRandom } from '#std';
 import { loadConfig, type Config, type Environment } from './config.ts';
-import { createRuntime, openBooks, type Books } from './runtime.ts';
+import { createRuntime, openBooks, storedChannels, type Books, type Runtime } from './runtime.ts';
 import type { Output } from './output.ts';
 
 export type ServeOptions = { readonly configFile?: string | undefined; readonly port?: number | undefined; readonly host?: string | undefined; readonly recordings?: string | undefined };
@@ -16,6 +16,7 @@ export type RunningServer = { readonly url: string; readonly front: HttpFront; s
 const demoNanoUsd = nanoUsd(5_000_000_000);
 const demoWallet = 'wallet_demo';
 const sweepMs = 60_000;
+const watchMs = 4_000;
 
 export async function serve(options: ServeOptions, environment: Environment, output: Output): Promise<RunningServer> {
   const { config: loaded, file } = loadConfig(options.configFile, environment);
@@ -38,12 +39,14 @@ export async function serve(options: ServeOptions, environment: Environment, out
   const address = await front.listen();
   const url = `http://${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`;
   const sweeper = setInterval(() => void sweep(books), sweepMs).unref();
+  const watcher = watchChannels(books, runtime);
   await greet(books, runtime.snapshot().models.length, url, file, output);
   return {
     url,
     front,
     async stop() {
       clearInterval(sweeper);
+      clearInterval(watcher);
       await front.close(config.stop_ms);
       await runtime.close();
       await simulator?.close();
@@ -63,6 +66,22 @@ function withOptions(config: Config, options: ServeOptions): Config {
 
 function simulatorChannel(simulator: RunningSimulator): ChannelDefinition {
   return channelSchema.parse({ id: 'simulator', provider: 'simulator', base_url: simulator.url, secret: 'simulator', allow_private: true, models: simulator.models });
+}
+
+/** Channels that a command or the control API has changed are taken without a restart. */
+function watchChannels(books: Books, runtime: Runtime): NodeJS.Timeout {
+  let known = '';
+  const look = async (): Promise<void> => {
+    try {
+      const definitions = await storedChannels(books.store);
+      const now = JSON.stringify(definitions);
+      if (known !== '' && now !== known) runtime.reload(definitions);
+      known = now;
+    } catch (error) {
+      books.log('error', 'channels.unreadable', { error: String(error) });
+    }
+  };
+  return setInterval(() => void look(), watchMs).unref();
 }
 
 async function sweep(books: Books): Promise<void> {

@@ -12,7 +12,7 @@ import { admit, authenticate } from './admission.ts';
 import { openAttempt, type WholeAnswer } from './attempt.ts';
 import { decodeChat, parseBody, type ChatCall, type ParsedBody } from './call.ts';
 import { ClientStream } from './client-stream.ts';
-import { finishStream, finishWhole, settleAbandoned, type Delivery } from './finish.ts';
+import { answerHeaders, finishStream, finishWhole, settleAbandoned, type Delivery } from './finish.ts';
 import { type AttemptFailure } from './failure.ts';
 import type { Exchange } from './http/index.ts';
 import { Funds } from './money.ts';
@@ -181,7 +181,10 @@ class ChatRun {
       trail: attemptTrail,
       signal: this.#exchange.signal,
       elapsedMs,
-      onCommit: () => (trail.firstContentMs = elapsedMs()),
+      onCommit: () => {
+        trail.firstContentMs = elapsedMs();
+        this.#client.begin(answerHeaders(delivery, undefined));
+      },
     });
     const end = await answer.run();
     if (end.kind === 'failed') return this.#again(delivery, end.failed);

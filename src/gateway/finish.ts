@@ -99,7 +99,7 @@ export async function finishStream(delivery: Delivery, end: StreamEnd, pending: 
     trail.status = 499;
     return client.destroy();
   }
-  client.begin();
+  client.begin(answerHeaders(delivery, bill));
   for (const output of pending) void client.write(output);
   if (end.kind === 'broken') {
     trail.error = end.error;

@@ -123,7 +123,6 @@ export class StreamAnswer {
     trail.firstContentMs = elapsedMs();
     if (this.#clientGone) return;
     onCommit();
-    client.begin();
     for (const output of this.#pending.splice(0)) void client.write(output);
   }
 
