@@ -11,7 +11,7 @@ import {
   type ChatResponse,
   type Usage,
 } from '#canonical';
-import { openaiResponses, withHistory } from '#dialects';
+import { openaiResponses, responsesInputTokens, withHistory } from '#dialects';
 import {
   asObject,
   asObjects,
@@ -407,4 +407,14 @@ function assertRequest(request: JsonObject): void {
   assert.deepEqual(losses, []);
   assert.equal(value['store'], false);
   assert.deepEqual(plainRequest(value), plainRequest(request));
+}
+
+for (const recording of listCases({ kinds: ['count-tokens'], providers: ['openai'] })) {
+  test(`the count of ${recording.name} is read and written`, () => {
+    const body = bodyOf(recording);
+    const count = responsesInputTokens.decode(body);
+    assert.ok(count !== undefined && count > 0);
+    assert.deepEqual(responsesInputTokens.encode(count), body);
+    if (recording.request) assert.equal(requestOf(recording).dialect, 'openai-responses');
+  });
 }
