@@ -134,13 +134,15 @@ function modelTurn(dialect: DialectId): fc.Arbitrary<readonly Message[]> {
 }
 
 function conversation(dialect: DialectId): fc.Arbitrary<readonly Message[]> {
-  const system = fc.option(fc.constantFrom('system' as const).chain((role) => textPart.map((part): Message => ({ role, parts: [part] }))), {
-    nil: undefined,
-  });
+  const roles = dialect === 'openai-chat' || dialect === 'openai-responses' ? (['system', 'developer'] as const) : (['system'] as const);
+  const system = fc.option(fc.tuple(fc.constantFrom(...roles), textPart), { nil: undefined });
+  const late = dialect === 'gemini-generate' ? fc.constant(undefined) : fc.option(textPart, { nil: undefined, freq: 2 });
   const exchange = fc.tuple(userMessage, modelTurn(dialect)).map(([asked, answered]) => [asked, ...answered]);
-  return fc
-    .tuple(system, fc.array(exchange, { maxLength: 2 }), userMessage)
-    .map(([first, exchanges, last]) => [...(first ? [first] : []), ...exchanges.flat(), last]);
+  return fc.tuple(system, fc.array(exchange, { maxLength: 2 }), userMessage, late).map(([first, exchanges, last, said]) => {
+    const opening: readonly Message[] = first ? [{ role: first[0], parts: [first[1]] }] : [];
+    const reminder: readonly Message[] = said ? [{ role: 'system', parts: [said] }] : [];
+    return [...opening, ...exchanges.flat(), last, ...reminder];
+  });
 }
 
 const toolsArbitrary: fc.Arbitrary<readonly FunctionTool[]> = fc.tuple(text, text).map(([first, second]) => [
@@ -197,6 +199,18 @@ const common: fc.Arbitrary<Partial<ChatRequest>> = fc.record(
   { requiredKeys: [] },
 );
 
+/** The completions dialect knows one text and no conversation. */
+const prompts: fc.Arbitrary<ChatRequest> = fc.tuple(textPart, common).map(([part, { parallelToolCalls: _, ...fields }]) => ({
+  dialect: 'openai-completions',
+  model: 'model-asked',
+  messages: [{ role: 'user', parts: [part] }],
+  tools: [],
+  ...fields,
+  stream: false,
+  streamUsage: true,
+  extensions: {},
+}));
+
 /** What a client of a dialect cannot say, because the dialect has no place for it. */
 const unsayable: { readonly [dialect in DialectId]?: readonly (keyof ChatRequest)[] } = {
   'openai-responses': ['stop'],
@@ -210,6 +224,7 @@ function sayable(dialect: DialectId, fields: Partial<ChatRequest>): Partial<Chat
 
 /** A conversation as a client of `dialect` may state it; `foreign`: with what only some dialects know. */
 export function chatRequests(dialect: DialectId, options: { readonly foreign?: boolean } = {}): fc.Arbitrary<ChatRequest> {
+  if (dialect === 'openai-completions') return prompts;
   const offered = fc.option(fc.tuple(toolsArbitrary, fc.option(toolChoice, { nil: undefined })), { nil: undefined });
   const tasteOrNone = options.foreign ? taste : fc.constant<Partial<ChatRequest>>({});
   const extension = fc.option(marker, { nil: undefined });
@@ -243,6 +258,7 @@ const usageArbitrary: fc.Arbitrary<Usage> = fc
   }));
 
 function answerParts(dialect: DialectId): fc.Arbitrary<readonly Part[]> {
+  if (dialect === 'openai-completions') return textPart.map((part) => [part]);
   const reasoning = fc.option(reasoningPart(dialect), { nil: undefined, freq: 3 });
   const calls = fc.uniqueArray(toolCallPart, { maxLength: 2, selector: (call) => call.id });
   return fc
@@ -251,15 +267,30 @@ function answerParts(dialect: DialectId): fc.Arbitrary<readonly Part[]> {
     .filter((parts) => parts.length > 0);
 }
 
+/** An answer as some vendors give it: a text that cites, calls that carry state of their own. */
+function richParts(dialect: DialectId): fc.Arbitrary<readonly Part[]> {
+  return fc.tuple(answerParts(dialect), marker, stateOf(dialect)).map(([parts, cited, state]) => {
+    let stated = dialect !== 'gemini-generate';
+    return parts.map((part): Part => {
+      if (part.kind === 'text') {
+        return { ...part, citations: [{ url: `https://sources.test/${cited}`, title: 'A source', start: 0, end: part.text.length }] };
+      }
+      if (part.kind !== 'tool-call' || stated) return part;
+      stated = true;
+      return { ...part, state };
+    });
+  });
+}
+
 function choiceOf(parts: readonly Part[], cutShort: boolean): Choice {
   const calls = parts.some((part) => part.kind === 'tool-call');
   const reason = calls ? 'tool-calls' : cutShort ? 'length' : 'stop';
   return { index: 0, parts, finish: { reason, raw: '' } };
 }
 
-/** An answer of an upstream that speaks `dialect`. */
-export function chatResponses(dialect: DialectId): fc.Arbitrary<ChatResponse> {
-  return fc.tuple(answerParts(dialect), fc.boolean(), usageArbitrary, marker).map(([parts, cutShort, usage, id]) => ({
+/** An answer of an upstream that speaks `dialect`; `rich`: with citations and state of calls. */
+export function chatResponses(dialect: DialectId, options: { readonly rich?: boolean } = {}): fc.Arbitrary<ChatResponse> {
+  return fc.tuple(options.rich ? richParts(dialect) : answerParts(dialect), fc.boolean(), usageArbitrary, marker).map(([parts, cutShort, usage, id]) => ({
     dialect,
     id: `msg_${id}`,
     model: 'model-answering',

@@ -13,7 +13,12 @@ const long = process.env['MANIFOLD_LONG_TESTS'] === '1';
 export const runs = long ? 2_000 : 100;
 export const splitRuns = long ? 25_000 : 500;
 
-export const chatDialects = ['openai-chat', 'openai-responses', 'anthropic-messages', 'gemini-generate'] as const satisfies readonly DialectId[];
+const chatDialects = ['openai-chat', 'openai-responses', 'anthropic-messages', 'gemini-generate'] as const satisfies readonly DialectId[];
+
+/** Whose conversations a dialect has to carry: the completions dialect only its own. */
+export function sourcesOf(dialect: Dialect): readonly DialectId[] {
+  return dialect.id === 'openai-completions' ? [dialect.id] : chatDialects;
+}
 
 export type Check = readonly [name: string, run: () => void];
 

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { errorRegistry, gatewayError, inputTotalTokens, outputTotalTokens, type ChatEvent, type ChatResponse, type DialectId, type ErrorCode } from '#canonical';
 import type { Dialect, StreamForm } from '#dialects';
 import { chatResponses, eventsOf } from './arbitrary-chat.ts';
-import { assertStreamGrammar, bill, chatDialects, clientOf, collect, decodeFrames, encodeStream, framesOf, holds, pieceLengths, plain, runs, seed, splitRuns, sse, type Check } from './dialect-base.ts';
+import { assertStreamGrammar, bill, clientOf, collect, decodeFrames, encodeStream, framesOf, holds, pieceLengths, plain, runs, seed, sourcesOf, splitRuns, sse, type Check } from './dialect-base.ts';
 import { assertSameAnswer } from './dialect-translation.ts';
 
 const codes = Object.keys(errorRegistry) as readonly ErrorCode[];
@@ -18,7 +18,7 @@ export function streamChecks(dialect: Dialect): readonly Check[] {
   const streamsOf = (from: DialectId): fc.Arbitrary<readonly [ChatResponse, number]> => fc.tuple(chatResponses(from), pieceLengths);
   return [
     ...forms.flatMap((form) =>
-      chatDialects.map((from): Check => [
+      sourcesOf(dialect).map((from): Check => [
         `a stream of ${from} is written so that it reads as the same answer (${form.framing})`,
         () =>
           holds(streamsOf(from), ([response, pieceLength]) => {

@@ -1,11 +1,11 @@
 /** Rules 1 and 2: what is said arrives or is reported lost, and equal dialects lose nothing. */
 
 import assert from 'node:assert/strict';
-import { inputTotalTokens, outputTotalTokens, type ChatRequest, type ChatResponse, type Loss } from '#canonical';
+import { inputTotalTokens, outputTotalTokens, type ChatRequest, type ChatResponse, type DialectId, type Loss, type Part } from '#canonical';
 import type { Dialect } from '#dialects';
-import { parseJsonObject, type JsonObject } from '#std';
-import { chatRequests, chatResponses, markersOf } from './arbitrary-chat.ts';
-import { bill, chatDialects, clientOf, holds, merged, plain, saidBy, wire, type Check, type Said } from './dialect-base.ts';
+import { asObject, asObjects, parseJsonObject, type JsonObject } from '#std';
+import { chatRequests, chatResponses, eventsOf, markersOf } from './arbitrary-chat.ts';
+import { bill, clientOf, collect, decodeFrames, encodeStream, framesOf, holds, merged, plain, saidBy, sourcesOf, sse, wire, type Check, type Said } from './dialect-base.ts';
 
 export function requestChecks(dialect: Dialect): readonly Check[] {
   const { decode, encode } = dialect.request;
@@ -35,7 +35,7 @@ export function requestChecks(dialect: Dialect): readonly Check[] {
           assert.equal(JSON.stringify(value), before);
         }),
     ],
-    ...chatDialects.map((from): Check => [
+    ...sourcesOf(dialect).map((from): Check => [
       `every text of a request said in ${from} arrives or is reported lost`,
       () =>
         holds(chatRequests(from, { foreign: true }), (request) => {
@@ -75,7 +75,7 @@ function isReported(path: string, losses: readonly Loss[]): boolean {
 const aliases: { readonly [path: string]: string } = { user: 'endUserId', 'metadata.userId': 'endUserId', promptCache: 'promptCacheKey' };
 
 function camelCase(path: string): string {
-  const camel = path.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+  const camel = path.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase()).replaceAll('.content[', '.parts[');
   return aliases[camel] ?? camel;
 }
 
@@ -112,7 +112,7 @@ export function responseChecks(dialect: Dialect): readonly Check[] {
   const { decode, encode } = dialect.response;
   const client = clientOf(dialect.id);
   return [
-    ...chatDialects.map((from): Check => [
+    ...sourcesOf(dialect).map((from): Check => [
       `an answer of ${from} arrives or is reported lost`,
       () =>
         holds(chatResponses(from), (response) => {
@@ -124,6 +124,35 @@ export function responseChecks(dialect: Dialect): readonly Check[] {
           assert.deepEqual(again.losses, []);
           assert.deepEqual(plain(decode(wire(again.value), {})), plain(decoded));
         }),
+    ]),
+    ...conversational(dialect).flatMap((from): readonly Check[] => [
+      [
+        `citations of ${from} arrive or are reported lost`,
+        () =>
+          holds(chatResponses(from, { rich: true }), (response) => {
+            const { value, losses } = encode(response, client);
+            const cited = response.choices.flatMap(({ parts }) => parts.flatMap((part) => (part.kind === 'text' ? (part.citations ?? []) : [])));
+            for (const { text } of markersOf(cited)) {
+              assert.ok(JSON.stringify(value).includes(text) || losses.some(({ path }) => /citation|parts|content|choices/.test(path)), text);
+            }
+          }),
+      ],
+      [
+        `opaque state of ${from} survives a client that sends the answer back`,
+        () =>
+          holds(chatResponses(from, { rich: true }), (response) => {
+            assertStateSurvives(dialect, response, encode(response, client).value);
+          }),
+      ],
+      [
+        `opaque state of ${from} survives a client that streams and sends the answer back`,
+        () =>
+          holds(chatResponses(from, { rich: true }), (response) => {
+            const frames = framesOf(Buffer.from(encodeStream(dialect, eventsOf(response, 50))), sse);
+            const whole = asObject(parseJsonObject(frames.at(-1)?.data ?? '')?.['response']);
+            assertStateSurvives(dialect, response, whole ?? encode(collect(dialect.id, decodeFrames(dialect, frames)), client).value);
+          }),
+      ],
     ]),
     [
       'the bill is in the usage, and splicing it changes nothing else',
@@ -140,6 +169,54 @@ export function responseChecks(dialect: Dialect): readonly Check[] {
         }),
     ],
   ];
+}
+
+/** The completions dialect has no place for anything but text. */
+function conversational(dialect: Dialect): readonly DialectId[] {
+  return dialect.id === 'openai-completions' ? [] : sourcesOf(dialect);
+}
+
+/** The answer as a client puts it into the next request, decoded: all state is there, on its call. */
+function assertStateSurvives(dialect: Dialect, response: ChatResponse, answer: JsonObject): void {
+  const history = replayed(dialect.id, wire(answer));
+  const request = dialect.request.decode(history, { model: 'model-asked', stream: false });
+  assert.deepEqual(statesOf(request.messages.flatMap(({ parts }) => parts)), statesOf(response.choices[0]?.parts ?? []));
+}
+
+function statesOf(parts: readonly Part[]): readonly unknown[] {
+  return parts.flatMap((part) => {
+    if (!part.state) return [];
+    const { issuer, value } = part.state;
+    return [{ issuer, value, call: part.kind === 'tool-call' ? part.name : undefined }];
+  });
+}
+
+const question = 'And then?';
+
+/** The next request of a conversation in which `answer` was given, in the words of each dialect. */
+function replayed(dialect: DialectId, answer: JsonObject): JsonObject {
+  switch (dialect) {
+    case 'anthropic-messages':
+      return {
+        model: 'model-asked',
+        max_tokens: 100,
+        messages: [
+          { role: 'user', content: question },
+          { role: 'assistant', content: answer['content'] },
+        ],
+      };
+    case 'openai-chat':
+    case 'openai-completions': {
+      const message = asObjects(answer['choices'])[0]?.['message'];
+      return { model: 'model-asked', messages: [{ role: 'user', content: question }, ...(message ? [message] : [])] };
+    }
+    case 'openai-responses':
+      return { model: 'model-asked', input: [{ role: 'user', content: question }, ...asObjects(answer['output'])] };
+    case 'gemini-generate': {
+      const content = asObjects(answer['candidates'])[0]?.['content'];
+      return { contents: [{ role: 'user', parts: [{ text: question }] }, ...(content ? [content] : [])] };
+    }
+  }
 }
 
 function isSubsequence(short: string, whole: string): boolean {
