@@ -11,7 +11,7 @@ import {
   type ToolResultPart,
 } from '#canonical';
 import { asObject, compact, parseJsonObject, type JsonObject, type JsonValue } from '#std';
-import { geminiId } from './fields.ts';
+import { endSignatureForm, geminiId, textSignatureForm } from './fields.ts';
 import { mediaWire } from './media.ts';
 import type { GeminiQuirks } from './quirks.ts';
 import { isMadeToolId } from './tool-ids.ts';
@@ -102,14 +102,42 @@ function encodeMessage(message: Message, path: string, names: ReadonlyMap<string
   if (message.name !== undefined) lose(encoding, `${path}.name`, 'names of participants', false);
   if (!encoding.own) for (const key in message.extensions) lose(encoding, `${path}.${key}`, 'unknown to Gemini', false);
   const wires: JsonObject[] = [];
-  for (const [index, part] of message.parts.entries()) {
+  for (const [index, part] of (encoding.own ? message.parts : withTextState(message.parts)).entries()) {
     const at = `${path}.content[${index}]`;
     if (!encoding.own && part.kind !== 'tool-result') reportExtensions(part, at, encoding);
     wires.push(...encodePart(part, at, names, encoding));
   }
   // An empty turn of the user is a turn still; Gemini refuses an empty text.
-  if (wires.length === 0 && message.role === 'user' && message.parts.length > 0) wires.push({ text: ' ' });
+  if (wires.length === 0 && message.role === 'user' && message.parts.length > 0 && message.parts.every(({ kind }) => kind === 'text')) wires.push({ text: ' ' });
   return wires;
+}
+
+/**
+ * State of a text travels through other dialects in a place for thinking, before or after the text:
+ * it goes back onto the text that follows, or onto an empty part after it where it came so.
+ */
+function withTextState(parts: readonly Part[]): readonly Part[] {
+  const placed: Part[] = [];
+  let waiting: OpaqueState | undefined;
+  for (const part of parts) {
+    if (waiting && part.kind === 'text' && part.text !== '' && !part.state) {
+      const isEnd = waiting.form === endSignatureForm;
+      placed.push(isEnd ? part : { ...part, state: waiting });
+      if (isEnd) placed.push({ kind: 'text', text: '', state: waiting });
+      waiting = undefined;
+      continue;
+    }
+    if (waiting) placed.push({ kind: 'text', text: '', state: waiting });
+    waiting = part.kind === 'reasoning' && part.text === '' ? textStateOf(part.state) : undefined;
+    if (!waiting) placed.push(part);
+  }
+  if (waiting) placed.push({ kind: 'text', text: '', state: waiting });
+  return placed;
+}
+
+function textStateOf(state: OpaqueState | undefined): OpaqueState | undefined {
+  if (state?.issuer !== geminiId) return undefined;
+  return state.form === textSignatureForm || state.form === endSignatureForm ? state : undefined;
 }
 
 function reportExtensions(part: Part, path: string, encoding: Encoding): void {

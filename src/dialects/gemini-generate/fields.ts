@@ -3,8 +3,14 @@ import { compact, fieldPath, ReadError, requireObject, type JsonObject, type Jso
 /** The id of this dialect, where types need the literal. */
 export const geminiId = 'gemini-generate';
 
-/** What `thoughtSignature` is called in canonical opaque state. */
+/**
+ * What `thoughtSignature` is called in canonical opaque state. On text it has names of its own, since
+ * other dialects carry it in a place for thinking: it must find its text again, or the empty part
+ * that ended it.
+ */
 export const signatureForm = 'thoughtSignature';
+export const textSignatureForm = 'thoughtSignature of text';
+export const endSignatureForm = 'thoughtSignature of an empty text';
 
 /**
  * The object with snake_case spellings of known fields turned into camelCase: Google's servers read

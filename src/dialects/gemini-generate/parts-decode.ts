@@ -14,7 +14,7 @@ import {
   type JsonObject,
   type JsonValue,
 } from '#std';
-import { camelised, geminiId, kept, optionalList, signatureForm } from './fields.ts';
+import { camelised, endSignatureForm, geminiId, kept, optionalList, signatureForm, textSignatureForm } from './fields.ts';
 import { filePart, inlinePart } from './media.ts';
 
 /** A part of the wire in canonical form. Ids of calls and results are still as sent: the turn gives them. */
@@ -90,8 +90,13 @@ function partState(signature: string | undefined): PartState {
 }
 
 function readText(text: string, thought: boolean, state: PartState, rest: JsonObject): ReadPart {
-  if (!thought) return { kind: 'text', text, ...state, ...kept(rest) };
+  if (!thought) return { kind: 'text', text, ...textState(text, state), ...kept(rest) };
   return { kind: 'reasoning', text, form: thoughtForm(text, state), ...state, ...kept(rest) };
+}
+
+function textState(text: string, { state }: PartState): PartState {
+  if (!state) return {};
+  return { state: state.issuer === geminiId ? { ...state, form: text === '' ? endSignatureForm : textSignatureForm } : state };
 }
 
 function thoughtForm(text: string, { state }: PartState): 'summary' | 'redacted' | 'full' {
