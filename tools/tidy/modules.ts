@@ -103,7 +103,7 @@ export const importTable: { readonly [module: string]: ModuleRule } = {
   simulator: {
     meaning: 'a vendor of our own: recordings and faults in every dialect',
     modules: ['dialects', 'canonical', 'std'],
-    outside: ['node:*'],
+    outside: ['node:*', 'zod'],
   },
   cli: {
     meaning: 'the command line and its configuration file',

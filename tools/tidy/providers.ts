@@ -50,6 +50,9 @@ function declaredId(source: Source): string | undefined {
   return id;
 }
 
+/** No vendor but a part of the program: known by name, and playing the folders of all the others. */
+const ourOwn = 'src/providers/simulator.ts';
+
 type Exception = { readonly path: RegExp; readonly reason: string };
 
 /** Where a vendor's name may stand outside its own file. */
@@ -73,7 +76,7 @@ const dialectWords = new Set(['openai', 'anthropic', 'gemini']);
 const dialectFiles = /^src\/(canonical|dialects|gateway|providers|simulator)\//;
 
 export function providerNamesStayHome(tree: Tree): Finding[] {
-  const providers = tree.sources.filter(isProviderFile);
+  const providers = tree.sources.filter(isProviderFile).filter(({ path }) => path !== ourOwn);
   const homes = new Map(providers.map((source) => [fileId(source.path), source.path]));
   return tree.sources.flatMap((source) => {
     const skipped =
@@ -108,13 +111,8 @@ export const fixtureKinds = ['text', 'stream', 'tools', '401', '429', 'cut'] as 
 
 export const fixturesHome = 'test/fixtures/providers';
 
-/** Plays the folders of all the others and has none of its own. */
-const withoutFixtures = 'src/providers/simulator.ts';
-
 export function fixtureMinimum(tree: Tree): Finding[] {
-  const providers = tree.sources
-    .filter(isProviderFile)
-    .filter(({ path }) => path !== withoutFixtures);
+  const providers = tree.sources.filter(isProviderFile).filter(({ path }) => path !== ourOwn);
   return providers.flatMap((source) => {
     const folder = `${fixturesHome}/${fileId(source.path)}`;
     const note = tree.read(`${folder}/SOURCE.md`);
