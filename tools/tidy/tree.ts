@@ -77,11 +77,13 @@ function listFiles(root: string): string[] {
   return listing.split('\0').filter((file) => file !== '');
 }
 
-/** For a source archive, which has no git: the folders that are never part of the tree are known. */
+const notPartOfTheTree = new Set(['node_modules', 'data', 'dist', '.cache', 'coverage']);
+
+/** For a source archive, which has no git: the folders at the top that are never part of the tree. */
 function walk(root: string, folder: string): string[] {
   return readdirSync(path.join(root, folder), { withFileTypes: true }).flatMap((entry) => {
-    if (['node_modules', 'data', 'dist', '.cache', 'coverage'].includes(entry.name)) return [];
     const file = path.posix.join(folder, entry.name);
+    if (notPartOfTheTree.has(file)) return [];
     return entry.isDirectory() ? walk(root, file) : [file];
   });
 }
