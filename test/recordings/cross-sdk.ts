@@ -7,6 +7,7 @@ import Anthropic from '@anthropic-ai/sdk';
 import { GoogleGenAI } from '@google/genai';
 import OpenAI from 'openai';
 import type { DialectId } from '#canonical';
+import type { JsonValue } from '#std';
 
 /** What an SDK understood of an answer. */
 export type SdkReading = {
@@ -138,4 +139,69 @@ async function readGenerate(fetch: Fetch, stream: boolean): Promise<SdkReading> 
     inputTokens: sum(usage?.promptTokenCount, usage?.toolUsePromptTokenCount),
     outputTokens: sum(usage?.candidatesTokenCount, usage?.thoughtsTokenCount),
   };
+}
+
+/**
+ * The turn of the assistant as the SDK of `dialect` puts it together from a stream, in the items
+ * that a client sends back. Google's SDK keeps one content for each chunk.
+ */
+export async function collectWithSdk(dialect: ClientDialect, body: string): Promise<readonly JsonValue[]> {
+  const fetch = (): Promise<Response> => Promise.resolve(new Response(body, { headers: { 'content-type': 'text/event-stream' } }));
+  switch (dialect) {
+    case 'openai-chat':
+      return plain([await collectChat(fetch)]);
+    case 'openai-responses':
+      return plain((await openAi(fetch).responses.stream({ model: 'm', input: 'q' }).finalResponse()).output);
+    case 'anthropic-messages': {
+      const client = new Anthropic({ apiKey: 'unused', baseURL: 'http://127.0.0.1', maxRetries: 0, fetch });
+      const stream = client.messages.stream({ model: 'm', max_tokens: 100, messages: [{ role: 'user', content: 'q' }] });
+      return plain([{ role: 'assistant', content: (await stream.finalMessage()).content }]);
+    }
+    case 'gemini-generate': {
+      const client = new GoogleGenAI({ apiKey: 'unused', httpOptions: { baseUrl: 'http://127.0.0.1', fetch } });
+      const chat = client.chats.create({ model: 'm' });
+      for await (const _ of await chat.sendMessageStream({ message: 'q' })) continue;
+      return plain(chat.getHistory().slice(1));
+    }
+  }
+}
+
+type Detail = { readonly index?: number; readonly [field: string]: unknown };
+
+/**
+ * OpenAI's SDK puts the message together but knows nothing of `reasoning_details`: clients that
+ * replay thinking join its pieces by index, as OpenRouter documents it.
+ */
+async function collectChat(fetch: Fetch): Promise<unknown> {
+  const stream = openAi(fetch).chat.completions.stream({ model: 'm', messages: [{ role: 'user', content: 'q' }] });
+  const details: Record<string, unknown>[] = [];
+  let thinking = '';
+  for await (const chunk of stream) {
+    const delta = chunk.choices[0]?.delta as { readonly reasoning_content?: string; readonly reasoning_details?: readonly Detail[] } | undefined;
+    thinking += delta?.reasoning_content ?? '';
+    for (const detail of delta?.reasoning_details ?? []) joinDetail(details, detail);
+  }
+  const message = (await stream.finalChatCompletion()).choices[0]?.message;
+  return { ...message, ...(thinking === '' ? {} : { reasoning_content: thinking }), ...(details.length === 0 ? {} : { reasoning_details: details }) };
+}
+
+function joinDetail(details: Record<string, unknown>[], detail: Detail): void {
+  const known = details.find(({ index, type }) => index !== undefined && index === detail.index && type === detail['type']);
+  if (!known) {
+    details.push({ ...detail });
+    return;
+  }
+  for (const [key, value] of Object.entries(detail)) {
+    const joins = (key === 'text' || key === 'summary') && typeof known[key] === 'string' && typeof value === 'string';
+    known[key] = joins ? `${String(known[key])}${value}` : value;
+  }
+}
+
+function openAi(fetch: Fetch): OpenAI {
+  return new OpenAI({ apiKey: 'unused', baseURL: 'http://127.0.0.1/v1', maxRetries: 0, fetch });
+}
+
+/** What goes over the wire of it. */
+function plain(items: readonly unknown[]): readonly JsonValue[] {
+  return JSON.parse(JSON.stringify(items)) as readonly JsonValue[];
 }

@@ -44,8 +44,14 @@ function sentBySelf(source: Dialect, request: ChatRequest, recorded: RecordingCa
 }
 
 /** The same after a client of `target` has held it; `undefined` when such a client cannot say it. */
-function sentByForeign(source: Dialect, target: Dialect, request: ChatRequest, recorded: RecordingCase, quirks: Quirks): readonly string[] | undefined {
-  const { wire: held, refusals } = heldBy(target, source, request);
+async function sentByForeign(
+  source: Dialect,
+  target: Dialect,
+  request: ChatRequest,
+  recorded: RecordingCase,
+  quirks: Quirks,
+): Promise<readonly string[] | undefined> {
+  const { wire: held, refusals } = await heldBy(target, source, request);
   if (refusals.length > 0) return undefined;
   const { messages } = target.request.decode(JSON.parse(JSON.stringify(held)) as JsonObject, target.id === 'gemini-generate' ? { model: 'm' } : {});
   const { tools, reasoning, outputTokensMax } = request;
@@ -83,12 +89,12 @@ for (const kind of ['chat', 'responses', 'messages', 'generate']) {
   });
   for (const target of clientDialects) {
     if (target === source.id) continue;
-    test(`${conversations.length} recorded conversations of kind ${kind} survive a client of ${target}`, () => {
+    test(`${conversations.length} recorded conversations of kind ${kind} survive a client of ${target}`, async () => {
       const failures: string[] = [];
       for (const { recorded, request } of conversations) {
         count.foreign += 1;
         try {
-          const sent = sentByForeign(source, dialectsById[target], request, recorded, {});
+          const sent = await sentByForeign(source, dialectsById[target], request, recorded, {});
           if (!sent) count.refused += 1;
           const difference = sent && !(recorded.name in known) && firstDifference(sent, skeleton(request.messages));
           if (difference) failures.push(`${recorded.name}: ${difference}`);

@@ -1,9 +1,9 @@
 /** Recorded conversations, held by clients of other dialects: what comes back to the vendor. */
 
-import type { ChatRequest, ChatResponse, Loss, Message, Part } from '#canonical';
+import { explode, type ChatRequest, type ChatResponse, type Loss, type Message, type Part } from '#canonical';
 import type { Dialect } from '#dialects';
 import { asArray, asObject, asObjects, compact, parseJson, type JsonObject, type JsonValue } from '#std';
-import type { ClientDialect } from './cross-sdk.ts';
+import { collectWithSdk, type ClientDialect } from './cross-sdk.ts';
 import { plainRequest } from './cross.ts';
 
 export type Held = {
@@ -16,7 +16,7 @@ export type Held = {
  * The conversation as a client of `target` holds it: its own turns as it wrote them, the turns of
  * the assistant as it got them in answers.
  */
-export function heldBy(target: Dialect, source: Dialect, request: ChatRequest): Held {
+export async function heldBy(target: Dialect, source: Dialect, request: ChatRequest, hold: Hold = holdWhole): Promise<Held> {
   const held: JsonValue[] = [];
   let head: JsonObject = {};
   let run: Message[] = [];
@@ -37,7 +37,7 @@ export function heldBy(target: Dialect, source: Dialect, request: ChatRequest): 
     if (message.role !== 'assistant') run.push(message);
     else {
       flush();
-      held.push(...answerItems(target, source, message));
+      held.push(...(await hold(target, answerOf(source, message))));
       calls = callsOf(message);
     }
   }
@@ -78,16 +78,22 @@ function withNames(messages: readonly Message[]): readonly Message[] {
   }));
 }
 
-function answerItems(target: Dialect, source: Dialect, message: Message): readonly JsonValue[] {
+/** How a client keeps an answer for the next turn: as items of its own dialect. */
+export type Hold = (target: Dialect, answer: ChatResponse) => Promise<readonly JsonValue[]>;
+
+function answerOf(source: Dialect, message: Message): ChatResponse {
   const calls = message.parts.some(({ kind }) => kind === 'tool-call');
-  const response: ChatResponse = {
-    dialect: source.id,
-    id: 'answer-1',
-    model: 'm',
-    choices: [{ index: 0, parts: message.parts, finish: { reason: calls ? 'tool-calls' : 'stop', raw: '' } }],
-    extensions: {},
-  };
-  const { value } = target.response.encode(response, plainRequest(target.id, false));
+  const finish = { reason: calls ? ('tool-calls' as const) : ('stop' as const), raw: '' };
+  return { dialect: source.id, id: 'answer-1', model: 'm', choices: [{ index: 0, parts: message.parts, finish }], extensions: {} };
+}
+
+/** An answer that came whole, kept as it came. */
+export function holdWhole(target: Dialect, answer: ChatResponse): Promise<readonly JsonValue[]> {
+  const { value } = target.response.encode(answer, plainRequest(target.id, false));
+  return Promise.resolve(itemsOf(target, value));
+}
+
+function itemsOf(target: Dialect, value: JsonObject): readonly JsonValue[] {
   switch (target.id) {
     case 'openai-responses':
       return asArray(value['output']) ?? [];
@@ -98,6 +104,13 @@ function answerItems(target: Dialect, source: Dialect, message: Message): readon
     default:
       return asObjects(value['choices']).map((choice) => asObject(choice['message']) ?? {});
   }
+}
+
+/** An answer that was streamed, kept as the official SDK puts its pieces together. */
+export async function holdStreamed(target: Dialect, answer: ChatResponse): Promise<readonly JsonValue[]> {
+  const encoder = target.stream.encoder(plainRequest(target.id, true), { framing: 'sse' });
+  const body = [...explode(answer)].map((event) => encoder.push(event)).join('');
+  return collectWithSdk(target.id as ClientDialect, body);
 }
 
 const itemFields: { readonly [dialect in ClientDialect]: string } = {

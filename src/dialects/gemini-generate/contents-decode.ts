@@ -61,9 +61,12 @@ function addModelTurn(
   const previous = messages.at(-1);
   const merged = previous?.role === 'assistant';
   const parts: Part[] = merged ? [...previous.parts] : [];
+  let calls = 0;
   for (const [index, part] of read.entries()) {
     if (part.kind === 'raw-call') {
-      const call = namedCall(part, part.id ?? makeToolId(String(turn), index));
+      // Counted among the calls, since clients may leave out thoughts the next time.
+      const call = namedCall(part, part.id ?? makeToolId(String(turn), calls));
+      calls += 1;
       openCalls.push(call);
       parts.push(call);
     } else if (part.kind === 'raw-result') {
@@ -79,6 +82,9 @@ export function namedCall({ name, input, state, extensions }: RawToolCall, id: s
   return { kind: 'tool-call', id, name, input, ...(state ? { state } : {}), ...(extensions ? { extensions } : {}) };
 }
 
+/** Forms of state that never end a visible thought: Anthropic's redacted thinking, chat's encrypted detail. */
+const standsAlone = /^redacted|\.encrypted$/;
+
 /**
  * Adds a part of the model's turn. Empty text without state says nothing and is left out. State of
  * another dialect that closes a streamed part came in an empty part of its own: it goes back onto the
@@ -91,7 +97,7 @@ function addAnswerPart(parts: Part[], part: Part): void {
   }
   if (part.text !== '' || part.extensions) parts.push(part);
   else if (part.state === undefined) return;
-  else if (part.state.issuer === geminiId || part.state.form.startsWith('redacted')) parts.push(part);
+  else if (part.state.issuer === geminiId || standsAlone.test(part.state.form)) parts.push(part);
   else closeStreamedPart(parts, part);
 }
 
