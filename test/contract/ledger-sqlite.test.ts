@@ -2,9 +2,15 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openFixture } from './ledger-fixture.ts';
+import { testNodes } from './ledger-nodes.ts';
 import { testLedgerContract } from './ledger.ts';
 
 testLedgerContract(async () => {
   const folder = mkdtempSync(join(tmpdir(), 'manifold-ledger-'));
   return openFixture(join(folder, 'ledger.db'), async () => rmSync(folder, { recursive: true, force: true }));
 });
+
+testNodes(async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'manifold-nodes-'));
+  return { url: join(folder, 'ledger.db'), remove: () => rmSync(folder, { recursive: true, force: true }) };
+}, 10);
