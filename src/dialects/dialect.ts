@@ -136,6 +136,8 @@ export type EmbeddingDialect = {
 /** Counting tokens: the request is a chat request; only the answer has a form of its own. */
 export type CountTokensForm = {
   readonly id: DialectId;
+  /** The body for the counting endpoint, from a body of the dialect: without what only generation takes. */
+  prepare?(wire: JsonObject): JsonObject;
   decode(wire: JsonObject): number | undefined;
   encode(inputTokens: number): JsonObject;
 };

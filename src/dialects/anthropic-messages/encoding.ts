@@ -8,8 +8,8 @@ export type Encoding = {
   readonly own: boolean;
   readonly quirks: AnthropicQuirks;
   readonly losses: Loss[];
-  /** The id under which a tool call is known upstream. */
-  readonly toolId: (id: string) => string;
+  /** The ids under which tool calls are known upstream. */
+  readonly toolIds: ToolIds;
 };
 
 export function createEncoding(request: ChatRequest, quirks: Quirks): Encoding {
@@ -17,7 +17,7 @@ export function createEncoding(request: ChatRequest, quirks: Quirks): Encoding {
     own: request.dialect === 'anthropic-messages',
     quirks: readQuirks(quirks),
     losses: [],
-    toolId: createToolIds(),
+    toolIds: createToolIds(),
   };
 }
 
@@ -28,21 +28,29 @@ export function lose(encoding: Pick<Encoding, 'losses'>, path: string, reason: s
 
 const legalToolId = /^[a-zA-Z0-9_-]{1,128}$/;
 
+/** Ids of calls and of the results that answer them, in the order of the conversation. */
+export type ToolIds = { readonly ofCall: (id: string) => string; readonly ofResult: (id: string) => string };
+
 /**
- * Ids as Anthropic accepts them (`^[a-zA-Z0-9_-]+$`). The same id always gives the same result within
- * one request, and two ids never share one, so calls and results still find each other.
+ * Ids as Anthropic accepts them: `^[a-zA-Z0-9_-]+$`, no two calls alike. Some vendors count calls
+ * anew in every turn or leave ids empty; then each result takes the earliest call still open.
  */
-export function createToolIds(): (id: string) => string {
-  const given = new Map<string, string>();
+export function createToolIds(): ToolIds {
+  const open = new Map<string, string[]>();
   const taken = new Set<string>();
-  return (id) => {
-    const known = given.get(id);
-    if (known !== undefined) return known;
+  const allocate = (id: string): string => {
     const base = legalToolId.test(id) ? id : id.replace(/[^a-zA-Z0-9_-]/g, '_').slice(0, 100) || 'call';
     let candidate = base;
     for (let count = 2; taken.has(candidate); count += 1) candidate = `${base}_${count}`;
-    given.set(id, candidate);
     taken.add(candidate);
     return candidate;
+  };
+  return {
+    ofCall: (id) => {
+      const given = allocate(id);
+      open.set(id, [...(open.get(id) ?? []), given]);
+      return given;
+    },
+    ofResult: (id) => open.get(id)?.shift() ?? allocate(id),
   };
 }

@@ -1,4 +1,4 @@
-import { asCount } from '#std';
+import { asCount, unknownFields } from '#std';
 import type { CountTokensForm, Dialect } from '../dialect.ts';
 import { decodeUpstreamError } from '../upstream-error.ts';
 import { spliceBill } from './annotate.ts';
@@ -31,9 +31,24 @@ export const anthropicMessages: Dialect = {
   },
 };
 
+/** What counting refuses as extra input, because it concerns only generation. */
+const generationFields = new Set([
+  'max_tokens',
+  'stream',
+  'stop_sequences',
+  'temperature',
+  'top_p',
+  'top_k',
+  'metadata',
+  'service_tier',
+  'container',
+  'inference_geo',
+]);
+
 /** `POST /v1/messages/count_tokens`: the request is a message request, the answer one number. */
 export const anthropicCountTokens: CountTokensForm = {
   id: 'anthropic-messages',
+  prepare: (wire) => unknownFields(wire, generationFields),
   decode: (wire) => asCount(wire['input_tokens']),
   encode: (inputTokens) => ({ input_tokens: inputTokens }),
 };

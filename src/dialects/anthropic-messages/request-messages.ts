@@ -180,25 +180,35 @@ function settleForeignHistory(turns: Turn[], request: ChatRequest, encoding: Enc
 
 /** Every call must be answered in the next turn, and every result must answer a call. */
 function reportMissingResults(request: ChatRequest, encoding: Encoding): void {
-  let open = new Map<string, string>();
+  let open: OpenCall[] = [];
   for (const [index, message] of request.messages.entries()) {
+    if (message.role === 'system' || message.role === 'developer') continue;
     if (message.role === 'tool') {
-      for (const [partIndex, part] of message.parts.entries()) {
-        if (part.kind !== 'tool-result' || open.delete(part.id)) continue;
-        lose(encoding, `messages[${index}].parts[${partIndex}]`, `tool result "${part.id}" answers no call of the turn before`, true);
-      }
+      open = answerCalls(open, message, index, encoding);
       continue;
     }
-    if (message.role === 'system' || message.role === 'developer') continue;
     reportOpenCalls(open, encoding);
-    open = new Map();
-    for (const [partIndex, part] of message.parts.entries()) {
-      if (part.kind === 'tool-call') open.set(part.id, `messages[${index}].parts[${partIndex}]`);
-    }
+    open = message.parts.flatMap((part, partIndex) =>
+      part.kind === 'tool-call' ? [{ id: part.id, path: `messages[${index}].parts[${partIndex}]` }] : [],
+    );
   }
   reportOpenCalls(open, encoding);
 }
 
-function reportOpenCalls(open: ReadonlyMap<string, string>, encoding: Encoding): void {
-  for (const [id, path] of open) lose(encoding, path, `tool call "${id}" has no result: every call must be answered right after it`, true);
+type OpenCall = { readonly id: string; readonly path: string };
+
+/** The calls that stay open after the results of one message. */
+function answerCalls(open: readonly OpenCall[], message: Message, index: number, encoding: Encoding): OpenCall[] {
+  const left = [...open];
+  for (const [partIndex, part] of message.parts.entries()) {
+    if (part.kind !== 'tool-result') continue;
+    const answered = left.findIndex(({ id }) => id === part.id);
+    if (answered >= 0) left.splice(answered, 1);
+    else lose(encoding, `messages[${index}].parts[${partIndex}]`, `tool result "${part.id}" answers no call of the turn before`, true);
+  }
+  return left;
+}
+
+function reportOpenCalls(open: readonly OpenCall[], encoding: Encoding): void {
+  for (const { id, path } of open) lose(encoding, path, `tool call "${id}" has no result: every call must be answered right after it`, true);
 }

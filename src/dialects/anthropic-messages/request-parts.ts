@@ -23,7 +23,7 @@ function encodeBare(part: Part, path: string, encoding: Encoding): JsonObject | 
     case 'reasoning':
       return encodeReasoning(part);
     case 'tool-call':
-      return { type: 'tool_use', id: encoding.toolId(part.id), name: part.name, input: encodeInput(part, path, encoding) };
+      return { type: 'tool_use', id: encoding.toolIds.ofCall(part.id), name: part.name, input: encodeInput(part, path, encoding) };
     case 'tool-result':
       return encodeToolResult(part, path, encoding);
     case 'native':
@@ -91,7 +91,7 @@ function encodeToolResult(part: ToolResultPart, path: string, encoding: Encoding
   }
   return compact({
     type: 'tool_result',
-    tool_use_id: encoding.toolId(part.id),
+    tool_use_id: encoding.toolIds.ofResult(part.id),
     content: content.length > 0 ? content : undefined,
     is_error: part.isError,
   });

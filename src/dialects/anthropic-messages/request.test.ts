@@ -168,6 +168,19 @@ test('parallel results stand first in one user turn, ids are made legal alike', 
   assert.deepEqual(idsOf(answer, 'tool_use_id'), ['functions_add_0', 'functions_add_0_2', undefined]);
 });
 
+test('ids that a vendor repeats or leaves empty are told apart', () => {
+  const turn = (value: string): readonly Message[] => [
+    { role: 'assistant', parts: [call(value), call(value)] },
+    { role: 'tool', parts: [result(value, '1'), result(value, '2')] },
+  ];
+  const { value, losses } = encoded(foreign({ messages: [user(text('x')), ...turn('call_0'), ...turn(''), ...turn('call_0')], tools: [lookUp] }));
+  assert.deepEqual(losses, []);
+  const blocks = asObjects(value['messages']).flatMap((message) => asObjects(message['content']));
+  const called = blocks.flatMap(({ type, id }) => (type === 'tool_use' ? [id] : []));
+  assert.deepEqual(called, ['call_0', 'call_0_2', 'call', 'call_2', 'call_0_3', 'call_0_4']);
+  assert.deepEqual(blocks.flatMap((block) => (block['type'] === 'tool_result' ? [block['tool_use_id']] : [])), called);
+});
+
 test('a call without a result refuses the request and names the id', () => {
   const messages: readonly Message[] = [user(text('Add.')), { role: 'assistant', parts: [call('a'), call('b')] }, { role: 'tool', parts: [result('a', '1')] }];
   const { losses } = encoded(foreign({ messages, tools: [lookUp] }));

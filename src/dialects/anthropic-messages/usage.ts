@@ -91,7 +91,7 @@ function buildUsage(usage: Usage): JsonObject {
     output_tokens: outputTokens + (reasoningTokens ?? 0) + outputAudioTokens + outputImageTokens,
     output_tokens_details: reasoningTokens === undefined ? undefined : { thinking_tokens: reasoningTokens },
     server_tool_use: webSearches === undefined ? undefined : { web_search_requests: webSearches, web_fetch_requests: 0 },
-    service_tier: usage.serviceTier,
+    service_tier: usage.serviceTier === 'default' ? 'standard' : usage.serviceTier,
   });
 }
 
