@@ -39,6 +39,7 @@ export class Bucket {
   #refusedNeed = 0;
   #refusedTaken = 0;
   #configuredRate = Infinity;
+  #configuredLimit: number | undefined;
   #rateByHour: Float64Array | undefined;
   #hour = -1;
 
@@ -51,8 +52,10 @@ export class Bucket {
     if (limit !== undefined) this.configure(limit);
   }
 
-  /** Takes a limit per window as given by the operator. */
+  /** Takes a limit per window as given by the operator; the same again keeps what was learned. */
   configure(limit: number): void {
+    if (limit === this.#configuredLimit) return;
+    this.#configuredLimit = limit;
     this.source = 'configured';
     this.capacity = limit;
     this.ratePerMs = limit / this.windowMs;

@@ -124,7 +124,7 @@ export type Hints = {
     readonly inputNanoUsdPerMillion?: number;
     readonly outputNanoUsdPerMillion?: number;
   };
-  /** False: the first choice or nothing. Default true. */
+  /** False: the first choice or nothing; with `order`: nothing but the listed. Default true. */
   readonly allowFallbacks?: boolean;
   readonly preset?: Preset;
 };

@@ -91,6 +91,9 @@ export function ineligibility(
   if (hints.only !== undefined && hints.only.length > 0 && !namesAny(lane, hints.only)) {
     return rejection.hint;
   }
+  if (hints.allowFallbacks === false && hints.order !== undefined && !namesAny(lane, hints.order)) {
+    return rejection.hint;
+  }
   if (hints.ignore !== undefined && namesAny(lane, hints.ignore)) return rejection.hint;
   if (hints.maxPrice !== undefined && exceedsPriceCap(candidate, hints.maxPrice, state)) {
     return rejection.priceCap;

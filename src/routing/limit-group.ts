@@ -14,6 +14,11 @@ export const limitNames: readonly LimitName[] = [
   'output-tokens-per-minute',
 ];
 
+/** A bucket per minute never asks for more than this. */
+const longPauseMs = 90_000;
+/** After this a blocked group is tried again, whatever was asked. */
+const blockMaximumMs = 1_800_000;
+
 const defaultAccounting: TokenAccounting = {
   outputAtAdmission: 'maximum',
   settlesToActual: false,
@@ -54,6 +59,8 @@ export class LimitGroup {
   readonly buckets: readonly Bucket[];
   /** The buckets that can hold a request back, so that the hot path visits no others. */
   #known: Bucket[] = [];
+  /** A refusal asked for a longer pause than any bucket of a minute explains. */
+  blockedUntilMs = -Infinity;
 
   constructor(limits: Limits, accounting: Partial<TokenAccounting> | undefined, nowMs: number) {
     this.accounting = { ...defaultAccounting, ...accounting };
@@ -88,7 +95,7 @@ export class LimitGroup {
    * @param headroom multiple of the need that must stay free beside it
    */
   waitMs(need: Need, reserveShare: number, headroom: number, nowMs: number): number {
-    let waitMs = 0;
+    let waitMs = this.blockedUntilMs > nowMs ? this.blockedUntilMs - nowMs : 0;
     for (const bucket of this.#known) {
       bucket.refill(nowMs);
       const amount = needOf(bucket.name, need);
@@ -174,6 +181,11 @@ export class LimitGroup {
     snapshot: RateLimitSnapshot | undefined,
     nowMs: number,
   ): void {
+    const askedMs = failure.retryAfterMs ?? snapshot?.retryAfterMs ?? 0;
+    if (askedMs > longPauseMs) {
+      this.blockedUntilMs = nowMs + Math.min(askedMs, blockMaximumMs);
+      return;
+    }
     const bucket = this.#blamed(need, failure.limit, snapshot);
     const told = snapshot?.readings.find((reading) => reading.name === bucket.name);
     if (told?.remaining !== undefined && told.remaining < needOf(bucket.name, need)) return;

@@ -159,7 +159,9 @@ export class RoutePlan implements Plan, Chooser {
     if (this.#isCommitted) return 'committed';
     if (failure.kind === 'status-4xx-request') return 'request-fault';
     this.#markTried(running, failure);
-    if (this.request.hints?.allowFallbacks === false) return 'exhausted';
+    const { hints } = this.request;
+    // With `order`, the others were filtered out and the listed ones may follow one another.
+    if (hints?.allowFallbacks === false && hints.order === undefined) return 'exhausted';
     const { settings, budget } = this.#state;
     if (failure.kind === 'rate-limited') this.#rateLimits += 1;
     else this.#errors += 1;
@@ -237,8 +239,11 @@ export class RoutePlan implements Plan, Chooser {
     const budgetMs = mayWait ? settings.queueBudgetMs[this.request.class] : 0;
     const readyAtMs = nowMs + waitMs;
     if (lane === undefined || readyAtMs > Math.min(enteredAtMs + budgetMs, this.#deadlineMs)) {
-      const reason = lane === undefined && this.attempts.length > 0 ? 'exhausted' : 'no-capacity';
-      return this.#giveUp(reason, Number.isFinite(waitMs) ? waitMs : undefined);
+      const nobody = this.attempts.length > 0 ? 'exhausted' : 'no-candidate';
+      return this.#giveUp(
+        lane === undefined ? nobody : 'no-capacity',
+        Number.isFinite(waitMs) ? waitMs : undefined,
+      );
     }
     this.ticket ??= line.enter(this.request.userId, this.request.class, this.need, nowMs);
     if (this.ticket === undefined) return this.#giveUp('no-capacity', waitMs);
@@ -253,6 +258,8 @@ export class RoutePlan implements Plan, Chooser {
     for (let index = 0; index < this.set.lanes.length; index++) {
       const lane = this.#laneAt(index);
       if (lane === undefined || this.#exhausted?.includes(index) === true) continue;
+      // Nobody can say when a human will have mended a key.
+      if (lane.channel.offReason === 'auth' && lane.channel.isOff(nowMs)) continue;
       const waitMs = this.#waitAt(lane, nowMs);
       if (waitMs < soonestMs) {
         soonestMs = waitMs;

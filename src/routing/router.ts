@@ -17,7 +17,7 @@ import { RoutingState } from './state.ts';
  * Makes a router. It owns no timer and no socket; everything it learns it learns through the
  * feedback methods of the attempts it hands out.
  *
- * @throws RangeError from `update` when channel ids repeat
+ * @throws RangeError from `update` when channel ids repeat or a limit or weight makes no sense
  */
 export function createRouter(options: RouterOptions): Router {
   const state = new RoutingState(options);

@@ -66,6 +66,7 @@ export class RoutingState {
   update(configs: readonly ChannelConfig[]): void {
     const ids = new Set(configs.map((config) => config.id));
     if (ids.size !== configs.length) throw new RangeError('channel ids must be unique');
+    for (const config of configs) validate(config);
     for (const id of this.channels.keys()) {
       if (!ids.has(id)) this.channels.delete(id);
     }
@@ -97,5 +98,20 @@ export class RoutingState {
     if (this.scores.length < candidates.length)
       this.scores = new Float64Array(candidates.length * 2);
     return set;
+  }
+}
+
+/** Wrong configuration is refused when it is given and not when the first request comes. */
+function validate(config: ChannelConfig): void {
+  const everyLimits = [config.limits ?? {}, ...Object.values(config.limitsByGroup ?? {})];
+  for (const limits of everyLimits) {
+    for (const [name, value] of Object.entries(limits)) {
+      if (value !== undefined && !(value > 0)) {
+        throw new RangeError(`channel ${config.id}: limit ${name} must be above 0, not ${value}`);
+      }
+    }
+  }
+  if (config.weight !== undefined && !(config.weight >= 0 && config.weight < Infinity)) {
+    throw new RangeError(`channel ${config.id}: weight must be 0 or more, not ${config.weight}`);
   }
 }
