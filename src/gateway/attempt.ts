@@ -3,6 +3,7 @@
  * failed. Nothing here has reached the client yet, so a failure may still be mended by another channel.
  */
 
+import { Readable } from 'node:stream';
 import { gatewayError, GatewayFailure, type ChatResponse, type GatewayError, type Usage } from '#canonical';
 import type { Dialect } from '#dialects';
 import type { OutboundRequest } from '#providers';
@@ -32,7 +33,7 @@ export type AttemptContext = {
 /** A stream whose upstream has answered 200: frames can be read. */
 export type OpenStream = {
   readonly kind: 'stream';
-  readonly response: UpstreamResponse;
+  readonly response: Pick<UpstreamResponse, 'body' | 'cancel' | 'closed'>;
   readonly parser: FrameParser;
   readonly relay: Relay;
 };
@@ -123,12 +124,21 @@ function openStream(context: AttemptContext, response: UpstreamResponse, upstrea
 async function readWhole(context: AttemptContext, response: UpstreamResponse, dialect: Dialect, passThrough: boolean): Promise<Opened> {
   const { services, route } = context;
   const text = await readText(response, services.settings.answerBytesMax);
+  if (context.call.request.stream && text.trimStart().startsWith('[')) return openArray(context, response, dialect, text);
   const wire = parseJsonObject(text);
   if (!wire) throw new GatewayFailure(gatewayError('upstream_invalid', 'The upstream answered with something that is not JSON.'));
   const hidden = errorInside(wire, dialect, text);
   if (hidden) return { kind: 'failed', failed: { error: hidden, failure: failureOf(hidden) } };
   const answer = dialect.response.decode(wire, route.speech.quirks);
   return { kind: 'whole', text: passThrough ? text : undefined, response: answer, usage: answer.usage, empty: isEmpty(answer) };
+}
+
+/** A stream that came as one JSON array, complete: its elements are the frames. */
+function openArray(context: AttemptContext, response: UpstreamResponse, upstream: Dialect, text: string): OpenStream {
+  const { call, route, onLoss } = context;
+  const relay = translatingRelay(upstream, call.dialect, call.request, route.speech.quirks, call.form, onLoss);
+  const replayed = { cancel: () => response.cancel(), closed: response.closed, body: Readable.from([Buffer.from(text)]) as AsyncIterable<Uint8Array> };
+  return { kind: 'stream', response: replayed, parser: createJsonArrayParser(), relay };
 }
 
 /** An error object in a 200: several vendors do it. */

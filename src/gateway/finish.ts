@@ -1,6 +1,6 @@
 /** Steps 11 to 13: the end of an answer. The charge is durable before the last bytes leave. */
 
-import { gatewayError, type Bill, type GatewayError, type Usage } from '#canonical';
+import { explode, gatewayError, type Bill, type GatewayError, type Usage } from '#canonical';
 import { receiptIdOf, type AttemptOutcome, type UsageSource } from '#ledger';
 import type { Attempt } from '#routing';
 import { inputTotalTokens, outputTotalTokens } from '#canonical';
@@ -61,10 +61,22 @@ export async function finishWhole(delivery: Delivery, answer: WholeAnswer): Prom
     delivery.trail.clientGone = true;
     return;
   }
+  if (call.request.stream) return streamWhole(delivery, answer, usage, bill);
   exchange.respond(200, { 'content-type': 'application/json; charset=utf-8', ...answerHeaders(delivery, bill) }, body);
 }
 
 /** A client that wanted a stream from an upstream that gave a whole answer gets the answer's events. */
+function streamWhole(delivery: Delivery, answer: WholeAnswer, usage: Usage, bill: Bill): void {
+  const { call, client } = delivery;
+  client.begin(answerHeaders(delivery, bill));
+  const encoder = call.dialect.stream.encoder(call.request, call.form);
+  for (const event of explode({ ...answer.response, usage, bill })) {
+    const text = encoder.push(event);
+    if (text !== '') void client.write(text);
+  }
+  client.end();
+}
+
 function encodeWhole(delivery: Delivery, answer: WholeAnswer, usage: Usage, bill: Bill): JsonObject {
   const { call, trail } = delivery;
   const { value, losses } = call.dialect.response.encode({ ...answer.response, usage, bill }, call.request);

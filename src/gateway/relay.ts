@@ -12,8 +12,8 @@ import {
   type GatewayError,
   type Usage,
 } from '#canonical';
-import type { Dialect, Frame, Quirks, StreamForm } from '#dialects';
-import { formatSse, type SseFrame } from '#std';
+import type { Dialect, Quirks, StreamForm } from '#dialects';
+import type { SseFrame } from '#std';
 
 /** What one frame gave: wire bytes for the client, whether they hold content, or the end by an error. */
 export type RelayStep = {
@@ -78,7 +78,11 @@ export function passThroughRelay(dialect: Dialect, request: ChatRequest, quirks:
       held.push(frame);
       return { output: undefined, content: facts.content, error: undefined };
     },
-    end: () => (complete ? undefined : cutError()),
+    end() {
+      // Without a terminal mark the dialect decides whether what came last was an end.
+      if (!complete && holding) complete = endsWell(dialect, quirks, held);
+      return complete ? undefined : cutError();
+    },
     get complete() {
       return complete;
     },
@@ -91,6 +95,13 @@ export function passThroughRelay(dialect: Dialect, request: ChatRequest, quirks:
     close: tail,
     stop: (bill) => renderError(dialect, gatewayError('insufficient_balance', 'The balance ran out in the middle of the answer.'), request, bill),
   };
+}
+
+/** Vendors leave the terminal mark out: an answer that said why it ended is complete all the same. */
+function endsWell(dialect: Dialect, quirks: Quirks, tail: readonly SseFrame[]): boolean {
+  const decoder = dialect.stream.decoder(quirks);
+  for (const frame of tail) if (decoder.push(frame).some((event) => event.kind === 'error')) return false;
+  return decoder.end().every((event) => event.kind !== 'error');
 }
 
 /** Different dialects: frames → canonical events → frames. */
@@ -213,13 +224,4 @@ function tooLong(): GatewayError {
 /** An error inside a stream, in the client's dialect. */
 export function renderError(dialect: Dialect, error: GatewayError, request: ChatRequest, _bill?: Bill, form: StreamForm = { framing: 'sse' }): string {
   return dialect.stream.encoder(request, form).push({ kind: 'error', error });
-}
-
-/** A comment line that any SSE reader skips: carries the price where the client did not ask for usage. */
-export function billComment(bill: Bill, usd: string): string {
-  return `: cost_usd=${usd} receipt_id=${bill.receiptId}\n\n`;
-}
-
-export function frameText(frame: Frame): string {
-  return formatSse(frame);
 }

@@ -73,7 +73,7 @@ function readCase(folder: string, name: string): RecordedCase | undefined {
   const request = existsSync(requestFile) ? parseJsonObject(readFileSync(requestFile, 'utf8')) : undefined;
   return {
     name,
-    path: new URL(endpoint, 'http://upstream.invalid').pathname,
+    path: pathOf(endpoint),
     model: asString(meta['request_model']) ?? asString(meta['model']) ?? '',
     stream: asBoolean(meta['stream']) ?? false,
     status: asNumber(meta['status']) ?? 200,
@@ -138,4 +138,10 @@ function stable(value: JsonValue | undefined): string {
     return `{${entries.sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, inner]) => `${JSON.stringify(key)}:${stable(inner)}`).join(',')}}`;
   }
   return JSON.stringify(value ?? null);
+}
+
+/** Path of an endpoint, also of one with places that were blotted out in its host. */
+function pathOf(endpoint: string): string {
+  const path = endpoint.replace(/^[a-z]+:\/\/[^/]*/, '').replace(/[?#].*$/, '');
+  return path === '' ? '/' : path;
 }

@@ -1,7 +1,18 @@
 import type { CorsSettings } from './settings.ts';
 
 /** Response headers that a page of another origin may read. */
-const exposedHeaders = 'x-request-id, retry-after, x-manifold-losses';
+const exposedHeaders = [
+  'x-request-id',
+  'x-client-request-id',
+  'retry-after',
+  'retry-after-ms',
+  'x-manifold-losses',
+  'x-manifold-receipt',
+  'x-manifold-cost-usd',
+  'x-manifold-max-tokens',
+  'x-manifold-channel',
+  'x-manifold-attempts',
+].join(', ');
 
 /** Header names that a preflight may ask for: tokens separated by commas. */
 const headerListPattern = /^[A-Za-z0-9-]+(?: *, *[A-Za-z0-9-]+){0,63}$/;

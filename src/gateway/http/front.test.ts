@@ -185,6 +185,22 @@ test('a body of 40 MiB is refused while it is being sent, and its sender sees th
   await until(() => front.status().heldBytes === 0);
 });
 
+test('a sender that reads only when it has sent everything still finds the refusal', async (t) => {
+  const { port } = await start(t, [measure()], { limits: { bodyBytesMax: 1_000 } });
+  const socket = connect(port, '127.0.0.1');
+  const body = Buffer.alloc(8 * 2 ** 20);
+  socket.pause();
+  socket.write(`POST /v1/length HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n`);
+  for (let at = 0; at < body.length; at += 65_536) {
+    await new Promise<void>((resolve, reject) => {
+      socket.write(body.subarray(at, at + 65_536), (error) => (error ? reject(error) : resolve()));
+    });
+  }
+  let text = '';
+  for await (const chunk of socket) text += String(chunk);
+  assert.match(text, /^HTTP\/1\.1 413 /);
+});
+
 test('the bytes held for all requests together are bounded and given back', async (t) => {
   const release = Promise.withResolvers<void>();
   const route = measure({
