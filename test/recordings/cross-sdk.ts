@@ -21,10 +21,19 @@ export type SdkReading = {
 
 export type ClientDialect = Exclude<DialectId, 'openai-completions'>;
 
-export const clientDialects: readonly ClientDialect[] = ['openai-chat', 'openai-responses', 'anthropic-messages', 'gemini-generate'];
+export const clientDialects: readonly ClientDialect[] = [
+  'openai-chat',
+  'openai-responses',
+  'anthropic-messages',
+  'gemini-generate',
+];
 
 /** Reads `body` with the SDK of `dialect`. Rejects with the SDK's own error. */
-export function readWithSdk(dialect: ClientDialect, body: string, stream: boolean): Promise<SdkReading> {
+export function readWithSdk(
+  dialect: ClientDialect,
+  body: string,
+  stream: boolean,
+): Promise<SdkReading> {
   const headers = { 'content-type': stream ? 'text/event-stream' : 'application/json' };
   const fetch = (): Promise<Response> => Promise.resolve(new Response(body, { headers }));
   switch (dialect) {
@@ -51,17 +60,26 @@ function parsed(text: string): unknown {
 }
 
 async function readChat(fetch: Fetch, stream: boolean): Promise<SdkReading> {
-  const client = new OpenAI({ apiKey: 'unused', baseURL: 'http://127.0.0.1/v1', maxRetries: 0, fetch });
+  const client = new OpenAI({
+    apiKey: 'unused',
+    baseURL: 'http://127.0.0.1/v1',
+    maxRetries: 0,
+    fetch,
+  });
   const question = { model: 'm', messages: [{ role: 'user' as const, content: 'q' }] };
   const completion = stream
-    ? await client.chat.completions.stream({ ...question, stream_options: { include_usage: true } }).finalChatCompletion()
+    ? await client.chat.completions
+        .stream({ ...question, stream_options: { include_usage: true } })
+        .finalChatCompletion()
     : await client.chat.completions.create(question);
   const [choice] = completion.choices;
   return {
     text: choice?.message.content ?? '',
     refusal: choice?.message.refusal ?? '',
     calls: (choice?.message.tool_calls ?? []).map((call) =>
-      call.type === 'function' ? { name: call.function.name, input: parsed(call.function.arguments) } : { name: call.custom.name, input: call.custom.input },
+      call.type === 'function'
+        ? { name: call.function.name, input: parsed(call.function.arguments) }
+        : { name: call.custom.name, input: call.custom.input },
     ),
     finish: choice?.finish_reason ?? '',
     inputTokens: completion.usage?.prompt_tokens,
@@ -70,15 +88,24 @@ async function readChat(fetch: Fetch, stream: boolean): Promise<SdkReading> {
 }
 
 async function readResponses(fetch: Fetch, stream: boolean): Promise<SdkReading> {
-  const client = new OpenAI({ apiKey: 'unused', baseURL: 'http://127.0.0.1/v1', maxRetries: 0, fetch });
+  const client = new OpenAI({
+    apiKey: 'unused',
+    baseURL: 'http://127.0.0.1/v1',
+    maxRetries: 0,
+    fetch,
+  });
   const question = { model: 'm', input: 'q' };
-  const response = stream ? await client.responses.stream(question).finalResponse() : await client.responses.create(question);
+  const response = stream
+    ? await client.responses.stream(question).finalResponse()
+    : await client.responses.create(question);
   const calls: { name: string; input: unknown }[] = [];
   let refusal = '';
   for (const item of response.output) {
-    if (item.type === 'function_call') calls.push({ name: item.name, input: parsed(item.arguments) });
+    if (item.type === 'function_call')
+      calls.push({ name: item.name, input: parsed(item.arguments) });
     else if (item.type === 'custom_tool_call') calls.push({ name: item.name, input: item.input });
-    else if (item.type === 'message') for (const part of item.content) if (part.type === 'refusal') refusal += part.refusal;
+    else if (item.type === 'message')
+      for (const part of item.content) if (part.type === 'refusal') refusal += part.refusal;
   }
   return {
     text: response.output_text,
@@ -91,9 +118,20 @@ async function readResponses(fetch: Fetch, stream: boolean): Promise<SdkReading>
 }
 
 async function readMessages(fetch: Fetch, stream: boolean): Promise<SdkReading> {
-  const client = new Anthropic({ apiKey: 'unused', baseURL: 'http://127.0.0.1', maxRetries: 0, fetch });
-  const question = { model: 'm', max_tokens: 100, messages: [{ role: 'user' as const, content: 'q' }] };
-  const message = stream ? await client.messages.stream(question).finalMessage() : await client.messages.create(question);
+  const client = new Anthropic({
+    apiKey: 'unused',
+    baseURL: 'http://127.0.0.1',
+    maxRetries: 0,
+    fetch,
+  });
+  const question = {
+    model: 'm',
+    max_tokens: 100,
+    messages: [{ role: 'user' as const, content: 'q' }],
+  };
+  const message = stream
+    ? await client.messages.stream(question).finalMessage()
+    : await client.messages.create(question);
   const calls: { name: string; input: unknown }[] = [];
   let text = '';
   for (const block of message.content) {
@@ -106,16 +144,24 @@ async function readMessages(fetch: Fetch, stream: boolean): Promise<SdkReading> 
     refusal: '',
     calls,
     finish: message.stop_reason ?? '',
-    inputTokens: usage.input_tokens + (usage.cache_read_input_tokens ?? 0) + (usage.cache_creation_input_tokens ?? 0),
+    inputTokens:
+      usage.input_tokens +
+      (usage.cache_read_input_tokens ?? 0) +
+      (usage.cache_creation_input_tokens ?? 0),
     outputTokens: usage.output_tokens,
   };
 }
 
 async function readGenerate(fetch: Fetch, stream: boolean): Promise<SdkReading> {
-  const client = new GoogleGenAI({ apiKey: 'unused', httpOptions: { baseUrl: 'http://127.0.0.1', fetch } });
+  const client = new GoogleGenAI({
+    apiKey: 'unused',
+    httpOptions: { baseUrl: 'http://127.0.0.1', fetch },
+  });
   const question = { model: 'm', contents: 'q' };
   const chunks = [];
-  if (stream) for await (const chunk of await client.models.generateContentStream(question)) chunks.push(chunk);
+  if (stream)
+    for await (const chunk of await client.models.generateContentStream(question))
+      chunks.push(chunk);
   else chunks.push(await client.models.generateContent(question));
   const calls: { name: string; input: unknown }[] = [];
   let text = '';
@@ -124,7 +170,8 @@ async function readGenerate(fetch: Fetch, stream: boolean): Promise<SdkReading> 
     const candidate = chunk.candidates?.find(({ index }) => (index ?? 0) === 0);
     for (const part of candidate?.content?.parts ?? []) {
       if (part.text !== undefined && part.thought !== true) text += part.text;
-      if (part.functionCall) calls.push({ name: part.functionCall.name ?? '', input: part.functionCall.args ?? {} });
+      if (part.functionCall)
+        calls.push({ name: part.functionCall.name ?? '', input: part.functionCall.args ?? {} });
     }
     finish = candidate?.finishReason ?? chunk.promptFeedback?.blockReason ?? finish;
   }
@@ -145,20 +192,38 @@ async function readGenerate(fetch: Fetch, stream: boolean): Promise<SdkReading> 
  * The turn of the assistant as the SDK of `dialect` puts it together from a stream, in the items
  * that a client sends back. Google's SDK keeps one content for each chunk.
  */
-export async function collectWithSdk(dialect: ClientDialect, body: string): Promise<readonly JsonValue[]> {
-  const fetch = (): Promise<Response> => Promise.resolve(new Response(body, { headers: { 'content-type': 'text/event-stream' } }));
+export async function collectWithSdk(
+  dialect: ClientDialect,
+  body: string,
+): Promise<readonly JsonValue[]> {
+  const fetch = (): Promise<Response> =>
+    Promise.resolve(new Response(body, { headers: { 'content-type': 'text/event-stream' } }));
   switch (dialect) {
     case 'openai-chat':
       return plain([await collectChat(fetch)]);
     case 'openai-responses':
-      return plain((await openAi(fetch).responses.stream({ model: 'm', input: 'q' }).finalResponse()).output);
+      return plain(
+        (await openAi(fetch).responses.stream({ model: 'm', input: 'q' }).finalResponse()).output,
+      );
     case 'anthropic-messages': {
-      const client = new Anthropic({ apiKey: 'unused', baseURL: 'http://127.0.0.1', maxRetries: 0, fetch });
-      const stream = client.messages.stream({ model: 'm', max_tokens: 100, messages: [{ role: 'user', content: 'q' }] });
+      const client = new Anthropic({
+        apiKey: 'unused',
+        baseURL: 'http://127.0.0.1',
+        maxRetries: 0,
+        fetch,
+      });
+      const stream = client.messages.stream({
+        model: 'm',
+        max_tokens: 100,
+        messages: [{ role: 'user', content: 'q' }],
+      });
       return plain([{ role: 'assistant', content: (await stream.finalMessage()).content }]);
     }
     case 'gemini-generate': {
-      const client = new GoogleGenAI({ apiKey: 'unused', httpOptions: { baseUrl: 'http://127.0.0.1', fetch } });
+      const client = new GoogleGenAI({
+        apiKey: 'unused',
+        httpOptions: { baseUrl: 'http://127.0.0.1', fetch },
+      });
       const chat = client.chats.create({ model: 'm' });
       for await (const _ of await chat.sendMessageStream({ message: 'q' })) continue;
       return plain(chat.getHistory().slice(1));
@@ -173,26 +238,40 @@ type Detail = { readonly index?: number; readonly [field: string]: unknown };
  * replay thinking join its pieces by index, as OpenRouter documents it.
  */
 async function collectChat(fetch: Fetch): Promise<unknown> {
-  const stream = openAi(fetch).chat.completions.stream({ model: 'm', messages: [{ role: 'user', content: 'q' }] });
+  const stream = openAi(fetch).chat.completions.stream({
+    model: 'm',
+    messages: [{ role: 'user', content: 'q' }],
+  });
   const details: Record<string, unknown>[] = [];
   let thinking = '';
   for await (const chunk of stream) {
-    const delta = chunk.choices[0]?.delta as { readonly reasoning_content?: string; readonly reasoning_details?: readonly Detail[] } | undefined;
+    const delta = chunk.choices[0]?.delta as
+      | { readonly reasoning_content?: string; readonly reasoning_details?: readonly Detail[] }
+      | undefined;
     thinking += delta?.reasoning_content ?? '';
     for (const detail of delta?.reasoning_details ?? []) joinDetail(details, detail);
   }
   const message = (await stream.finalChatCompletion()).choices[0]?.message;
-  return { ...message, ...(thinking === '' ? {} : { reasoning_content: thinking }), ...(details.length === 0 ? {} : { reasoning_details: details }) };
+  return {
+    ...message,
+    ...(thinking === '' ? {} : { reasoning_content: thinking }),
+    ...(details.length === 0 ? {} : { reasoning_details: details }),
+  };
 }
 
 function joinDetail(details: Record<string, unknown>[], detail: Detail): void {
-  const known = details.find(({ index, type }) => index !== undefined && index === detail.index && type === detail['type']);
+  const known = details.find(
+    ({ index, type }) => index !== undefined && index === detail.index && type === detail['type'],
+  );
   if (!known) {
     details.push({ ...detail });
     return;
   }
   for (const [key, value] of Object.entries(detail)) {
-    const joins = (key === 'text' || key === 'summary') && typeof known[key] === 'string' && typeof value === 'string';
+    const joins =
+      (key === 'text' || key === 'summary') &&
+      typeof known[key] === 'string' &&
+      typeof value === 'string';
     known[key] = joins ? `${String(known[key])}${value}` : value;
   }
 }

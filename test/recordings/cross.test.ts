@@ -8,7 +8,15 @@ import { after, test } from 'node:test';
 import { GatewayFailure } from '#canonical';
 import type { Dialect } from '#dialects';
 import { clientDialects, readWithSdk, type ClientDialect } from './cross-sdk.ts';
-import { decodeRecorded, dialectOf, dialectsById, differences, kinds, writeFor, type Decoded } from './cross.ts';
+import {
+  decodeRecorded,
+  dialectOf,
+  dialectsById,
+  differences,
+  kinds,
+  writeFor,
+  type Decoded,
+} from './cross.ts';
 import { listCases, type RecordingCase } from './load.ts';
 
 const count = { checked: 0, errors: 0, failed: 0, unreadable: 0 };
@@ -40,9 +48,15 @@ async function check(target: ClientDialect, decoded: Decoded): Promise<readonly 
   }
   count.checked += 1;
   try {
-    return differences(target, decoded.response, await readWithSdk(target, body, decoded.kind === 'stream'));
+    return differences(
+      target,
+      decoded.response,
+      await readWithSdk(target, body, decoded.kind === 'stream'),
+    );
   } catch (error) {
-    return [`the SDK refuses it: ${error instanceof Error ? error.message.slice(0, 300) : 'unknown'}`];
+    return [
+      `the SDK refuses it: ${error instanceof Error ? error.message.slice(0, 300) : 'unknown'}`,
+    ];
   }
 }
 
@@ -51,13 +65,32 @@ test('the comparison notices each kind of difference', async () => {
   const body = writeFor(dialectsById['openai-chat'], { kind: 'plain', response }).body;
   const reading = await readWithSdk('openai-chat', body, false);
   assert.deepEqual(differences('openai-chat', response, reading), []);
-  const others = [geminiAnswer('that', 3), geminiAnswer('it', 4), geminiAnswer('it', 3, 'MAX_TOKENS'), geminiAnswer('it', 3, 'STOP', 'g')];
-  assert.deepEqual(others.map((other) => differences('openai-chat', other.response, reading).length), [1, 1, 2, 1]);
+  const others = [
+    geminiAnswer('that', 3),
+    geminiAnswer('it', 4),
+    geminiAnswer('it', 3, 'MAX_TOKENS'),
+    geminiAnswer('it', 3, 'STOP', 'g'),
+  ];
+  assert.deepEqual(
+    others.map((other) => differences('openai-chat', other.response, reading).length),
+    [1, 1, 2, 1],
+  );
 });
 
-function geminiAnswer(text: string, promptTokenCount: number, finishReason = 'STOP', name = 'f'): Extract<Decoded, { kind: 'plain' }> {
-  const parts = [{ text }, ...(finishReason === 'STOP' ? [{ functionCall: { name, args: { a: 1 } } }] : [])];
-  const wire = { candidates: [{ content: { parts }, finishReason }], usageMetadata: { promptTokenCount, candidatesTokenCount: 1 } };
+function geminiAnswer(
+  text: string,
+  promptTokenCount: number,
+  finishReason = 'STOP',
+  name = 'f',
+): Extract<Decoded, { kind: 'plain' }> {
+  const parts = [
+    { text },
+    ...(finishReason === 'STOP' ? [{ functionCall: { name, args: { a: 1 } } }] : []),
+  ];
+  const wire = {
+    candidates: [{ content: { parts }, finishReason }],
+    usageMetadata: { promptTokenCount, candidatesTokenCount: 1 },
+  };
   return { kind: 'plain', response: dialectsById['gemini-generate'].response.decode(wire, {}) };
 }
 
@@ -71,7 +104,8 @@ for (const kind of kinds) {
       for (const recorded of cases) {
         const decoded = decode(recorded, source);
         if (!decoded) continue;
-        for (const difference of await check(target, decoded)) failures.push(`${recorded.name}: ${difference}`);
+        for (const difference of await check(target, decoded))
+          failures.push(`${recorded.name}: ${difference}`);
       }
       count.failed += failures.length;
       assert.deepEqual(failures, []);

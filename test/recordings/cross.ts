@@ -13,7 +13,13 @@ import {
 } from '#canonical';
 import * as dialects from '#dialects';
 import type { Dialect, Quirks } from '#dialects';
-import { createJsonArrayParser, createSseParser, parseJsonObject, type JsonObject, type StreamFrame } from '#std';
+import {
+  createJsonArrayParser,
+  createSseParser,
+  parseJsonObject,
+  type JsonObject,
+  type StreamFrame,
+} from '#std';
 import type { ClientDialect, SdkReading } from './cross-sdk.ts';
 import type { RecordingCase } from './load.ts';
 
@@ -49,7 +55,9 @@ export function dialectOf(kind: string): Dialect | undefined {
 
 /** What vendors of the chat dialect deviate in, as far as reading their answers needs it. */
 export function readingQuirks(recorded: RecordingCase): Quirks {
-  return recorded.meta.provider === 'xai' && recorded.meta.kind === 'chat' ? { usageExcludesReasoning: true } : {};
+  return recorded.meta.provider === 'xai' && recorded.meta.kind === 'chat'
+    ? { usageExcludesReasoning: true }
+    : {};
 }
 
 /** The frames of a streamed body in whichever framing it has. */
@@ -63,7 +71,11 @@ export function framesOf(bytes: Uint8Array): readonly StreamFrame[] {
 
 /** A recorded success as canonical events (stream) or answer. */
 export type Decoded =
-  | { readonly kind: 'stream'; readonly events: readonly ChatEvent[]; readonly response: ChatResponse }
+  | {
+      readonly kind: 'stream';
+      readonly events: readonly ChatEvent[];
+      readonly response: ChatResponse;
+    }
   | { readonly kind: 'plain'; readonly response: ChatResponse }
   /** The recording itself ends in an error. */
   | { readonly kind: 'error'; readonly events: readonly ChatEvent[] };
@@ -76,7 +88,10 @@ export function decodeRecorded(recorded: RecordingCase, dialect: Dialect): Decod
     return { kind: 'plain', response: dialect.response.decode(wire, quirks) };
   }
   const decoder = dialect.stream.decoder(quirks);
-  const events = [...framesOf(recorded.responseBytes).flatMap((frame) => decoder.push(frame)), ...decoder.end()];
+  const events = [
+    ...framesOf(recorded.responseBytes).flatMap((frame) => decoder.push(frame)),
+    ...decoder.end(),
+  ];
   if (events.at(-1)?.kind === 'error') return { kind: 'error', events };
   const collector = new ChatCollector(dialect.id);
   for (const event of events) collector.push(event);
@@ -89,9 +104,16 @@ function isArrayStream(recorded: RecordingCase): boolean {
 
 /** The gateway holds back the ends until the charge is durable, then sends end*, usage, finished. */
 function inGatewayOrder(events: readonly ChatEvent[]): readonly ChatEvent[] {
-  const isLate = ({ kind }: ChatEvent): boolean => kind === 'end' || kind === 'usage' || kind === 'finished';
-  const late = (wanted: string): readonly ChatEvent[] => events.filter(({ kind }) => kind === wanted);
-  return [...events.filter((event) => !isLate(event)), ...late('end'), ...late('usage').slice(-1), ...late('finished')];
+  const isLate = ({ kind }: ChatEvent): boolean =>
+    kind === 'end' || kind === 'usage' || kind === 'finished';
+  const late = (wanted: string): readonly ChatEvent[] =>
+    events.filter(({ kind }) => kind === wanted);
+  return [
+    ...events.filter((event) => !isLate(event)),
+    ...late('end'),
+    ...late('usage').slice(-1),
+    ...late('finished'),
+  ];
 }
 
 /** The plainest request of a client of `dialect`: what the answer's encoder asks it about. */
@@ -108,21 +130,33 @@ export function plainRequest(dialect: DialectId, stream: boolean): ChatRequest {
   };
 }
 
-export type Written = { readonly body: string; readonly losses: readonly Pick<Loss, 'path' | 'reason'>[] };
+export type Written = {
+  readonly body: string;
+  readonly losses: readonly Pick<Loss, 'path' | 'reason'>[];
+};
 
 /** The answer as a client of `target` gets it. */
 export function writeFor(target: Dialect, decoded: Decoded): Written {
   if (decoded.kind === 'plain') {
-    const { value, losses } = target.response.encode(decoded.response, plainRequest(target.id, false));
+    const { value, losses } = target.response.encode(
+      decoded.response,
+      plainRequest(target.id, false),
+    );
     return { body: JSON.stringify(value satisfies JsonObject), losses };
   }
   const losses: { path: string; reason: string }[] = [];
-  const encoder = target.stream.encoder(plainRequest(target.id, true), { framing: 'sse' }, (path, reason) => losses.push({ path, reason }));
+  const encoder = target.stream.encoder(
+    plainRequest(target.id, true),
+    { framing: 'sse' },
+    (path, reason) => losses.push({ path, reason }),
+  );
   return { body: decoded.events.map((event) => encoder.push(event)).join(''), losses };
 }
 
 /** Words of each dialect that may stand for a canonical reason. */
-const finishWords: { readonly [dialect in ClientDialect]: { readonly [reason in FinishReason]: readonly string[] } } = {
+const finishWords: {
+  readonly [dialect in ClientDialect]: { readonly [reason in FinishReason]: readonly string[] };
+} = {
   'openai-chat': {
     stop: ['stop'],
     length: ['length'],
@@ -166,20 +200,35 @@ const finishWords: { readonly [dialect in ClientDialect]: { readonly [reason in 
 };
 
 /** What the SDK read otherwise than it was meant; empty when all is well. */
-export function differences(target: ClientDialect, response: ChatResponse, reading: SdkReading): readonly string[] {
+export function differences(
+  target: ClientDialect,
+  response: ChatResponse,
+  reading: SdkReading,
+): readonly string[] {
   const found: string[] = [];
   const [choice] = response.choices;
   const parts = choice?.parts ?? [];
   const text = parts.map((part) => (part.kind === 'text' ? part.text : '')).join('');
   const refusal = parts.map((part) => (part.kind === 'refusal' ? part.text : '')).join('');
-  const spoken = parts.map((part) => (part.kind === 'media' ? (part.transcript ?? '') : '')).join('');
+  const spoken = parts
+    .map((part) => (part.kind === 'media' ? (part.transcript ?? '') : ''))
+    .join('');
   // Where speech has no place of its own, its transcript is what the client gets.
-  if (![text + refusal, text + refusal + spoken].includes(reading.text + reading.refusal)) found.push(`text ${sample(text + refusal)} read as ${sample(reading.text + reading.refusal)}`);
-  const calls = parts.flatMap((part) => (part.kind === 'tool-call' ? [{ name: part.name, input: comparableInput(part.input, part.custom === true) }] : []));
+  if (![text + refusal, text + refusal + spoken].includes(reading.text + reading.refusal))
+    found.push(`text ${sample(text + refusal)} read as ${sample(reading.text + reading.refusal)}`);
+  const calls = parts.flatMap((part) =>
+    part.kind === 'tool-call'
+      ? [{ name: part.name, input: comparableInput(part.input, part.custom === true) }]
+      : [],
+  );
   const read = reading.calls.map(({ name, input }) => ({ name, input: comparable(input) }));
-  if (JSON.stringify(calls) !== JSON.stringify(read)) found.push(`calls ${sample(JSON.stringify(calls))} read as ${sample(JSON.stringify(read))}`);
+  if (JSON.stringify(calls) !== JSON.stringify(read))
+    found.push(`calls ${sample(JSON.stringify(calls))} read as ${sample(JSON.stringify(read))}`);
   const words = finishWords[target][choice?.finish.reason ?? 'other'];
-  if (!words.includes(reading.finish)) found.push(`finish ${choice?.finish.reason ?? ''} (${choice?.finish.raw ?? ''}) read as ${reading.finish}`);
+  if (!words.includes(reading.finish))
+    found.push(
+      `finish ${choice?.finish.reason ?? ''} (${choice?.finish.raw ?? ''}) read as ${reading.finish}`,
+    );
   return [...found, ...usageDifferences(response, reading)];
 }
 
@@ -188,8 +237,10 @@ function usageDifferences({ usage }: ChatResponse, reading: SdkReading): readonl
   const found: string[] = [];
   const input = inputTotalTokens(usage);
   const output = outputTotalTokens(usage);
-  if (input !== undefined && (reading.inputTokens ?? 0) !== input) found.push(`input ${input} read as ${reading.inputTokens ?? 'nothing'}`);
-  if (output !== undefined && (reading.outputTokens ?? 0) !== output) found.push(`output ${output} read as ${reading.outputTokens ?? 'nothing'}`);
+  if (input !== undefined && (reading.inputTokens ?? 0) !== input)
+    found.push(`input ${input} read as ${reading.inputTokens ?? 'nothing'}`);
+  if (output !== undefined && (reading.outputTokens ?? 0) !== output)
+    found.push(`output ${output} read as ${reading.outputTokens ?? 'nothing'}`);
   return found;
 }
 
@@ -210,11 +261,14 @@ function comparableInput(input: string, custom: boolean): unknown {
 
 function comparable(input: unknown): unknown {
   if (typeof input === 'string') return { input };
-  if (typeof input === 'object' && input !== null && !Array.isArray(input)) return sorted(input as { readonly [key: string]: unknown });
+  if (typeof input === 'object' && input !== null && !Array.isArray(input))
+    return sorted(input as { readonly [key: string]: unknown });
   return input;
 }
 
 /** Order of members means nothing, except that it is kept in practice. */
 function sorted(object: { readonly [key: string]: unknown }): unknown {
-  return Object.fromEntries(Object.entries(object).sort(([left], [right]) => (left < right ? -1 : 1)));
+  return Object.fromEntries(
+    Object.entries(object).sort(([left], [right]) => (left < right ? -1 : 1)),
+  );
 }

@@ -2,26 +2,50 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ChatCollector, explode, inputTotalTokens, outputTotalTokens, type ChatEvent, type ChatResponse, type Usage } from '#canonical';
+import {
+  ChatCollector,
+  explode,
+  inputTotalTokens,
+  outputTotalTokens,
+  type ChatEvent,
+  type ChatResponse,
+  type Usage,
+} from '#canonical';
 import { geminiGenerate, type StreamTap } from '#dialects';
-import { createJsonArrayParser, createSseParser, parseJsonObject, type JsonObject, type StreamFrame } from '#std';
+import {
+  createJsonArrayParser,
+  createSseParser,
+  parseJsonObject,
+  type JsonObject,
+  type StreamFrame,
+} from '#std';
 import { listCases, type RecordingCase } from './load.ts';
 import { normaliseGeminiRequest } from './normalise-generate.ts';
 
 type Expected = {
   readonly text?: string;
   readonly finish_reason?: string | number | null;
-  readonly tool_calls?: readonly { readonly id?: string | null; readonly name: string; readonly arguments: unknown }[];
+  readonly tool_calls?: readonly {
+    readonly id?: string | null;
+    readonly name: string;
+    readonly arguments: unknown;
+  }[];
   readonly reasoning_text?: string;
   readonly n_signatures?: number;
-  readonly usage_normalised?: { readonly input_total?: number; readonly cached_input?: number; readonly output_total?: number; readonly reasoning?: number };
+  readonly usage_normalised?: {
+    readonly input_total?: number;
+    readonly cached_input?: number;
+    readonly output_total?: number;
+    readonly reasoning?: number;
+  };
 };
 
 export function geminiFrames(bytes: Uint8Array, chunkBytes = bytes.length): readonly StreamFrame[] {
   const isArray = /^\s*\[/.test(Buffer.from(bytes.subarray(0, 64)).toString('utf8'));
   const parser = isArray ? createJsonArrayParser() : createSseParser();
   const frames: StreamFrame[] = [];
-  for (let start = 0; start < bytes.length; start += chunkBytes) frames.push(...parser.push(bytes.subarray(start, start + chunkBytes)));
+  for (let start = 0; start < bytes.length; start += chunkBytes)
+    frames.push(...parser.push(bytes.subarray(start, start + chunkBytes)));
   const last = parser.end();
   if (last) frames.push(last);
   return frames;
@@ -43,11 +67,26 @@ function compareWithExpected(response: ChatResponse, expected: Expected): void {
   const text = parts.map((part) => (part.kind === 'text' ? part.text : '')).join('');
   assert.equal(text, expected.text ?? '', 'text');
   const reasoning = parts.map((part) => (part.kind === 'reasoning' ? part.text : '')).join('');
-  if (expected.reasoning_text !== undefined) assert.equal(reasoning, expected.reasoning_text, 'reasoning');
-  const calls = parts.flatMap((part) => (part.kind === 'tool-call' ? [{ name: part.name, arguments: parseJsonObject(part.input) }] : []));
-  assert.deepEqual(calls, (expected.tool_calls ?? []).map(({ name, arguments: input }) => ({ name, arguments: input ?? {} })), 'tool calls');
-  const signatures = parts.filter((part) => part.state !== undefined || (part.kind === 'native' && part.value['thoughtSignature'] !== undefined));
-  if (expected.n_signatures !== undefined) assert.equal(signatures.length, expected.n_signatures, 'signatures');
+  if (expected.reasoning_text !== undefined)
+    assert.equal(reasoning, expected.reasoning_text, 'reasoning');
+  const calls = parts.flatMap((part) =>
+    part.kind === 'tool-call' ? [{ name: part.name, arguments: parseJsonObject(part.input) }] : [],
+  );
+  assert.deepEqual(
+    calls,
+    (expected.tool_calls ?? []).map(({ name, arguments: input }) => ({
+      name,
+      arguments: input ?? {},
+    })),
+    'tool calls',
+  );
+  const signatures = parts.filter(
+    (part) =>
+      part.state !== undefined ||
+      (part.kind === 'native' && part.value['thoughtSignature'] !== undefined),
+  );
+  if (expected.n_signatures !== undefined)
+    assert.equal(signatures.length, expected.n_signatures, 'signatures');
   compareUsage(response.usage, expected);
 }
 
@@ -55,7 +94,10 @@ function compareWithExpected(response: ChatResponse, expected: Expected): void {
 function joinedCalls(expected: Expected): Expected {
   const calls = (expected.tool_calls ?? []).filter(({ name }) => typeof name === 'string');
   let screens = 0;
-  const joined = calls.map((call) => ({ ...call, arguments: call.name === 'read_screen' ? { id: 'ABC'[screens++] } : {} }));
+  const joined = calls.map((call) => ({
+    ...call,
+    arguments: call.name === 'read_screen' ? { id: 'ABC'[screens++] } : {},
+  }));
   return { ...expected, tool_calls: joined };
 }
 
@@ -78,7 +120,10 @@ for (const recorded of listCases({ kinds: ['generate'] })) {
   const expected = (meta.expected ?? {}) as Expected;
   if (request && meta.status < 400) {
     test(`${name}: the request is written as it was read`, () => {
-      const decoded = geminiGenerate.request.decode(request, { model: 'a-model', stream: meta.stream });
+      const decoded = geminiGenerate.request.decode(request, {
+        model: 'a-model',
+        stream: meta.stream,
+      });
       const { value, losses } = geminiGenerate.request.encode(decoded, {});
       assert.deepEqual(losses, []);
       assert.deepEqual(normaliseGeminiRequest(value), normaliseGeminiRequest(request));
@@ -86,16 +131,29 @@ for (const recorded of listCases({ kinds: ['generate'] })) {
   }
   if (meta.status >= 400) {
     test(`${name}: the error is understood`, () => {
-      const error = geminiGenerate.error.decode(meta.status, recorded.responseBytes.toString('utf8'));
+      const error = geminiGenerate.error.decode(
+        meta.status,
+        recorded.responseBytes.toString('utf8'),
+      );
       assert.equal(Math.floor(error.status / 100), 4);
-      assert.ok(['model-missing', 'context-length', 'request'].includes(error.upstream?.kind ?? ''), error.upstream?.kind);
+      assert.ok(
+        ['model-missing', 'context-length', 'request'].includes(error.upstream?.kind ?? ''),
+        error.upstream?.kind,
+      );
     });
   } else if (meta.stream) {
     test(`${name}: the stream reads as expected`, () => {
       const events = decodeEvents(geminiFrames(recorded.responseBytes));
-      compareWithExpected(collect(events), meta.wire_quirks.includes('partialArgs') ? joinedCalls(expected) : expected);
+      compareWithExpected(
+        collect(events),
+        meta.wire_quirks.includes('partialArgs') ? joinedCalls(expected) : expected,
+      );
       if (recorded.responseBytes.length < 40_000) {
-        assert.deepEqual(decodeEvents(geminiFrames(recorded.responseBytes, 1)), events, 'one byte at a time');
+        assert.deepEqual(
+          decodeEvents(geminiFrames(recorded.responseBytes, 1)),
+          events,
+          'one byte at a time',
+        );
       }
     });
     test(`${name}: cut anywhere, the stream ends in an error`, () => {
@@ -110,12 +168,17 @@ for (const recorded of listCases({ kinds: ['generate'] })) {
       compareWithExpected(geminiGenerate.response.decode(readWire(recorded), {}), expected);
     });
   }
-  if (meta.status < 400) test(`${name}: the answer survives being written and read again`, () => compareRoundTrip(recorded));
+  if (meta.status < 400)
+    test(`${name}: the answer survives being written and read again`, () =>
+      compareRoundTrip(recorded));
 }
 
 function compareTap(recorded: RecordingCase): void {
   const frames = geminiFrames(recorded.responseBytes);
-  const request = geminiGenerate.request.decode({ contents: [] }, { model: 'a-model', stream: true });
+  const request = geminiGenerate.request.decode(
+    { contents: [] },
+    { model: 'a-model', stream: true },
+  );
   const tap: StreamTap = geminiGenerate.stream.tap(request, {});
   let usage: Usage | undefined;
   let content = 0;
@@ -129,7 +192,11 @@ function compareTap(recorded: RecordingCase): void {
     closing ||= facts.closing;
     complete ||= facts.complete;
     const decoded = geminiGenerate.stream.decoder({}).push(frame);
-    const carries = decoded.some((event) => event.kind === 'part-delta' || (event.kind === 'part-start' && event.part.kind === 'native'));
+    const carries = decoded.some(
+      (event) =>
+        event.kind === 'part-delta' ||
+        (event.kind === 'part-start' && event.part.kind === 'native'),
+    );
     const announcesCall = frame.data.includes('"functionCall"');
     assert.equal(facts.content, carries || announcesCall, `content of ${frame.data.slice(0, 300)}`);
   }
@@ -140,7 +207,10 @@ function compareTap(recorded: RecordingCase): void {
 }
 
 function compareRoundTrip(recorded: RecordingCase): void {
-  const request = geminiGenerate.request.decode({ contents: [] }, { model: 'a-model', stream: recorded.meta.stream });
+  const request = geminiGenerate.request.decode(
+    { contents: [] },
+    { model: 'a-model', stream: recorded.meta.stream },
+  );
   if (!recorded.meta.stream) {
     const decoded = geminiGenerate.response.decode(readWire(recorded), {});
     const { value, losses } = geminiGenerate.response.encode(decoded, request);
@@ -158,7 +228,11 @@ function compareRoundTrip(recorded: RecordingCase): void {
   const whole = collect(events);
   const encoder = geminiGenerate.stream.encoder(request, { framing: 'sse' });
   const wire = [...explode(whole)].map((event) => encoder.push(event)).join('');
-  assert.deepEqual(withoutDerived(collect(decodeEvents(geminiFrames(Buffer.from(wire))))), withoutDerived(whole), 'exploded');
+  assert.deepEqual(
+    withoutDerived(collect(decodeEvents(geminiFrames(Buffer.from(wire))))),
+    withoutDerived(whole),
+    'exploded',
+  );
 }
 
 /**
@@ -166,7 +240,8 @@ function compareRoundTrip(recorded: RecordingCase): void {
  * too late for the start, and citations for a text that a later part has closed.
  */
 function withoutDerived(response: ChatResponse): unknown {
-  const plain = JSON.stringify(response, (key, value: unknown) => (key === 'serviceTier' || key === 'citations' ? undefined : value));
+  const plain = JSON.stringify(response, (key, value: unknown) =>
+    key === 'serviceTier' || key === 'citations' ? undefined : value,
+  );
   return JSON.parse(plain) as unknown;
 }
-

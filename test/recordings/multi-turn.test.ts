@@ -23,11 +23,16 @@ const known: { readonly [name: string]: string } = {
 const count = { own: 0, foreign: 0, refused: 0, failed: 0 };
 
 after(() => {
-  process.stdout.write(`# multi-turn: ${count.own} requests to their own vendor, ${count.foreign} (request x foreign client) of which ${count.refused} cannot be said there, ${count.failed} failed\n`);
+  process.stdout.write(
+    `# multi-turn: ${count.own} requests to their own vendor, ${count.foreign} (request x foreign client) of which ${count.refused} cannot be said there, ${count.failed} failed\n`,
+  );
 });
 
 function decode(dialect: Dialect, recorded: RecordingCase, wire: JsonObject): ChatRequest {
-  const context = 'model' in wire && recorded.meta.kind !== 'generate' ? {} : { model: recorded.meta.request_model ?? 'm', stream: recorded.meta.stream };
+  const context =
+    'model' in wire && recorded.meta.kind !== 'generate'
+      ? {}
+      : { model: recorded.meta.request_model ?? 'm', stream: recorded.meta.stream };
   if (dialect !== openaiResponses) return dialect.request.decode(wire, context);
   // Conversations kept at the vendor are the gateway's to resolve.
   const { background: _, conversation: _conversation, ...rest } = withHistory(wire, []);
@@ -39,8 +44,15 @@ function isConversation({ messages }: ChatRequest): boolean {
 }
 
 /** The request as its vendor gets it when it comes from a client of its own dialect. */
-function sentBySelf(source: Dialect, request: ChatRequest, recorded: RecordingCase, quirks: Quirks): readonly string[] {
-  return skeleton(decode(source, recorded, { ...source.request.encode(request, quirks).value }).messages);
+function sentBySelf(
+  source: Dialect,
+  request: ChatRequest,
+  recorded: RecordingCase,
+  quirks: Quirks,
+): readonly string[] {
+  return skeleton(
+    decode(source, recorded, { ...source.request.encode(request, quirks).value }).messages,
+  );
 }
 
 /** The same after a client of `target` has held it; `undefined` when such a client cannot say it. */
@@ -53,16 +65,33 @@ async function sentByForeign(
 ): Promise<readonly string[] | undefined> {
   const { wire: held, refusals } = await heldBy(target, source, request);
   if (refusals.length > 0) return undefined;
-  const { messages } = target.request.decode(JSON.parse(JSON.stringify(held)) as JsonObject, target.id === 'gemini-generate' ? { model: 'm' } : {});
+  const { messages } = target.request.decode(
+    JSON.parse(JSON.stringify(held)) as JsonObject,
+    target.id === 'gemini-generate' ? { model: 'm' } : {},
+  );
   const { tools, reasoning, outputTokensMax } = request;
-  const again: ChatRequest = { ...request, dialect: target.id, messages, tools, reasoning, outputTokensMax, extensions: {} };
-  return skeleton(decode(source, recorded, { ...source.request.encode(again, quirks).value }).messages);
+  const again: ChatRequest = {
+    ...request,
+    dialect: target.id,
+    messages,
+    tools,
+    reasoning,
+    outputTokensMax,
+    extensions: {},
+  };
+  return skeleton(
+    decode(source, recorded, { ...source.request.encode(again, quirks).value }).messages,
+  );
 }
 
-function firstDifference(actual: readonly string[], expected: readonly string[]): string | undefined {
+function firstDifference(
+  actual: readonly string[],
+  expected: readonly string[],
+): string | undefined {
   const length = Math.max(actual.length, expected.length);
   for (let index = 0; index < length; index += 1) {
-    if (actual[index] !== expected[index]) return `[${index}] ${(actual[index] ?? 'nothing').slice(0, 200)} | recorded: ${(expected[index] ?? 'nothing').slice(0, 200)}`;
+    if (actual[index] !== expected[index])
+      return `[${index}] ${(actual[index] ?? 'nothing').slice(0, 200)} | recorded: ${(expected[index] ?? 'nothing').slice(0, 200)}`;
   }
   return undefined;
 }
@@ -70,7 +99,11 @@ function firstDifference(actual: readonly string[], expected: readonly string[])
 for (const kind of ['chat', 'responses', 'messages', 'generate']) {
   const source = dialectOf(kind);
   if (!source) continue;
-  const conversations: { readonly recorded: RecordingCase; readonly wire: JsonObject; readonly request: ChatRequest }[] = [];
+  const conversations: {
+    readonly recorded: RecordingCase;
+    readonly wire: JsonObject;
+    readonly request: ChatRequest;
+  }[] = [];
   for (const recorded of listCases({ kinds: [kind] })) {
     if (!recorded.request || recorded.meta.status >= 400) continue;
     const request = decode(source, recorded, recorded.request);
@@ -81,7 +114,10 @@ for (const kind of ['chat', 'responses', 'messages', 'generate']) {
     const failures: string[] = [];
     for (const { recorded, request } of conversations) {
       count.own += 1;
-      const difference = firstDifference(sentBySelf(source, request, recorded, {}), skeleton(request.messages));
+      const difference = firstDifference(
+        sentBySelf(source, request, recorded, {}),
+        skeleton(request.messages),
+      );
       if (difference !== undefined) failures.push(`${recorded.name}: ${difference}`);
     }
     count.failed += failures.length;
@@ -96,10 +132,13 @@ for (const kind of ['chat', 'responses', 'messages', 'generate']) {
         try {
           const sent = await sentByForeign(source, dialectsById[target], request, recorded, {});
           if (!sent) count.refused += 1;
-          const difference = sent && !(recorded.name in known) && firstDifference(sent, skeleton(request.messages));
+          const difference =
+            sent && !(recorded.name in known) && firstDifference(sent, skeleton(request.messages));
           if (difference) failures.push(`${recorded.name}: ${difference}`);
         } catch (error) {
-          failures.push(`${recorded.name}: ${error instanceof Error ? `${error.name} ${'path' in error ? String(error.path) : ''} ${error.message}` : 'unknown'}`);
+          failures.push(
+            `${recorded.name}: ${error instanceof Error ? `${error.name} ${'path' in error ? String(error.path) : ''} ${error.message}` : 'unknown'}`,
+          );
         }
       }
       count.failed += failures.length;

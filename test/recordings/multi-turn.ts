@@ -1,8 +1,23 @@
 /** Recorded conversations, held by clients of other dialects: what comes back to the vendor. */
 
-import { explode, type ChatRequest, type ChatResponse, type Loss, type Message, type Part } from '#canonical';
+import {
+  explode,
+  type ChatRequest,
+  type ChatResponse,
+  type Loss,
+  type Message,
+  type Part,
+} from '#canonical';
 import type { Dialect } from '#dialects';
-import { asArray, asObject, asObjects, compact, parseJson, type JsonObject, type JsonValue } from '#std';
+import {
+  asArray,
+  asObject,
+  asObjects,
+  compact,
+  parseJson,
+  type JsonObject,
+  type JsonValue,
+} from '#std';
 import { collectWithSdk, type ClientDialect } from './cross-sdk.ts';
 import { plainRequest } from './cross.ts';
 
@@ -16,7 +31,12 @@ export type Held = {
  * The conversation as a client of `target` holds it: its own turns as it wrote them, the turns of
  * the assistant as it got them in answers.
  */
-export async function heldBy(target: Dialect, source: Dialect, request: ChatRequest, hold: Hold = holdWhole): Promise<Held> {
+export async function heldBy(
+  target: Dialect,
+  source: Dialect,
+  request: ChatRequest,
+  hold: Hold = holdWhole,
+): Promise<Held> {
   const held: JsonValue[] = [];
   let head: JsonObject = {};
   let run: Message[] = [];
@@ -24,7 +44,10 @@ export async function heldBy(target: Dialect, source: Dialect, request: ChatRequ
   const refusals: Loss[] = [];
   const flush = (): void => {
     if (run.length === 0) return;
-    const { value, losses } = target.request.encode({ ...plainRequest(source.id, false), messages: calls ? [calls, ...run] : run }, {});
+    const { value, losses } = target.request.encode(
+      { ...plainRequest(source.id, false), messages: calls ? [calls, ...run] : run },
+      {},
+    );
     refusals.push(...losses.filter(({ changesMeaning }) => changesMeaning));
     const { items: all, ...rest } = splitRequest(target.id as ClientDialect, value);
     const encoded = all.slice(all.findLastIndex(isAnswer) + 1);
@@ -53,16 +76,25 @@ function callsOf(message: Message): Message | undefined {
 
 function isAnswer(item: JsonValue): boolean {
   const { role, type } = asObject(item) ?? {};
-  return role === 'assistant' || role === 'model' || type === 'function_call' || type === 'custom_tool_call';
+  return (
+    role === 'assistant' ||
+    role === 'model' ||
+    type === 'function_call' ||
+    type === 'custom_tool_call'
+  );
 }
 
 /** A client sends the ids it was given; only the way to Anthropic itself needs them in its alphabet. */
 function withClientIds(items: readonly JsonValue[], run: readonly Message[]): readonly JsonValue[] {
-  const ids = run.flatMap(({ parts }) => parts.flatMap((part) => (part.kind === 'tool-result' ? [part.id] : [])));
+  const ids = run.flatMap(({ parts }) =>
+    parts.flatMap((part) => (part.kind === 'tool-result' ? [part.id] : [])),
+  );
   return items.map((item) => {
     const message = asObject(item) ?? {};
     const content = asArray(message['content'])?.map((block) =>
-      asObject(block)?.['type'] === 'tool_result' ? { ...asObject(block), tool_use_id: ids.shift() ?? '' } : block,
+      asObject(block)?.['type'] === 'tool_result'
+        ? { ...asObject(block), tool_use_id: ids.shift() ?? '' }
+        : block,
     );
     return compact({ ...message, content: content ?? message['content'] });
   });
@@ -71,10 +103,15 @@ function withClientIds(items: readonly JsonValue[], run: readonly Message[]): re
 /** A client that holds the conversation knows which function a result answers. */
 function withNames(messages: readonly Message[]): readonly Message[] {
   const names = new Map<string, string>();
-  for (const { parts } of messages) for (const part of parts) if (part.kind === 'tool-call') names.set(part.id, part.name);
+  for (const { parts } of messages)
+    for (const part of parts) if (part.kind === 'tool-call') names.set(part.id, part.name);
   return messages.map((message) => ({
     ...message,
-    parts: message.parts.map((part) => (part.kind === 'tool-result' && part.name === undefined ? { ...part, name: names.get(part.id) } : part)),
+    parts: message.parts.map((part) =>
+      part.kind === 'tool-result' && part.name === undefined
+        ? { ...part, name: names.get(part.id) }
+        : part,
+    ),
   }));
 }
 
@@ -84,7 +121,13 @@ export type Hold = (target: Dialect, answer: ChatResponse) => Promise<readonly J
 function answerOf(source: Dialect, message: Message): ChatResponse {
   const calls = message.parts.some(({ kind }) => kind === 'tool-call');
   const finish = { reason: calls ? ('tool-calls' as const) : ('stop' as const), raw: '' };
-  return { dialect: source.id, id: 'answer-1', model: 'm', choices: [{ index: 0, parts: message.parts, finish }], extensions: {} };
+  return {
+    dialect: source.id,
+    id: 'answer-1',
+    model: 'm',
+    choices: [{ index: 0, parts: message.parts, finish }],
+    extensions: {},
+  };
 }
 
 /** An answer that came whole, kept as it came. */
@@ -107,7 +150,10 @@ function itemsOf(target: Dialect, value: JsonObject): readonly JsonValue[] {
 }
 
 /** An answer that was streamed, kept as the official SDK puts its pieces together. */
-export async function holdStreamed(target: Dialect, answer: ChatResponse): Promise<readonly JsonValue[]> {
+export async function holdStreamed(
+  target: Dialect,
+  answer: ChatResponse,
+): Promise<readonly JsonValue[]> {
   const encoder = target.stream.encoder(plainRequest(target.id, true), { framing: 'sse' });
   const body = [...explode(answer)].map((event) => encoder.push(event)).join('');
   return collectWithSdk(target.id as ClientDialect, body);
@@ -120,14 +166,34 @@ const itemFields: { readonly [dialect in ClientDialect]: string } = {
   'gemini-generate': 'contents',
 };
 
-function splitRequest(target: ClientDialect, value: JsonObject): { readonly items: readonly JsonValue[] } & JsonObject {
+function splitRequest(
+  target: ClientDialect,
+  value: JsonObject,
+): { readonly items: readonly JsonValue[] } & JsonObject {
   const items = value[itemFields[target]];
-  const list = typeof items === 'string' ? [{ role: 'user', content: items }] : (asArray(items) ?? []);
-  return { ...compact({ system: value['system'], instructions: value['instructions'], systemInstruction: value['systemInstruction'] }), items: list };
+  const list =
+    typeof items === 'string' ? [{ role: 'user', content: items }] : (asArray(items) ?? []);
+  return {
+    ...compact({
+      system: value['system'],
+      instructions: value['instructions'],
+      systemInstruction: value['systemInstruction'],
+    }),
+    items: list,
+  };
 }
 
-function joinRequest(target: ClientDialect, head: JsonObject, items: readonly JsonValue[]): JsonObject {
-  const extra = target === 'anthropic-messages' ? { max_tokens: 1_000 } : target === 'openai-responses' ? { store: false } : {};
+function joinRequest(
+  target: ClientDialect,
+  head: JsonObject,
+  items: readonly JsonValue[],
+): JsonObject {
+  const extra =
+    target === 'anthropic-messages'
+      ? { max_tokens: 1_000 }
+      : target === 'openai-responses'
+        ? { store: false }
+        : {};
   const model = target === 'gemini-generate' ? {} : { model: 'm' };
   return { ...model, ...head, ...extra, [itemFields[target]]: items };
 }
@@ -146,7 +212,8 @@ export function skeleton(messages: readonly Message[]): readonly string[] {
   let text = '';
   let role = '';
   const flush = (): void => {
-    const words = role === 'system' ? text.replaceAll(/\s+/g, '') : text.replace(attachmentLabel, '');
+    const words =
+      role === 'system' ? text.replaceAll(/\s+/g, '') : text.replace(attachmentLabel, '');
     if (words.trim() !== '') lines.push(`${role}: ${words}`);
     text = '';
   };
@@ -161,7 +228,12 @@ export function skeleton(messages: readonly Message[]): readonly string[] {
       if (line === undefined) continue;
       flush();
       lines.push(line);
-      if (part.kind === 'tool-result') media.push(...part.parts.flatMap((inner) => (inner.kind === 'media' ? [`media ${inner.media}`] : [])));
+      if (part.kind === 'tool-result')
+        media.push(
+          ...part.parts.flatMap((inner) =>
+            inner.kind === 'media' ? [`media ${inner.media}`] : [],
+          ),
+        );
     }
   }
   flush();
@@ -175,7 +247,9 @@ function lineOf(part: Part): string | undefined {
     case 'tool-result':
       return `result ${part.id} ${part.parts.map((inner) => (inner.kind === 'text' ? canonicalJson(inner.text) : '')).join('')}`;
     case 'reasoning':
-      return part.state ? `thinking ${part.text} state ${part.state.value.slice(0, 40)}` : undefined;
+      return part.state
+        ? `thinking ${part.text} state ${part.state.value.slice(0, 40)}`
+        : undefined;
     case 'media':
       return `media ${part.media}`;
     case 'refusal':

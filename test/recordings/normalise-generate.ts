@@ -6,30 +6,66 @@
  * that is a signature only (the same as one with an empty text), `null` for a field that is not said.
  */
 
-import { asArray, asObject, asObjects, type JsonObject, type JsonValue } from '#std';
+import { asArray, asObject, asObjects, asString, type JsonObject, type JsonValue } from '#std';
 
 /** Members whose value is the user's data: its names are not fields. */
 const opaque = new Set(['args', 'response', 'inlineData.data']);
-const verbatim = new Set(['toolCall', 'toolResponse', 'executableCode', 'codeExecutionResult', 'safetySettings', 'googleSearch', 'fileSearch', 'modelArmorConfig']);
-const schemas = new Set(['parameters', 'responseSchema', 'parametersJsonSchema', 'responseJsonSchema']);
+const verbatim = new Set([
+  'toolCall',
+  'toolResponse',
+  'executableCode',
+  'codeExecutionResult',
+  'safetySettings',
+  'googleSearch',
+  'fileSearch',
+  'modelArmorConfig',
+]);
+const schemas = new Set([
+  'parameters',
+  'responseSchema',
+  'parametersJsonSchema',
+  'responseJsonSchema',
+]);
 
 export function normaliseGeminiRequest(request: JsonObject): JsonObject {
-  const { model: _, systemInstruction, tools, generationConfig, toolConfig, contents, ...rest } = camel(request) as { [key: string]: JsonValue };
+  const {
+    model: _,
+    systemInstruction,
+    tools,
+    generationConfig,
+    toolConfig,
+    contents,
+    ...rest
+  } = camel(request) as { [key: string]: JsonValue };
   const config = asObject(generationConfig) ?? {};
   return {
     ...rest,
-    contents: asObjects(contents).map(({ role, parts, ...other }) => ({ ...other, role: role ?? 'user', parts })) as JsonValue,
-    ...(systemInstruction ? { systemInstruction: { parts: asObject(systemInstruction)?.['parts'] } } : {}),
+    contents: asObjects(contents).map(({ role, parts, ...other }) => ({
+      ...other,
+      role: role ?? 'user',
+      parts,
+    })) as JsonValue,
+    ...(systemInstruction
+      ? { systemInstruction: { parts: asObject(systemInstruction)?.['parts'] } }
+      : {}),
     ...(tools ? { tools: mergeTools(tools) } : {}),
     ...(Object.keys(config).length > 0 ? { generationConfig: config } : {}),
     ...(toolConfig ? { toolConfig: upperMode(toolConfig) } : {}),
-  } as JsonObject;
+  };
 }
 
 function upperMode(value: JsonValue): JsonValue {
   const config = asObject(value) ?? {};
   const calling = asObject(config['functionCallingConfig']);
-  return calling ? { ...config, functionCallingConfig: { ...calling, mode: String(calling['mode']).toUpperCase() } } : config;
+  return calling
+    ? {
+        ...config,
+        functionCallingConfig: {
+          ...calling,
+          mode: (asString(calling['mode']) ?? '').toUpperCase(),
+        },
+      }
+    : config;
 }
 
 function mergeTools(value: JsonValue): JsonValue {
@@ -47,7 +83,10 @@ function mergeTools(value: JsonValue): JsonValue {
 function camel(value: JsonValue | undefined, key = ''): JsonValue {
   if (value === undefined) return null;
   if (opaque.has(key) || verbatim.has(key)) return value;
-  if (schemas.has(key)) return key.startsWith('parametersJ') || key === 'responseJsonSchema' ? value : lowerTypes(value);
+  if (schemas.has(key))
+    return key.startsWith('parametersJ') || key === 'responseJsonSchema'
+      ? value
+      : lowerTypes(value);
   const list = asArray(value);
   if (list) return list.map((element) => camel(element, key));
   const object = asObject(value);
@@ -57,15 +96,26 @@ function camel(value: JsonValue | undefined, key = ''): JsonValue {
     if (field === null) continue;
     const spelled = name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
     if (schemas.has(spelled) && hasNoProperties(field)) continue;
-    result[spelled] = spelled === 'thinkingLevel' && typeof field === 'string' ? field.toUpperCase() : camel(field, spelled);
+    result[spelled] =
+      spelled === 'thinkingLevel' && typeof field === 'string'
+        ? field.toUpperCase()
+        : camel(field, spelled);
   }
-  if (result['thoughtSignature'] !== undefined && Object.keys(result).every((name) => name.startsWith('thought'))) result['text'] = '';
+  if (
+    result['thoughtSignature'] !== undefined &&
+    Object.keys(result).every((name) => name.startsWith('thought'))
+  )
+    result['text'] = '';
   return result;
 }
 
 function hasNoProperties(value: JsonValue | undefined): boolean {
   const schema = asObject(value);
-  return schema !== undefined && schema['anyOf'] === undefined && Object.keys(asObject(schema['properties']) ?? {}).length === 0;
+  return (
+    schema !== undefined &&
+    schema['anyOf'] === undefined &&
+    Object.keys(asObject(schema['properties']) ?? {}).length === 0
+  );
 }
 
 function lowerTypes(value: JsonValue, isName = false): JsonValue {

@@ -15,35 +15,80 @@ import { listCases, type RecordingCase } from './load.ts';
 import { heldBy, holdStreamed, holdWhole, skeleton, type Hold } from './multi-turn.ts';
 
 const count = { checked: 0, failed: 0 };
-after(() => process.stdout.write(`# replay: ${count.checked} (answer x dialect x form) came back, ${count.failed} failed\n`));
+after(() =>
+  process.stdout.write(
+    `# replay: ${count.checked} (answer x dialect x form) came back, ${count.failed} failed\n`,
+  ),
+);
 
 /**
  * The conversation after the answer: results of its calls, or the next words. Media and items that
  * only the vendor's dialect can say have no place with most clients, and are left out.
  */
 function conversation(source: Dialect, { choices }: ChatResponse): ChatRequest | undefined {
-  const parts = (choices[0]?.parts ?? []).filter(({ kind }) => kind !== 'media' && kind !== 'native');
-  if (!parts.some((part) => part.state || part.kind === 'tool-call' || ('text' in part && part.kind !== 'reasoning' && part.text.trim() !== ''))) return undefined;
-  const results = parts.flatMap((part) =>
-    part.kind === 'tool-call' ? [{ kind: 'tool-result' as const, id: part.id, name: part.name, parts: [{ kind: 'text' as const, text: 'done' }] }] : [],
+  const parts = (choices[0]?.parts ?? []).filter(
+    ({ kind }) => kind !== 'media' && kind !== 'native',
   );
-  const next: Message = results.length > 0 ? { role: 'tool', parts: results } : { role: 'user', parts: [{ kind: 'text', text: 'go on' }] };
+  if (
+    !parts.some(
+      (part) =>
+        part.state ||
+        part.kind === 'tool-call' ||
+        ('text' in part && part.kind !== 'reasoning' && part.text.trim() !== ''),
+    )
+  )
+    return undefined;
+  const results = parts.flatMap((part) =>
+    part.kind === 'tool-call'
+      ? [
+          {
+            kind: 'tool-result' as const,
+            id: part.id,
+            name: part.name,
+            parts: [{ kind: 'text' as const, text: 'done' }],
+          },
+        ]
+      : [],
+  );
+  const next: Message =
+    results.length > 0
+      ? { role: 'tool', parts: results }
+      : { role: 'user', parts: [{ kind: 'text', text: 'go on' }] };
   const plain = plainRequest(source.id, false);
-  return { ...plain, reasoning: { effort: 'medium' }, outputTokensMax: 30_000, messages: [...plain.messages, { role: 'assistant', parts }, next] };
+  return {
+    ...plain,
+    reasoning: { effort: 'medium' },
+    outputTokensMax: 30_000,
+    messages: [...plain.messages, { role: 'assistant', parts }, next],
+  };
 }
 
 function sent(source: Dialect, request: ChatRequest): readonly string[] {
   const { value } = source.request.encode(request, {});
-  return skeleton(source.request.decode(JSON.parse(JSON.stringify(value)) as JsonObject, source.id === 'gemini-generate' ? { model: 'm' } : {}).messages);
+  return skeleton(
+    source.request.decode(
+      JSON.parse(JSON.stringify(value)) as JsonObject,
+      source.id === 'gemini-generate' ? { model: 'm' } : {},
+    ).messages,
+  );
 }
 
-async function replay(source: Dialect, target: Dialect, request: ChatRequest, hold: Hold): Promise<string | undefined> {
+async function replay(
+  source: Dialect,
+  target: Dialect,
+  request: ChatRequest,
+  hold: Hold,
+): Promise<string | undefined> {
   const expected = sent(source, request);
   const { wire } = await heldBy(target, source, request, hold);
-  const { messages } = target.request.decode(wire, target.id === 'gemini-generate' ? { model: 'm' } : {});
+  const { messages } = target.request.decode(
+    wire,
+    target.id === 'gemini-generate' ? { model: 'm' } : {},
+  );
   const actual = sent(source, { ...request, dialect: target.id, messages });
   for (let index = 0; index < Math.max(actual.length, expected.length); index += 1) {
-    if (actual[index] !== expected[index]) return `[${index}] ${(actual[index] ?? 'nothing').slice(0, 160)} | was ${(expected[index] ?? 'nothing').slice(0, 160)}`;
+    if (actual[index] !== expected[index])
+      return `[${index}] ${(actual[index] ?? 'nothing').slice(0, 160)} | was ${(expected[index] ?? 'nothing').slice(0, 160)}`;
   }
   return undefined;
 }
@@ -71,9 +116,14 @@ for (const kind of ['chat', 'responses', 'messages', 'generate']) {
         const answer = answerOf(recorded, source);
         const request = answer && conversation(source, answer);
         if (!request) continue;
-        for (const [form, hold] of [['whole', holdWhole], ['streamed', holdStreamed]] as const) {
+        for (const [form, hold] of [
+          ['whole', holdWhole],
+          ['streamed', holdStreamed],
+        ] as const) {
           count.checked += 1;
-          const difference = await replay(source, dialectsById[target], request, hold).catch((error: unknown) => `fails: ${String(error)}`);
+          const difference = await replay(source, dialectsById[target], request, hold).catch(
+            (error: unknown) => `fails: ${String(error)}`,
+          );
           if (difference !== undefined) failures.push(`${recorded.name} ${form}: ${difference}`);
         }
       }

@@ -8,5 +8,9 @@ export { isBatchBody } from './request.ts';
 export const geminiEmbed: EmbeddingDialect = {
   id: 'gemini-embed',
   request: { decode: decodeEmbedRequest, encode: encodeEmbedRequest },
-  response: { decode: decodeEmbedResponse, encode: encodeEmbedResponse, annotate: annotateEmbedResponse },
+  response: {
+    decode: decodeEmbedResponse,
+    encode: encodeEmbedResponse,
+    annotate: annotateEmbedResponse,
+  },
 };

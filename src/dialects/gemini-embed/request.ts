@@ -18,11 +18,23 @@ import {
 import type { Quirks, RequestContext } from '../dialect.ts';
 import { camelised } from '../gemini-generate/fields.ts';
 
-const fields = new Set(['model', 'content', 'taskType', 'title', 'outputDimensionality', 'requests', 'autoTruncate']);
+const fields = new Set([
+  'model',
+  'content',
+  'taskType',
+  'title',
+  'outputDimensionality',
+  'requests',
+  'autoTruncate',
+]);
 const known = new Set(['model', 'content', 'taskType', 'title', 'outputDimensionality']);
 
 /** What one request of a batch says beside its text. */
-type One = { readonly text: string; readonly rest: Pick<EmbeddingRequest, 'dimensions' | 'taskType' | 'title'>; readonly extensions: JsonObject };
+type One = {
+  readonly text: string;
+  readonly rest: Pick<EmbeddingRequest, 'dimensions' | 'taskType' | 'title'>;
+  readonly extensions: JsonObject;
+};
 
 /**
  * Reads the body of `:embedContent` (one text) or `:batchEmbedContents` (`requests`). A batch has one
@@ -52,11 +64,14 @@ function modelOf(wire: JsonObject | undefined): string | undefined {
 }
 
 function readBatch(batch: readonly JsonValue[]): readonly One[] {
-  const ones = batch.map((element, index) => readOne(camelised(requireObject(element, `requests[${index}]`), fields), `requests[${index}]`));
+  const ones = batch.map((element, index) =>
+    readOne(camelised(requireObject(element, `requests[${index}]`), fields), `requests[${index}]`),
+  );
   const [first] = ones;
   for (const [index, { rest }] of ones.entries()) {
     for (const key of ['dimensions', 'taskType', 'title'] as const) {
-      if (rest[key] !== first?.rest[key]) throw new ReadError(`requests[${index}].${key}`, 'all requests of a batch must agree');
+      if (rest[key] !== first?.rest[key])
+        throw new ReadError(`requests[${index}].${key}`, 'all requests of a batch must agree');
     }
   }
   return ones;
@@ -66,7 +81,11 @@ function readOne(wire: JsonObject, path: string): One {
   const content = wire['content'];
   const at = fieldPath(path, 'content');
   const text = typeof content === 'string' ? content : readText(requireObject(content, at), at);
-  const dimensions = optionalNumber(wire, 'outputDimensionality', path, { minimum: 1, maximum: 100_000, integer: true });
+  const dimensions = optionalNumber(wire, 'outputDimensionality', path, {
+    minimum: 1,
+    maximum: 100_000,
+    integer: true,
+  });
   const taskType = optionalString(wire, 'taskType', path);
   const title = optionalString(wire, 'title', path);
   return {
@@ -81,9 +100,16 @@ function readOne(wire: JsonObject, path: string): One {
 }
 
 function readText(content: JsonObject, path: string): string {
-  const parts = Array.isArray(content['parts']) ? requireArray(content['parts'], `${path}.parts`) : [requireObject(content['parts'], `${path}.parts`)];
+  const parts = Array.isArray(content['parts'])
+    ? requireArray(content['parts'], `${path}.parts`)
+    : [requireObject(content['parts'], `${path}.parts`)];
   return parts
-    .map((part, index) => requireString(requireObject(part, `${path}.parts[${index}]`)['text'], `${path}.parts[${index}].text`))
+    .map((part, index) =>
+      requireString(
+        requireObject(part, `${path}.parts[${index}]`)['text'],
+        `${path}.parts[${index}].text`,
+      ),
+    )
     .join('\n');
 }
 
@@ -96,24 +122,54 @@ export function encodeEmbedRequest(request: EmbeddingRequest, quirks: Quirks): E
   const texts: string[] = [];
   for (const [index, input] of request.inputs.entries()) {
     if (typeof input === 'string') texts.push(input);
-    else losses.push({ path: `input[${index}]`, reason: 'token ids of another vendor', changesMeaning: true });
+    else
+      losses.push({
+        path: `input[${index}]`,
+        reason: 'token ids of another vendor',
+        changesMeaning: true,
+      });
   }
-  if (request.endUserId !== undefined) losses.push({ path: 'user', reason: 'unknown to Gemini', changesMeaning: false });
+  if (request.endUserId !== undefined)
+    losses.push({ path: 'user', reason: 'unknown to Gemini', changesMeaning: false });
   const own = request.dialect === 'gemini-embed';
-  if (!own) for (const path in request.extensions) losses.push({ path, reason: 'unknown to Gemini', changesMeaning: false });
-  return { value: encodeForm(request, texts, own ? request.extensions : {}, quirks, losses), losses };
+  if (!own)
+    for (const path in request.extensions)
+      losses.push({ path, reason: 'unknown to Gemini', changesMeaning: false });
+  return {
+    value: encodeForm(request, texts, own ? request.extensions : {}, quirks, losses),
+    losses,
+  };
 }
 
-function encodeForm(request: EmbeddingRequest, texts: readonly string[], extensions: JsonObject, quirks: Quirks, losses: Loss[]): JsonObject {
+function encodeForm(
+  request: EmbeddingRequest,
+  texts: readonly string[],
+  extensions: JsonObject,
+  quirks: Quirks,
+  losses: Loss[],
+): JsonObject {
   const { dimensions, taskType, title } = request;
   if (quirks['form'] === 'predict') {
     const instances = texts.map((content) => compact({ content, task_type: taskType, title }));
-    return compact({ instances, parameters: dimensions === undefined ? undefined : { outputDimensionality: dimensions } });
+    return compact({
+      instances,
+      parameters: dimensions === undefined ? undefined : { outputDimensionality: dimensions },
+    });
   }
   const model = request.model.includes('/') ? request.model : `models/${request.model}`;
-  const ones = texts.map((text) => compact({ model, content: { parts: [{ text }] }, taskType, title, outputDimensionality: dimensions, ...extensions }));
+  const ones = texts.map((text) =>
+    compact({
+      model,
+      content: { parts: [{ text }] },
+      taskType,
+      title,
+      outputDimensionality: dimensions,
+      ...extensions,
+    }),
+  );
   if (quirks['form'] !== 'single') return { requests: ones };
-  if (ones.length > 1) losses.push({ path: 'input', reason: 'more than one text', changesMeaning: true });
+  if (ones.length > 1)
+    losses.push({ path: 'input', reason: 'more than one text', changesMeaning: true });
   return ones[0] ?? {};
 }
 

@@ -1,17 +1,45 @@
-import { GatewayFailure, gatewayError, type Bill, type EmbeddingRequest, type EmbeddingResponse, type Usage } from '#canonical';
-import { asArray, asCount, asNumber, asObject, asObjects, compact, formatUsd, unknownFields, type JsonObject, type JsonValue } from '#std';
+import {
+  GatewayFailure,
+  gatewayError,
+  type Bill,
+  type EmbeddingRequest,
+  type EmbeddingResponse,
+  type Usage,
+} from '#canonical';
+import {
+  asArray,
+  asCount,
+  asNumber,
+  asObject,
+  asObjects,
+  compact,
+  formatUsd,
+  unknownFields,
+  type JsonObject,
+  type JsonValue,
+} from '#std';
 import { annotateUsage } from '../gemini-generate/annotate.ts';
 
 const answerFields = new Set(['embedding', 'embeddings', 'predictions', 'usageMetadata']);
 
 /** Reads an answer of `:embedContent`, `:batchEmbedContents` or Vertex's `:predict`. */
-export function decodeEmbedResponse(wire: JsonObject, request: EmbeddingRequest): EmbeddingResponse {
+export function decodeEmbedResponse(
+  wire: JsonObject,
+  request: EmbeddingRequest,
+): EmbeddingResponse {
   const vectors = readVectors(wire);
   if (vectors.length === 0 || vectors.some((vector) => vector.length === 0)) {
-    throw new GatewayFailure(gatewayError('upstream_invalid', 'The upstream provider gave no vectors that can be read.'));
+    throw new GatewayFailure(
+      gatewayError('upstream_invalid', 'The upstream provider gave no vectors that can be read.'),
+    );
   }
   const usage = readUsage(wire);
-  return { model: request.model, vectors, ...(usage ? { usage } : {}), extensions: unknownFields(wire, answerFields) };
+  return {
+    model: request.model,
+    vectors,
+    ...(usage ? { usage } : {}),
+    extensions: unknownFields(wire, answerFields),
+  };
 }
 
 function readVectors(wire: JsonObject): readonly (readonly number[])[] {
@@ -19,7 +47,9 @@ function readVectors(wire: JsonObject): readonly (readonly number[])[] {
   if (single) return [numbers(single['values'])];
   const embeddings = asObjects(wire['embeddings']);
   if (embeddings.length > 0) return embeddings.map(({ values }) => numbers(values));
-  return asObjects(wire['predictions']).map((prediction) => numbers(asObject(prediction['embeddings'])?.['values']));
+  return asObjects(wire['predictions']).map((prediction) =>
+    numbers(asObject(prediction['embeddings'])?.['values']),
+  );
 }
 
 function numbers(value: JsonValue | undefined): readonly number[] {
@@ -35,17 +65,27 @@ function readUsage(wire: JsonObject): Usage | undefined {
   if (raw && inputTokens !== undefined) return { inputTokens, raw };
   let total: number | undefined;
   for (const prediction of asObjects(wire['predictions'])) {
-    const count = asCount(asObject(asObject(prediction['embeddings'])?.['statistics'])?.['token_count']);
+    const count = asCount(
+      asObject(asObject(prediction['embeddings'])?.['statistics'])?.['token_count'],
+    );
     if (count !== undefined) total = (total ?? 0) + count;
   }
   const characters = asCount(asObject(wire['metadata'])?.['billableCharacterCount']);
   if (total === undefined && characters === undefined) return undefined;
-  return { ...(total === undefined ? {} : { inputTokens: total }), ...(characters === undefined ? {} : { characters }) };
+  return {
+    ...(total === undefined ? {} : { inputTokens: total }),
+    ...(characters === undefined ? {} : { characters }),
+  };
 }
 
 /** The answer in the form the client asked in: a list after a batch, else the one vector. */
-export function encodeEmbedResponse(response: EmbeddingResponse, request: EmbeddingRequest): JsonObject {
-  const vectors = response.vectors.map((vector) => ({ values: typeof vector === 'string' ? floats(vector) : vector }));
+export function encodeEmbedResponse(
+  response: EmbeddingResponse,
+  request: EmbeddingRequest,
+): JsonObject {
+  const vectors = response.vectors.map((vector) => ({
+    values: typeof vector === 'string' ? floats(vector) : vector,
+  }));
   const usageMetadata = encodeUsage(response);
   const [first] = vectors;
   const isList = request.batched === true || vectors.length !== 1 || !first;
@@ -56,7 +96,8 @@ export function encodeEmbedResponse(response: EmbeddingResponse, request: Embedd
 function floats(base64: string): readonly number[] {
   const bytes = Buffer.from(base64, 'base64');
   const values: number[] = [];
-  for (let offset = 0; offset + 4 <= bytes.length; offset += 4) values.push(bytes.readFloatLE(offset));
+  for (let offset = 0; offset + 4 <= bytes.length; offset += 4)
+    values.push(bytes.readFloatLE(offset));
   return values;
 }
 

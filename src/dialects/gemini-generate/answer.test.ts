@@ -1,27 +1,76 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ChatCollector, explode, GatewayFailure, gatewayError, type ChatEvent, type ChatRequest, type ChatResponse, type Part } from '#canonical';
-import { createJsonArrayParser, createSseParser, nanoUsd, parseJsonObject, type JsonObject } from '#std';
+import {
+  ChatCollector,
+  explode,
+  GatewayFailure,
+  gatewayError,
+  type ChatEvent,
+  type ChatRequest,
+  type ChatResponse,
+  type Part,
+} from '#canonical';
+import {
+  createJsonArrayParser,
+  createSseParser,
+  nanoUsd,
+  parseJsonObject,
+  type JsonObject,
+} from '#std';
 import { geminiCountTokens, geminiGenerate } from './index.ts';
 
 const { response, stream, error } = geminiGenerate;
-const request: ChatRequest = { dialect: 'gemini-generate', model: 'm', messages: [], tools: [], stream: true, streamUsage: true, extensions: {} };
+const request: ChatRequest = {
+  dialect: 'gemini-generate',
+  model: 'm',
+  messages: [],
+  tools: [],
+  stream: true,
+  streamUsage: true,
+  extensions: {},
+};
 
 function answer(parts: readonly JsonObject[], candidate: JsonObject = {}): JsonObject {
-  return { candidates: [{ content: { role: 'model', parts }, finishReason: 'STOP', index: 0, ...candidate }], modelVersion: 'm', responseId: 'r-1' };
+  return {
+    candidates: [
+      { content: { role: 'model', parts }, finishReason: 'STOP', index: 0, ...candidate },
+    ],
+    modelVersion: 'm',
+    responseId: 'r-1',
+  };
 }
 
 function decodeAll(chunks: readonly (JsonObject | string)[]): readonly ChatEvent[] {
   const decoder = stream.decoder({});
-  return [...chunks.flatMap((chunk) => decoder.push({ data: typeof chunk === 'string' ? chunk : JSON.stringify(chunk) })), ...decoder.end()];
+  return [
+    ...chunks.flatMap((chunk) =>
+      decoder.push({ data: typeof chunk === 'string' ? chunk : JSON.stringify(chunk) }),
+    ),
+    ...decoder.end(),
+  ];
 }
 
-function foreignAnswer(parts: readonly Part[], finish = { reason: 'stop' as const, raw: 'end_turn' }): ChatResponse {
-  return { dialect: 'anthropic-messages', id: 'msg_1', model: 'm', choices: [{ index: 0, parts, finish }], extensions: {} };
+function foreignAnswer(
+  parts: readonly Part[],
+  finish = { reason: 'stop' as const, raw: 'end_turn' },
+): ChatResponse {
+  return {
+    dialect: 'anthropic-messages',
+    id: 'msg_1',
+    model: 'm',
+    choices: [{ index: 0, parts, finish }],
+    extensions: {},
+  };
 }
 
 test('STOP with a function call is tool-calls, and ids come from the place', () => {
-  const decoded = response.decode(answer([{ functionCall: { name: 'f' } }, { functionCall: { name: 'g', args: { a: 1.5 }, id: 'x' } }]), {});
+  const decoded = response.decode(
+    answer([
+      { functionCall: { name: 'f' } },
+      { functionCall: { name: 'g', args: { a: 1.5 }, id: 'x' } },
+    ]),
+    {},
+  );
   assert.deepEqual(decoded.choices[0]?.parts, [
     { kind: 'tool-call', id: 'call_gmr-1_0', name: 'f', input: '{}' },
     { kind: 'tool-call', id: 'x', name: 'g', input: '{"a":1.5}' },
@@ -30,12 +79,22 @@ test('STOP with a function call is tool-calls, and ids come from the place', () 
 });
 
 test('a blocked prompt is an empty filtered answer, and is written so again', () => {
-  const wire = { promptFeedback: { blockReason: 'SAFETY' }, usageMetadata: { promptTokenCount: 4 }, modelVersion: 'm', responseId: 'r' };
+  const wire = {
+    promptFeedback: { blockReason: 'SAFETY' },
+    usageMetadata: { promptTokenCount: 4 },
+    modelVersion: 'm',
+    responseId: 'r',
+  };
   const decoded = response.decode(wire, {});
-  assert.deepEqual(decoded.choices, [{ index: 0, parts: [], finish: { reason: 'content-filter', raw: 'SAFETY' } }]);
+  assert.deepEqual(decoded.choices, [
+    { index: 0, parts: [], finish: { reason: 'content-filter', raw: 'SAFETY' } },
+  ]);
   assert.deepEqual(response.encode(decoded, request).value, wire);
   const events = decodeAll([wire]);
-  assert.deepEqual(events.map(({ kind }) => kind), ['start', 'end', 'usage', 'finished']);
+  assert.deepEqual(
+    events.map(({ kind }) => kind),
+    ['start', 'end', 'usage', 'finished'],
+  );
 });
 
 test('what is no answer, an error or empty is a failure of its own kind', () => {
@@ -49,7 +108,10 @@ test('what is no answer, an error or empty is a failure of its own kind', () => 
   };
   assert.equal(code({}), 'upstream_invalid');
   assert.equal(code({ responseId: 'r', usageMetadata: {} }), 'upstream_empty');
-  assert.equal(code({ error: { code: 503, message: 'busy', status: 'UNAVAILABLE' } }), 'overloaded');
+  assert.equal(
+    code({ error: { code: 503, message: 'busy', status: 'UNAVAILABLE' } }),
+    'overloaded',
+  );
 });
 
 test('usage is made disjoint and hostile numbers are not believed', () => {
@@ -59,7 +121,10 @@ test('usage is made disjoint and hostile numbers are not believed', () => {
     toolUsePromptTokenCount: 5,
     candidatesTokenCount: 20,
     thoughtsTokenCount: 7,
-    promptTokensDetails: [{ modality: 'TEXT', tokenCount: 60 }, { modality: 4, tokenCount: 40 }],
+    promptTokensDetails: [
+      { modality: 'TEXT', tokenCount: 60 },
+      { modality: 4, tokenCount: 40 },
+    ],
     cacheTokensDetails: [{ modality: 'AUDIO', tokenCount: 10 }],
     candidatesTokensDetails: [{ modality: 'IMAGE', tokenCount: 12 }],
   };
@@ -73,19 +138,43 @@ test('usage is made disjoint and hostile numbers are not believed', () => {
     outputImageTokens: 12,
     rawDialect: 'gemini-generate',
   });
-  const hostile = response.usage({ usageMetadata: { promptTokenCount: 10, cachedContentTokenCount: 99, candidatesTokenCount: -4, thoughtsTokenCount: 2 ** 63 } }, {});
-  assert.deepEqual([hostile?.inputTokens, hostile?.cacheReadTokens, hostile?.outputTokens, hostile?.reasoningTokens], [0, 10, undefined, undefined]);
+  const hostile = response.usage(
+    {
+      usageMetadata: {
+        promptTokenCount: 10,
+        cachedContentTokenCount: 99,
+        candidatesTokenCount: -4,
+        thoughtsTokenCount: 2 ** 63,
+      },
+    },
+    {},
+  );
+  assert.deepEqual(
+    [
+      hostile?.inputTokens,
+      hostile?.cacheReadTokens,
+      hostile?.outputTokens,
+      hostile?.reasoningTokens,
+    ],
+    [0, 10, undefined, undefined],
+  );
 });
 
 test('grounding counts bytes, citations count UTF-16', () => {
   const groundingMetadata = {
     groundingChunks: [{ web: { uri: 'https://x.test', title: 'x' } }],
-    groundingSupports: [{ segment: { startIndex: 7, endIndex: 11, text: '😀' }, groundingChunkIndices: [0] }],
+    groundingSupports: [
+      { segment: { startIndex: 7, endIndex: 11, text: '😀' }, groundingChunkIndices: [0] },
+    ],
   };
   const decoded = response.decode(answer([{ text: 'ä – 😀!' }], { groundingMetadata }), {});
   const [part] = decoded.choices[0]?.parts ?? [];
-  assert.deepEqual(part?.kind === 'text' && part.citations, [{ url: 'https://x.test', title: 'x', citedText: '😀', start: 4, end: 6 }]);
-  const foreign = foreignAnswer([{ kind: 'text', text: 'ä – 😀!', citations: [{ url: 'https://x.test', start: 4, end: 6 }] }]);
+  assert.deepEqual(part?.kind === 'text' && part.citations, [
+    { url: 'https://x.test', title: 'x', start: 4, end: 6 },
+  ]);
+  const foreign = foreignAnswer([
+    { kind: 'text', text: 'ä – 😀!', citations: [{ url: 'https://x.test', start: 4, end: 6 }] },
+  ]);
   const written = JSON.stringify(response.encode(foreign, request).value);
   assert.ok(written.includes('{"startIndex":7,"endIndex":11,"text":"😀"}'), written);
 });
@@ -95,18 +184,56 @@ test('pieces of a call that are streamed are joined; a signature stands on a par
     { candidates: [{ content: { parts: [{ text: 'Hel' }] } }], responseId: 'r' },
     { candidates: [{ content: { parts: [{ text: 'lo' }, { text: '', thoughtSignature: 's' }] } }] },
     { candidates: [{ content: { parts: [{ functionCall: { name: 'f', willContinue: true } }] } }] },
-    { candidates: [{ content: { parts: [{ functionCall: { partialArgs: [{ jsonPath: '$.a[0].b', stringValue: 'x', willContinue: true }], willContinue: true } }] } }] },
-    { candidates: [{ content: { parts: [{ functionCall: { partialArgs: [{ jsonPath: '$.a[0].b', stringValue: 'y' }, { jsonPath: "$['__proto__']", numberValue: 1 }], willContinue: true } }] } }] },
+    {
+      candidates: [
+        {
+          content: {
+            parts: [
+              {
+                functionCall: {
+                  partialArgs: [{ jsonPath: '$.a[0].b', stringValue: 'x', willContinue: true }],
+                  willContinue: true,
+                },
+              },
+            ],
+          },
+        },
+      ],
+    },
+    {
+      candidates: [
+        {
+          content: {
+            parts: [
+              {
+                functionCall: {
+                  partialArgs: [
+                    { jsonPath: '$.a[0].b', stringValue: 'y' },
+                    { jsonPath: "$['__proto__']", numberValue: 1 },
+                  ],
+                  willContinue: true,
+                },
+              },
+            ],
+          },
+        },
+      ],
+    },
     { candidates: [{ content: { parts: [{ functionCall: {} }] }, finishReason: 'STOP' }] },
   ]);
   const collector = new ChatCollector('gemini-generate');
   for (const event of events) collector.push(event);
   const [choice] = collector.finish().choices;
-  assert.deepEqual(choice?.parts.map((part) => ('text' in part ? [part.text, part.state?.value] : part.kind === 'tool-call' ? part.input : part.kind)), [
-    ['Hello', undefined],
-    ['', 's'],
-    '{"a":[{"b":"xy"}],"__proto__":1}',
-  ]);
+  assert.deepEqual(
+    choice?.parts.map((part) =>
+      'text' in part
+        ? [part.text, part.state?.value]
+        : part.kind === 'tool-call'
+          ? part.input
+          : part.kind,
+    ),
+    [['Hello', undefined], ['', 's'], '{"a":[{"b":"xy"}],"__proto__":1}'],
+  );
 });
 
 test('a stream that breaks off, is nonsense or holds an error ends in an error', () => {
@@ -118,16 +245,30 @@ test('a stream that breaks off, is nonsense or holds an error ends in an error',
   assert.equal(last([start]), 'upstream_cut');
   assert.equal(last([]), 'upstream_empty');
   assert.equal(last([start, '{nonsense']), 'upstream_invalid');
-  assert.equal(last([start, '[{"error":{"code":429,"message":"slow down","status":"RESOURCE_EXHAUSTED"}}]']), 'capacity_exhausted');
+  assert.equal(
+    last([start, '[{"error":{"code":429,"message":"slow down","status":"RESOURCE_EXHAUSTED"}}]']),
+    'capacity_exhausted',
+  );
 });
 
 test('both framings are well-formed, also with heartbeats and after an error', () => {
   const events: readonly ChatEvent[] = [...explode(foreignAnswer([{ kind: 'text', text: 'a' }]))];
-  const failed: readonly ChatEvent[] = [...events.slice(0, 3), { kind: 'error', error: gatewayError('upstream_cut', 'cut') }];
+  const failed: readonly ChatEvent[] = [
+    ...events.slice(0, 3),
+    { kind: 'error', error: gatewayError('upstream_cut', 'cut') },
+  ];
   for (const list of [events, failed]) {
     for (const framing of ['sse', 'json-array'] as const) {
       const encoder = stream.encoder(request, { framing });
-      const wire = list.map((event) => encoder.push(event) + (event.kind === 'error' || event.kind === 'finished' ? '' : stream.heartbeat({ framing }))).join('');
+      const wire = list
+        .map(
+          (event) =>
+            encoder.push(event) +
+            (event.kind === 'error' || event.kind === 'finished'
+              ? ''
+              : stream.heartbeat({ framing })),
+        )
+        .join('');
       if (framing === 'json-array') assert.ok(Array.isArray(JSON.parse(wire)));
       const parser = framing === 'sse' ? createSseParser() : createJsonArrayParser();
       const frames = parser.push(Buffer.from(wire));
@@ -142,7 +283,12 @@ test('foreign thinking reaches the client with its state wrapped, after its text
   const encoder = stream.encoder(request, { framing: 'sse' });
   const events: readonly ChatEvent[] = [
     { kind: 'start', id: 'r', model: 'm', dialect: 'anthropic-messages' },
-    { kind: 'part-start', index: 0, choice: 0, part: { kind: 'reasoning', text: '', form: 'full' } },
+    {
+      kind: 'part-start',
+      index: 0,
+      choice: 0,
+      part: { kind: 'reasoning', text: '', form: 'full' },
+    },
     { kind: 'part-delta', index: 0, delta: 'hm' },
     { kind: 'part-end', index: 0, final: { state } },
   ];
@@ -155,28 +301,67 @@ test('foreign thinking reaches the client with its state wrapped, after its text
 test('the bill stands in the usage of the last chunk and is spliced into passing text', () => {
   const bill = { costNanoUsd: nanoUsd(1_500_000), receiptId: 'r1' };
   const encoder = stream.encoder(request, { framing: 'sse' });
-  const billed = { ...foreignAnswer([{ kind: 'text', text: 'a' }]), usage: { inputTokens: 3, outputTokens: 1 }, bill };
+  const billed = {
+    ...foreignAnswer([{ kind: 'text', text: 'a' }]),
+    usage: { inputTokens: 3, outputTokens: 1 },
+    bill,
+  };
   const wire = [...explode(billed)].map((event) => encoder.push(event)).join('');
-  assert.ok(wire.endsWith('"usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":1,"totalTokenCount":4,"cost":0.0015,"receiptId":"r1"}}\r\n\r\n'), wire);
-  const body = '{"candidates":[{"content":{"parts":[{"functionCall":{"args":{"usageMetadata":{}}}}]}}], "usageMetadata" : { "promptTokenCount":1.0}}';
-  assert.equal(response.annotate(body, bill), body.replace('{ "promptTokenCount"', '{"cost":0.0015,"receiptId":"r1", "promptTokenCount"'));
+  assert.ok(
+    wire.endsWith(
+      '"usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":1,"totalTokenCount":4,"cost":0.0015,"receiptId":"r1"}}\r\n\r\n',
+    ),
+    wire,
+  );
+  const body =
+    '{"candidates":[{"content":{"parts":[{"functionCall":{"args":{"usageMetadata":{}}}}]}}], "usageMetadata" : { "promptTokenCount":1.0}}';
+  assert.equal(
+    response.annotate(body, bill),
+    body.replace('{ "promptTokenCount"', '{"cost":0.0015,"receiptId":"r1", "promptTokenCount"'),
+  );
   assert.equal(response.annotate('{"a":1}', bill), '{"a":1}');
   const tap = stream.tap(request, {});
-  assert.equal(tap.annotate({ data: '{"usageMetadata":{}}' }, bill), 'data: {"usageMetadata":{"cost":0.0015,"receiptId":"r1"}}\n\n');
+  assert.equal(
+    tap.annotate({ data: '{"usageMetadata":{}}' }, bill),
+    'data: {"usageMetadata":{"cost":0.0015,"receiptId":"r1"}}\n\n',
+  );
   assert.equal(tap.annotate({ data: '{}' }, bill), undefined);
 });
 
 test('a limit of the minute is no exhausted quota; a limit of the day is', () => {
   const body = (quotaId: string): string =>
-    JSON.stringify({ error: { code: 429, status: 'RESOURCE_EXHAUSTED', message: 'You exceeded your current quota, please check your plan and billing details.', details: [{ quotaId }, { '@type': 'x/RetryInfo', retryDelay: '34.07s' }] } });
-  assert.deepEqual([error.decode(429, body('RequestsPerMinute')).upstream?.kind, error.decode(429, body('RequestsPerMinute')).retryAfterMs], ['rate-limited', 34_070]);
+    JSON.stringify({
+      error: {
+        code: 429,
+        status: 'RESOURCE_EXHAUSTED',
+        message: 'You exceeded your current quota, please check your plan and billing details.',
+        details: [{ quotaId }, { '@type': 'x/RetryInfo', retryDelay: '34.07s' }],
+      },
+    });
+  assert.deepEqual(
+    [
+      error.decode(429, body('RequestsPerMinute')).upstream?.kind,
+      error.decode(429, body('RequestsPerMinute')).retryAfterMs,
+    ],
+    ['rate-limited', 34_070],
+  );
   assert.equal(error.decode(429, body('RequestsPerDay')).upstream?.kind, 'quota-exhausted');
-  const badKey = JSON.stringify({ error: { code: 400, message: 'API key not valid.', status: 'INVALID_ARGUMENT', details: [{ reason: 'API_KEY_INVALID' }] } });
+  const badKey = JSON.stringify({
+    error: {
+      code: 400,
+      message: 'API key not valid.',
+      status: 'INVALID_ARGUMENT',
+      details: [{ reason: 'API_KEY_INVALID' }],
+    },
+  });
   assert.equal(error.decode(400, badKey).status, 502);
 });
 
 test('errors are told in the form of google.rpc', () => {
-  const { status, body } = error.encode(gatewayError('rate_limited', 'slow', { retryAfterMs: 1_500, path: 'contents' }), 'req-1');
+  const { status, body } = error.encode(
+    gatewayError('rate_limited', 'slow', { retryAfterMs: 1_500, path: 'contents' }),
+    'req-1',
+  );
   assert.equal(status, 429);
   assert.ok(JSON.stringify(body).includes('"retryDelay":"1.5s"'));
   assert.equal(JSON.stringify(body).includes('"status":"RESOURCE_EXHAUSTED"'), true);

@@ -54,14 +54,20 @@ export function readConfig(value: JsonObject | undefined, path: string): ReadCon
   if (!value) return { fields: {} };
   const config = camelised(value, configFields);
   const format = readFormat(config, path);
-  const rest: Record<string, JsonValue | undefined> = { ...unknownFields(config, neutralFields), ...format.rest };
+  const rest: Record<string, JsonValue | undefined> = {
+    ...unknownFields(config, neutralFields),
+    ...format.rest,
+  };
   const audio = readSpeech(optionalObject(config, 'speechConfig', path));
   const fields = {
     ...readSampling(config, path),
     ...readBounds(config, path),
     ...format.fields,
     ...readModalities(config, path, rest),
-    ...readThinking(optionalObject(config, 'thinkingConfig', path), fieldPath(path, 'thinkingConfig')),
+    ...readThinking(
+      optionalObject(config, 'thinkingConfig', path),
+      fieldPath(path, 'thinkingConfig'),
+    ),
     ...(audio ? { audioOutput: audio } : {}),
   };
   const kept = compact(rest);
@@ -71,7 +77,8 @@ export function readConfig(value: JsonObject | undefined, path: string): ReadCon
 /** Drops fields that were not said: canonical objects hold no `undefined`. */
 function said<T extends object>(fields: T): T {
   const present: Partial<T> = {};
-  for (const key of Object.keys(fields) as (keyof T)[]) if (fields[key] !== undefined) present[key] = fields[key];
+  for (const key of Object.keys(fields) as (keyof T)[])
+    if (fields[key] !== undefined) present[key] = fields[key];
   return present as T;
 }
 
@@ -95,12 +102,19 @@ function readBounds(config: JsonObject, path: string): Partial<ChatRequest> {
   );
   return said({
     outputTokensMax: optionalNumber(config, 'maxOutputTokens', path, { minimum: 0, integer: true }),
-    choiceCount: optionalNumber(config, 'candidateCount', path, { minimum: 1, maximum: 128, integer: true }),
+    choiceCount: optionalNumber(config, 'candidateCount', path, {
+      minimum: 1,
+      maximum: 128,
+      integer: true,
+    }),
     stop,
   });
 }
 
-type ReadFormat = { readonly fields: { readonly responseFormat?: ResponseFormat }; readonly rest?: JsonObject };
+type ReadFormat = {
+  readonly fields: { readonly responseFormat?: ResponseFormat };
+  readonly rest?: JsonObject;
+};
 
 function readFormat(config: JsonObject, path: string): ReadFormat {
   const mimeType = optionalString(config, 'responseMimeType', path);
@@ -108,23 +122,35 @@ function readFormat(config: JsonObject, path: string): ReadFormat {
   const jsonSchema = optionalObject(config, 'responseJsonSchema', path);
   if (mimeType === undefined && !openApi && !jsonSchema) return { fields: {} };
   if (mimeType !== undefined && mimeType !== 'application/json') {
-    const rest = compact({ responseMimeType: mimeType === 'text/plain' ? undefined : mimeType, responseSchema: openApi, responseJsonSchema: jsonSchema });
+    const rest = compact({
+      responseMimeType: mimeType === 'text/plain' ? undefined : mimeType,
+      responseSchema: openApi,
+      responseJsonSchema: jsonSchema,
+    });
     return { fields: { responseFormat: { kind: 'text' } }, rest };
   }
-  if (jsonSchema) return { fields: { responseFormat: { kind: 'json-schema', schema: jsonSchema } } };
+  if (jsonSchema)
+    return { fields: { responseFormat: { kind: 'json-schema', schema: jsonSchema } } };
   if (!openApi) return { fields: { responseFormat: { kind: 'json' } } };
   const schema = schemaFromOpenApi(openApi);
-  return { fields: { responseFormat: { kind: 'json-schema', schema, schemaForm: 'openapi-subset' } } };
+  return {
+    fields: { responseFormat: { kind: 'json-schema', schema, schemaForm: 'openapi-subset' } },
+  };
 }
 
 /** Kinds of output that others know too; VIDEO and what else may come stay Gemini's. */
-function readModalities(config: JsonObject, path: string, rest: Record<string, JsonValue | undefined>): Partial<ChatRequest> {
+function readModalities(
+  config: JsonObject,
+  path: string,
+  rest: Record<string, JsonValue | undefined>,
+): Partial<ChatRequest> {
   const names = optionalArray(config, 'responseModalities', path);
   if (!names) return {};
   const modalities: ('text' | 'audio' | 'image')[] = [];
   for (const [index, name] of names.entries()) {
     const modality = requireString(name, `${path}.responseModalities[${index}]`).toLowerCase();
-    if (modality === 'text' || modality === 'audio' || modality === 'image') modalities.push(modality);
+    if (modality === 'text' || modality === 'audio' || modality === 'image')
+      modalities.push(modality);
     else rest['responseModalities'] = names;
   }
   return modalities.length > 0 ? { modalities } : {};
@@ -133,13 +159,20 @@ function readModalities(config: JsonObject, path: string, rest: Record<string, J
 function readSpeech(speech: JsonObject | undefined): ChatRequest['audioOutput'] {
   if (!speech) return undefined;
   const voiceConfig = asObject(speech['voiceConfig'] ?? speech['voice_config']);
-  const prebuilt = asObject(voiceConfig?.['prebuiltVoiceConfig'] ?? voiceConfig?.['prebuilt_voice_config']);
+  const prebuilt = asObject(
+    voiceConfig?.['prebuiltVoiceConfig'] ?? voiceConfig?.['prebuilt_voice_config'],
+  );
   const voice = asString(prebuilt?.['voiceName'] ?? prebuilt?.['voice_name']);
   return { ...(voice === undefined ? {} : { voice }), native: speech };
 }
 
 const thinkingFields = new Set(['includeThoughts', 'thinkingBudget', 'thinkingLevel']);
-const effortsByLevel: { readonly [level: string]: ReasoningEffort } = { MINIMAL: 'minimal', LOW: 'low', MEDIUM: 'medium', HIGH: 'high' };
+const effortsByLevel: { readonly [level: string]: ReasoningEffort } = {
+  MINIMAL: 'minimal',
+  LOW: 'low',
+  MEDIUM: 'medium',
+  HIGH: 'high',
+};
 const levelNames = ['THINKING_LEVEL_UNSPECIFIED', 'LOW', 'HIGH'];
 
 function readThinking(value: JsonObject | undefined, path: string): Partial<ChatRequest> {
@@ -147,10 +180,17 @@ function readThinking(value: JsonObject | undefined, path: string): Partial<Chat
   const wire = camelised(value, thinkingFields);
   const include = optionalBoolean(wire, 'includeThoughts', path);
   const level = wire['thinkingLevel'];
-  const name = typeof level === 'number' ? levelNames[level] : optionalString(wire, 'thinkingLevel', path)?.toUpperCase();
+  const name =
+    typeof level === 'number'
+      ? levelNames[level]
+      : optionalString(wire, 'thinkingLevel', path)?.toUpperCase();
   const unspecified = name === undefined || name === 'THINKING_LEVEL_UNSPECIFIED';
   const effort = unspecified ? undefined : effortsByLevel[name];
-  if (!unspecified && !effort) throw new ReadError(fieldPath(path, 'thinkingLevel'), `expected one of MINIMAL, LOW, MEDIUM, HIGH, got ${JSON.stringify(level)}`);
+  if (!unspecified && !effort)
+    throw new ReadError(
+      fieldPath(path, 'thinkingLevel'),
+      `expected one of MINIMAL, LOW, MEDIUM, HIGH, got ${JSON.stringify(level)}`,
+    );
   const reasoning: ReasoningRequest = said({
     effort,
     budgetTokens: optionalNumber(wire, 'thinkingBudget', path, { minimum: -1, integer: true }),

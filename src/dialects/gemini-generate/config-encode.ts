@@ -10,7 +10,8 @@ const stopsMax = 5;
 export function encodeConfig(request: ChatRequest, encoding: Encoding): JsonObject | undefined {
   const rest = encoding.own ? asObject(request.extensions['generationConfig']) : undefined;
   const { stop, logprobs } = request;
-  if (stop && stop.length > stopsMax) lose(encoding, 'stop', `more than ${stopsMax} stop sequences`, true);
+  if (stop && stop.length > stopsMax)
+    lose(encoding, 'stop', `more than ${stopsMax} stop sequences`, true);
   const config = compact({
     temperature: request.temperature,
     topP: request.topP,
@@ -37,12 +38,17 @@ function encodeFormat(format: ResponseFormat | undefined, encoding: Encoding): J
   if (format.kind === 'text') return encoding.own ? { responseMimeType: 'text/plain' } : {};
   if (format.kind === 'json') return { responseMimeType: 'application/json' };
   if (encoding.quirks.schemaField === 'openapi-subset' || format.schemaForm === 'openapi-subset') {
-    const responseSchema = schemaForOpenApi(format.schema, 'response_format.schema', (path, reason) =>
-      lose(encoding, path, reason, reason === 'a recursive schema'),
+    const responseSchema = schemaForOpenApi(
+      format.schema,
+      'response_format.schema',
+      (path, reason) => lose(encoding, path, reason, reason === 'a recursive schema'),
     );
     return { responseMimeType: 'application/json', responseSchema };
   }
-  return { responseMimeType: 'application/json', responseJsonSchema: schemaForJsonField(format.schema) };
+  return {
+    responseMimeType: 'application/json',
+    responseJsonSchema: schemaForJsonField(format.schema),
+  };
 }
 
 function encodeSpeech({ audioOutput }: ChatRequest, encoding: Encoding): JsonObject | undefined {
@@ -79,40 +85,63 @@ const levelOrder = ['MINIMAL', 'LOW', 'MEDIUM', 'HIGH'];
 function encodeThinking(reasoning: ReasoningRequest, encoding: Encoding): JsonObject | undefined {
   const { quirks, own } = encoding;
   if (!own) {
-    for (const key in reasoning.extensions) lose(encoding, `reasoning.${key}`, 'unknown to Gemini', false);
+    for (const key in reasoning.extensions)
+      lose(encoding, `reasoning.${key}`, 'unknown to Gemini', false);
   }
   const rest = own ? (reasoning.extensions ?? {}) : {};
   const includeThoughts = wantsThoughts(reasoning, own);
   if (quirks.thinking === 'none' && !own) {
-    if (reasoning.effort !== undefined && reasoning.effort !== 'none') lose(encoding, 'reasoning', 'this model does not think', false);
+    if (reasoning.effort !== undefined && reasoning.effort !== 'none')
+      lose(encoding, 'reasoning', 'this model does not think', false);
     return undefined;
   }
   if (own) return ownThinking(reasoning, includeThoughts, rest);
-  const control = quirks.thinking === 'budget' ? { thinkingBudget: budgetOf(reasoning, quirks) } : { thinkingLevel: levelOf(reasoning, quirks) };
+  const control =
+    quirks.thinking === 'budget'
+      ? { thinkingBudget: budgetOf(reasoning, quirks) }
+      : { thinkingLevel: levelOf(reasoning, quirks) };
   const config = compact({ includeThoughts, ...control });
   return Object.keys(config).length > 0 ? config : undefined;
 }
 
 /** A client of this dialect speaks to the model in the model's own terms. */
-function ownThinking(reasoning: ReasoningRequest, includeThoughts: boolean | undefined, rest: JsonObject): JsonObject {
+function ownThinking(
+  reasoning: ReasoningRequest,
+  includeThoughts: boolean | undefined,
+  rest: JsonObject,
+): JsonObject {
   const level = reasoning.effort === undefined ? undefined : levelsByEffort[reasoning.effort];
-  return compact({ includeThoughts, thinkingBudget: reasoning.budgetTokens, thinkingLevel: level, ...rest });
+  return compact({
+    includeThoughts,
+    thinkingBudget: reasoning.budgetTokens,
+    thinkingLevel: level,
+    ...rest,
+  });
 }
 
-function wantsThoughts({ summary, effort, budgetTokens }: ReasoningRequest, own: boolean): boolean | undefined {
+function wantsThoughts(
+  { summary, effort, budgetTokens }: ReasoningRequest,
+  own: boolean,
+): boolean | undefined {
   if (summary !== undefined) return summary !== 'none';
   if (own || effort === 'none' || budgetTokens === 0) return undefined;
   return true;
 }
 
-function budgetOf({ effort, budgetTokens, mode }: ReasoningRequest, quirks: GeminiQuirks): JsonValue | undefined {
+function budgetOf(
+  { effort, budgetTokens, mode }: ReasoningRequest,
+  quirks: GeminiQuirks,
+): JsonValue | undefined {
   const wanted = budgetTokens ?? (effort === undefined ? undefined : budgetsByEffort[effort]);
   if (wanted === undefined) return mode === 'adaptive' ? -1 : undefined;
   if (wanted === -1) return -1;
   return Math.min(Math.max(wanted, quirks.thinkingBudgetMin), quirks.thinkingBudgetMax);
 }
 
-function levelOf({ effort, budgetTokens }: ReasoningRequest, quirks: GeminiQuirks): JsonValue | undefined {
+function levelOf(
+  { effort, budgetTokens }: ReasoningRequest,
+  quirks: GeminiQuirks,
+): JsonValue | undefined {
   const wanted = effort === undefined ? levelOfBudget(budgetTokens) : levelsByEffort[effort];
   if (wanted === undefined || quirks.thinkingLevels.includes(wanted)) return wanted;
   const at = levelOrder.indexOf(wanted);

@@ -27,9 +27,15 @@ export function readContents(value: JsonValue | undefined, path: string): readon
     const role = optionalString(content, 'role', at) ?? 'user';
     const extensions = unknownFields(content, contentFields);
     const parts = readParts(content, at);
-    if (role === 'model' || role === 'assistant') addModelTurn(messages, parts, openCalls, extensions, index);
-    else if (role === 'user' || role === 'function' || role === 'tool') addUserTurn(messages, parts, openCalls, extensions, index);
-    else throw new ReadError(fieldPath(at, 'role'), `expected user or model, got ${JSON.stringify(role)}`);
+    if (role === 'model' || role === 'assistant')
+      addModelTurn(messages, parts, openCalls, extensions, index);
+    else if (role === 'user' || role === 'function' || role === 'tool')
+      addUserTurn(messages, parts, openCalls, extensions, index);
+    else
+      throw new ReadError(
+        fieldPath(at, 'role'),
+        `expected user or model, got ${JSON.stringify(role)}`,
+      );
   }
   return messages;
 }
@@ -40,7 +46,8 @@ export function readSystem(value: JsonValue | undefined, path: string): Message 
   if (typeof value === 'string') return { role: 'system', parts: [{ kind: 'text', text: value }] };
   const parts: Part[] = [];
   for (const part of readParts(requireObject(value, path), path)) {
-    if (part.kind === 'raw-call' || part.kind === 'raw-result') throw new ReadError(path, 'a system instruction holds no tool calls');
+    if (part.kind === 'raw-call' || part.kind === 'raw-result')
+      throw new ReadError(path, 'a system instruction holds no tool calls');
     parts.push(part);
   }
   return { role: 'system', parts };
@@ -70,16 +77,33 @@ function addModelTurn(
       openCalls.push(call);
       parts.push(call);
     } else if (part.kind === 'raw-result') {
-      throw new ReadError(`contents[${turn}].parts[${index}]`, 'a function response belongs to a user turn');
+      throw new ReadError(
+        `contents[${turn}].parts[${index}]`,
+        'a function response belongs to a user turn',
+      );
     } else addAnswerPart(parts, part);
   }
-  const message: Message = { role: 'assistant', parts, ...kept({ ...(merged ? previous.extensions : undefined), ...extensions }) };
+  const message: Message = {
+    role: 'assistant',
+    parts,
+    ...kept({ ...(merged ? previous.extensions : undefined), ...extensions }),
+  };
   if (merged) messages[messages.length - 1] = message;
   else messages.push(message);
 }
 
-export function namedCall({ name, input, state, extensions }: RawToolCall, id: string): ToolCallPart {
-  return { kind: 'tool-call', id, name, input, ...(state ? { state } : {}), ...(extensions ? { extensions } : {}) };
+export function namedCall(
+  { name, input, state, extensions }: RawToolCall,
+  id: string,
+): ToolCallPart {
+  return {
+    kind: 'tool-call',
+    id,
+    name,
+    input,
+    ...(state ? { state } : {}),
+    ...(extensions ? { extensions } : {}),
+  };
 }
 
 /** Forms of state that never end a visible thought: Anthropic's redacted thinking, chat's encrypted detail. */
@@ -101,10 +125,17 @@ function addAnswerPart(parts: Part[], part: Part): void {
   else closeStreamedPart(parts, part);
 }
 
-function closeStreamedPart(parts: Part[], tail: Part & { readonly kind: 'text' | 'reasoning' }): void {
+function closeStreamedPart(
+  parts: Part[],
+  tail: Part & { readonly kind: 'text' | 'reasoning' },
+): void {
   let text = '';
   let joined = 0;
-  for (let last = parts.at(-1); last?.kind === tail.kind && last.state === undefined; last = parts.at(-1)) {
+  for (
+    let last = parts.at(-1);
+    last?.kind === tail.kind && last.state === undefined;
+    last = parts.at(-1)
+  ) {
     text = last.text + text;
     joined += 1;
     parts.pop();
@@ -123,22 +154,40 @@ function addUserTurn(
   const results: ToolResultPart[] = [];
   const rest: Part[] = [];
   for (const [index, part] of read.entries()) {
-    if (part.kind === 'raw-result') results.push(namedResult(part, takeCall(openCalls, part, turn, index)));
-    else if (part.kind === 'raw-call') throw new ReadError(`contents[${turn}].parts[${index}]`, 'a function call belongs to a model turn');
+    if (part.kind === 'raw-result')
+      results.push(namedResult(part, takeCall(openCalls, part, turn, index)));
+    else if (part.kind === 'raw-call')
+      throw new ReadError(
+        `contents[${turn}].parts[${index}]`,
+        'a function call belongs to a model turn',
+      );
     else rest.push(part);
   }
   if (results.length > 0) messages.push({ role: 'tool', parts: results });
-  if (rest.length > 0 || results.length === 0) messages.push({ role: 'user', parts: rest, ...kept(extensions) });
+  if (rest.length > 0 || results.length === 0)
+    messages.push({ role: 'user', parts: rest, ...kept(extensions) });
 }
 
 function namedResult(result: RawToolResult, id: string): ToolResultPart {
   const { name, parts, isError, extensions } = result;
   const named: readonly (TextPart | MediaPart)[] = parts;
-  return { kind: 'tool-result', id, name, parts: named, ...(isError ? { isError } : {}), ...(extensions ? { extensions } : {}) };
+  return {
+    kind: 'tool-result',
+    id,
+    name,
+    parts: named,
+    ...(isError ? { isError } : {}),
+    ...(extensions ? { extensions } : {}),
+  };
 }
 
 /** The id of the call that a result answers: by id, else the first open call of that name. */
-function takeCall(openCalls: OpenCall[], result: RawToolResult, turn: number, index: number): string {
+function takeCall(
+  openCalls: OpenCall[],
+  result: RawToolResult,
+  turn: number,
+  index: number,
+): string {
   let found = result.id === undefined ? -1 : openCalls.findIndex(({ id }) => id === result.id);
   if (found < 0) found = openCalls.findIndex(({ name }) => name === result.name);
   if (found < 0) return result.id ?? makeToolId(String(turn), index);

@@ -29,17 +29,26 @@ export type Encoding = {
 /** The documented value that Gemini 3+ accepts in place of a signature it never issued. */
 export const signatureSentinel = 'skip_thought_signature_validator';
 
-type Turn = { readonly role: 'user' | 'model'; readonly parts: JsonObject[]; readonly extensions: JsonObject; readonly from: Message['role'] };
+type Turn = {
+  readonly role: 'user' | 'model';
+  readonly parts: JsonObject[];
+  readonly extensions: JsonObject;
+  readonly from: Message['role'];
+};
 
 /** `contents` and `systemInstruction` of the conversation. */
-export function encodeContents(request: ChatRequest, encoding: Encoding): { readonly contents: JsonObject[]; readonly systemInstruction?: JsonObject } {
+export function encodeContents(
+  request: ChatRequest,
+  encoding: Encoding,
+): { readonly contents: JsonObject[]; readonly systemInstruction?: JsonObject } {
   const system: { readonly parts: JsonObject[]; readonly text: string }[] = [];
   const turns: Turn[] = [];
   const names = callNames(request.messages);
   for (const [index, message] of request.messages.entries()) {
     const path = `messages[${index}]`;
     if (message.role === 'system' || message.role === 'developer') {
-      if (turns.length > 0) lose(encoding, path, 'an instruction inside the conversation moves to its front', false);
+      if (turns.length > 0)
+        lose(encoding, path, 'an instruction inside the conversation moves to its front', false);
       system.push(systemParts(message, path, encoding));
     } else addTurn(turns, message, encodeMessage(message, path, names, encoding), encoding);
   }
@@ -51,7 +60,12 @@ export function encodeContents(request: ChatRequest, encoding: Encoding): { read
   return { contents, ...(joined ? { systemInstruction: { parts: joined } } : {}) };
 }
 
-export function lose(encoding: Encoding, path: string, reason: string, changesMeaning: boolean): void {
+export function lose(
+  encoding: Encoding,
+  path: string,
+  reason: string,
+  changesMeaning: boolean,
+): void {
   encoding.losses.push({ path, reason, changesMeaning });
 }
 
@@ -64,7 +78,11 @@ function callNames(messages: readonly Message[]): ReadonlyMap<string, string> {
   return names;
 }
 
-function systemParts(message: Message, path: string, encoding: Encoding): { readonly parts: JsonObject[]; readonly text: string } {
+function systemParts(
+  message: Message,
+  path: string,
+  encoding: Encoding,
+): { readonly parts: JsonObject[]; readonly text: string } {
   const parts: JsonObject[] = [];
   let text = '';
   for (const [index, part] of message.parts.entries()) {
@@ -79,7 +97,9 @@ function systemParts(message: Message, path: string, encoding: Encoding): { read
 }
 
 /** There is one system instruction: several messages are joined by a blank line. */
-function joinSystem(messages: readonly { readonly parts: JsonObject[]; readonly text: string }[]): JsonObject[] | undefined {
+function joinSystem(
+  messages: readonly { readonly parts: JsonObject[]; readonly text: string }[],
+): JsonObject[] | undefined {
   const present = messages.filter(({ parts }) => parts.length > 0);
   const [only] = present;
   if (!only) return undefined;
@@ -93,22 +113,46 @@ function addTurn(turns: Turn[], message: Message, parts: JsonObject[], encoding:
   const role = message.role === 'assistant' ? 'model' : 'user';
   const previous = turns.at(-1);
   const extensions = encoding.own ? (message.extensions ?? {}) : {};
-  const merges = previous?.role === role && (!encoding.own || (previous.from === 'tool' && message.role === 'user'));
+  const merges =
+    previous?.role === role &&
+    (!encoding.own || (previous.from === 'tool' && message.role === 'user'));
   if (!merges) turns.push({ role, parts, extensions, from: message.role });
-  else turns[turns.length - 1] = { role, parts: [...previous.parts, ...parts], extensions: { ...previous.extensions, ...extensions }, from: message.role };
+  else
+    turns[turns.length - 1] = {
+      role,
+      parts: [...previous.parts, ...parts],
+      extensions: { ...previous.extensions, ...extensions },
+      from: message.role,
+    };
 }
 
-function encodeMessage(message: Message, path: string, names: ReadonlyMap<string, string>, encoding: Encoding): JsonObject[] {
+function encodeMessage(
+  message: Message,
+  path: string,
+  names: ReadonlyMap<string, string>,
+  encoding: Encoding,
+): JsonObject[] {
   if (message.name !== undefined) lose(encoding, `${path}.name`, 'names of participants', false);
-  if (!encoding.own) for (const key in message.extensions) lose(encoding, `${path}.${key}`, 'unknown to Gemini', false);
+  if (!encoding.own)
+    for (const key in message.extensions)
+      lose(encoding, `${path}.${key}`, 'unknown to Gemini', false);
   const wires: JsonObject[] = [];
-  for (const [index, part] of (encoding.own ? message.parts : withTextState(message.parts)).entries()) {
+  for (const [index, part] of (encoding.own
+    ? message.parts
+    : withTextState(message.parts)
+  ).entries()) {
     const at = `${path}.content[${index}]`;
     if (!encoding.own && part.kind !== 'tool-result') reportExtensions(part, at, encoding);
     wires.push(...encodePart(part, at, names, encoding));
   }
   // An empty turn of the user is a turn still; Gemini refuses an empty text.
-  if (wires.length === 0 && message.role === 'user' && message.parts.length > 0 && message.parts.every(({ kind }) => kind === 'text')) wires.push({ text: ' ' });
+  if (
+    wires.length === 0 &&
+    message.role === 'user' &&
+    message.parts.length > 0 &&
+    message.parts.every(({ kind }) => kind === 'text')
+  )
+    wires.push({ text: ' ' });
   return wires;
 }
 
@@ -145,13 +189,18 @@ function reportExtensions(part: Part, path: string, encoding: Encoding): void {
 }
 
 /** The wire parts of one part; a tool result may be followed by its media. */
-export function encodePart(part: Part, path: string, names: ReadonlyMap<string, string>, encoding: Encoding): JsonObject[] {
+export function encodePart(
+  part: Part,
+  path: string,
+  names: ReadonlyMap<string, string>,
+  encoding: Encoding,
+): JsonObject[] {
   const extensions = encoding.own ? (part.extensions ?? {}) : {};
   switch (part.kind) {
     case 'text': {
       const signature = encodeState(part.state, path, encoding);
       if (part.text === '' && signature === undefined && !encoding.own) return [];
-      if (part.citations && part.citations.length > 0 && !encoding.own && !encoding.forClient) lose(encoding, `${path}.citations`, 'citations in the conversation', false);
+      reportCitations(part, `${path}.citations`, encoding);
       return [compact({ text: part.text, thoughtSignature: signature, ...extensions })];
     }
     case 'refusal':
@@ -171,29 +220,58 @@ export function encodePart(part: Part, path: string, names: ReadonlyMap<string, 
   }
 }
 
-function encodeReasoning(part: Extract<Part, { kind: 'reasoning' }>, path: string, extensions: JsonObject, encoding: Encoding): JsonObject[] {
+/** A request has no place for sources; an answer none for what a page of the web said. */
+function reportCitations(part: TextPart, path: string, encoding: Encoding): void {
+  if (encoding.own || !part.citations || part.citations.length === 0) return;
+  if (!encoding.forClient) lose(encoding, path, 'citations in the conversation', false);
+  else if (
+    part.citations.some(({ url, citedText }) => url !== undefined && citedText !== undefined)
+  ) {
+    lose(encoding, path, 'the cited words of a source', false);
+  }
+}
+
+function encodeReasoning(
+  part: Extract<Part, { kind: 'reasoning' }>,
+  path: string,
+  extensions: JsonObject,
+  encoding: Encoding,
+): JsonObject[] {
   const signature = encodeState(part.state, path, encoding);
   const keeps = encoding.own || encoding.forClient || signature !== undefined;
-  if (keeps) return [compact({ text: part.text, thought: true, thoughtSignature: signature, ...extensions })];
+  if (keeps)
+    return [
+      compact({ text: part.text, thought: true, thoughtSignature: signature, ...extensions }),
+    ];
   if (part.state === undefined) lose(encoding, path, 'thinking without state of Gemini', false);
   return [];
 }
 
 /** The signature to write, after dropping what another vendor issued. */
-export function encodeState(state: OpaqueState | undefined, path: string, encoding: Encoding): string | undefined {
+export function encodeState(
+  state: OpaqueState | undefined,
+  path: string,
+  encoding: Encoding,
+): string | undefined {
   if (!state) return undefined;
   if (state.issuer === geminiId || encoding.forClient) return writeState(state, geminiId);
   lose(encoding, path, `opaque state of ${state.issuer}`, false);
   return undefined;
 }
 
-function encodeMedia(part: MediaPart, path: string, extensions: JsonObject, encoding: Encoding): JsonObject[] {
+function encodeMedia(
+  part: MediaPart,
+  path: string,
+  extensions: JsonObject,
+  encoding: Encoding,
+): JsonObject[] {
   const wire = mediaWire(part);
   if (!wire) {
     lose(encoding, path, 'a file stored at another vendor', true);
     return [];
   }
-  if (part.detail !== undefined && part.detail !== 'auto') lose(encoding, `${path}.detail`, 'the detail of an image', false);
+  if (part.detail !== undefined && part.detail !== 'auto')
+    lose(encoding, `${path}.detail`, 'the detail of an image', false);
   const signature = encodeState(part.state, path, encoding);
   return [compact({ ...withInner(wire, extensions), thoughtSignature: signature })];
 }
@@ -206,15 +284,24 @@ function withInner(wire: JsonObject, extensions: JsonObject): JsonObject {
     const added = asObject(value);
     result[key] = inner && added ? { ...inner, ...added } : value;
   }
-  return result as JsonObject;
+  return result;
 }
 
 function wireId(id: string, encoding: Encoding): string | undefined {
   return encoding.quirks.toolIdsInParts && !isMadeToolId(id) ? id : undefined;
 }
 
-function encodeCall(part: ToolCallPart, path: string, extensions: JsonObject, encoding: Encoding): JsonObject {
-  const functionCall = compact({ id: wireId(part.id, encoding), name: part.name, args: callArguments(part) });
+function encodeCall(
+  part: ToolCallPart,
+  path: string,
+  extensions: JsonObject,
+  encoding: Encoding,
+): JsonObject {
+  const functionCall = compact({
+    id: wireId(part.id, encoding),
+    name: part.name,
+    args: callArguments(part),
+  });
   const thoughtSignature = encodeState(part.state, path, encoding);
   return compact({ ...withInner({ functionCall }, extensions), thoughtSignature });
 }
@@ -226,12 +313,25 @@ export function callArguments(part: ToolCallPart): JsonObject {
   return parsed ?? { input: part.input };
 }
 
-function encodeResult(part: ToolResultPart, path: string, names: ReadonlyMap<string, string>, encoding: Encoding): JsonObject[] {
+function encodeResult(
+  part: ToolResultPart,
+  path: string,
+  names: ReadonlyMap<string, string>,
+  encoding: Encoding,
+): JsonObject[] {
   const texts: TextPart[] = [];
   const media: JsonObject[] = [];
   for (const [index, inner] of part.parts.entries()) {
     if (inner.kind === 'text') texts.push(inner);
-    else media.push(...encodeMedia(inner, `${path}.content[${index}]`, encoding.own ? (inner.extensions ?? {}) : {}, encoding));
+    else
+      media.push(
+        ...encodeMedia(
+          inner,
+          `${path}.content[${index}]`,
+          encoding.own ? (inner.extensions ?? {}) : {},
+          encoding,
+        ),
+      );
   }
   const extensions = encoding.own ? (part.extensions ?? {}) : {};
   const inside = (encoding.own || encoding.quirks.functionResponseParts) && media.length > 0;
@@ -266,7 +366,9 @@ function addSentinels(turns: readonly Turn[]): void {
       if (turn.parts.some((part) => part['functionResponse'] === undefined)) return;
       continue;
     }
-    const calls = turn.parts.map((part, at) => ({ part, at })).filter(({ part }) => part['functionCall'] !== undefined);
+    const calls = turn.parts
+      .map((part, at) => ({ part, at }))
+      .filter(({ part }) => part['functionCall'] !== undefined);
     const [first] = calls;
     if (!first || calls.some(({ part }) => part['thoughtSignature'] !== undefined)) continue;
     turn.parts[first.at] = { ...first.part, thoughtSignature: signatureSentinel };

@@ -14,5 +14,7 @@ export const geminiCountTokens: CountTokensForm = {
  * `generateContentRequest` and name the model. Vertex takes the plain request.
  */
 export function countTokensRequest(request: JsonObject, model: string): JsonObject {
-  return { generateContentRequest: { model: model.includes('/') ? model : `models/${model}`, ...request } };
+  return {
+    generateContentRequest: { model: model.includes('/') ? model : `models/${model}`, ...request },
+  };
 }

@@ -1,4 +1,11 @@
-import { compact, fieldPath, ReadError, requireObject, type JsonObject, type JsonValue } from '#std';
+import {
+  compact,
+  fieldPath,
+  ReadError,
+  requireObject,
+  type JsonObject,
+  type JsonValue,
+} from '#std';
 
 /** The id of this dialect, where types need the literal. */
 export const geminiId = 'gemini-generate';
@@ -50,9 +57,15 @@ export function requireList(value: JsonValue | undefined, path: string): readonl
   throw new ReadError(path, 'expected an array');
 }
 
-export function optionalList(object: JsonObject, key: string, path: string): readonly JsonValue[] | undefined {
+export function optionalList(
+  object: JsonObject,
+  key: string,
+  path: string,
+): readonly JsonValue[] | undefined {
   const value = object[key];
-  return value === undefined || value === null ? undefined : requireList(value, fieldPath(path, key));
+  return value === undefined || value === null
+    ? undefined
+    : requireList(value, fieldPath(path, key));
 }
 
 /** `extensions` to attach, or nothing when there is nothing to keep. */
@@ -65,7 +78,10 @@ export function kept(extensions: JsonObject): { readonly extensions?: JsonObject
  * An enum as text. Behind gRPC transcoding (`enum-encoding=int`) enums are numbers; `names[n]` is the
  * name of value n in Google's public protocol files.
  */
-export function enumName(value: JsonValue | undefined, names: readonly string[]): string | undefined {
+export function enumName(
+  value: JsonValue | undefined,
+  names: readonly string[],
+): string | undefined {
   if (typeof value === 'string') return value;
   if (typeof value !== 'number') return undefined;
   return names[value] ?? String(value);

@@ -1,10 +1,19 @@
 import type { Citation } from '#canonical';
-import { asArray, asCount, asObject, asObjects, asString, compact, type JsonObject, type JsonValue } from '#std';
+import {
+  asArray,
+  asCount,
+  asObject,
+  asObjects,
+  asString,
+  compact,
+  type JsonObject,
+  type JsonValue,
+} from '#std';
 
 /** One text of an answer, with its index among the wire's parts when it has one. */
 export type CitableText = { readonly wireIndex?: number | undefined; readonly text: string };
 
-type Source = { readonly url?: string; readonly title?: string };
+type Source = { readonly url?: string; readonly title?: string; readonly citedText?: string };
 type Place = { readonly at: number; readonly start: number; readonly end: number };
 
 /**
@@ -12,17 +21,28 @@ type Place = { readonly at: number; readonly start: number; readonly end: number
  * of UTF-8, of the part it names or (in streams) of all text so far; the quoted segment tells which.
  * A citation whose place cannot be found stands at the last text, without offsets.
  */
-export function citationsOf(candidate: JsonObject, texts: readonly CitableText[]): readonly (readonly Citation[])[] {
+export function citationsOf(
+  candidate: JsonObject,
+  texts: readonly CitableText[],
+): readonly (readonly Citation[])[] {
   const lists: Citation[][] = texts.map(() => []);
   if (texts.length === 0) return lists;
   const finder = createFinder(texts);
   const grounding = asObject(candidate['groundingMetadata']);
   if (grounding) addGrounding(lists, grounding, finder);
-  for (const citation of asObjects(asObject(candidate['citationMetadata'])?.['citations'] ?? asObject(candidate['citationMetadata'])?.['citationSources'])) {
+  for (const citation of asObjects(
+    asObject(candidate['citationMetadata'])?.['citations'] ??
+      asObject(candidate['citationMetadata'])?.['citationSources'],
+  )) {
     const url = asString(citation['uri']);
     if (url === undefined) continue;
     const title = asString(citation['title']);
-    const place = finder(asCount(citation['startIndex']) ?? 0, asCount(citation['endIndex']), undefined, undefined);
+    const place = finder(
+      asCount(citation['startIndex']) ?? 0,
+      asCount(citation['endIndex']),
+      undefined,
+      undefined,
+    );
     add(lists, place, { url, ...(title ? { title } : {}) });
   }
   return lists;
@@ -34,13 +54,18 @@ function addGrounding(lists: Citation[][], grounding: JsonObject, finder: Finder
   const cited = new Set<number>();
   for (const support of supports) {
     const segment = asObject(support['segment']) ?? {};
-    const citedText = asString(segment['text']);
-    const place = finder(asCount(segment['startIndex']) ?? 0, asCount(segment['endIndex']), citedText, asCount(segment['partIndex']));
+    const quoted = asString(segment['text']);
+    const place = finder(
+      asCount(segment['startIndex']) ?? 0,
+      asCount(segment['endIndex']),
+      quoted,
+      asCount(segment['partIndex']),
+    );
     for (const index of asArray(support['groundingChunkIndices']) ?? []) {
       const source = typeof index === 'number' ? sources[index] : undefined;
       if (!source || typeof index !== 'number') continue;
       cited.add(index);
-      add(lists, place, { ...source, ...(citedText === undefined ? {} : { citedText }) });
+      add(lists, place, source);
     }
   }
   for (const [index, source] of sources.entries()) {
@@ -50,10 +75,20 @@ function addGrounding(lists: Citation[][], grounding: JsonObject, finder: Finder
 
 function readSource(chunk: JsonValue): Source {
   const object = asObject(chunk);
-  const place = asObject(object?.['web']) ?? asObject(object?.['retrievedContext']) ?? asObject(object?.['maps']) ?? asObject(object?.['image']);
+  const retrieved = asObject(object?.['retrievedContext']);
+  const place =
+    asObject(object?.['web']) ??
+    retrieved ??
+    asObject(object?.['maps']) ??
+    asObject(object?.['image']);
   const url = asString(place?.['uri']) ?? asString(place?.['sourceUri']);
   const title = asString(place?.['title']);
-  return { ...(url === undefined ? {} : { url }), ...(title === undefined ? {} : { title }) };
+  const citedText = asString(retrieved?.['text']);
+  return {
+    ...(url === undefined ? {} : { url }),
+    ...(title === undefined ? {} : { title }),
+    ...(citedText === undefined ? {} : { citedText }),
+  };
 }
 
 function add(lists: Citation[][], place: Place | undefined, citation: Citation): void {
@@ -61,7 +96,12 @@ function add(lists: Citation[][], place: Place | undefined, citation: Citation):
   lists[at]?.push(place ? { ...citation, start: place.start, end: place.end } : citation);
 }
 
-type Finder = (start: number, end: number | undefined, quoted: string | undefined, partIndex: number | undefined) => Place | undefined;
+type Finder = (
+  start: number,
+  end: number | undefined,
+  quoted: string | undefined,
+  partIndex: number | undefined,
+) => Place | undefined;
 
 function createFinder(texts: readonly CitableText[]): Finder {
   const bytes = texts.map(({ text }) => Buffer.from(text, 'utf8'));
@@ -90,7 +130,8 @@ function placeIn(bytes: Buffer, at: number, start: number, end: number): Place {
 function placeInAll(bytes: readonly Buffer[], start: number, end: number): Place | undefined {
   let offset = 0;
   for (const [at, part] of bytes.entries()) {
-    if (start < offset + part.length) return placeIn(part, at, start - offset, Math.min(end - offset, part.length));
+    if (start < offset + part.length)
+      return placeIn(part, at, start - offset, Math.min(end - offset, part.length));
     offset += part.length;
   }
   return undefined;
@@ -105,8 +146,19 @@ function searchText(texts: readonly CitableText[], quoted: string): Place | unde
   return undefined;
 }
 
+/** Whether the vendor's own account of its sources is at hand: it says more than citations do. */
+export function hasGrounding(candidate: JsonObject): boolean {
+  return (
+    candidate['groundingMetadata'] !== undefined || candidate['citationMetadata'] !== undefined
+  );
+}
+
 /** One text of an answer and what it cites, with its index among the parts written. */
-export type CitedText = { readonly partIndex: number; readonly text: string; readonly citations: readonly Citation[] };
+export type CitedText = {
+  readonly partIndex: number;
+  readonly text: string;
+  readonly citations: readonly Citation[];
+};
 
 /** `groundingMetadata` of an answer that another dialect cited; `undefined` without citations. */
 export function groundingOf(texts: readonly CitedText[]): JsonObject | undefined {
@@ -121,7 +173,12 @@ export function groundingOf(texts: readonly CitedText[]): JsonObject | undefined
       const startIndex = Buffer.byteLength(text.slice(0, start), 'utf8');
       const quoted = text.slice(start, end);
       const endIndex = startIndex + Buffer.byteLength(quoted, 'utf8');
-      const segment = compact({ partIndex: partIndex === 0 ? undefined : partIndex, startIndex, endIndex, text: quoted });
+      const segment = compact({
+        partIndex: partIndex === 0 ? undefined : partIndex,
+        startIndex,
+        endIndex,
+        text: quoted,
+      });
       supports.push({ segment, groundingChunkIndices: [index] });
     }
   }
@@ -129,7 +186,11 @@ export function groundingOf(texts: readonly CitedText[]): JsonObject | undefined
   return { groundingChunks: chunks, groundingSupports: supports };
 }
 
-function chunkIndex(chunks: JsonObject[], indexByUrl: Map<string, number>, citation: Citation): number {
+function chunkIndex(
+  chunks: JsonObject[],
+  indexByUrl: Map<string, number>,
+  citation: Citation,
+): number {
   const key = citation.url ?? `title:${citation.title ?? ''}`;
   const known = indexByUrl.get(key);
   if (known !== undefined) return known;

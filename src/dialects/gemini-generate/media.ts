@@ -20,7 +20,11 @@ export function isYouTube(url: string): boolean {
   return /^https?:\/\/(?:www\.|m\.)?(?:youtube\.com|youtu\.be)\//.test(url);
 }
 
-export function inlinePart(data: string, mimeType: string | undefined, filename: string | undefined): MediaPart {
+export function inlinePart(
+  data: string,
+  mimeType: string | undefined,
+  filename: string | undefined,
+): MediaPart {
   return {
     kind: 'media',
     media: mediaTypeOf(mimeType),
@@ -30,12 +34,18 @@ export function inlinePart(data: string, mimeType: string | undefined, filename:
   };
 }
 
-export function filePart(uri: string, mimeType: string | undefined, filename: string | undefined): MediaPart {
+export function filePart(
+  uri: string,
+  mimeType: string | undefined,
+  filename: string | undefined,
+): MediaPart {
   const media = mimeType === undefined && isYouTube(uri) ? 'video' : mediaTypeOf(mimeType);
   return {
     kind: 'media',
     media,
-    source: isGoogleFile(uri) ? { kind: 'file', fileId: uri, dialect: geminiId } : { kind: 'url', url: uri },
+    source: isGoogleFile(uri)
+      ? { kind: 'file', fileId: uri, dialect: geminiId }
+      : { kind: 'url', url: uri },
     ...(mimeType === undefined ? {} : { mimeType }),
     ...(filename === undefined ? {} : { filename }),
   };
@@ -71,7 +81,9 @@ export function mimeTypeOf(part: MediaPart): string {
   if (part.mimeType !== undefined) return part.mimeType;
   const name = part.filename ?? (part.source.kind === 'url' ? part.source.url : '');
   const extension = /\.([a-z0-9]+)(?:[?#].*)?$/i.exec(name)?.[1]?.toLowerCase();
-  return (extension === undefined ? undefined : typesByExtension[extension]) ?? typesByMedia[part.media];
+  return (
+    (extension === undefined ? undefined : typesByExtension[extension]) ?? typesByMedia[part.media]
+  );
 }
 
 /**
@@ -83,7 +95,9 @@ export function mediaWire(part: MediaPart): JsonObject | undefined {
   const displayName = part.filename;
   switch (source.kind) {
     case 'data':
-      return { inlineData: compact({ mimeType: mimeTypeOf(part), data: source.data, displayName }) };
+      return {
+        inlineData: compact({ mimeType: mimeTypeOf(part), data: source.data, displayName }),
+      };
     case 'text': {
       const data = Buffer.from(source.text, 'utf8').toString('base64');
       return { inlineData: compact({ mimeType: 'text/plain', data, displayName }) };
@@ -94,6 +108,8 @@ export function mediaWire(part: MediaPart): JsonObject | undefined {
     }
     case 'file':
       if (source.dialect !== geminiId) return undefined;
-      return { fileData: compact({ mimeType: part.mimeType, fileUri: source.fileId, displayName }) };
+      return {
+        fileData: compact({ mimeType: part.mimeType, fileUri: source.fileId, displayName }),
+      };
   }
 }

@@ -1,4 +1,12 @@
-import { asBoolean, asNumber, asObject, asObjects, asString, type JsonObject, type JsonValue } from '#std';
+import {
+  asBoolean,
+  asNumber,
+  asObject,
+  asObjects,
+  asString,
+  type JsonObject,
+  type JsonValue,
+} from '#std';
 
 /** Bounds of arguments that are built from pieces: a hostile path must not reserve memory. */
 const depthMax = 64;
@@ -23,7 +31,8 @@ export class PartialArguments {
 
   /** Members that came whole, in `args`. */
   merge(args: JsonValue | undefined): void {
-    for (const [key, value] of Object.entries(asObject(args) ?? {})) if (value !== undefined) setAt(this.#root, [key], value);
+    for (const [key, value] of Object.entries(asObject(args) ?? {}))
+      if (value !== undefined) setAt(this.#root, [key], value);
   }
 
   /** The arguments so far, as JSON text. */
@@ -34,7 +43,11 @@ export class PartialArguments {
 
 function pieceValue(piece: JsonObject): JsonValue | undefined {
   if ('nullValue' in piece) return null;
-  return asString(piece['stringValue']) ?? asNumber(piece['numberValue']) ?? asBoolean(piece['boolValue']);
+  return (
+    asString(piece['stringValue']) ??
+    asNumber(piece['numberValue']) ??
+    asBoolean(piece['boolValue'])
+  );
 }
 
 function readPath(path: string): readonly (string | number)[] | undefined {
@@ -47,7 +60,9 @@ function readPath(path: string): readonly (string | number)[] | undefined {
     const match = pattern.exec(path);
     if (!match || steps.length >= depthMax) return undefined;
     const [, name, index, single, double] = match;
-    steps.push(index === undefined ? (name ?? single ?? double ?? '') : Math.min(Number(index), indexMax));
+    steps.push(
+      index === undefined ? (name ?? single ?? double ?? '') : Math.min(Number(index), indexMax),
+    );
     position = pattern.lastIndex;
   }
   return steps.length > 0 ? steps : undefined;
@@ -75,10 +90,24 @@ function getMember(container: Container, step: string | number): JsonValue | und
   return Object.hasOwn(container, step) ? container[String(step)] : undefined;
 }
 
-function setMember(container: Container, step: string | number, value: JsonValue, replaces = false): void {
+function setMember(
+  container: Container,
+  step: string | number,
+  value: JsonValue,
+  replaces = false,
+): void {
   const existing = getMember(container, step);
-  const joined = !replaces && typeof existing === 'string' && typeof value === 'string' ? existing + value : value;
+  const joined =
+    !replaces && typeof existing === 'string' && typeof value === 'string'
+      ? existing + value
+      : value;
   if (Array.isArray(container)) {
     if (typeof step === 'number') container[step] = joined;
-  } else Object.defineProperty(container, String(step), { value: joined, enumerable: true, configurable: true, writable: true });
+  } else
+    Object.defineProperty(container, String(step), {
+      value: joined,
+      enumerable: true,
+      configurable: true,
+      writable: true,
+    });
 }

@@ -1,4 +1,11 @@
-import { readState, type MediaPart, type OpaqueState, type Part, type TextPart, type ToolResultPart } from '#canonical';
+import {
+  readState,
+  type MediaPart,
+  type OpaqueState,
+  type Part,
+  type TextPart,
+  type ToolResultPart,
+} from '#canonical';
 import {
   asBoolean,
   asObject,
@@ -14,11 +21,22 @@ import {
   type JsonObject,
   type JsonValue,
 } from '#std';
-import { camelised, endSignatureForm, geminiId, kept, optionalList, signatureForm, textSignatureForm } from './fields.ts';
+import {
+  camelised,
+  endSignatureForm,
+  geminiId,
+  kept,
+  optionalList,
+  signatureForm,
+  textSignatureForm,
+} from './fields.ts';
 import { filePart, inlinePart } from './media.ts';
 
 /** A part of the wire in canonical form. Ids of calls and results are still as sent: the turn gives them. */
-export type ReadPart = Exclude<Part, ToolResultPart | { kind: 'tool-call' }> | RawToolCall | RawToolResult;
+export type ReadPart =
+  | Exclude<Part, ToolResultPart | { kind: 'tool-call' }>
+  | RawToolCall
+  | RawToolResult;
 
 export type RawToolCall = {
   readonly kind: 'raw-call';
@@ -80,7 +98,11 @@ export function readPart(value: JsonValue, path: string): ReadPart {
 }
 
 function unknownPart(original: JsonObject, path: string): ReadPart {
-  if (Object.keys(original).length === 0) throw new ReadError(path, 'a part needs one of text, inlineData, fileData, functionCall or functionResponse');
+  if (Object.keys(original).length === 0)
+    throw new ReadError(
+      path,
+      'a part needs one of text, inlineData, fileData, functionCall or functionResponse',
+    );
   return { kind: 'native', dialect: geminiId, value: original };
 }
 
@@ -96,13 +118,20 @@ function readText(text: string, thought: boolean, state: PartState, rest: JsonOb
 
 function textState(text: string, { state }: PartState): PartState {
   if (!state) return {};
-  return { state: state.issuer === geminiId ? { ...state, form: text === '' ? endSignatureForm : textSignatureForm } : state };
+  return {
+    state:
+      state.issuer === geminiId
+        ? { ...state, form: text === '' ? endSignatureForm : textSignatureForm }
+        : state,
+  };
 }
 
 function thoughtForm(text: string, { state }: PartState): 'summary' | 'redacted' | 'full' {
   if (state === undefined || state.issuer === geminiId) return 'summary';
   if (text === '') return 'redacted';
-  return state.issuer === 'anthropic-messages' || state.issuer === 'openai-chat' ? 'full' : 'summary';
+  return state.issuer === 'anthropic-messages' || state.issuer === 'openai-chat'
+    ? 'full'
+    : 'summary';
 }
 
 function readCall(call: JsonObject, path: string, state: PartState, rest: JsonObject): RawToolCall {
@@ -151,7 +180,10 @@ function readResult(response: JsonObject): { readonly part: TextPart; readonly i
     const text = asString(response['result']) ?? asString(response['error']);
     if (text !== undefined) return { part: { kind: 'text', text }, isError };
   }
-  return { part: { kind: 'text', text: JSON.stringify(response), extensions: { json: true } }, isError: isError && keys.length === 1 };
+  return {
+    part: { kind: 'text', text: JSON.stringify(response), extensions: { json: true } },
+    isError: isError && keys.length === 1,
+  };
 }
 
 function readMedia(wire: JsonObject, path: string): MediaPart | undefined {
@@ -160,7 +192,11 @@ function readMedia(wire: JsonObject, path: string): MediaPart | undefined {
     const at = fieldPath(path, 'inlineData');
     const blob = camelised(inline, blobFields);
     const data = requireString(blob['data'], fieldPath(at, 'data'));
-    const part = inlinePart(data, optionalString(blob, 'mimeType', at), optionalString(blob, 'displayName', at));
+    const part = inlinePart(
+      data,
+      optionalString(blob, 'mimeType', at),
+      optionalString(blob, 'displayName', at),
+    );
     return { ...part, ...kept(compact({ inlineData: nonEmpty(unknownFields(blob, blobFields)) })) };
   }
   const file = optionalObject(wire, 'fileData', path);
@@ -168,7 +204,11 @@ function readMedia(wire: JsonObject, path: string): MediaPart | undefined {
   const at = fieldPath(path, 'fileData');
   const data = camelised(file, fileFields);
   const uri = requireString(data['fileUri'], fieldPath(at, 'fileUri'));
-  const part = filePart(uri, optionalString(data, 'mimeType', at), optionalString(data, 'displayName', at));
+  const part = filePart(
+    uri,
+    optionalString(data, 'mimeType', at),
+    optionalString(data, 'displayName', at),
+  );
   return { ...part, ...kept(compact({ fileData: nonEmpty(unknownFields(data, fileFields)) })) };
 }
 
@@ -190,12 +230,15 @@ export function readAnswerPart(value: JsonValue): ReadPart | undefined {
   const media = readAnswerMedia(wire);
   if (media) {
     // A thought's draft picture is not part of the answer; it stays with what only Gemini can say.
-    if (asBoolean(wire['thought']) === true) return { kind: 'native', dialect: geminiId, value: original };
+    if (asBoolean(wire['thought']) === true)
+      return { kind: 'native', dialect: geminiId, value: original };
     return { ...media, ...state, ...kept(rest) };
   }
   const text = asString(wire['text']);
   if (text === undefined && state.state === undefined) {
-    return Object.keys(original).length === 0 ? undefined : { kind: 'native', dialect: geminiId, value: original };
+    return Object.keys(original).length === 0
+      ? undefined
+      : { kind: 'native', dialect: geminiId, value: original };
   }
   return readText(text ?? '', wire['thought'] === true, state, rest);
 }
@@ -216,10 +259,18 @@ function readAnswerMedia(wire: JsonObject): MediaPart | undefined {
   const inline = asObject(wire['inlineData']);
   if (inline) {
     const blob = camelised(inline, blobFields);
-    return inlinePart(asString(blob['data']) ?? '', asString(blob['mimeType']), asString(blob['displayName']));
+    return inlinePart(
+      asString(blob['data']) ?? '',
+      asString(blob['mimeType']),
+      asString(blob['displayName']),
+    );
   }
   const file = asObject(wire['fileData']);
   if (!file) return undefined;
   const data = camelised(file, fileFields);
-  return filePart(asString(data['fileUri']) ?? '', asString(data['mimeType']), asString(data['displayName']));
+  return filePart(
+    asString(data['fileUri']) ?? '',
+    asString(data['mimeType']),
+    asString(data['displayName']),
+  );
 }

@@ -45,9 +45,13 @@ export function readQuirks(quirks: Quirks): GeminiQuirks {
   const levels = quirks['thinkingLevels'];
   return {
     thinking: thinking === 'budget' || thinking === 'none' ? thinking : 'level',
-    thinkingLevels: Array.isArray(levels) ? levels.filter((level) => typeof level === 'string') : allLevels,
-    thinkingBudgetMin: typeof quirks['thinkingBudgetMin'] === 'number' ? quirks['thinkingBudgetMin'] : 0,
-    thinkingBudgetMax: typeof quirks['thinkingBudgetMax'] === 'number' ? quirks['thinkingBudgetMax'] : 24_576,
+    thinkingLevels: Array.isArray(levels)
+      ? levels.filter((level) => typeof level === 'string')
+      : allLevels,
+    thinkingBudgetMin:
+      typeof quirks['thinkingBudgetMin'] === 'number' ? quirks['thinkingBudgetMin'] : 0,
+    thinkingBudgetMax:
+      typeof quirks['thinkingBudgetMax'] === 'number' ? quirks['thinkingBudgetMax'] : 24_576,
     signatureSentinel: asBoolean(quirks['signatureSentinel']) ?? false,
     schemaField: quirks['schemaField'] === 'openapi-subset' ? 'openapi-subset' : 'json-schema',
     functionResponseParts: asBoolean(quirks['functionResponseParts']) ?? false,

@@ -1,5 +1,13 @@
 import type { ChatRequest } from '#canonical';
-import { compact, optionalObject, optionalString, ReadError, unknownFields, type JsonObject, type JsonValue } from '#std';
+import {
+  compact,
+  optionalObject,
+  optionalString,
+  ReadError,
+  unknownFields,
+  type JsonObject,
+  type JsonValue,
+} from '#std';
 import type { RequestContext } from '../dialect.ts';
 import { readConfig } from './config-decode.ts';
 import { readContents, readSystem } from './contents-decode.ts';
@@ -21,7 +29,15 @@ const requestFields = new Set([
   'modelArmorConfig',
   'generateContentRequest',
 ]);
-const neutralFields = new Set(['model', 'contents', 'systemInstruction', 'tools', 'toolConfig', 'generationConfig', 'serviceTier']);
+const neutralFields = new Set([
+  'model',
+  'contents',
+  'systemInstruction',
+  'tools',
+  'toolConfig',
+  'generationConfig',
+  'serviceTier',
+]);
 
 /**
  * Reads the body of `:generateContent`, `:streamGenerateContent` or `:countTokens` (where the request
@@ -52,7 +68,11 @@ export function decodeRequest(body: JsonObject, context: RequestContext): ChatRe
   };
 }
 
-function readExtensions(wire: JsonObject, generationConfig: JsonObject | undefined, toolConfig: JsonObject | undefined): JsonObject {
+function readExtensions(
+  wire: JsonObject,
+  generationConfig: JsonObject | undefined,
+  toolConfig: JsonObject | undefined,
+): JsonObject {
   const rest: Record<string, JsonValue | undefined> = { ...unknownFields(wire, neutralFields) };
   return compact({ ...rest, generationConfig, toolConfig });
 }

@@ -13,7 +13,9 @@ export function encodeRequest(request: ChatRequest, quirks: Quirks): Encoded<Jso
   const own = request.dialect === geminiId;
   const encoding: Encoding = { quirks: readQuirks(quirks), own, forClient: false, losses: [] };
   // Before the fields that are built here: those of the extensions that only Gemini has.
-  const extensions = own ? { ...request.extensions, generationConfig: undefined, toolConfig: undefined } : {};
+  const extensions = own
+    ? { ...request.extensions, generationConfig: undefined, toolConfig: undefined }
+    : {};
   const value = compact({
     ...extensions,
     ...encodeContents(request, encoding),
@@ -65,15 +67,15 @@ function reportLosses(request: ChatRequest, encoding: Encoding): void {
 export function urlsToInline(request: ChatRequest, quirks: Quirks): readonly string[] {
   if (readQuirks(quirks).fetchesUrls) return [];
   const urls = new Set<string>();
-  for (const { parts } of request.messages) {
-    for (const part of parts) {
-      if (part.kind === 'media') addUrl(urls, part);
-      else if (part.kind === 'tool-result') for (const inner of part.parts) if (inner.kind === 'media') addUrl(urls, inner);
+  for (const part of request.messages.flatMap(({ parts }) => parts)) {
+    for (const inner of part.kind === 'tool-result' ? part.parts : [part]) {
+      if (inner.kind === 'media') addUrl(urls, inner);
     }
   }
   return [...urls];
 }
 
 function addUrl(urls: Set<string>, { source }: MediaPart): void {
-  if (source.kind === 'url' && /^https?:/i.test(source.url) && !isYouTube(source.url)) urls.add(source.url);
+  if (source.kind === 'url' && /^https?:/i.test(source.url) && !isYouTube(source.url))
+    urls.add(source.url);
 }

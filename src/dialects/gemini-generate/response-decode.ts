@@ -1,5 +1,20 @@
-import { GatewayFailure, gatewayError, type ChatResponse, type Choice, type Part } from '#canonical';
-import { asArray, asCount, asObject, asObjects, asString, unknownFields, type JsonObject, type JsonValue } from '#std';
+import {
+  GatewayFailure,
+  gatewayError,
+  type ChatResponse,
+  type Choice,
+  type Part,
+} from '#canonical';
+import {
+  asArray,
+  asCount,
+  asObject,
+  asObjects,
+  asString,
+  unknownFields,
+  type JsonObject,
+  type JsonValue,
+} from '#std';
 import { decodeUpstreamErrorValue } from '../upstream-error.ts';
 import { namedCall } from './contents-decode.ts';
 import { enumName, geminiId } from './fields.ts';
@@ -21,8 +36,11 @@ export function decodeResponse(wire: JsonObject): ChatResponse {
   const blocked = blockReason(wire);
   if (candidates.length === 0 && blocked === undefined) throw noAnswer(wire);
   const counter = { calls: 0 };
-  const choices = candidates.map((candidate, position) => readChoice(candidate, position, id, counter));
-  if (choices.length === 0) choices.push({ index: 0, parts: [], finish: { reason: 'content-filter', raw: blocked ?? '' } });
+  const choices = candidates.map((candidate, position) =>
+    readChoice(candidate, position, id, counter),
+  );
+  if (choices.length === 0)
+    choices.push({ index: 0, parts: [], finish: { reason: 'content-filter', raw: blocked ?? '' } });
   const createdAt = readTime(wire['createTime']);
   const usage = decodeUsage(wire['usageMetadata']);
   return {
@@ -59,17 +77,26 @@ export function readTime(value: JsonValue | undefined): number | undefined {
 /** What only Gemini says of the candidates and of the answer. */
 export function answerExtensions(wire: JsonObject, candidates: readonly JsonObject[]): JsonObject {
   const rest = unknownFields(wire, answerFields);
-  return candidates.some((candidate) => Object.keys(candidate).length > 0) ? { ...rest, candidates } : rest;
+  return candidates.some((candidate) => Object.keys(candidate).length > 0)
+    ? { ...rest, candidates }
+    : rest;
 }
 
 export function candidateExtensions(candidate: JsonObject): JsonObject {
   return unknownFields(candidate, candidateFields);
 }
 
-function readChoice(candidate: JsonObject, position: number, id: string, counter: { calls: number }): Choice {
+function readChoice(
+  candidate: JsonObject,
+  position: number,
+  id: string,
+  counter: { calls: number },
+): Choice {
   const parts: Part[] = [];
   const texts: (CitableText & { readonly at: number })[] = [];
-  for (const [wireIndex, value] of (asArray(asObject(candidate['content'])?.['parts']) ?? []).entries()) {
+  for (const [wireIndex, value] of (
+    asArray(asObject(candidate['content'])?.['parts']) ?? []
+  ).entries()) {
     const part = readAnswerPart(value);
     if (!part || part.kind === 'raw-result') continue;
     if (part.kind === 'raw-call') {
@@ -77,7 +104,13 @@ function readChoice(candidate: JsonObject, position: number, id: string, counter
       counter.calls += 1;
       continue;
     }
-    if ((part.kind === 'text' || part.kind === 'reasoning') && part.text === '' && !part.state && !part.extensions) continue;
+    if (
+      (part.kind === 'text' || part.kind === 'reasoning') &&
+      part.text === '' &&
+      !part.state &&
+      !part.extensions
+    )
+      continue;
     if (part.kind === 'text') texts.push({ at: parts.length, wireIndex, text: part.text });
     parts.push(part);
   }
@@ -91,7 +124,10 @@ function readChoice(candidate: JsonObject, position: number, id: string, counter
   return {
     index: asCount(candidate['index']) ?? position,
     parts,
-    finish: decodeFinish(raw, parts.some(({ kind }) => kind === 'tool-call')),
+    finish: decodeFinish(
+      raw,
+      parts.some(({ kind }) => kind === 'tool-call'),
+    ),
     ...(logprobs ? { logprobs } : {}),
   };
 }

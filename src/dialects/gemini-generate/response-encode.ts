@@ -3,7 +3,7 @@ import { asObject, asObjects, asString, compact, type JsonObject } from '#std';
 import { encodePart, lose, type Encoding } from './contents-encode.ts';
 import { geminiId } from './fields.ts';
 import { encodeFinish } from './finish.ts';
-import { groundingOf, type CitedText } from './grounding.ts';
+import { groundingOf, hasGrounding, type CitedText } from './grounding.ts';
 import { writeLogprobs } from './logprobs.ts';
 import { readQuirks } from './quirks.ts';
 import { decodeUsage, encodeUsage } from './usage.ts';
@@ -28,7 +28,9 @@ export function encodeResponse(response: ChatResponse): Encoded<JsonObject> {
   const { candidates: _, ...rest } = own ? response.extensions : {};
   const extras = own ? asObjects(response.extensions['candidates']) : [];
   const value = compact({
-    candidates: isBlocked(response) ? undefined : response.choices.map((choice, at) => encodeChoice(choice, extras[at] ?? {}, encoding)),
+    candidates: isBlocked(response)
+      ? undefined
+      : response.choices.map((choice, at) => encodeChoice(choice, extras[at] ?? {}, encoding)),
     createTime: writeTime(response.createdAt),
     ...rest,
     usageMetadata: encodeUsage(response.usage, response.bill),
@@ -49,8 +51,11 @@ function encodeChoice(choice: Choice, extra: JsonObject, encoding: Encoding): Js
   const parts: JsonObject[] = [];
   const cited: CitedText[] = [];
   for (const [index, part] of choice.parts.entries()) {
-    if (part.kind === 'text' && part.citations) cited.push({ partIndex: parts.length, text: part.text, citations: part.citations });
-    parts.push(...encodeAnswerPart(part, `candidates[${choice.index}].content.parts[${index}]`, encoding));
+    if (part.kind === 'text' && part.citations)
+      cited.push({ partIndex: parts.length, text: part.text, citations: part.citations });
+    parts.push(
+      ...encodeAnswerPart(part, `candidates[${choice.index}].content.parts[${index}]`, encoding),
+    );
   }
   if (parts.length === 0) parts.push({ text: '' });
   return compact({
@@ -58,7 +63,7 @@ function encodeChoice(choice: Choice, extra: JsonObject, encoding: Encoding): Js
     finishReason: encodeFinish(choice.finish),
     index: choice.index,
     logprobsResult: writeLogprobs(choice.logprobs),
-    groundingMetadata: encoding.own ? undefined : groundingOf(cited),
+    groundingMetadata: hasGrounding(extra) ? undefined : groundingOf(cited),
     ...extra,
   });
 }

@@ -1,7 +1,14 @@
 import { asArray, asObject, asString, type JsonObject, type JsonValue } from '#std';
 
 /** Google writes 64-bit integers as text. */
-const countKeywords = new Set(['minItems', 'maxItems', 'minLength', 'maxLength', 'minProperties', 'maxProperties']);
+const countKeywords = new Set([
+  'minItems',
+  'maxItems',
+  'minLength',
+  'maxLength',
+  'minProperties',
+  'maxProperties',
+]);
 
 /**
  * JSON Schema of a schema in Gemini's OpenAPI 3.0 subset: types in lower case, `nullable` as a null
@@ -19,9 +26,11 @@ export function schemaFromOpenApi(schema: JsonObject): JsonObject {
 
 function keywordFromOpenApi(key: string, value: JsonValue): JsonValue {
   if (key === 'type' && typeof value === 'string') return value.toLowerCase();
-  if (countKeywords.has(key) && typeof value === 'string' && /^\d+$/.test(value)) return Number(value);
+  if (countKeywords.has(key) && typeof value === 'string' && /^\d+$/.test(value))
+    return Number(value);
   const object = asObject(value);
-  if (key === 'items' || key === 'additionalProperties') return object ? schemaFromOpenApi(object) : value;
+  if (key === 'items' || key === 'additionalProperties')
+    return object ? schemaFromOpenApi(object) : value;
   if (key === 'properties' || key === '$defs') return object ? mapSchemas(object) : value;
   if (key === 'anyOf' || key === 'any_of') return mapList(value);
   return value;
@@ -50,5 +59,6 @@ function makeNullable(schema: Record<string, JsonValue>): void {
   const values = asArray(schema['enum']);
   if (values && !values.includes(null)) schema['enum'] = [...values, null];
   if (type !== undefined) schema['type'] = [type, 'null'];
-  else if (asArray(schema['anyOf'])) schema['anyOf'] = [...(asArray(schema['anyOf']) ?? []), { type: 'null' }];
+  else if (asArray(schema['anyOf']))
+    schema['anyOf'] = [...(asArray(schema['anyOf']) ?? []), { type: 'null' }];
 }

@@ -24,11 +24,27 @@ const plainKeywords = new Set([
 ]);
 
 /** Keywords without meaning for validation: dropped without a word. */
-const silentKeywords = new Set(['$schema', '$id', '$comment', '$defs', 'definitions', '$anchor', 'examples', 'deprecated', 'readOnly', 'writeOnly', 'nullable']);
+const silentKeywords = new Set([
+  '$schema',
+  '$id',
+  '$comment',
+  '$defs',
+  'definitions',
+  '$anchor',
+  'examples',
+  'deprecated',
+  'readOnly',
+  'writeOnly',
+  'nullable',
+]);
 
 const referenceDepthMax = 8;
 
-type Walk = { readonly root: JsonObject; readonly onLoss: OnSchemaLoss; readonly references: readonly string[] };
+type Walk = {
+  readonly root: JsonObject;
+  readonly onLoss: OnSchemaLoss;
+  readonly references: readonly string[];
+};
 
 /**
  * A schema for the fields that take JSON Schema (`responseJsonSchema`, `parametersJsonSchema`): only
@@ -47,8 +63,10 @@ function mapValue(value: JsonValue): JsonValue {
   const result: Record<string, JsonValue> = {};
   for (const [key, field] of Object.entries(object)) {
     if (field === undefined) continue;
-    if (key === 'enum' || key === 'default' || key === 'examples' || key === 'required') result[key] = field;
-    else if (key === 'properties' || key === '$defs' || key === 'definitions') result[key] = mapProperties(field);
+    if (key === 'enum' || key === 'default' || key === 'examples' || key === 'required')
+      result[key] = field;
+    else if (key === 'properties' || key === '$defs' || key === 'definitions')
+      result[key] = mapProperties(field);
     else if (key === 'const') result['enum'] = [field];
     else result[key] = mapValue(field);
   }
@@ -60,7 +78,8 @@ function mapProperties(value: JsonValue): JsonValue {
   const properties = asObject(value);
   if (!properties) return value;
   const result: Record<string, JsonValue> = {};
-  for (const [name, schema] of Object.entries(properties)) if (schema !== undefined) result[name] = mapValue(schema);
+  for (const [name, schema] of Object.entries(properties))
+    if (schema !== undefined) result[name] = mapValue(schema);
   return result;
 }
 
@@ -68,7 +87,11 @@ function mapProperties(value: JsonValue): JsonValue {
  * A schema in the OpenAPI 3.0 subset (`parameters`, `responseSchema`): references inlined, `const`
  * and type lists rewritten, `allOf` merged; what cannot be said is reported.
  */
-export function schemaForOpenApi(schema: JsonObject, path: string, onLoss: OnSchemaLoss): JsonObject {
+export function schemaForOpenApi(
+  schema: JsonObject,
+  path: string,
+  onLoss: OnSchemaLoss,
+): JsonObject {
   return convert(schema, path, { root: schema, onLoss, references: [] });
 }
 
@@ -85,7 +108,12 @@ function convert(schema: JsonObject, path: string, walk: Walk): JsonObject {
   return result;
 }
 
-function convertReference(schema: JsonObject, reference: string, path: string, walk: Walk): JsonObject {
+function convertReference(
+  schema: JsonObject,
+  reference: string,
+  path: string,
+  walk: Walk,
+): JsonObject {
   const { $ref: _, ...siblings } = schema;
   const target = resolveReference(walk.root, reference);
   const seen = walk.references.filter((name) => name === reference).length;
@@ -93,7 +121,10 @@ function convertReference(schema: JsonObject, reference: string, path: string, w
     walk.onLoss(path, target ? 'a recursive schema' : `an unknown reference ${reference}`);
     return { type: 'OBJECT', ...convert(siblings, path, walk) };
   }
-  return convert({ ...target, ...siblings }, path, { ...walk, references: [...walk.references, reference] });
+  return convert({ ...target, ...siblings }, path, {
+    ...walk,
+    references: [...walk.references, reference],
+  });
 }
 
 function resolveReference(root: JsonObject, reference: string): JsonObject | undefined {
@@ -111,7 +142,10 @@ function mergeAll(schema: JsonObject, parts: readonly JsonObject[], walk: Walk):
   let merged: Record<string, JsonValue | undefined> = {};
   for (const part of [...parts, own]) {
     const reference = asString(part['$ref']);
-    const resolved = reference === undefined ? part : { ...resolveReference(walk.root, reference), ...part, $ref: undefined };
+    const resolved =
+      reference === undefined
+        ? part
+        : { ...resolveReference(walk.root, reference), ...part, $ref: undefined };
     merged = {
       ...merged,
       ...resolved,
@@ -130,7 +164,10 @@ function mergedMember(key: string, left: JsonObject, right: JsonObject): JsonObj
 }
 
 function mergedRequired(left: JsonObject, right: JsonObject): JsonObject {
-  const names = new Set([...(asArray(left['required']) ?? []), ...(asArray(right['required']) ?? [])]);
+  const names = new Set([
+    ...(asArray(left['required']) ?? []),
+    ...(asArray(right['required']) ?? []),
+  ]);
   return names.size > 0 ? { required: [...names] } : {};
 }
 
@@ -145,18 +182,26 @@ function convertKeyword(
   const at = `${path}.${key}`;
   if (plainKeywords.has(key)) result[key] = value;
   else if (key === 'type') convertType(result, value, at, walk);
-  else if (key === 'enum' || key === 'const') convertEnum(result, key === 'const' ? [value] : (asArray(value) ?? []), at, walk);
+  else if (key === 'enum' || key === 'const')
+    convertEnum(result, key === 'const' ? [value] : (asArray(value) ?? []), at, walk);
   else if (key === 'properties') convertProperties(result, value, at, walk);
-  else if (key === 'items' && asObject(value)) result['items'] = convert(asObject(value) ?? {}, at, walk);
+  else if (key === 'items' && asObject(value))
+    result['items'] = convert(asObject(value) ?? {}, at, walk);
   else if (key === 'anyOf' || key === 'oneOf') convertAlternatives(result, value, at, walk);
-  else if (key === 'exclusiveMinimum' || key === 'exclusiveMaximum') convertBound(result, schema, key, value, at, walk);
+  else if (key === 'exclusiveMinimum' || key === 'exclusiveMaximum')
+    convertBound(result, schema, key, value, at, walk);
   else if (key === 'additionalProperties') {
     // `false` is how Gemini behaves anyway.
     if (value !== false) walk.onLoss(at, 'additionalProperties');
   } else if (!silentKeywords.has(key)) walk.onLoss(at, `the schema keyword ${key}`);
 }
 
-function convertProperties(result: Record<string, JsonValue>, value: JsonValue, at: string, walk: Walk): void {
+function convertProperties(
+  result: Record<string, JsonValue>,
+  value: JsonValue,
+  at: string,
+  walk: Walk,
+): void {
   const properties = asObject(value) ?? {};
   const converted: Record<string, JsonValue> = {};
   for (const [name, schema] of Object.entries(properties)) {
@@ -167,7 +212,12 @@ function convertProperties(result: Record<string, JsonValue>, value: JsonValue, 
   if (Object.keys(converted).length > 0) result['properties'] = converted;
 }
 
-function convertType(result: Record<string, JsonValue>, value: JsonValue, at: string, walk: Walk): void {
+function convertType(
+  result: Record<string, JsonValue>,
+  value: JsonValue,
+  at: string,
+  walk: Walk,
+): void {
   const types = asArray(value) ?? [value];
   const names: string[] = [];
   for (const type of types) if (typeof type === 'string') names.push(type.toUpperCase());
@@ -180,7 +230,12 @@ function convertType(result: Record<string, JsonValue>, value: JsonValue, at: st
 }
 
 /** Only texts can be enumerated; null becomes `nullable`. */
-function convertEnum(result: Record<string, JsonValue>, values: readonly JsonValue[], at: string, walk: Walk): void {
+function convertEnum(
+  result: Record<string, JsonValue>,
+  values: readonly JsonValue[],
+  at: string,
+  walk: Walk,
+): void {
   const texts = values.filter((value) => typeof value === 'string');
   const others = values.filter((value) => typeof value !== 'string' && value !== null);
   if (texts.length + others.length < values.length) result['nullable'] = true;
@@ -191,7 +246,12 @@ function convertEnum(result: Record<string, JsonValue>, values: readonly JsonVal
   }
 }
 
-function convertAlternatives(result: Record<string, JsonValue>, value: JsonValue, at: string, walk: Walk): void {
+function convertAlternatives(
+  result: Record<string, JsonValue>,
+  value: JsonValue,
+  at: string,
+  walk: Walk,
+): void {
   const alternatives: JsonObject[] = [];
   for (const [index, schema] of asObjects(value).entries()) {
     if (schema['type'] === 'null') result['nullable'] = true;
@@ -220,5 +280,10 @@ function convertBound(
 /** `type` and the alternatives of it do not stand side by side in the subset. */
 function finishNullable(result: Record<string, JsonValue>, schema: JsonObject): void {
   if (schema['nullable'] === true) result['nullable'] = true;
-  if (result['anyOf'] !== undefined && result['type'] !== undefined && result['properties'] === undefined) delete result['type'];
+  if (
+    result['anyOf'] !== undefined &&
+    result['type'] !== undefined &&
+    result['properties'] === undefined
+  )
+    delete result['type'];
 }

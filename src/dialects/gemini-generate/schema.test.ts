@@ -4,7 +4,10 @@ import type { JsonObject } from '#std';
 import { schemaFromOpenApi } from './schema-decode.ts';
 import { schemaForJsonField, schemaForOpenApi } from './schema-encode.ts';
 
-function subset(schema: JsonObject): { readonly value: JsonObject; readonly losses: readonly string[] } {
+function subset(schema: JsonObject): {
+  readonly value: JsonObject;
+  readonly losses: readonly string[];
+} {
   const losses: string[] = [];
   return { value: schemaForOpenApi(schema, '', (path) => losses.push(path)), losses };
 }
@@ -12,7 +15,10 @@ function subset(schema: JsonObject): { readonly value: JsonObject; readonly loss
 test('the OpenAPI subset is read as JSON Schema and written back', () => {
   const openApi = {
     type: 'OBJECT',
-    properties: { type: { type: 'STRING', nullable: true, enum: ['a'] }, list: { type: 'ARRAY', items: { type: 'NUMBER' }, minItems: '1' } },
+    properties: {
+      type: { type: 'STRING', nullable: true, enum: ['a'] },
+      list: { type: 'ARRAY', items: { type: 'NUMBER' }, minItems: '1' },
+    },
     propertyOrdering: ['list', 'type'],
   };
   const schema = schemaFromOpenApi(openApi);
@@ -22,12 +28,18 @@ test('the OpenAPI subset is read as JSON Schema and written back', () => {
   });
   const back = subset(schema);
   assert.deepEqual(back.losses, []);
-  assert.deepEqual(back.value, { ...openApi, properties: { ...openApi.properties, list: { ...openApi.properties.list, minItems: 1 } } });
+  assert.deepEqual(back.value, {
+    ...openApi,
+    properties: { ...openApi.properties, list: { ...openApi.properties.list, minItems: 1 } },
+  });
 });
 
 test('references are inlined; a schema that holds itself is cut and said', () => {
   const { value, losses } = subset({
-    $defs: { point: { type: 'object', properties: { x: { type: 'integer' } } }, tree: { type: 'object', properties: { left: { $ref: '#/$defs/tree' } } } },
+    $defs: {
+      point: { type: 'object', properties: { x: { type: 'integer' } } },
+      tree: { type: 'object', properties: { left: { $ref: '#/$defs/tree' } } },
+    },
     type: 'object',
     properties: { p: { $ref: '#/$defs/point', description: 'd' }, t: { $ref: '#/$defs/tree' } },
   });
@@ -44,17 +56,41 @@ test('references are inlined; a schema that holds itself is cut and said', () =>
 test('const, type lists, allOf, oneOf and bounds are rewritten', () => {
   assert.deepEqual(subset({ const: 'a' }).value, { enum: ['a'], type: 'STRING' });
   assert.deepEqual(subset({ type: ['string', 'null'] }).value, { nullable: true, type: 'STRING' });
-  assert.deepEqual(subset({ type: ['string', 'number'] }).value, { anyOf: [{ type: 'STRING' }, { type: 'NUMBER' }] });
-  assert.deepEqual(subset({ oneOf: [{ type: 'string' }, { type: 'null' }] }).value, { nullable: true, type: 'STRING' });
-  const all = subset({ allOf: [{ type: 'object', properties: { a: {} }, required: ['a'] }, { properties: { b: {} }, required: ['b'] }] });
-  assert.deepEqual(all.value, { type: 'OBJECT', properties: { a: {}, b: {} }, required: ['a', 'b'] });
-  assert.deepEqual(subset({ type: 'integer', exclusiveMinimum: 3 }).value, { type: 'INTEGER', minimum: 4 });
-  assert.deepEqual(subset({ type: 'object', properties: {}, additionalProperties: false }).value, { type: 'OBJECT' });
+  assert.deepEqual(subset({ type: ['string', 'number'] }).value, {
+    anyOf: [{ type: 'STRING' }, { type: 'NUMBER' }],
+  });
+  assert.deepEqual(subset({ oneOf: [{ type: 'string' }, { type: 'null' }] }).value, {
+    nullable: true,
+    type: 'STRING',
+  });
+  const all = subset({
+    allOf: [
+      { type: 'object', properties: { a: {} }, required: ['a'] },
+      { properties: { b: {} }, required: ['b'] },
+    ],
+  });
+  assert.deepEqual(all.value, {
+    type: 'OBJECT',
+    properties: { a: {}, b: {} },
+    required: ['a', 'b'],
+  });
+  assert.deepEqual(subset({ type: 'integer', exclusiveMinimum: 3 }).value, {
+    type: 'INTEGER',
+    minimum: 4,
+  });
+  assert.deepEqual(subset({ type: 'object', properties: {}, additionalProperties: false }).value, {
+    type: 'OBJECT',
+  });
   assert.deepEqual(subset({ enum: [1, 2], type: 'integer', not: {} }).losses, ['.enum', '.not']);
 });
 
 test('the JSON Schema fields take all but const, and properties may have any name', () => {
-  const schema = { type: 'object', properties: { const: { const: 1 }, $ref: { $ref: '#/$defs/a' } }, $defs: { a: { const: 'x' } }, default: { const: 2 } };
+  const schema = {
+    type: 'object',
+    properties: { const: { const: 1 }, $ref: { $ref: '#/$defs/a' } },
+    $defs: { a: { const: 'x' } },
+    default: { const: 2 },
+  };
   assert.deepEqual(schemaForJsonField(schema), {
     type: 'object',
     properties: { const: { enum: [1] }, $ref: { $ref: '#/$defs/a' } },

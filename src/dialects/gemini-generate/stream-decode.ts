@@ -1,5 +1,22 @@
-import { gatewayError, type ChatEvent, type Finish, type Part, type TokenLogprob, type Usage } from '#canonical';
-import { asArray, asCount, asObject, asObjects, asString, parseJson, unknownFields, type JsonObject, type JsonValue } from '#std';
+import {
+  gatewayError,
+  type ChatEvent,
+  type Finish,
+  type Part,
+  type TokenLogprob,
+  type Usage,
+} from '#canonical';
+import {
+  asArray,
+  asCount,
+  asObject,
+  asObjects,
+  asString,
+  parseJson,
+  unknownFields,
+  type JsonObject,
+  type JsonValue,
+} from '#std';
 import type { Frame, StreamDecoder } from '../dialect.ts';
 import { decodeUpstreamErrorValue } from '../upstream-error.ts';
 import { namedCall } from './contents-decode.ts';
@@ -19,7 +36,9 @@ type OpenCall = { readonly call: RawToolCall; readonly arguments: PartialArgumen
 type OpenChoice = {
   readonly index: number;
   /** The part whose pieces are still coming. */
-  open: { readonly index: number; readonly kind: 'text' | 'reasoning'; readonly citable: number } | undefined;
+  open:
+    | { readonly index: number; readonly kind: 'text' | 'reasoning'; readonly citable: number }
+    | undefined;
   call: OpenCall | undefined;
   /** Texts of the answer so far: citations count from its beginning. */
   readonly texts: string[];
@@ -43,7 +62,10 @@ export class GeminiStreamDecoder implements StreamDecoder {
     if (this.#closed) return [];
     const parsed = parseJson(frame.data);
     const chunk = parsed.ok ? asObject(asArray(parsed.value)?.[0] ?? parsed.value) : undefined;
-    if (!chunk) return this.#fail(gatewayError('upstream_invalid', 'The upstream provider sent a chunk that cannot be read.'));
+    if (!chunk)
+      return this.#fail(
+        gatewayError('upstream_invalid', 'The upstream provider sent a chunk that cannot be read.'),
+      );
     if (asObject(chunk['error'])) return this.#fail(decodeUpstreamErrorValue(200, chunk));
     const events: ChatEvent[] = [];
     this.#readHead(chunk, events);
@@ -51,7 +73,8 @@ export class GeminiStreamDecoder implements StreamDecoder {
       this.#readCandidate(this.#choice(asCount(candidate['index']) ?? position), candidate, events);
     }
     const blocked = blockReason(chunk);
-    if (blocked !== undefined && this.#choices.size === 0) this.#choice(0).finish = { reason: 'content-filter', raw: blocked };
+    if (blocked !== undefined && this.#choices.size === 0)
+      this.#choice(0).finish = { reason: 'content-filter', raw: blocked };
     return events;
   }
 
@@ -61,7 +84,10 @@ export class GeminiStreamDecoder implements StreamDecoder {
     const choices = [...this.#choices.values()].sort((left, right) => left.index - right.index);
     if (choices.length === 0 || choices.some(({ finish }) => !finish)) {
       const error = this.#started
-        ? gatewayError('upstream_cut', 'The upstream provider ended the stream before the answer was complete.')
+        ? gatewayError(
+            'upstream_cut',
+            'The upstream provider ended the stream before the answer was complete.',
+          )
         : gatewayError('upstream_empty', 'The upstream provider gave an empty answer.');
       return [{ kind: 'error', error }];
     }
@@ -70,7 +96,10 @@ export class GeminiStreamDecoder implements StreamDecoder {
       if (choice.finish) events.push({ kind: 'end', choice: choice.index, finish: choice.finish });
     }
     if (this.#usage) events.push({ kind: 'usage', usage: this.#usage });
-    const extensions = answerExtensions(this.#extensions, choices.map((choice) => choice.extensions));
+    const extensions = answerExtensions(
+      this.#extensions,
+      choices.map((choice) => choice.extensions),
+    );
     events.push({ kind: 'finished', extensions });
     return events;
   }
@@ -102,7 +131,15 @@ export class GeminiStreamDecoder implements StreamDecoder {
   #choice(index: number): OpenChoice {
     let choice = this.#choices.get(index);
     if (!choice) {
-      choice = { index, open: undefined, call: undefined, texts: [], hasCalls: false, finish: undefined, extensions: {} };
+      choice = {
+        index,
+        open: undefined,
+        call: undefined,
+        texts: [],
+        hasCalls: false,
+        finish: undefined,
+        extensions: {},
+      };
       this.#choices.set(index, choice);
     }
     return choice;
@@ -111,11 +148,13 @@ export class GeminiStreamDecoder implements StreamDecoder {
   #readCandidate(choice: OpenChoice, candidate: JsonObject, events: ChatEvent[]): void {
     if (choice.finish) return;
     choice.extensions = { ...choice.extensions, ...candidateExtensions(candidate) };
-    for (const value of asArray(asObject(candidate['content'])?.['parts']) ?? []) this.#readPart(choice, value, events);
+    for (const value of asArray(asObject(candidate['content'])?.['parts']) ?? [])
+      this.#readPart(choice, value, events);
     const tokens: readonly TokenLogprob[] | undefined = readLogprobs(candidate['logprobsResult']);
     const raw = enumName(candidate['finishReason'], finishNames);
     if (raw !== undefined || tokens) this.#closeAll(choice, events);
-    if (tokens && tokens.length > 0) events.push({ kind: 'logprobs', choice: choice.index, tokens });
+    if (tokens && tokens.length > 0)
+      events.push({ kind: 'logprobs', choice: choice.index, tokens });
     if (raw !== undefined) choice.finish = decodeFinish(raw, choice.hasCalls);
   }
 
@@ -123,7 +162,8 @@ export class GeminiStreamDecoder implements StreamDecoder {
     const part = readAnswerPart(value);
     if (!part || part.kind === 'raw-result') return;
     if (part.kind === 'raw-call') this.#readCall(choice, part, value, events);
-    else if (part.kind === 'text' || part.kind === 'reasoning') this.#readText(choice, part, events);
+    else if (part.kind === 'text' || part.kind === 'reasoning')
+      this.#readText(choice, part, events);
     else {
       this.#closeAll(choice, events);
       this.#whole(choice, part, events);
@@ -131,7 +171,11 @@ export class GeminiStreamDecoder implements StreamDecoder {
   }
 
   /** Plain pieces continue the open part; one with state or unknown fields stands alone. */
-  #readText(choice: OpenChoice, part: Part & { readonly kind: 'text' | 'reasoning' }, events: ChatEvent[]): void {
+  #readText(
+    choice: OpenChoice,
+    part: Part & { readonly kind: 'text' | 'reasoning' },
+    events: ChatEvent[],
+  ): void {
     if (part.state || part.extensions) {
       this.#closeAll(choice, events);
       if (part.kind === 'text') choice.texts.push(part.text);
@@ -143,7 +187,12 @@ export class GeminiStreamDecoder implements StreamDecoder {
       this.#closeAll(choice, events);
       choice.open = { index: this.#nextIndex, kind: part.kind, citable: choice.texts.length };
       if (part.kind === 'text') choice.texts.push('');
-      events.push({ kind: 'part-start', index: this.#nextIndex, choice: choice.index, part: { ...part, text: '' } });
+      events.push({
+        kind: 'part-start',
+        index: this.#nextIndex,
+        choice: choice.index,
+        part: { ...part, text: '' },
+      });
       this.#nextIndex += 1;
     }
     if (part.kind === 'text') choice.texts[choice.open.citable] += part.text;
@@ -167,7 +216,10 @@ export class GeminiStreamDecoder implements StreamDecoder {
     if (!open) return;
     choice.call = undefined;
     choice.hasCalls = true;
-    const part = namedCall({ ...open.call, input: open.arguments.text() }, open.call.id ?? makeToolId(this.#id, this.#calls));
+    const part = namedCall(
+      { ...open.call, input: open.arguments.text() },
+      open.call.id ?? makeToolId(this.#id, this.#calls),
+    );
     this.#calls += 1;
     this.#whole(choice, part, events);
   }
@@ -177,7 +229,13 @@ export class GeminiStreamDecoder implements StreamDecoder {
     const { open } = choice;
     if (!open) return;
     choice.open = undefined;
-    const citations = open.kind === 'text' ? citationsOf(choice.extensions, choice.texts.map((text) => ({ text })))[open.citable] : undefined;
+    const citations =
+      open.kind === 'text'
+        ? citationsOf(
+            choice.extensions,
+            choice.texts.map((text) => ({ text })),
+          )[open.citable]
+        : undefined;
     const final = citations && citations.length > 0 ? { final: { citations } } : {};
     events.push({ kind: 'part-end', index: open.index, ...final });
   }
@@ -189,7 +247,11 @@ export class GeminiStreamDecoder implements StreamDecoder {
     const { head, appended } = splitPart(part);
     events.push({ kind: 'part-start', index, choice: choice.index, part: head });
     if (appended !== '') events.push({ kind: 'part-delta', index, delta: appended });
-    events.push({ kind: 'part-end', index, ...(part.state ? { final: { state: part.state } } : {}) });
+    events.push({
+      kind: 'part-end',
+      index,
+      ...(part.state ? { final: { state: part.state } } : {}),
+    });
   }
 }
 

@@ -1,11 +1,22 @@
-import { completePart, type Bill, type ChatEvent, type DialectId, type Finish, type GatewayError, type Part, type PartFinal, type TokenLogprob, type Usage } from '#canonical';
+import {
+  completePart,
+  type Bill,
+  type ChatEvent,
+  type DialectId,
+  type Finish,
+  type GatewayError,
+  type Part,
+  type PartFinal,
+  type TokenLogprob,
+  type Usage,
+} from '#canonical';
 import { asObject, asObjects, compact, type JsonObject } from '#std';
 import type { StreamEncoder, StreamForm } from '../dialect.ts';
 import type { Encoding } from './contents-encode.ts';
 import { encodeErrorBody } from './error.ts';
 import { geminiId } from './fields.ts';
 import { encodeFinish } from './finish.ts';
-import { groundingOf, type CitedText } from './grounding.ts';
+import { groundingOf, hasGrounding, type CitedText } from './grounding.ts';
 import { writeLogprobs } from './logprobs.ts';
 import { answerEncoding, encodeAnswerPart, writeTime } from './response-encode.ts';
 import { encodeUsage } from './usage.ts';
@@ -19,7 +30,12 @@ type OpenPart = {
   /** Index of the first wire part of it, for citations. */
   readonly wireIndex: number;
 };
-type OpenChoice = { wireParts: number; finish?: Finish; readonly cited: CitedText[]; readonly tokens: TokenLogprob[] };
+type OpenChoice = {
+  wireParts: number;
+  finish?: Finish;
+  readonly cited: CitedText[];
+  readonly tokens: TokenLogprob[];
+};
 
 /** Bytes between two chunks that mean nothing, in either framing. */
 export function heartbeat(form: StreamForm): string {
@@ -47,7 +63,11 @@ export class GeminiStreamEncoder implements StreamEncoder {
     switch (event.kind) {
       case 'start':
         this.#dialect = event.dialect;
-        this.#head = compact({ modelVersion: event.model, createTime: writeTime(event.createdAt), responseId: event.id });
+        this.#head = compact({
+          modelVersion: event.model,
+          createTime: writeTime(event.createdAt),
+          responseId: event.id,
+        });
         return '';
       case 'part-start':
         this.#start(event.index, event.choice, event.part);
@@ -85,7 +105,13 @@ export class GeminiStreamEncoder implements StreamEncoder {
   #start(index: number, choice: number, part: Part): void {
     const isText = part.kind === 'text' || part.kind === 'reasoning' || part.kind === 'refusal';
     const streams = isText && !part.state && !part.extensions;
-    this.#open.set(index, { choice, part, pieces: [], streams, wireIndex: this.#choice(choice).wireParts });
+    this.#open.set(index, {
+      choice,
+      part,
+      pieces: [],
+      streams,
+      wireIndex: this.#choice(choice).wireParts,
+    });
   }
 
   #delta(index: number, delta: string): string {
@@ -107,7 +133,10 @@ export class GeminiStreamEncoder implements StreamEncoder {
       choice.cited.push({ partIndex: open.wireIndex, text: part.text, citations: part.citations });
     }
     // What was streamed is out already; only the state that came last is left to say.
-    const rest: Part = open.streams && (part.kind === 'text' || part.kind === 'reasoning') ? { ...part, text: '' } : part;
+    const rest: Part =
+      open.streams && (part.kind === 'text' || part.kind === 'reasoning')
+        ? { ...part, text: '' }
+        : part;
     if (open.streams && (rest.kind === 'refusal' || rest.state === undefined)) return '';
     return this.#parts(open.choice, this.#encode(rest, open.choice));
   }
@@ -122,7 +151,10 @@ export class GeminiStreamEncoder implements StreamEncoder {
   #parts(choice: number, parts: readonly JsonObject[]): string {
     if (parts.length === 0) return '';
     this.#choice(choice).wireParts += parts.length;
-    return this.#write({ candidates: [{ content: { parts, role: 'model' }, index: choice }], ...this.#head });
+    return this.#write({
+      candidates: [{ content: { parts, role: 'model' }, index: choice }],
+      ...this.#head,
+    });
   }
 
   #finish(extensions: JsonObject): string {
@@ -131,10 +163,18 @@ export class GeminiStreamEncoder implements StreamEncoder {
     const extras = asObjects(candidates);
     const ends = [...this.#choices].sort(([left], [right]) => left - right);
     const feedback = asObject(rest['promptFeedback']);
-    const blocked = feedback?.['blockReason'] !== undefined && ends.every(([, { wireParts }]) => wireParts === 0);
-    const last = ends.map(([index, choice], at) => this.#lastCandidate(index, choice, extras[at] ?? {}));
+    const blocked =
+      feedback?.['blockReason'] !== undefined && ends.every(([, { wireParts }]) => wireParts === 0);
+    const last = ends.map(([index, choice], at) =>
+      this.#lastCandidate(index, choice, extras[at] ?? {}),
+    );
     const usageMetadata = encodeUsage(this.#usage, this.#bill);
-    const chunk = compact({ candidates: blocked ? undefined : last, ...this.#head, ...rest, usageMetadata });
+    const chunk = compact({
+      candidates: blocked ? undefined : last,
+      ...this.#head,
+      ...rest,
+      usageMetadata,
+    });
     return this.#write(chunk) + this.#close();
   }
 
@@ -144,7 +184,7 @@ export class GeminiStreamEncoder implements StreamEncoder {
       finishReason: encodeFinish(choice.finish ?? { reason: 'other', raw: '' }),
       index,
       logprobsResult: writeLogprobs(choice.tokens),
-      groundingMetadata: groundingOf(choice.cited),
+      groundingMetadata: hasGrounding(extra) ? undefined : groundingOf(choice.cited),
       ...extra,
     });
   }

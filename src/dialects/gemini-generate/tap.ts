@@ -1,5 +1,14 @@
 import type { Bill, ChatRequest, GatewayError, Usage } from '#canonical';
-import { asArray, asCount, asObject, asObjects, asString, formatSse, parseJson, type JsonObject } from '#std';
+import {
+  asArray,
+  asCount,
+  asObject,
+  asObjects,
+  asString,
+  formatSse,
+  parseJson,
+  type JsonObject,
+} from '#std';
 import type { Frame, FrameFacts, StreamTap } from '../dialect.ts';
 import { decodeUpstreamErrorValue } from '../upstream-error.ts';
 import { annotateUsage, endOfString } from './annotate.ts';
@@ -23,7 +32,14 @@ export class GeminiTap implements StreamTap {
     const { data } = frame;
     if (marker.test(data)) return this.#read(data);
     const characters = textCharacters(data);
-    return { content: characters > 0, characters, usage: scanUsage(data), closing: this.#isComplete(), complete: this.#isComplete(), unasked: false };
+    return {
+      content: characters > 0,
+      characters,
+      usage: scanUsage(data),
+      closing: this.#isComplete(),
+      complete: this.#isComplete(),
+      unasked: false,
+    };
   }
 
   annotate(frame: Frame, bill: Bill): string | undefined {
@@ -37,8 +53,11 @@ export class GeminiTap implements StreamTap {
   #read(data: string): FrameFacts {
     const parsed = parseJson(data);
     const chunk = parsed.ok ? asObject(asArray(parsed.value)?.[0] ?? parsed.value) : undefined;
-    if (!chunk) return { content: false, characters: 0, closing: false, complete: false, unasked: false };
-    const error: GatewayError | undefined = asObject(chunk['error']) ? decodeUpstreamErrorValue(200, chunk) : undefined;
+    if (!chunk)
+      return { content: false, characters: 0, closing: false, complete: false, unasked: false };
+    const error: GatewayError | undefined = asObject(chunk['error'])
+      ? decodeUpstreamErrorValue(200, chunk)
+      : undefined;
     let characters = 0;
     let content = false;
     for (const [position, candidate] of asObjects(chunk['candidates']).entries()) {
@@ -48,12 +67,22 @@ export class GeminiTap implements StreamTap {
         content ||= generated > 0 || asObject(part['functionCall']) !== undefined;
       }
       const finish = candidate['finishReason'];
-      if (finish !== undefined && finish !== null) this.#finished.add(asCount(candidate['index']) ?? position);
+      if (finish !== undefined && finish !== null)
+        this.#finished.add(asCount(candidate['index']) ?? position);
     }
-    if (blockReason(chunk) !== undefined) for (let index = 0; index < this.#choiceCount; index += 1) this.#finished.add(index);
+    if (blockReason(chunk) !== undefined)
+      for (let index = 0; index < this.#choiceCount; index += 1) this.#finished.add(index);
     const complete = this.#isComplete();
     const usage = decodeUsage(chunk['usageMetadata']);
-    return { content, characters, usage, closing: complete || error !== undefined, complete, unasked: false, ...(error ? { error } : {}) };
+    return {
+      content,
+      characters,
+      usage,
+      closing: complete || error !== undefined,
+      complete,
+      unasked: false,
+      ...(error ? { error } : {}),
+    };
   }
 }
 
@@ -62,9 +91,16 @@ function partCharacters(part: JsonObject): number {
   const text = asString(part['text']);
   if (text !== undefined) return text.length;
   const call = asObject(part['functionCall'] ?? part['function_call']);
-  if (call) return (asString(call['name'])?.length ?? 0) + textLength(call['args']) + textLength(call['partialArgs']);
+  if (call)
+    return (
+      (asString(call['name'])?.length ?? 0) +
+      textLength(call['args']) +
+      textLength(call['partialArgs'])
+    );
   const { thoughtSignature: _, ...rest } = part;
-  return asObject(rest['inlineData']) ? 1 : textLength(Object.keys(rest).length > 0 ? rest : undefined);
+  return asObject(rest['inlineData'])
+    ? 1
+    : textLength(Object.keys(rest).length > 0 ? rest : undefined);
 }
 
 function textLength(value: unknown): number {
@@ -126,6 +162,7 @@ function endOfObject(text: string, start: number): number {
 /** The frame as it stood on the wire where that is known, else as a server-sent event. */
 function wireText(frame: Frame): string {
   const raw = (frame as { readonly raw?: unknown }).raw;
-  if (raw instanceof Uint8Array) return Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength).toString('utf8');
+  if (raw instanceof Uint8Array)
+    return Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength).toString('utf8');
   return formatSse(frame);
 }

@@ -15,7 +15,19 @@ import {
 import { camelised, geminiId, kept, requireList } from './fields.ts';
 import { schemaFromOpenApi } from './schema-decode.ts';
 
-const toolFields = new Set(['functionDeclarations', 'googleSearch', 'googleSearchRetrieval', 'codeExecution', 'urlContext', 'fileSearch', 'computerUse', 'googleMaps', 'enterpriseWebSearch', 'retrieval', 'mcpServers']);
+const toolFields = new Set([
+  'functionDeclarations',
+  'googleSearch',
+  'googleSearchRetrieval',
+  'codeExecution',
+  'urlContext',
+  'fileSearch',
+  'computerUse',
+  'googleMaps',
+  'enterpriseWebSearch',
+  'retrieval',
+  'mcpServers',
+]);
 const declarationFields = new Set(['name', 'description', 'parameters', 'parametersJsonSchema']);
 
 /** Reads `tools`: each function and each server tool becomes a tool of its own. */
@@ -27,7 +39,8 @@ export function readTools(value: JsonValue | undefined, path: string): readonly 
     for (const [key, field] of Object.entries(camelised(requireObject(element, at), toolFields))) {
       if (field === undefined || field === null) continue;
       if (key === 'functionDeclarations') tools.push(...readDeclarations(field, `${at}.${key}`));
-      else if (key === 'googleSearch') tools.push({ kind: 'web-search', native: { dialect: geminiId, value: { [key]: field } } });
+      else if (key === 'googleSearch')
+        tools.push({ kind: 'web-search', native: { dialect: geminiId, value: { [key]: field } } });
       else tools.push({ kind: 'native', dialect: geminiId, type: key, value: { [key]: field } });
     }
   }
@@ -64,14 +77,19 @@ export function readToolConfig(value: JsonValue | undefined, path: string): Read
   if (value === undefined || value === null) return {};
   const wire = camelised(requireObject(value, path), toolConfigFields);
   const calling = asObject(wire['functionCallingConfig']);
-  const rest: Record<string, JsonValue> = { ...(unknownFields(wire, toolConfigFields) as Record<string, JsonValue>) };
+  const rest: Record<string, JsonValue> = {
+    ...(unknownFields(wire, toolConfigFields) as Record<string, JsonValue>),
+  };
   if (!calling) return Object.keys(rest).length > 0 ? { rest } : {};
   const at = fieldPath(path, 'functionCallingConfig');
   const config = camelised(calling, callingFields);
   const unknown = unknownFields(config, callingFields);
   if (Object.keys(unknown).length > 0) rest['functionCallingConfig'] = unknown;
   const toolChoice = readChoice(config, at);
-  return { ...(toolChoice ? { toolChoice } : {}), ...(Object.keys(rest).length > 0 ? { rest } : {}) };
+  return {
+    ...(toolChoice ? { toolChoice } : {}),
+    ...(Object.keys(rest).length > 0 ? { rest } : {}),
+  };
 }
 
 function readChoice(config: JsonObject, path: string): ToolChoice | undefined {
@@ -90,19 +108,32 @@ function readChoice(config: JsonObject, path: string): ToolChoice | undefined {
       return names.length > 0 ? { kind: 'allowed', mode: 'auto', names } : { kind: 'auto' };
     case 'ANY':
       if (only === undefined) return { kind: 'required' };
-      return names.length === 1 ? { kind: 'tool', name: only } : { kind: 'allowed', mode: 'required', names };
+      return names.length === 1
+        ? { kind: 'tool', name: only }
+        : { kind: 'allowed', mode: 'required', names };
     case 'VALIDATED':
-      return { kind: 'native', dialect: geminiId, value: { mode, ...(names.length > 0 ? { allowedFunctionNames: names } : {}) } };
+      return {
+        kind: 'native',
+        dialect: geminiId,
+        value: { mode, ...(names.length > 0 ? { allowedFunctionNames: names } : {}) },
+      };
   }
 }
 
 /** Modes are read in any case (clients write `any`) and as integers. */
-function readMode(value: JsonValue | undefined, path: string): (typeof modeNames)[number] | undefined {
+function readMode(
+  value: JsonValue | undefined,
+  path: string,
+): (typeof modeNames)[number] | undefined {
   if (value === undefined || value === null) return undefined;
   if (typeof value === 'number' && modeNames[value]) return modeNames[value];
   if (typeof value !== 'string') throw new ReadError(path, 'expected a mode');
   const name = value.toUpperCase();
   const found = modeNames.find((mode) => mode === name);
-  if (!found) throw new ReadError(path, `expected one of AUTO, ANY, NONE, VALIDATED, got ${JSON.stringify(value)}`);
+  if (!found)
+    throw new ReadError(
+      path,
+      `expected one of AUTO, ANY, NONE, VALIDATED, got ${JSON.stringify(value)}`,
+    );
   return found;
 }

@@ -14,7 +14,10 @@ export function encodeTools(request: ChatRequest, encoding: Encoding): JsonObjec
     else if (tool.kind === 'custom') declarations.push(encodeCustom(tool, path, encoding));
     else others.push(...encodeServerTool(tool, path, encoding));
   }
-  const tools = [...(declarations.length > 0 ? [{ functionDeclarations: declarations }] : []), ...others];
+  const tools = [
+    ...(declarations.length > 0 ? [{ functionDeclarations: declarations }] : []),
+    ...others,
+  ];
   const toolConfig = encodeToolConfig(request, tools.length > 0, encoding);
   return compact({ tools: tools.length > 0 ? tools : undefined, toolConfig });
 }
@@ -23,13 +26,17 @@ export function encodeTools(request: ChatRequest, encoding: Encoding): JsonObjec
 function chosenTools(request: ChatRequest): readonly Tool[] {
   const choice = request.toolChoice;
   if (choice?.kind !== 'allowed' || choice.mode !== 'auto') return request.tools;
-  return request.tools.filter((tool) => tool.kind === 'native' || tool.kind === 'web-search' || choice.names.includes(tool.name));
+  return request.tools.filter(
+    (tool) =>
+      tool.kind === 'native' || tool.kind === 'web-search' || choice.names.includes(tool.name),
+  );
 }
 
 function encodeFunction(tool: FunctionTool, path: string, encoding: Encoding): JsonObject {
   if (tool.strict === true) lose(encoding, `${path}.strict`, 'strict function arguments', false);
   if (tool.cache) lose(encoding, `${path}.cache_control`, 'cache marks', false);
-  if (!encoding.own) for (const key in tool.extensions) lose(encoding, `${path}.${key}`, 'unknown to Gemini', false);
+  if (!encoding.own)
+    for (const key in tool.extensions) lose(encoding, `${path}.${key}`, 'unknown to Gemini', false);
   const { name, description } = tool;
   const extensions = encoding.own ? (tool.extensions ?? {}) : {};
   return compact({ name, description, ...encodeParameters(tool, path, encoding), ...extensions });
@@ -39,7 +46,9 @@ function encodeParameters(tool: FunctionTool, path: string, encoding: Encoding):
   const schema = tool.parameters;
   if (!schema) return {};
   if (encoding.quirks.schemaField === 'openapi-subset' || tool.schemaForm === 'openapi-subset') {
-    const parameters = schemaForOpenApi(schema, `${path}.parameters`, (at, reason) => lose(encoding, at, reason, false));
+    const parameters = schemaForOpenApi(schema, `${path}.parameters`, (at, reason) =>
+      lose(encoding, at, reason, false),
+    );
     // An object without properties is refused where only the subset is known; no parameters mean the same.
     if (parameters['properties'] === undefined && parameters['anyOf'] === undefined) return {};
     return { parameters };
@@ -47,28 +56,54 @@ function encodeParameters(tool: FunctionTool, path: string, encoding: Encoding):
   return { parametersJsonSchema: schemaForJsonField(schema) };
 }
 
-function encodeCustom(tool: Extract<Tool, { kind: 'custom' }>, path: string, encoding: Encoding): JsonObject {
-  lose(encoding, path, `the free-text tool ${tool.name} becomes a function with one text parameter`, false);
-  const parameters = { type: 'OBJECT', properties: { input: { type: 'STRING' } }, required: ['input'] };
+function encodeCustom(
+  tool: Extract<Tool, { kind: 'custom' }>,
+  path: string,
+  encoding: Encoding,
+): JsonObject {
+  lose(
+    encoding,
+    path,
+    `the free-text tool ${tool.name} becomes a function with one text parameter`,
+    false,
+  );
+  const parameters = {
+    type: 'OBJECT',
+    properties: { input: { type: 'STRING' } },
+    required: ['input'],
+  };
   return compact({ name: tool.name, description: tool.description, parameters });
 }
 
-function encodeServerTool(tool: Extract<Tool, { kind: 'web-search' | 'native' }>, path: string, encoding: Encoding): JsonObject[] {
-  if (tool.kind === 'web-search') return [tool.native.dialect === geminiId ? tool.native.value : { googleSearch: {} }];
+function encodeServerTool(
+  tool: Extract<Tool, { kind: 'web-search' | 'native' }>,
+  path: string,
+  encoding: Encoding,
+): JsonObject[] {
+  if (tool.kind === 'web-search')
+    return [tool.native.dialect === geminiId ? tool.native.value : { googleSearch: {} }];
   if (tool.dialect === geminiId) return [tool.value];
   lose(encoding, path, `the tool ${tool.type} of ${tool.dialect}`, true);
   return [];
 }
 
-function encodeToolConfig(request: ChatRequest, hasTools: boolean, encoding: Encoding): JsonObject | undefined {
+function encodeToolConfig(
+  request: ChatRequest,
+  hasTools: boolean,
+  encoding: Encoding,
+): JsonObject | undefined {
   const rest = encoding.own ? asObject(request.extensions['toolConfig']) : undefined;
-  if (request.parallelToolCalls === false && hasTools) lose(encoding, 'parallel_tool_calls', 'Gemini decides itself on parallel calls', false);
+  if (request.parallelToolCalls === false && hasTools)
+    lose(encoding, 'parallel_tool_calls', 'Gemini decides itself on parallel calls', false);
   const choice = request.toolChoice && encodeChoice(request.toolChoice, encoding);
   // Without tools a choice is refused.
   const calling = hasTools || encoding.own ? choice : undefined;
   const unknown = asObject(rest?.['functionCallingConfig']);
   if (!calling && !rest) return undefined;
-  return compact({ ...rest, functionCallingConfig: calling || unknown ? { ...calling, ...unknown } : undefined });
+  return compact({
+    ...rest,
+    functionCallingConfig: calling || unknown ? { ...calling, ...unknown } : undefined,
+  });
 }
 
 function encodeChoice(choice: ToolChoice, encoding: Encoding): JsonObject | undefined {
@@ -82,7 +117,9 @@ function encodeChoice(choice: ToolChoice, encoding: Encoding): JsonObject | unde
     case 'tool':
       return { mode: 'ANY', allowedFunctionNames: [choice.name] };
     case 'allowed':
-      return choice.mode === 'auto' ? { mode: 'AUTO' } : { mode: 'ANY', allowedFunctionNames: choice.names };
+      return choice.mode === 'auto'
+        ? { mode: 'AUTO' }
+        : { mode: 'ANY', allowedFunctionNames: choice.names };
     case 'native': {
       const value: JsonValue = choice.value;
       if (choice.dialect === geminiId) return asObject(value);

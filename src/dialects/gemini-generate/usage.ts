@@ -1,9 +1,25 @@
 import { remainder, type Bill, type Usage } from '#canonical';
-import { asCount, asObject, asObjects, asString, compact, formatUsd, type JsonObject, type JsonValue } from '#std';
+import {
+  asCount,
+  asObject,
+  asObjects,
+  asString,
+  compact,
+  formatUsd,
+  type JsonObject,
+  type JsonValue,
+} from '#std';
 import { enumName, geminiId } from './fields.ts';
 
 /** `Modality` in the order of google.ai.generativelanguage's protocol file. */
-const modalityNames: readonly string[] = ['MODALITY_UNSPECIFIED', 'TEXT', 'IMAGE', 'VIDEO', 'AUDIO', 'DOCUMENT'];
+const modalityNames: readonly string[] = [
+  'MODALITY_UNSPECIFIED',
+  'TEXT',
+  'IMAGE',
+  'VIDEO',
+  'AUDIO',
+  'DOCUMENT',
+];
 
 /** Sums of `*TokensDetails` by modality; `undefined` where the modality is not named. */
 function tokensOf(details: JsonValue | undefined, modality: string): number | undefined {
@@ -44,18 +60,34 @@ export function decodeUsage(metadata: JsonValue | undefined): Usage | undefined 
   const inputTotal = sum(prompt, toolUse);
   const cacheReadTokens = clamp(asCount(raw['cachedContentTokenCount']), inputTotal);
   const cached = raw['cacheTokensDetails'];
-  const fullAudio = sum(tokensOf(raw['promptTokensDetails'], 'AUDIO'), tokensOf(raw['toolUsePromptTokensDetails'], 'AUDIO'));
-  const fullImage = sum(tokensOf(raw['promptTokensDetails'], 'IMAGE'), tokensOf(raw['toolUsePromptTokensDetails'], 'IMAGE'));
+  const fullAudio = sum(
+    tokensOf(raw['promptTokensDetails'], 'AUDIO'),
+    tokensOf(raw['toolUsePromptTokensDetails'], 'AUDIO'),
+  );
+  const fullImage = sum(
+    tokensOf(raw['promptTokensDetails'], 'IMAGE'),
+    tokensOf(raw['toolUsePromptTokensDetails'], 'IMAGE'),
+  );
   const inputRoom = remainder(inputTotal, cacheReadTokens);
   const inputAudioTokens = clamp(fresh(fullAudio, tokensOf(cached, 'AUDIO')), inputRoom);
-  const inputImageTokens = clamp(fresh(fullImage, tokensOf(cached, 'IMAGE')), remainder(inputRoom, inputAudioTokens));
+  const inputImageTokens = clamp(
+    fresh(fullImage, tokensOf(cached, 'IMAGE')),
+    remainder(inputRoom, inputAudioTokens),
+  );
   const outputAudioTokens = clamp(tokensOf(raw['candidatesTokensDetails'], 'AUDIO'), candidates);
-  const outputImageTokens = clamp(tokensOf(raw['candidatesTokensDetails'], 'IMAGE'), remainder(candidates, outputAudioTokens));
+  const outputImageTokens = clamp(
+    tokensOf(raw['candidatesTokensDetails'], 'IMAGE'),
+    remainder(candidates, outputAudioTokens),
+  );
   return {
     inputTokens: remainder(inputRoom, inputAudioTokens, inputImageTokens),
     cacheReadTokens,
     // With thoughts only (a budget spent on thinking) the vendor leaves the zero out.
-    outputTokens: remainder(candidates ?? (reasoningTokens === undefined ? undefined : 0), outputAudioTokens, outputImageTokens),
+    outputTokens: remainder(
+      candidates ?? (reasoningTokens === undefined ? undefined : 0),
+      outputAudioTokens,
+      outputImageTokens,
+    ),
     reasoningTokens,
     inputAudioTokens,
     inputImageTokens,
@@ -80,8 +112,21 @@ export function encodeUsage(usage: Usage | undefined, bill?: Bill): JsonObject |
 }
 
 function buildUsage(usage: Usage): JsonObject {
-  const { cacheReadTokens, cacheWriteTokens, cacheWriteLongTokens, inputAudioTokens, inputImageTokens } = usage;
-  const input = [usage.inputTokens, cacheReadTokens, cacheWriteTokens, cacheWriteLongTokens, inputAudioTokens, inputImageTokens];
+  const {
+    cacheReadTokens,
+    cacheWriteTokens,
+    cacheWriteLongTokens,
+    inputAudioTokens,
+    inputImageTokens,
+  } = usage;
+  const input = [
+    usage.inputTokens,
+    cacheReadTokens,
+    cacheWriteTokens,
+    cacheWriteLongTokens,
+    inputAudioTokens,
+    inputImageTokens,
+  ];
   const promptTokenCount = total(input);
   const { outputTokens, outputAudioTokens, outputImageTokens, reasoningTokens } = usage;
   const candidatesTokenCount = total([outputTokens, outputAudioTokens, outputImageTokens]);
@@ -102,7 +147,9 @@ function total(counts: readonly (number | undefined)[]): number | undefined {
   return result;
 }
 
-function details(counts: { readonly [modality: string]: number | undefined }): JsonValue | undefined {
+function details(counts: {
+  readonly [modality: string]: number | undefined;
+}): JsonValue | undefined {
   const list: JsonObject[] = [];
   for (const [modality, tokenCount] of Object.entries(counts)) {
     if (tokenCount !== undefined && tokenCount > 0) list.push({ modality, tokenCount });
