@@ -174,7 +174,7 @@ function pathBetween(
 }
 
 /** Started by a command, not by an import. */
-const entryFiles = /^(src\/main\.ts|tools\/[^/]+\.ts|test\/.*|.*\.test\.ts|.*\.d\.ts)$/;
+const entryFiles = /^(src\/main\.ts|tools\/[^/]+\.ts|test\/.*|.*\.test\.ts|.*-rig\.ts|.*\.d\.ts)$/;
 
 export function noDeadFiles(tree: Tree): Finding[] {
   const imported = new Set<string>();

@@ -99,7 +99,7 @@ function parseSource(file: string, text: string): Source {
     path: file,
     text,
     module: /^src\/([^/]+)\//.exec(file)?.[1] ?? (file.startsWith('src/') ? 'main' : undefined),
-    isTest: file.endsWith('.test.ts') || file.startsWith('test/'),
+    isTest: /(\.test|-rig)\.ts$/.test(file) || file.startsWith('test/'),
     isGenerated: file.endsWith('.gen.ts'),
     program,
     comments: result.comments.map((comment) => ({ text: comment.value, start: comment.start })),
