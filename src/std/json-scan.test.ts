@@ -20,6 +20,16 @@ const jsonText = fc
   .tuple(fc.jsonValue({ maxDepth: 6 }), fc.constantFrom<string | number>(0, 1, '\t', '\r\n '))
   .map(([value, space]) => JSON.stringify(value, null, space));
 
+/** Strings long enough for the scan to jump, with quotes and backslashes where it lands. */
+const escapedText = fc
+  .array(
+    fc.oneof(
+      fc.constantFrom('"', '\\', '\\"', '\\\\'),
+      fc.nat(80).map((count) => 'x'.repeat(count)),
+    ),
+  )
+  .map((parts) => JSON.stringify({ a: parts.join(''), model: parts.length }));
+
 /** JSON text with a few characters exchanged, dropped or doubled. */
 const damagedText = fc
   .tuple(
@@ -37,7 +47,7 @@ const damagedText = fc
 
 test('the scan accepts whatever JSON.parse accepts, and finds the same members', () => {
   fc.assert(
-    fc.property(fc.oneof(jsonText, damagedText), (text) => {
+    fc.property(fc.oneof(jsonText, damagedText, escapedText), (text) => {
       const body = Buffer.from(text);
       const scan = scanJson(body, { uniqueKeys: [] });
       if (!parses(decodeJsonText(body))) return;

@@ -37,6 +37,7 @@ const forbiddenV4: readonly Range[] = [
 const forbiddenV6: readonly Range[] = [
   [[0x20, 0x01, 0x0d, 0xb8], 32],
   [[0x3f, 0xff], 20],
+  // IETF protocol assignments, Teredo and its hidden addresses among them.
   [[0x20, 0x01, 0x00], 23],
   [[0x5f], 8],
   // The IPv6 metadata service of AWS lies inside the unique local space.
@@ -45,7 +46,6 @@ const forbiddenV6: readonly Range[] = [
 
 const globalUnicast: Range = [[0x20], 3];
 const uniqueLocal: Range = [[0xfc], 7];
-const teredo: Range = [[0x20, 0x01, 0x00, 0x00], 32];
 
 /** Prefixes of addresses that carry an IPv4 address, and the offset of its four bytes. */
 const embedded: readonly (readonly [Range, number])[] = [
@@ -57,7 +57,7 @@ const embedded: readonly (readonly [Range, number])[] = [
 
 /**
  * The zone of an address in text form, decided on its bytes. What a translation prefix wraps
- * (mapped, NAT64, 6to4, Teredo, ISATAP) counts as the wrapped address. Text that is no address,
+ * (mapped, NAT64, 6to4, ISATAP) counts as the wrapped address. Text that is no address,
  * or names an interface, is forbidden.
  */
 export function zoneOf(address: string): AddressZone {
@@ -79,18 +79,10 @@ function zoneOfV6(bytes: readonly number[]): AddressZone {
     return bytes[15] === 1 ? 'private' : 'forbidden';
   // IPv4-compatible addresses, long deprecated: the last four bytes are the address.
   if (bytes.slice(0, 12).every((byte) => byte === 0)) return zoneOfV4(bytes.slice(12));
-  if (contains(teredo, bytes)) return zoneOfTeredo(bytes);
   if (isIsatap(bytes) && zoneOfV4(bytes.slice(12)) !== 'public') return 'forbidden';
   if (forbiddenV6.some((range) => contains(range, bytes))) return 'forbidden';
   if (contains(uniqueLocal, bytes)) return 'private';
   return contains(globalUnicast, bytes) ? 'public' : 'forbidden';
-}
-
-/** Teredo names its server in clear and its client inverted (RFC 4380); both must be public. */
-function zoneOfTeredo(bytes: readonly number[]): AddressZone {
-  const client = bytes.slice(12).map((byte) => byte ^ 0xff);
-  const isPublic = zoneOfV4(bytes.slice(4, 8)) === 'public' && zoneOfV4(client) === 'public';
-  return isPublic ? 'public' : 'forbidden';
 }
 
 /** Interface identifiers `0000:5efe` and `0200:5efe` followed by an IPv4 address (RFC 5214). */

@@ -54,6 +54,7 @@ export function createEgress(settings: EgressSettings): Egress {
       headers: { accept: 'image/*, audio/*, video/*, application/pdf', 'user-agent': 'manifold' },
       timeouts: { connectMs: totalMs, headersMs: totalMs, idleMs: totalMs, totalMs },
       responseBytesMax: mediaBytesMax,
+      closesConnection: true,
       allowPrivate,
       signal,
     });

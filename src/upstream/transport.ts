@@ -32,6 +32,8 @@ export type UpstreamRequest = {
   readonly outboundProxy?: string;
   /** Largest body that is read; 512 MiB unless told. */
   readonly responseBytesMax?: number;
+  /** True closes the connection behind the answer, for places that are called once. */
+  readonly closesConnection?: boolean;
 };
 
 /** The answer, as soon as its head is there. */
@@ -150,6 +152,7 @@ class Transport implements Upstream {
           method: request.method,
           headers: outboundHeaders(request.headers),
           body: bodyOf(request.body),
+          reset: request.closesConnection === true,
         },
         call,
       );

@@ -420,9 +420,11 @@ test('media is taken for what its bytes are, within limits, and nothing of a fai
     '/scheme': (_request, response) =>
       response.writeHead(302, { location: 'file:///etc/passwd' }).end(),
   };
-  const port = await http(t, (request, response) =>
-    answers[request.url ?? '']?.(request, response),
-  );
+  const asked: (string | undefined)[] = [];
+  const port = await http(t, (request, response) => {
+    asked.push(request.url);
+    answers[request.url ?? '']?.(request, response);
+  });
   const egress = createEgress({
     upstream: client(t),
     allowPrivate: true,
@@ -450,6 +452,7 @@ test('media is taken for what its bytes are, within limits, and nothing of a fai
     GatewayFailure,
   );
   await assert.rejects(egress.fetchMedia('http://127.0.0.1:22/'), GatewayFailure);
+  assert.equal(asked.filter((url) => url === '/loop').length, 4, 'three redirects are followed');
 });
 
 test('small answers are fetched as text, compressed or not', async (t) => {
