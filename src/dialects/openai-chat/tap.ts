@@ -5,14 +5,26 @@ import { annotateUsage } from './annotate.ts';
 import { findError } from './stream-decode.ts';
 import { usageOf } from './response.ts';
 
-/** String fields that hold generated words, as they stand in compact JSON. */
-const chatMarks: readonly string[] = ['"content":"', '"reasoning_content":"', '"reasoning":"', '"arguments":"', '"refusal":"'];
-const completionMarks: readonly string[] = ['"text":"'];
+/** Fields that hold generated words, up to the quote that opens them, in compact JSON. */
+const chatWords = /"(?:content|reasoning_content|reasoning|refusal)":"/g;
+const completionWords = /"text":"/g;
 
-/** Once one of these stands in a frame with another value than null, the frame is parsed. */
-const telling = ['"finish_reason"', '"usage"', '"tool_calls"', '"function_call"', '"audio"'] as const;
-/** These make a frame parsed whatever their value. */
-const rare = ['"error"', '"reasoning_details"', '"images"', '"annotations"', '"content":['] as const;
+/** What makes a frame worth a parse: these fields with a value, and JSON that is not compact. */
+const telling =
+  /"(?:error|reasoning_details|images|annotations|finish_reason|usage|tool_calls|function_call|audio)":(?!null[,}])|"content":\[|"\s+:|":\s/;
+
+/**
+ * The frame of a stream without its words. Frames differ in little else, so that comparing two ends
+ * tells most of them apart from those that must be looked into.
+ */
+type Template = {
+  readonly head: string;
+  /** From the quote that closes the words, up to OpenAI's padding when there is one. */
+  readonly tail: string;
+  readonly padded: boolean;
+};
+
+const padding = '"obfuscation":"';
 
 /**
  * Looks at the frames of a chat stream that passes through. Frames that only hold words, most of
@@ -20,7 +32,8 @@ const rare = ['"error"', '"reasoning_details"', '"images"', '"annotations"', '"c
  * with its quotes cannot be part of somebody's text.
  */
 export function createTap(request: ChatRequest, quirks: Quirks, form: 'chat' | 'completions' = 'chat'): StreamTap {
-  const marks = form === 'chat' ? chatMarks : completionMarks;
+  const words = form === 'chat' ? chatWords : completionWords;
+  let template: Template | undefined;
   const choicesWanted = request.choiceCount ?? 1;
   const finished = new Set<number>();
   let closing = false;
@@ -49,9 +62,12 @@ export function createTap(request: ChatRequest, quirks: Quirks, form: 'chat' | '
   return {
     inspect(frame) {
       const { data } = frame;
-      if (frame.event !== 'error') {
-        const characters = plainCharacters(data, marks);
-        if (characters >= 0) return { content: characters > 0, characters, closing, complete: false, unasked: false };
+      const alike = template && frame.event === undefined ? templateCharacters(data, template) : -1;
+      if (alike >= 0) return { content: alike > 0, characters: alike, closing, complete: false, unasked: false };
+      const plain = frame.event === 'error' ? undefined : plainCharacters(data, words);
+      if (plain) {
+        template = plain.template ?? template;
+        return { content: plain.characters > 0, characters: plain.characters, closing, complete: false, unasked: false };
       }
       if (data.trim() === '[DONE]') {
         closing = true;
@@ -71,39 +87,49 @@ function annotateFrame(frame: Frame, bill: Bill): string | undefined {
   return data === undefined ? undefined : formatSse({ event: frame.event, data });
 }
 
-/** Characters generated in a frame that holds nothing but words; -1 when the frame must be parsed. */
-function plainCharacters(data: string, marks: readonly string[]): number {
-  if (!data.startsWith('{') || !data.includes('"choices":[{')) return -1;
-  for (const mark of rare) if (data.includes(mark)) return -1;
-  for (const mark of telling) if (!onlyNull(data, mark)) return -1;
+/** Characters of the words in a frame like the last one; -1 when it is not like it. */
+function templateCharacters(data: string, template: Template): number {
+  const { head, tail, padded } = template;
+  if (!data.startsWith(head)) return -1;
+  const { end, characters } = skipWords(data, head.length);
+  if (!padded) return data.length - end === tail.length && data.endsWith(tail) ? characters : -1;
+  if (!data.startsWith(tail, end)) return -1;
+  return data.indexOf('"', end + tail.length) === data.length - 2 && data.endsWith('"}') ? characters : -1;
+}
+
+/** Finds the quote that closes a JSON string and counts what is before it, an escape as one. */
+function skipWords(data: string, start: number): { readonly end: number; readonly characters: number } {
   let characters = 0;
-  for (const mark of marks) {
-    const start = data.indexOf(mark);
-    if (start < 0) {
-      if (data.includes(`${mark.slice(0, -1)} `)) return -1;
-      continue;
-    }
-    if (data.includes(mark, start + mark.length)) return -1;
-    const length = stringLength(data, start + mark.length);
-    if (length < 0) return -1;
-    characters += length;
+  let end = start;
+  while (end < data.length) {
+    const code = data.charCodeAt(end);
+    if (code === 0x22) break;
+    end += code !== 0x5c ? 1 : data.charCodeAt(end + 1) === 0x75 ? 6 : 2;
+    characters += 1;
   }
-  return characters;
+  return { end, characters };
 }
 
-function onlyNull(data: string, mark: string): boolean {
-  for (let at = data.indexOf(mark); at >= 0; at = data.indexOf(mark, at + mark.length)) {
-    if (!data.startsWith(':null', at + mark.length)) return false;
+/** Characters generated in a frame that holds nothing but words; `undefined` when it must be parsed. */
+function plainCharacters(data: string, words: RegExp): { readonly characters: number; readonly template: Template | undefined } | undefined {
+  if (!data.startsWith('{') || !data.includes('"choices":[{') || telling.test(data)) return undefined;
+  let known: { readonly characters: number; readonly template: Template | undefined } = { characters: 0, template: undefined };
+  for (const match of data.matchAll(words)) {
+    const start = match.index + match[0].length;
+    const { end, characters } = skipWords(data, start);
+    if (characters === 0) continue;
+    // Words in two fields at once: a parse knows which of them are the same words said twice.
+    if (known.characters > 0) return undefined;
+    known = { characters, template: templateOf(data, start, end) };
   }
-  return true;
+  return known;
 }
 
-/** Length of the JSON string that begins at `start`; -1 when it holds escapes, which a parse counts right. */
-function stringLength(data: string, start: number): number {
-  const end = data.indexOf('"', start);
-  if (end < 0) return -1;
-  const escape = data.indexOf('\\', start);
-  return escape >= 0 && escape < end ? -1 : end - start;
+function templateOf(data: string, start: number, end: number): Template {
+  const rest = data.slice(end);
+  const at = rest.indexOf(padding);
+  const padded = at >= 0;
+  return { head: data.slice(0, start), tail: padded ? rest.slice(0, at + padding.length) : rest, padded };
 }
 
 function generatedCharacters(choice: JsonObject): number {
