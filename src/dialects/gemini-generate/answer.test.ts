@@ -236,6 +236,15 @@ test('pieces of a call that are streamed are joined; a signature stands on a par
   );
 });
 
+test('arguments in pieces are bounded', () => {
+  const piece = { jsonPath: '$.a', stringValue: 'x'.repeat(3_000_000) };
+  const partialArgs = [piece, piece, piece, piece, piece, piece];
+  const functionCall = { name: 'f', partialArgs, willContinue: true };
+  const events = decodeAll([{ candidates: [{ content: { parts: [{ functionCall }] } }] }]);
+  const last = events.at(-1);
+  assert.equal(last?.kind === 'error' && last.error.code, 'upstream_invalid');
+});
+
 test('a stream that breaks off, is nonsense or holds an error ends in an error', () => {
   const start = { candidates: [{ content: { parts: [{ text: 'a' }] } }] };
   const last = (chunks: readonly (JsonObject | string)[]): string => {

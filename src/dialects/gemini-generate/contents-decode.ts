@@ -9,6 +9,7 @@ import {
   type JsonValue,
 } from '#std';
 import { geminiId, kept, optionalList, requireList } from './fields.ts';
+import { boundedList, contentsMax, partsMax } from './limits.ts';
 import { readPart, type RawToolCall, type RawToolResult, type ReadPart } from './parts-decode.ts';
 import { makeToolId } from './tool-ids.ts';
 
@@ -21,7 +22,11 @@ type OpenCall = { readonly id: string; readonly name: string };
 export function readContents(value: JsonValue | undefined, path: string): readonly Message[] {
   const messages: Message[] = [];
   const openCalls: OpenCall[] = [];
-  for (const [index, element] of requireList(value, path).entries()) {
+  for (const [index, element] of boundedList(
+    requireList(value, path),
+    contentsMax,
+    path,
+  ).entries()) {
     const at = `${path}[${index}]`;
     const content = requireObject(element, at);
     const role = optionalString(content, 'role', at) ?? 'user';
@@ -54,7 +59,7 @@ export function readSystem(value: JsonValue | undefined, path: string): Message 
 }
 
 function readParts(content: JsonObject, path: string): ReadPart[] {
-  const parts = optionalList(content, 'parts', path) ?? [];
+  const parts = boundedList(optionalList(content, 'parts', path) ?? [], partsMax, `${path}.parts`);
   return parts.map((part, index) => readPart(part, `${path}.parts[${index}]`));
 }
 

@@ -7,10 +7,13 @@ import {
   type JsonObject,
   type JsonValue,
 } from '#std';
+import { argumentCharactersMax } from './limits.ts';
 
 /** Bounds of arguments that are built from pieces: a hostile path must not reserve memory. */
 const depthMax = 64;
 const indexMax = 10_000;
+/** What a piece costs beside its text: an empty one is not free. */
+const pieceCharacters = 64;
 
 type Container = { [key: string]: JsonValue } | JsonValue[];
 
@@ -20,13 +23,18 @@ type Container = { [key: string]: JsonValue } | JsonValue[];
  */
 export class PartialArguments {
   readonly #root: { [key: string]: JsonValue } = {};
+  #characters = 0;
 
-  add(pieces: JsonValue | undefined): void {
+  /** False when the arguments grew beyond their bound; the piece is not kept then. */
+  add(pieces: JsonValue | undefined): boolean {
     for (const piece of asObjects(pieces)) {
+      this.#characters += (asString(piece['stringValue'])?.length ?? 0) + pieceCharacters;
+      if (this.#characters > argumentCharactersMax) return false;
       const steps = readPath(asString(piece['jsonPath']) ?? '');
       const value = pieceValue(piece);
       if (steps && value !== undefined) setAt(this.#root, steps, value);
     }
+    return true;
   }
 
   /** Members that came whole, in `args`. */

@@ -12,7 +12,7 @@ import type { RequestContext } from '../dialect.ts';
 import { readConfig } from './config-decode.ts';
 import { readContents, readSystem } from './contents-decode.ts';
 import { camelised, geminiId } from './fields.ts';
-import { readToolConfig, readTools } from './tools-decode.ts';
+import { readCachedContent, readToolConfig, readTools } from './tools-decode.ts';
 
 const requestFields = new Set([
   'model',
@@ -37,6 +37,7 @@ const neutralFields = new Set([
   'toolConfig',
   'generationConfig',
   'serviceTier',
+  'cachedContent',
 ]);
 
 /**
@@ -58,7 +59,7 @@ export function decodeRequest(body: JsonObject, context: RequestContext): ChatRe
     dialect: geminiId,
     model,
     messages: system ? [system, ...contents] : contents,
-    tools: readTools(wire['tools'], 'tools'),
+    tools: [...readTools(wire['tools'], 'tools'), ...readCachedContent(wire['cachedContent'])],
     ...(toolConfig.toolChoice ? { toolChoice: toolConfig.toolChoice } : {}),
     ...config.fields,
     ...(serviceTier === undefined ? {} : { serviceTier }),

@@ -76,6 +76,18 @@ test('fields only Gemini knows survive, at their place', () => {
   assert.deepEqual(codec.encode(read(wire), {}), { value: wire, losses: [] });
 });
 
+test('a stored beginning of the conversation is nothing that another vendor may drop', () => {
+  const request = read({ contents: [], cachedContent: 'cachedContents/1' });
+  assert.deepEqual(request.tools, [
+    {
+      kind: 'native',
+      dialect: 'gemini-generate',
+      type: 'cachedContent',
+      value: { cachedContent: 'cachedContents/1' },
+    },
+  ]);
+});
+
 test('wrong types are refused with the path of the field', () => {
   const cases: readonly (readonly [JsonObject, string])[] = [
     [{}, 'contents'],

@@ -23,6 +23,7 @@ import { namedCall } from './contents-decode.ts';
 import { enumName, geminiId } from './fields.ts';
 import { decodeFinish, finishNames } from './finish.ts';
 import { citationsOf } from './grounding.ts';
+import { citableCharactersMax } from './limits.ts';
 import { readLogprobs } from './logprobs.ts';
 import { PartialArguments } from './partial-arguments.ts';
 import { readAnswerPart, type RawToolCall } from './parts-decode.ts';
@@ -55,6 +56,8 @@ export class GeminiStreamDecoder implements StreamDecoder {
   #id = '';
   #nextIndex = 0;
   #calls = 0;
+  #citableCharacters = 0;
+  #overflows = false;
   #usage: Usage | undefined;
   #extensions: JsonObject = {};
 
@@ -72,6 +75,8 @@ export class GeminiStreamDecoder implements StreamDecoder {
     for (const [position, candidate] of asObjects(chunk['candidates']).entries()) {
       this.#readCandidate(this.#choice(asCount(candidate['index']) ?? position), candidate, events);
     }
+    if (this.#overflows)
+      return this.#fail(gatewayError('upstream_invalid', 'The arguments of a call are too long.'));
     const blocked = blockReason(chunk);
     if (blocked !== undefined && this.#choices.size === 0)
       this.#choice(0).finish = { reason: 'content-filter', raw: blocked };
@@ -178,7 +183,7 @@ export class GeminiStreamDecoder implements StreamDecoder {
   ): void {
     if (part.state || part.extensions) {
       this.#closeAll(choice, events);
-      if (part.kind === 'text') choice.texts.push(part.text);
+      if (part.kind === 'text') this.#gather(choice, choice.texts.length, part.text);
       this.#whole(choice, part, events);
       return;
     }
@@ -195,8 +200,15 @@ export class GeminiStreamDecoder implements StreamDecoder {
       });
       this.#nextIndex += 1;
     }
-    if (part.kind === 'text') choice.texts[choice.open.citable] += part.text;
+    if (part.kind === 'text') this.#gather(choice, choice.open.citable, part.text);
     events.push({ kind: 'part-delta', index: choice.open.index, delta: part.text });
+  }
+
+  /** Keeps text for the citations that come last, up to a bound. */
+  #gather(choice: OpenChoice, at: number, text: string): void {
+    this.#citableCharacters += text.length;
+    if (this.#citableCharacters > citableCharactersMax) choice.texts.length = 0;
+    else choice.texts[at] = (choice.texts[at] ?? '') + text;
   }
 
   #readCall(choice: OpenChoice, call: RawToolCall, value: JsonValue, events: ChatEvent[]): void {
@@ -207,7 +219,7 @@ export class GeminiStreamDecoder implements StreamDecoder {
       choice.call = { call, arguments: new PartialArguments() };
     }
     choice.call.arguments.merge(wire?.['args']);
-    choice.call.arguments.add(wire?.['partialArgs']);
+    if (!choice.call.arguments.add(wire?.['partialArgs'])) this.#overflows = true;
     if (!continues) this.#closeCall(choice, events);
   }
 

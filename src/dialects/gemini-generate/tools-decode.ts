@@ -13,6 +13,7 @@ import {
   type JsonValue,
 } from '#std';
 import { camelised, geminiId, kept, requireList } from './fields.ts';
+import { boundedList, toolsMax } from './limits.ts';
 import { schemaFromOpenApi } from './schema-decode.ts';
 
 const toolFields = new Set([
@@ -30,11 +31,23 @@ const toolFields = new Set([
 ]);
 const declarationFields = new Set(['name', 'description', 'parameters', 'parametersJsonSchema']);
 
+/**
+ * A stored beginning of the conversation, as a tool run by the vendor: without it the request means
+ * something else, so that other vendors have to refuse it by name.
+ */
+export const cachedContentTool = 'cachedContent';
+
+export function readCachedContent(value: JsonValue | undefined): readonly Tool[] {
+  if (value === undefined || value === null) return [];
+  const cachedContent = requireString(value, 'cachedContent');
+  return [{ kind: 'native', dialect: geminiId, type: cachedContentTool, value: { cachedContent } }];
+}
+
 /** Reads `tools`: each function and each server tool becomes a tool of its own. */
 export function readTools(value: JsonValue | undefined, path: string): readonly Tool[] {
   if (value === undefined || value === null) return [];
   const tools: Tool[] = [];
-  for (const [index, element] of requireList(value, path).entries()) {
+  for (const [index, element] of boundedList(requireList(value, path), toolsMax, path).entries()) {
     const at = `${path}[${index}]`;
     for (const [key, field] of Object.entries(camelised(requireObject(element, at), toolFields))) {
       if (field === undefined || field === null) continue;
@@ -48,7 +61,7 @@ export function readTools(value: JsonValue | undefined, path: string): readonly 
 }
 
 function readDeclarations(value: JsonValue, path: string): FunctionTool[] {
-  return requireList(value, path).map((element, index) => {
+  return boundedList(requireList(value, path), toolsMax, path).map((element, index) => {
     const at = `${path}[${index}]`;
     const wire = camelised(requireObject(element, at), declarationFields);
     const openApi = optionalObject(wire, 'parameters', at);

@@ -2,6 +2,7 @@ import type { ChatRequest, FunctionTool, Tool, ToolChoice } from '#canonical';
 import { asObject, compact, type JsonObject, type JsonValue } from '#std';
 import { lose, type Encoding } from './contents-encode.ts';
 import { geminiId } from './fields.ts';
+import { cachedContentTool } from './tools-decode.ts';
 import { schemaForJsonField, schemaForOpenApi } from './schema-encode.ts';
 
 /** `tools` and `toolConfig`. */
@@ -19,7 +20,20 @@ export function encodeTools(request: ChatRequest, encoding: Encoding): JsonObjec
     ...others,
   ];
   const toolConfig = encodeToolConfig(request, tools.length > 0, encoding);
-  return compact({ tools: tools.length > 0 ? tools : undefined, toolConfig });
+  return compact({
+    tools: tools.length > 0 ? tools : undefined,
+    toolConfig,
+    cachedContent: cachedContentOf(request),
+  });
+}
+
+function cachedContentOf({ tools }: ChatRequest): JsonValue | undefined {
+  for (const tool of tools) {
+    if (tool.kind === 'native' && tool.dialect === geminiId && tool.type === cachedContentTool) {
+      return tool.value['cachedContent'];
+    }
+  }
+  return undefined;
 }
 
 /** Gemini restricts to names only when a call is forced; a voluntary subset is all that is declared. */
@@ -82,7 +96,7 @@ function encodeServerTool(
 ): JsonObject[] {
   if (tool.kind === 'web-search')
     return [tool.native.dialect === geminiId ? tool.native.value : { googleSearch: {} }];
-  if (tool.dialect === geminiId) return [tool.value];
+  if (tool.dialect === geminiId) return tool.type === cachedContentTool ? [] : [tool.value];
   lose(encoding, path, `the tool ${tool.type} of ${tool.dialect}`, true);
   return [];
 }
