@@ -87,14 +87,18 @@ function annotateFrame(frame: Frame, bill: Bill): string | undefined {
   return data === undefined ? undefined : formatSse({ event: frame.event, data });
 }
 
-/** Characters of the words in a frame like the last one; -1 when it is not like it. */
+/**
+ * Characters of the words in a frame like the last one; -1 when it is not like it. Slices are compared
+ * because `startsWith` walks through the characters one by one, several times slower.
+ */
 function templateCharacters(data: string, template: Template): number {
   const { head, tail, padded } = template;
-  if (!data.startsWith(head)) return -1;
+  if (data.slice(0, head.length) !== head) return -1;
   const { end, characters } = skipWords(data, head.length);
-  if (!padded) return data.length - end === tail.length && data.endsWith(tail) ? characters : -1;
-  if (!data.startsWith(tail, end)) return -1;
-  return data.indexOf('"', end + tail.length) === data.length - 2 && data.endsWith('"}') ? characters : -1;
+  const tailEnd = end + tail.length;
+  if (data.slice(end, tailEnd) !== tail) return -1;
+  if (!padded) return tailEnd === data.length ? characters : -1;
+  return data.indexOf('"', tailEnd) === data.length - 2 && data.charCodeAt(data.length - 1) === 0x7d ? characters : -1;
 }
 
 /** Finds the quote that closes a JSON string and counts what is before it, an escape as one. */
