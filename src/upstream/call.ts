@@ -29,7 +29,7 @@ const over: IteratorResult<Uint8Array, undefined> = Object.freeze({ done: true, 
  * wait, the socket is paused, so a slow reader slows the peer.
  */
 export class OutboundCall
-  implements Dispatcher.DispatchHandler, AsyncIterator<Uint8Array, undefined>
+  implements Dispatcher.DispatchHandler, AsyncIterableIterator<Uint8Array, undefined>
 {
   readonly head: PromiseWithResolvers<CallHead> = Promise.withResolvers();
   readonly closed: PromiseWithResolvers<void> = Promise.withResolvers();
@@ -144,6 +144,10 @@ export class OutboundCall
     this.#phase = 'over';
     this.closed.resolve();
     this.#onOver(this);
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
   }
 
   next(): Promise<IteratorResult<Uint8Array, undefined>> {

@@ -161,7 +161,7 @@ class Transport implements Upstream {
     }
     try {
       const { status, headers } = await call.head.promise;
-      return response(call, status, headers);
+      return new CallResponse(call, status, headers);
     } finally {
       signal?.removeEventListener('abort', cancel);
     }
@@ -224,25 +224,37 @@ function bodyOf(body: UpstreamRequest['body']): Uint8Array | null {
   return body instanceof Uint8Array ? body : Buffer.concat(body);
 }
 
-function response(
-  call: OutboundCall,
-  status: number,
-  headers: IncomingHttpHeaders,
-): UpstreamResponse {
-  let shown: Readonly<Record<string, string>> | undefined;
-  const encoding = joinedHeader(headers, 'content-encoding');
-  const plain = { [Symbol.asyncIterator]: () => call };
-  return {
-    status,
-    header: (name) => joinedHeader(headers, name),
-    body: encoding === undefined || encoding === 'identity' ? plain : decompressed(plain, encoding),
-    cancel: () => call.cancel(),
-    closed: call.closed.promise,
-    get headers() {
-      shown ??= forwardableHeaders(headers);
-      return shown;
-    },
-  };
+/** The answer of a call; a class, because one is made for every request. */
+class CallResponse implements UpstreamResponse {
+  readonly status: number;
+  readonly body: AsyncIterable<Uint8Array>;
+  readonly #call: OutboundCall;
+  readonly #headers: IncomingHttpHeaders;
+
+  constructor(call: OutboundCall, status: number, headers: IncomingHttpHeaders) {
+    this.#call = call;
+    this.#headers = headers;
+    this.status = status;
+    const encoding = this.header('content-encoding');
+    this.body =
+      encoding === undefined || encoding === 'identity' ? call : decompressed(call, encoding);
+  }
+
+  get headers(): Readonly<Record<string, string>> {
+    return forwardableHeaders(this.#headers);
+  }
+
+  get closed(): Promise<void> {
+    return this.#call.closed.promise;
+  }
+
+  header(name: string): string | undefined {
+    return joinedHeader(this.#headers, name);
+  }
+
+  cancel(): void {
+    this.#call.cancel();
+  }
 }
 
 /** Reads a body to its end. The bound is the call's own. */
