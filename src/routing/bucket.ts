@@ -35,9 +35,10 @@ export class Bucket {
   #flow = 0;
   #flowAtMs: number;
   #refusedAtMs = -Infinity;
-  #refusedDelayMs = 0;
-  #refusedNeed = 0;
-  #refusedTaken = 0;
+  #anchorAtMs = -Infinity;
+  #anchorDelayMs = 0;
+  #anchorNeed = 0;
+  #anchorTaken = 0;
   #configuredRate = Infinity;
   #configuredLimit: number | undefined;
   #rateByHour: Float64Array | undefined;
@@ -156,9 +157,7 @@ export class Bucket {
     const implied = retryAfterMs === undefined ? 0 : need - this.ratePerMs * retryAfterMs;
     this.level = Math.min(this.level, Math.max(implied, -this.capacity));
     this.#refusedAtMs = nowMs;
-    this.#refusedDelayMs = retryAfterMs ?? 0;
-    this.#refusedNeed = need;
-    this.#refusedTaken = this.#taken;
+    this.#anchor(need, retryAfterMs, nowMs);
     this.#rememberHour(nowMs);
   }
 
@@ -176,18 +175,30 @@ export class Bucket {
     this.level = 0;
   }
 
+  /** The first refusal of a pair; it stays until a second one far enough from it measures the rate. */
+  #anchor(need: number, retryAfterMs: number | undefined, nowMs: number): void {
+    const sinceMs = nowMs - this.#anchorAtMs;
+    if (sinceMs < pairSpanMinimumMs) return;
+    this.#anchorAtMs = nowMs;
+    this.#anchorDelayMs = retryAfterMs ?? 0;
+    this.#anchorNeed = need;
+    this.#anchorTaken = this.#taken;
+  }
+
   #learnRate(need: number, retryAfterMs: number | undefined, nowMs: number): void {
-    const sinceMs = nowMs - this.#refusedAtMs;
-    if (retryAfterMs !== undefined && Number.isFinite(sinceMs)) {
-      const spanMs = sinceMs + retryAfterMs - this.#refusedDelayMs;
-      const used = this.#taken - this.#refusedTaken + need - this.#refusedNeed;
-      if (sinceMs > this.windowMs || spanMs < pairSpanMinimumMs) return;
+    if (retryAfterMs !== undefined && Number.isFinite(this.#anchorAtMs)) {
+      const sinceMs = nowMs - this.#anchorAtMs;
+      const spanMs = sinceMs + retryAfterMs - this.#anchorDelayMs;
+      const used = this.#taken - this.#anchorTaken + need - this.#anchorNeed;
+      if (sinceMs > this.windowMs || sinceMs < pairSpanMinimumMs || spanMs < pairSpanMinimumMs) {
+        return;
+      }
       const measured = used / spanMs;
       const bounded = Math.min(Math.max(measured, this.ratePerMs / 2), this.ratePerMs * 2);
       this.#adoptRate(this.ratePerMs + 0.5 * (bounded - this.ratePerMs));
       return;
     }
-    if (sinceMs < 1_000) return;
+    if (nowMs - this.#refusedAtMs < 1_000) return;
     this.#adoptRate(this.ratePerMs * 0.9);
   }
 

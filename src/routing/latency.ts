@@ -24,6 +24,8 @@ const firstSamples = 10;
 const decayShareMinimum = 0.05;
 const overdueDeviations = 4;
 const overdueTogether = 3;
+/** Average plus deviation of a good day, as a multiple of the baseline. */
+const usualFactor = 1.3;
 const suspectFactor = 2.5;
 const lookPauseMs = 1_500;
 
@@ -73,7 +75,9 @@ export class Latency {
         1 - Math.exp(-(nowMs - this.sampledAtMs) / this.#settings.latencyDecayMs),
       );
       this.averageMs += (error > 0 ? this.#settings.peakShare : decay) * error;
-      this.deviationMs += 0.1 * (Math.abs(error) - this.deviationMs);
+      const deviationShare = Math.max(0.1, decay);
+      const distance = Math.abs(value - this.averageMs);
+      this.deviationMs += deviationShare * (distance - this.deviationMs);
       this.baselineMs += (value < this.baselineMs ? 0.05 : 0.005) * (value - this.baselineMs);
     }
     if (value <= suspectFactor * this.baselineMs) this.#badLooks = 0;
@@ -123,7 +127,7 @@ export class Latency {
    */
   expectedMs(nowMs: number): number {
     let expected = this.averageMs + this.deviationMs;
-    const usual = this.baselineMs + this.deviationMs;
+    const usual = usualFactor * this.baselineMs;
     const silentMs = nowMs - this.sampledAtMs;
     if (expected > usual && silentMs > 1_000) {
       expected = usual + (expected - usual) * Math.exp(-silentMs / this.#settings.latencyDecayMs);
