@@ -15,6 +15,7 @@ import { ClientStream } from './client-stream.ts';
 import { answerHeaders, finishStream, finishWhole, settleAbandoned, type Delivery } from './finish.ts';
 import { type AttemptFailure } from './failure.ts';
 import type { Exchange } from './http/index.ts';
+import type { Idempotency } from './idempotency.ts';
 import { Funds } from './money.ts';
 import type { Services } from './services.ts';
 import { StreamAnswer } from './stream-answer.ts';
@@ -34,7 +35,7 @@ export type ChatRoute = {
 };
 
 /** The whole walk. Throws GatewayFailure before anything was sent; afterwards errors go into the stream. */
-export async function handleChat(services: Services, exchange: Exchange, route: ChatRoute): Promise<void> {
+export async function handleChat(services: Services, exchange: Exchange, route: ChatRoute, idempotency?: Idempotency): Promise<void> {
   const trail = new Trail(services, exchange, route.dialect.id, route.operation);
   let plan: Plan | undefined;
   let release: (() => void) | undefined;
@@ -57,6 +58,7 @@ export async function handleChat(services: Services, exchange: Exchange, route: 
       attemptId: `${exchange.requestId}.1`,
       route: routeOf(target, first),
       context: { model: target.model.id, key_id: principal.keyId, dialect: route.dialect.id },
+      idempotency,
     });
     const keep = state && ((answer: JsonObject) => keepResponse(services, principal, body.wire, state.needs, answer));
     await new ChatRun(services, exchange, call, target, plan, funds, trail, keep).serve(first);

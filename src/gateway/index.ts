@@ -5,3 +5,4 @@ export type { HttpFront, HttpLimits } from './http/index.ts';
 export { buildSnapshot, routingChannels, type Channel, type Offer, type Snapshot } from './offers.ts';
 export type { GatewaySettings, Services } from './services.ts';
 export { testChannel, type ChannelTestResult } from './channel-test.ts';
+export { Transcripts } from './idempotency.ts';

@@ -9,6 +9,7 @@ import { receiptIdOf, type AttemptOutcome, type BudgetScope, type InsufficientBa
 import { estimateGeneratedTokens, rate } from '#metering';
 import { StoreUnavailableError } from '#store';
 import { formatUsd, nanoUsd, zeroNanoUsd, type JsonObject, type NanoUsd } from '#std';
+import { duplicateFailure, type Idempotency } from './idempotency.ts';
 import type { Services } from './services.ts';
 import { affordableOutput, holdSize, type HoldSize, type Route, type Target } from './target.ts';
 
@@ -59,7 +60,7 @@ export class Funds {
   }
 
   /** Holds the bound, or as much as there is. Throws GatewayFailure 402 when not even a short answer is affordable. */
-  static async reserve(services: Services, principal: Principal, target: Target, request: { readonly requestId: string; readonly stream: boolean; readonly cap: NanoUsd | undefined; readonly attemptId: string; readonly route: Route; readonly context: JsonObject }): Promise<Funds> {
+  static async reserve(services: Services, principal: Principal, target: Target, request: { readonly requestId: string; readonly stream: boolean; readonly cap: NanoUsd | undefined; readonly attemptId: string; readonly route: Route; readonly context: JsonObject; readonly idempotency?: Idempotency | undefined }): Promise<Funds> {
     const size = holdSize(target, request.stream);
     const amount = request.cap === undefined ? size.amount : nanoUsd(Math.min(size.amount, request.cap));
     const scopes = budgetScopes(principal);
@@ -74,6 +75,7 @@ export class Funds {
       attempt: intent(route, attemptId),
       expiresAtMs: services.clock.now() + holdLifeMs,
       context: request.context,
+      ...(request.idempotency ? { idempotency: request.idempotency } : {}),
     }));
     if (!result.ok) throw refusal(result);
     return new Funds(services, requestId, target, size, scopes, request.cap, result.hold.amountNanoUsd);
@@ -187,7 +189,7 @@ function refusal(result: Exclude<Awaited<ReturnType<Services['ledger']['reserve'
     case 'budget_exceeded':
       return new GatewayFailure(shortage(result));
     case 'idempotency_duplicate':
-      return new GatewayFailure(gatewayError('request_in_progress', 'A request with this Idempotency-Key exists.'));
+      return duplicateFailure(result.state, result.receiptId);
     case 'idempotency_mismatch':
       return new GatewayFailure(gatewayError('idempotency_mismatch', 'This Idempotency-Key was used with other parameters.'));
     case 'conflict':

@@ -16,6 +16,7 @@ import {
 import { handleChat, type ChatRoute } from './chat.ts';
 import { handleCountTokens } from './count-tokens.ts';
 import { handleEmbeddings } from './embeddings.ts';
+import { idempotently } from './idempotency.ts';
 import type { Exchange, HttpRoute } from './http/index.ts';
 import { handleModel, handleModels } from './models.ts';
 import { handleDeleteResponse, handleGetResponse, handleInputItems } from './responses.ts';
@@ -34,10 +35,15 @@ function route(method: string, pattern: string, dialect: Dialect, handle: (excha
   return { pattern, methods: [method], dialect, handle };
 }
 
+/** A conversation, asked once or repeated under its Idempotency-Key. */
+function converse(services: Services, exchange: Exchange, settings: ChatRoute): Promise<void> {
+  return idempotently(services, exchange, (inner, idempotency) => handleChat(services, inner, settings, idempotency));
+}
+
 function openaiRoutes(services: Services): readonly GatewayRoute[] {
   const chat = (dialect: Dialect, rest: Partial<ChatRoute> = {}) => {
     const settings: ChatRoute = { dialect, operation: 'chat', form: sse, ...rest };
-    return (exchange: Exchange): Promise<void> => handleChat(services, exchange, settings);
+    return (exchange: Exchange): Promise<void> => converse(services, exchange, settings);
   };
   const id = (exchange: Exchange): string => exchange.pathParameters['id'] ?? '';
   return [
@@ -55,7 +61,7 @@ function openaiRoutes(services: Services): readonly GatewayRoute[] {
 function anthropicRoutes(services: Services): readonly GatewayRoute[] {
   const settings: ChatRoute = { dialect: anthropicMessages, operation: 'chat', form: sse };
   return [
-    route('POST', '/v1/messages', anthropicMessages, (exchange) => handleChat(services, exchange, settings)),
+    route('POST', '/v1/messages', anthropicMessages, (exchange) => converse(services, exchange, settings)),
     route('POST', '/v1/messages/count_tokens', anthropicMessages, (exchange) => handleCountTokens(services, exchange, { dialect: anthropicMessages, form: anthropicCountTokens })),
   ];
 }
@@ -66,7 +72,7 @@ function geminiRoutes(services: Services, prefix: string): readonly GatewayRoute
   const model = (exchange: Exchange): string => exchange.pathParameters['model'] ?? '';
   const chat = (exchange: Exchange, stream: boolean): Promise<void> => {
     const form = { framing: !stream || exchange.query.get('alt') === 'sse' ? 'sse' : 'json-array' } as const;
-    return handleChat(services, exchange, { dialect: geminiGenerate, operation: 'chat', form, model: model(exchange), stream });
+    return converse(services, exchange, { dialect: geminiGenerate, operation: 'chat', form, model: model(exchange), stream });
   };
   const embed = (exchange: Exchange, batch: boolean): Promise<void> => handleEmbeddings(services, exchange, { dialect: geminiEmbed, errors: geminiGenerate.error, model: model(exchange), batch });
   return [

@@ -11,6 +11,7 @@ import type { Log } from '#telemetry';
 import type { Egress, Upstream } from '#upstream';
 import type { Heartbeats } from './client-stream.ts';
 import type { Drains } from './drains.ts';
+import type { Transcripts } from './idempotency.ts';
 import type { Snapshot } from './offers.ts';
 
 export type GatewaySettings = {
@@ -42,6 +43,7 @@ export type Services = {
   readonly embeddingDialects: { readonly [id in EmbeddingDialect['id']]: EmbeddingDialect };
   readonly heartbeats: Heartbeats;
   readonly drains: Drains;
+  readonly transcripts: Transcripts;
   readonly tokenCache: Map<string, { readonly value: string; readonly expiresAtMs: number }>;
   readonly settings: GatewaySettings;
   /** The current configuration; swapped as a whole when it changes. */

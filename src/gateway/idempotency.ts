@@ -1,0 +1,164 @@
+/**
+ * `Idempotency-Key`: one upstream call and one charge, however often the client asks. A repeat while
+ * the request runs attaches to it; later it gets the stored answer. The key is unique per wallet, its
+ * parameters are compared, and the ledger holds it with the hold, so that a restart forgets nothing.
+ */
+
+import { createHash } from 'node:crypto';
+import type { Principal } from '#access';
+import { fail, gatewayError, GatewayFailure } from '#canonical';
+import { asNumber, asObject, asString, type JsonObject } from '#std';
+import { authenticate } from './admission.ts';
+import type { Exchange } from './http/index.ts';
+import type { Services } from './services.ts';
+import { DetachedExchange, Transcript, type StoredTranscript } from './transcript.ts';
+
+const namespace = 'answers';
+const keyLengthMax = 255;
+const keepMs = 24 * 3_600_000;
+/** How long a finished answer stays in memory before only the store has it. */
+const memoryMs = 60_000;
+const answerBytesMax = 32 * 2 ** 20;
+const allBytesMax = 256 * 2 ** 20;
+
+/** Running and just finished answers of this process. */
+export class Transcripts {
+  readonly #byKey = new Map<string, Transcript>();
+
+  get(key: string): Transcript | undefined {
+    return this.#byKey.get(key);
+  }
+
+  add(key: string, transcript: Transcript): void {
+    let bytes = 0;
+    for (const other of this.#byKey.values()) bytes += other.bytes;
+    if (bytes > allBytesMax) throw new GatewayFailure(gatewayError('overloaded', 'Too many idempotent answers are kept at once.', { retryAfterMs: 1_000 }));
+    this.#byKey.set(key, transcript);
+  }
+
+  remove(key: string, transcript: Transcript): void {
+    if (this.#byKey.get(key) === transcript) this.#byKey.delete(key);
+  }
+}
+
+/** What the ledger remembers of an idempotent request. */
+export type Idempotency = { readonly key: string; readonly parametersHash: string; readonly expiresAtMs: number };
+
+export type IdempotentHandler = (exchange: Exchange, idempotency: Idempotency | undefined) => Promise<void>;
+
+export async function idempotently(services: Services, exchange: Exchange, handler: IdempotentHandler): Promise<void> {
+  const key = exchange.header('idempotency-key');
+  if (key === undefined) return handler(exchange, undefined);
+  if (key === '' || key.length > keyLengthMax) fail('invalid_request', `\`Idempotency-Key\` must have 1 to ${keyLengthMax} characters.`, { path: 'Idempotency-Key' });
+  const principal = await authenticate(services, exchange);
+  const parametersHash = hashOf(exchange);
+  const place = `${principal.walletId} ${key}`;
+  const running = services.transcripts.get(place);
+  if (running) return attach(running, exchange, parametersHash);
+  const kept = await loadAnswer(services, principal, key);
+  if (kept) return replay(kept, exchange, parametersHash);
+  const raced = services.transcripts.get(place);
+  if (raced) return attach(raced, exchange, parametersHash);
+  const transcript = new Transcript(exchange.requestId, parametersHash, answerBytesMax);
+  services.transcripts.add(place, transcript);
+  const idempotency = { key, parametersHash, expiresAtMs: services.clock.now() + keepMs };
+  const work = run(services, principal, exchange, transcript, place, idempotency, handler);
+  await Promise.all([transcript.follow(exchange, lastEventId(exchange)), work]);
+}
+
+/** Works on whether or not the client stays; keeps what was charged, forgets what was refused. */
+async function run(services: Services, principal: Principal, exchange: Exchange, transcript: Transcript, place: string, idempotency: Idempotency, handler: IdempotentHandler): Promise<void> {
+  try {
+    await handler(new DetachedExchange(exchange, transcript, AbortSignal.timeout(services.settings.requestMs)), idempotency);
+    const { stored } = transcript;
+    if (stored) await keepAnswer(services, principal, idempotency, stored);
+    setTimeout(() => services.transcripts.remove(place, transcript), memoryMs).unref();
+  } catch (error) {
+    services.transcripts.remove(place, transcript);
+    transcript.end('broken');
+    throw error;
+  }
+}
+
+function attach(transcript: Transcript, exchange: Exchange, parametersHash: string): Promise<void> {
+  if (transcript.parametersHash !== parametersHash) mismatch();
+  const after = lastEventId(exchange);
+  if (after === 0 && !transcript.repeatable) fail('answer_expired', 'The answer was too large to be kept. It was charged once; its receipt says so.');
+  return transcript.follow(exchange, after);
+}
+
+function mismatch(): never {
+  fail('idempotency_mismatch', 'This `Idempotency-Key` was used with other parameters. Use a new key for a new request.', { path: 'Idempotency-Key' });
+}
+
+function replay(kept: StoredTranscript & { readonly parametersHash: string }, exchange: Exchange, parametersHash: string): void {
+  if (kept.parametersHash !== parametersHash) mismatch();
+  const { head, frames } = kept;
+  const headers = { ...head.headers, 'x-manifold-replayed': 'true' };
+  if (!head.streamed) return exchange.respond(head.status, headers, Buffer.concat(frames));
+  const stream = exchange.stream(head.status, headers);
+  for (const frame of frames.slice(lastEventId(exchange))) stream.write(frame);
+  stream.end();
+}
+
+/** The number of the last event that the client has, 0 for none. */
+function lastEventId(exchange: Exchange): number {
+  const text = exchange.header('last-event-id');
+  return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : 0;
+}
+
+function hashOf(exchange: Exchange): string {
+  return createHash('sha256').update(`${exchange.method} ${exchange.path}?${exchange.query.toString()}\n`).update(exchange.body).digest('hex');
+}
+
+async function keepAnswer(services: Services, principal: Principal, idempotency: Idempotency, stored: StoredTranscript): Promise<void> {
+  const { head, frames } = stored;
+  try {
+    await services.store.blobs.put({
+      namespace,
+      id: idempotency.key,
+      owner: principal.walletId,
+      body: Buffer.concat(frames),
+      expiresAtMs: idempotency.expiresAtMs,
+      detail: { parameters_hash: idempotency.parametersHash, status: head.status, streamed: head.streamed, headers: head.headers, lengths: frames.map((frame) => frame.length) },
+    });
+  } catch (error) {
+    services.log('warning', 'answer.not_kept', { error: String(error) });
+  }
+}
+
+async function loadAnswer(services: Services, principal: Principal, key: string): Promise<(StoredTranscript & { readonly parametersHash: string }) | undefined> {
+  const blob = await services.store.blobs.get(namespace, key, principal.walletId);
+  if (!blob) return undefined;
+  const { detail, body } = blob;
+  const lengths = lengthsOf(detail);
+  const frames: Uint8Array[] = [];
+  let at = 0;
+  for (const length of lengths) {
+    frames.push(body.subarray(at, at + length));
+    at += length;
+  }
+  return {
+    parametersHash: asString(detail['parameters_hash']) ?? '',
+    head: { status: asNumber(detail['status']) ?? 200, headers: headersOf(detail), streamed: detail['streamed'] === true },
+    frames,
+  };
+}
+
+function lengthsOf(detail: JsonObject): readonly number[] {
+  const lengths = detail['lengths'];
+  return Array.isArray(lengths) ? lengths.filter((length): length is number => typeof length === 'number') : [];
+}
+
+function headersOf(detail: JsonObject): Readonly<Record<string, string>> {
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(asObject(detail['headers']) ?? {})) if (typeof value === 'string') headers[name] = value;
+  return headers;
+}
+
+/** After a restart: the ledger knows the key, the answer may be stored or gone. */
+export function duplicateFailure(state: 'open' | 'settled' | 'voided', receiptId: string | undefined): GatewayFailure {
+  if (state === 'open') return new GatewayFailure(gatewayError('request_in_progress', 'A request with this `Idempotency-Key` is running.', { retryAfterMs: 1_000 }));
+  const receipt = receiptId === undefined ? '' : ` Receipt ${receiptId} shows the one charge.`;
+  return new GatewayFailure(gatewayError('answer_expired', `The answer to this \`Idempotency-Key\` is no longer kept.${receipt}`));
+}

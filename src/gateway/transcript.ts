@@ -1,0 +1,203 @@
+/**
+ * The answer of one idempotent request while it runs and for a while after: whoever asks again gets it
+ * from the start and then live. Bounded in bytes; what does not fit can be followed but not repeated.
+ */
+
+import { createSseParser } from '#std';
+import type { Exchange, ResponseHeaders, ResponseStream } from './http/index.ts';
+
+export type TranscriptHead = { readonly status: number; readonly headers: ResponseHeaders; readonly streamed: boolean };
+
+/** A finished answer as it is stored. */
+export type StoredTranscript = { readonly head: TranscriptHead; readonly frames: readonly Uint8Array[] };
+
+type State = 'running' | 'complete' | 'broken';
+
+export class Transcript {
+  readonly requestId: string;
+  readonly parametersHash: string;
+  readonly #bytesMax: number;
+  readonly #parser = createSseParser();
+  #head: TranscriptHead | undefined;
+  #frames: Uint8Array[] = [];
+  /** Frames before this index were let go because the answer outgrew its bound. */
+  #released = 0;
+  #bytes = 0;
+  #state: State = 'running';
+  #waiting: PromiseWithResolvers<void> | undefined;
+  readonly #followers = new Set<{ next: number }>();
+
+  constructor(requestId: string, parametersHash: string, bytesMax: number) {
+    this.requestId = requestId;
+    this.parametersHash = parametersHash;
+    this.#bytesMax = bytesMax;
+  }
+
+  get head(): TranscriptHead | undefined {
+    return this.#head;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Whether it can still be read from its beginning. */
+  get repeatable(): boolean {
+    return this.#released === 0;
+  }
+
+  get stored(): StoredTranscript | undefined {
+    return this.#head && this.#state === 'complete' && this.repeatable ? { head: this.#head, frames: this.#frames } : undefined;
+  }
+
+  begin(head: TranscriptHead): void {
+    this.#head = head;
+    this.#wake();
+  }
+
+  /** Wire bytes of a stream; each event gets its number as SSE id, so that it can be resumed. */
+  write(bytes: Uint8Array): void {
+    if (!this.#head?.streamed) return this.#append(bytes);
+    for (const frame of this.#parser.push(Buffer.from(bytes))) {
+      const index = this.#released + this.#frames.length + 1;
+      this.#append(frame.data === '' ? frame.raw : Buffer.concat([Buffer.from(`id: ${index}\n`), frame.raw]));
+    }
+  }
+
+  end(state: 'complete' | 'broken'): void {
+    if (this.#state !== 'running') return;
+    const rest = this.#head?.streamed ? this.#parser.rest() : undefined;
+    if (rest && rest.length > 0) this.#append(rest);
+    this.#state = state;
+    this.#wake();
+  }
+
+  #append(bytes: Uint8Array): void {
+    this.#frames.push(bytes);
+    this.#bytes += bytes.length;
+    if (this.#bytes > this.#bytesMax) this.#release();
+    this.#wake();
+  }
+
+  /** Keeps only what those who listen now have not yet read. */
+  #release(): void {
+    const next = Math.min(this.#released + this.#frames.length, ...[...this.#followers].map((follower) => follower.next));
+    const count = next - this.#released;
+    for (const frame of this.#frames.splice(0, count)) this.#bytes -= frame.length;
+    this.#released += count;
+  }
+
+  #wake(): void {
+    this.#waiting?.resolve();
+    this.#waiting = undefined;
+  }
+
+  #change(): Promise<void> {
+    this.#waiting ??= Promise.withResolvers<void>();
+    return this.#waiting.promise;
+  }
+
+  /** Sends the answer to one client, after the event it has already seen, and follows to the end. */
+  async follow(exchange: Exchange, after: number): Promise<void> {
+    const follower = { next: after };
+    this.#followers.add(follower);
+    const gone = Promise.withResolvers<void>();
+    exchange.signal.addEventListener('abort', () => gone.resolve(), { once: true });
+    try {
+      while (!this.#head && this.#state === 'running' && !exchange.signal.aborted) await Promise.race([this.#change(), gone.promise]);
+      if (!this.#head || exchange.signal.aborted) return;
+      if (!this.#head.streamed) return await this.#whole(exchange, this.#head, gone.promise);
+      await this.#stream(exchange, this.#head, follower, gone.promise);
+    } finally {
+      this.#followers.delete(follower);
+    }
+  }
+
+  async #whole(exchange: Exchange, head: TranscriptHead, gone: Promise<void>): Promise<void> {
+    while (this.#state === 'running' && !exchange.signal.aborted) await Promise.race([this.#change(), gone]);
+    if (!exchange.signal.aborted) exchange.respond(head.status, head.headers, Buffer.concat(this.#frames));
+  }
+
+  async #stream(exchange: Exchange, head: TranscriptHead, follower: { next: number }, gone: Promise<void>): Promise<void> {
+    const stream = exchange.stream(head.status, head.headers);
+    for (;;) {
+      while (follower.next < this.#released + this.#frames.length) {
+        const frame = this.#frames[follower.next - this.#released];
+        if (!frame || exchange.signal.aborted) return stream.destroy();
+        follower.next += 1;
+        if (!stream.write(frame)) await Promise.race([stream.drained(), gone]);
+      }
+      if (exchange.signal.aborted) return stream.destroy();
+      if (this.#state === 'complete') return stream.end();
+      if (this.#state === 'broken') return stream.destroy();
+      await Promise.race([this.#change(), gone]);
+    }
+  }
+}
+
+/** The exchange that a handler works on while clients come and go. */
+export class DetachedExchange implements Exchange {
+  readonly #origin: Exchange;
+  readonly #transcript: Transcript;
+  readonly #signal: AbortSignal;
+  #responded = false;
+
+  constructor(origin: Exchange, transcript: Transcript, signal: AbortSignal) {
+    this.#origin = origin;
+    this.#transcript = transcript;
+    this.#signal = signal;
+    this.body = origin.body;
+    this.query = origin.query;
+    this.pathParameters = origin.pathParameters;
+    this.requestId = origin.requestId;
+    this.method = origin.method;
+    this.path = origin.path;
+    this.remoteAddress = origin.remoteAddress;
+    this.receivedAtMs = origin.receivedAtMs;
+    this.clientRequestId = origin.clientRequestId;
+  }
+
+  readonly body: Uint8Array;
+  readonly query: URLSearchParams;
+  readonly pathParameters: Exchange['pathParameters'];
+  readonly requestId: string;
+  readonly method: string;
+  readonly path: string;
+  readonly remoteAddress: string;
+  readonly receivedAtMs: number;
+  readonly clientRequestId: Exchange['clientRequestId'];
+
+  get signal(): AbortSignal {
+    return this.#signal;
+  }
+
+  get responded(): boolean {
+    return this.#responded;
+  }
+
+  header(name: string): string | undefined {
+    return this.#origin.header(name);
+  }
+
+  respond(status: number, headers: ResponseHeaders, body: string | Uint8Array): void {
+    this.#responded = true;
+    this.#transcript.begin({ status, headers, streamed: false });
+    this.#transcript.write(typeof body === 'string' ? Buffer.from(body) : body);
+    this.#transcript.end('complete');
+  }
+
+  stream(status: number, headers: ResponseHeaders): ResponseStream {
+    this.#responded = true;
+    const transcript = this.#transcript;
+    transcript.begin({ status, headers, streamed: true });
+    return {
+      write: (bytes) => {
+        transcript.write(bytes);
+        return true;
+      },
+      drained: () => Promise.resolve(),
+      end: () => transcript.end('complete'),
+      destroy: () => transcript.end('broken'),
+    };
+  }
+}
