@@ -11,8 +11,15 @@ import {
   type FinishReason,
   type Loss,
 } from '#canonical';
-import * as dialects from '#dialects';
-import type { Dialect, Quirks } from '#dialects';
+import {
+  anthropicMessages,
+  geminiGenerate,
+  openaiChat,
+  openaiCompletions,
+  openaiResponses,
+  type Dialect,
+  type Quirks,
+} from '#dialects';
 import {
   createJsonArrayParser,
   createSseParser,
@@ -22,8 +29,6 @@ import {
 } from '#std';
 import type { ClientDialect, SdkReading } from './cross-sdk.ts';
 import type { RecordingCase } from './load.ts';
-
-const { anthropicMessages, geminiGenerate, openaiChat, openaiResponses } = dialects;
 
 export const dialectsById: { readonly [id in ClientDialect]: Dialect } = {
   'openai-chat': openaiChat,
@@ -35,7 +40,7 @@ export const dialectsById: { readonly [id in ClientDialect]: Dialect } = {
 export const kinds = ['chat', 'completions', 'responses', 'messages', 'generate'] as const;
 export type Kind = (typeof kinds)[number];
 
-/** The dialect that a kind of recording is written in; `undefined` while the program has none. */
+/** The dialect that a kind of recording is written in. */
 export function dialectOf(kind: string): Dialect | undefined {
   switch (kind) {
     case 'chat':
@@ -47,7 +52,7 @@ export function dialectOf(kind: string): Dialect | undefined {
     case 'generate':
       return geminiGenerate;
     case 'completions':
-      return (dialects as { readonly openaiCompletions?: Dialect }).openaiCompletions;
+      return openaiCompletions;
     default:
       return undefined;
   }
