@@ -1,6 +1,7 @@
 /**
  * The open books of one batch: the rows that its operations touch, in memory. Operations change
  * the books only after all their checks passed; `rows.ts` loads them and writes the differences.
+ * Where this process is the only writer, the rows stay open for the next batch.
  */
 
 import type { JsonObject, NanoUsd } from '#std';
@@ -11,7 +12,7 @@ import type { StoredReceipt } from './receipt.ts';
 
 export type WalletEntry = {
   readonly walletId: string;
-  readonly stored: boolean;
+  stored: boolean;
   credits: number;
   debits: number;
   pending: number;
@@ -30,8 +31,7 @@ export type LotEntry = {
   remaining: number;
   readonly source: string;
   readonly createdAtMs: number;
-  readonly stored: boolean;
-  changed: boolean;
+  stored: boolean;
 };
 
 export type AttemptEntry = AttemptIntent & { readonly outcome?: AttemptOutcome };
@@ -50,14 +50,14 @@ export type HoldEntry = {
   readonly epoch: number;
   readonly createdAtMs: number;
   expiresAtMs: number;
-  readonly stored: boolean;
-  changed: boolean;
+  stored: boolean;
 };
 
 export type BudgetEntry = {
+  readonly key: string;
   spent: number;
   pending: number;
-  readonly stored: boolean;
+  stored: boolean;
   readonly added: { spent: number; pending: number };
 };
 
@@ -83,6 +83,13 @@ export type Books = {
   readonly newReceipts: StoredReceipt[];
   readonly newTransfers: Transfer[];
   readonly lots: Map<string, LotEntry>;
+  /** What this batch has to write. */
+  readonly changed: {
+    readonly wallets: Set<WalletEntry>;
+    readonly holds: Set<HoldEntry>;
+    readonly lots: Set<LotEntry>;
+    readonly budgets: Set<BudgetEntry>;
+  };
   chain: { readonly chainId: string; number: number; sequence: number; hash: string };
 };
 
@@ -107,20 +114,23 @@ export function walletOf(books: Books, walletId: string): WalletEntry {
   return fresh;
 }
 
-export function addPending(wallet: WalletEntry, amount: number): void {
+export function addPending(books: Books, wallet: WalletEntry, amount: number): void {
+  books.changed.wallets.add(wallet);
   wallet.pending += amount;
   wallet.added.pending += amount;
 }
 
-export function budgetOf(books: Books, key: string): BudgetEntry {
+function budgetOf(books: Books, key: string): BudgetEntry {
   const known = books.budgets.get(key);
   if (known) return known;
-  const fresh: BudgetEntry = { spent: 0, pending: 0, stored: false, added: { spent: 0, pending: 0 } };
+  const fresh: BudgetEntry = { key, spent: 0, pending: 0, stored: false, added: { spent: 0, pending: 0 } };
   books.budgets.set(key, fresh);
   return fresh;
 }
 
-export function addToBudget(budget: BudgetEntry, spent: number, pending: number): void {
+export function addToBudget(books: Books, key: string, spent: number, pending: number): void {
+  const budget = budgetOf(books, key);
+  books.changed.budgets.add(budget);
   budget.spent += spent;
   budget.pending += pending;
   budget.added.spent += spent;
@@ -139,6 +149,7 @@ export function post(books: Books, transfer: Transfer): void {
 function bookSide(books: Books, account: string, debit: number, credit: number): void {
   if (account.startsWith(walletPrefix)) {
     const wallet = walletOf(books, account.slice(walletPrefix.length));
+    books.changed.wallets.add(wallet);
     wallet.debits += debit;
     wallet.credits += credit;
     wallet.added.debits += debit;
@@ -155,7 +166,7 @@ function bookSide(books: Books, account: string, debit: number, credit: number):
 export type LotPart = Receipt['lots'][number];
 
 /** Takes in spending order. The wallet's balance is the sum of its lots, so it always suffices. */
-export function takeFromLots(wallet: WalletEntry, amount: number): readonly LotPart[] {
+export function takeFromLots(books: Books, wallet: WalletEntry, amount: number): readonly LotPart[] {
   if (!wallet.lotsLoaded) throw new TypeError(`the lots of wallet ${wallet.walletId} were not loaded`);
   const parts: LotPart[] = [];
   let rest = amount;
@@ -164,7 +175,7 @@ export function takeFromLots(wallet: WalletEntry, amount: number): readonly LotP
     const part = Math.min(lot.remaining, rest);
     if (part === 0) continue;
     lot.remaining -= part;
-    lot.changed = true;
+    books.changed.lots.add(lot);
     rest -= part;
     parts.push({ lotId: lot.lotId, kind: lot.kind, amountNanoUsd: nanoUsd(part) });
   }
@@ -174,7 +185,10 @@ export function takeFromLots(wallet: WalletEntry, amount: number): readonly LotP
 
 export function addLot(books: Books, lot: LotEntry): void {
   books.lots.set(lot.lotId, lot);
+  books.changed.lots.add(lot);
   const wallet = walletOf(books, lot.walletId);
+  // Where they are not loaded, the next load brings this one too.
+  if (!wallet.lotsLoaded) return;
   wallet.lots.push(lot);
   wallet.lots.sort(inSpendingOrder);
 }
@@ -184,4 +198,55 @@ export function inSpendingOrder(left: LotEntry, right: LotEntry): number {
   if (kinds !== 0) return kinds;
   if (left.createdAtMs !== right.createdAtMs) return left.createdAtMs - right.createdAtMs;
   return left.lotId < right.lotId ? -1 : left.lotId > right.lotId ? 1 : 0;
+}
+
+/** Rows kept open between batches, at most; then all are read anew. */
+const keptWalletsMax = 10_000;
+
+/** Empty books. In PostgreSQL each node appends to a chain of its own, so that nodes do not wait for each other. */
+export function openBooks(nowMs: number, node: { readonly nodeId: string; readonly epoch: number }, chain: Books['chain']): Books {
+  return {
+    nowMs,
+    nodeId: node.nodeId,
+    epoch: node.epoch,
+    wallets: new Map(),
+    holds: new Map(),
+    resolvedHolds: [],
+    receipts: new Map(),
+    budgets: new Map(),
+    idempotency: new Map(),
+    idempotencyWritten: new Map(),
+    accounts: new Map(),
+    newReceipts: [],
+    newTransfers: [],
+    lots: new Map(),
+    changed: { wallets: new Set(), holds: new Set(), lots: new Set(), budgets: new Set() },
+    chain,
+  };
+}
+
+/** The books for the next batch, after this one was written: rows stay, differences are forgotten. */
+export function keepBooks(books: Books, nowMs: number): Books {
+  const next = openBooks(nowMs, books, books.chain);
+  if (books.wallets.size > keptWalletsMax || books.budgets.size > keptWalletsMax) return next;
+  // What changed by nothing was not written, and is not a row yet.
+  for (const wallet of books.changed.wallets) {
+    const { credits, debits, pending } = wallet.added;
+    wallet.stored ||= credits !== 0 || debits !== 0 || pending !== 0;
+    wallet.added.credits = 0;
+    wallet.added.debits = 0;
+    wallet.added.pending = 0;
+    if (wallet.lots.some((lot) => lot.remaining === 0)) wallet.lots = wallet.lots.filter((lot) => lot.remaining > 0);
+  }
+  for (const budget of books.changed.budgets) {
+    budget.stored ||= budget.added.spent !== 0 || budget.added.pending !== 0;
+    budget.added.spent = 0;
+    budget.added.pending = 0;
+  }
+  for (const hold of books.changed.holds) hold.stored = true;
+  for (const lot of books.changed.lots) {
+    lot.stored = true;
+    if (lot.remaining === 0) books.lots.delete(lot.lotId);
+  }
+  return { ...next, wallets: books.wallets, holds: books.holds, budgets: books.budgets, lots: books.lots };
 }

@@ -16,7 +16,7 @@ import type {
 } from './contract.ts';
 import { receiptIdOf } from './contract.ts';
 import type { Books, HoldEntry } from './books.ts';
-import { addPending, addToBudget, available, budgetOf, walletOf } from './books.ts';
+import { addPending, addToBudget, available, walletOf } from './books.ts';
 import { readReceipt } from './receipt.ts';
 import { heldScope, scopeKey } from './scopes.ts';
 
@@ -49,9 +49,9 @@ export function reserve(books: Books, request: ReserveRequest): ReserveResult {
     createdAtMs: books.nowMs,
     expiresAtMs: request.expiresAtMs,
     stored: false,
-    changed: true,
   };
   books.holds.set(entry.requestId, entry);
+  books.changed.holds.add(entry);
   holdMore(books, entry, granted);
   rememberKey(books, entry, request);
   return { ok: true, hold: holdOf(entry), repeated: false };
@@ -128,8 +128,8 @@ function grant(books: Books, walletId: string, wanted: Wanted, keys: readonly st
 }
 
 function holdMore(books: Books, entry: HoldEntry, amount: number): void {
-  if (amount > 0) addPending(walletOf(books, entry.walletId), amount);
-  for (const key of entry.scopeKeys) addToBudget(budgetOf(books, key), 0, amount);
+  if (amount > 0) addPending(books, walletOf(books, entry.walletId), amount);
+  for (const key of entry.scopeKeys) addToBudget(books, key, 0, amount);
 }
 
 /** `previous` closes an attempt that has failed, so that recovery does not count it as unknown. */
@@ -150,7 +150,7 @@ export function attempt(
     previous && earlier.attemptId === previous.attemptId ? { ...earlier, outcome: previous } : earlier,
   );
   entry.attempts = [...closed, intent];
-  entry.changed = true;
+  books.changed.holds.add(entry);
   return { ok: true, repeated: false };
 }
 
@@ -169,7 +169,7 @@ export function extend(books: Books, request: ExtendRequest): ExtendResult {
   entry.amount += granted;
   entry.extension = request.sequence;
   if (request.expiresAtMs !== undefined) entry.expiresAtMs = Math.max(entry.expiresAtMs, request.expiresAtMs);
-  entry.changed = true;
+  books.changed.holds.add(entry);
   holdMore(books, entry, granted);
   return { ok: true, hold: holdOf(entry), repeated: false };
 }

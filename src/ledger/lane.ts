@@ -22,6 +22,7 @@ import type {
 } from './contract.ts';
 import { receiptIdOf } from './contract.ts';
 import type { Books } from './books.ts';
+import { keepBooks, openBooks } from './books.ts';
 import { attempt, extend, idempotencyId, reserve } from './hold.ts';
 import { adjust, bookSuspense, credit, creditReceiptId, moveReceiptId, refund } from './move.ts';
 import { chainStart } from './receipt.ts';
@@ -45,36 +46,24 @@ export type OperationResult = ReserveResult | AttemptResult | ExtendResult | Set
 export type LedgerLane = Lane<Operation, OperationResult>;
 
 export function createLedgerLane(engine: Engine, clock: Clock): LedgerLane {
+  let kept: { readonly version: string; readonly books: Books } | undefined;
+  const chainId = engine.kind === 'postgres' ? engine.nodeId : 'main';
   return {
     name: 'ledger',
     *apply(operations) {
-      const books = openBooks(engine, clock);
-      yield* loadBooks(books, operations, engine.kind === 'postgres');
+      const version = engine.stateVersion;
+      const books =
+        kept && kept.version === version
+          ? keepBooks(kept.books, clock.now())
+          : openBooks(clock.now(), engine, { chainId, number: 0, sequence: 0, hash: chainStart });
+      // A batch that throws leaves books that must not be used again.
+      kept = undefined;
+      yield* loadBooks(books, operations, version === undefined);
       const results = operations.map((operation) => perform(books, operation));
       yield* writeBooks(books);
+      kept = version === undefined ? undefined : { version, books };
       return results;
     },
-  };
-}
-
-/** In PostgreSQL each node appends to a chain of its own, so that nodes do not wait for each other. */
-function openBooks(engine: Engine, clock: Clock): Books {
-  return {
-    nowMs: clock.now(),
-    nodeId: engine.nodeId,
-    epoch: engine.epoch,
-    wallets: new Map(),
-    holds: new Map(),
-    resolvedHolds: [],
-    receipts: new Map(),
-    budgets: new Map(),
-    idempotency: new Map(),
-    idempotencyWritten: new Map(),
-    accounts: new Map(),
-    newReceipts: [],
-    newTransfers: [],
-    lots: new Map(),
-    chain: { chainId: engine.kind === 'postgres' ? engine.nodeId : 'main', number: 0, sequence: 0, hash: chainStart },
   };
 }
 
@@ -180,14 +169,20 @@ function* loadBooks(books: Books, operations: readonly Operation[], severalWrite
   const touched = touchedBy(operations, books.nowMs);
   const requestIds = [...touched.requests];
   yield* loadHolds(books, requestIds);
-  for (const hold of books.holds.values()) touched.wallets.add(hold.walletId);
+  for (const requestId of requestIds) {
+    const hold = books.holds.get(requestId);
+    if (hold) touched.wallets.add(hold.walletId);
+  }
   yield* loadWallets(books, [...touched.wallets].sort());
   if (severalWriters) {
     books.holds.clear();
     yield* loadHolds(books, requestIds);
   }
-  for (const hold of books.holds.values()) for (const key of hold.scopeKeys) touched.budgets.add(key);
-  for (const requestId of requestIds) if (!books.holds.has(requestId)) touched.receipts.add(receiptIdOf(requestId));
+  for (const requestId of requestIds) {
+    const hold = books.holds.get(requestId);
+    if (!hold) touched.receipts.add(receiptIdOf(requestId));
+    else for (const key of hold.scopeKeys) touched.budgets.add(key);
+  }
   for (const requestId of touched.payingRequests) {
     const hold = books.holds.get(requestId);
     if (hold) touched.payingWallets.add(hold.walletId);

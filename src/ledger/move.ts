@@ -75,7 +75,7 @@ export function refund(books: Books, request: RefundRequest): MoveResult {
     };
   }
   lot.remaining -= amount;
-  lot.changed = true;
+  books.changed.lots.add(lot);
   return record(books, {
     receiptId,
     kind: 'refund',
@@ -110,7 +110,7 @@ export function adjust(books: Books, request: AdjustRequest): MoveResult {
   }
   const lots = given
     ? [newLot(books, request.walletId, request.lotKind ?? 'gift', amount, 'operator', `adjust:${request.eventId}`)]
-    : takeFromLots(wallet, amount);
+    : takeFromLots(books, wallet, amount);
   return record(books, {
     receiptId,
     kind: 'adjust',
@@ -165,7 +165,6 @@ function newLot(books: Books, walletId: string, kind: LotKind, amount: NanoUsd, 
     source,
     createdAtMs: books.nowMs,
     stored: false,
-    changed: true,
   };
   addLot(books, lot);
   return { lotId: lot.lotId, kind, amountNanoUsd: amount };

@@ -15,7 +15,7 @@ import type {
 } from './contract.ts';
 import { receiptIdOf } from './contract.ts';
 import type { Books, HoldEntry, LotPart } from './books.ts';
-import { addPending, addToBudget, budgetOf, post, takeFromLots, walletOf } from './books.ts';
+import { addPending, addToBudget, post, takeFromLots, walletOf } from './books.ts';
 import { readReceipt, writeReceipt } from './receipt.ts';
 import { transfersOf } from './transfers.ts';
 
@@ -101,16 +101,17 @@ type Resolution = {
 
 function resolve(books: Books, entry: HoldEntry, resolution: Resolution): Receipt {
   const wallet = walletOf(books, entry.walletId);
-  const lots: readonly LotPart[] = resolution.charge > 0 ? takeFromLots(wallet, resolution.charge) : [];
+  const lots: readonly LotPart[] = resolution.charge > 0 ? takeFromLots(books, wallet, resolution.charge) : [];
   const attempts = outcomes(entry, resolution.attempts);
   const { walletId, requestId } = entry;
   const { postedAttemptId, losses } = resolution;
   const transfers = transfersOf({ walletId, requestId, chargeNanoUsd: resolution.charge, postedAttemptId, attempts, losses });
 
-  if (entry.amount > 0) addPending(wallet, -entry.amount);
-  for (const key of entry.scopeKeys) addToBudget(budgetOf(books, key), resolution.charge, -entry.amount);
+  if (entry.amount > 0) addPending(books, wallet, -entry.amount);
+  for (const key of entry.scopeKeys) addToBudget(books, key, resolution.charge, -entry.amount);
   for (const transfer of transfers) post(books, { ...transfer, createdAtMs: books.nowMs });
   books.holds.delete(entry.requestId);
+  books.changed.holds.delete(entry);
   if (entry.stored) books.resolvedHolds.push(entry.requestId);
 
   return writeReceipt(books, {

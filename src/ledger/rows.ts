@@ -61,7 +61,8 @@ const chainsByKey: LoadStatement = { table: 'chains', column: 'chain_id', column
 
 /** Readers of the tables, each for many keys at once. */
 export function* loadWallets(books: Books, walletIds: readonly string[]): Steps<void> {
-  for (const row of yield* load(walletsByKey, walletIds)) {
+  const missing = walletIds.filter((walletId) => !books.wallets.has(walletId));
+  for (const row of yield* load(walletsByKey, missing)) {
     const wallet: WalletEntry = {
       walletId: textOf(row, 'wallet_id'),
       stored: true,
@@ -77,12 +78,16 @@ export function* loadWallets(books: Books, walletIds: readonly string[]): Steps<
 }
 
 export function* loadHolds(books: Books, requestIds: readonly string[]): Steps<void> {
-  for (const row of yield* load(holdsByKey, requestIds)) books.holds.set(textOf(row, 'request_id'), readHold(row));
+  const missing = requestIds.filter((requestId) => !books.holds.has(requestId));
+  for (const row of yield* load(holdsByKey, missing)) books.holds.set(textOf(row, 'request_id'), readHold(row));
 }
 
 export function* loadBudgets(books: Books, keys: readonly string[]): Steps<void> {
-  for (const row of yield* load(budgetsByKey, keys)) {
-    books.budgets.set(textOf(row, 'scope_key'), {
+  const missing = keys.filter((key) => !books.budgets.has(key));
+  for (const row of yield* load(budgetsByKey, missing)) {
+    const key = textOf(row, 'scope_key');
+    books.budgets.set(key, {
+      key,
       spent: integerOf(row, 'spent_nano_usd'),
       pending: integerOf(row, 'pending_nano_usd'),
       stored: true,
@@ -93,20 +98,22 @@ export function* loadBudgets(books: Books, keys: readonly string[]): Steps<void>
 
 /** All open lots of the wallets; lots that are named, open or not, only to be found by name. */
 export function* loadLots(books: Books, walletIds: readonly string[], lotIds: readonly string[]): Steps<void> {
-  for (const row of yield* load(lotsByWallet, walletIds)) {
+  const missing = walletIds.filter((walletId) => books.wallets.get(walletId)?.lotsLoaded === false);
+  for (const row of yield* load(lotsByWallet, missing)) {
     const lot = readLot(row);
     books.lots.set(lot.lotId, lot);
     books.wallets.get(lot.walletId)?.lots.push(lot);
   }
-  for (const walletId of walletIds) {
+  for (const walletId of missing) {
     const wallet = books.wallets.get(walletId);
     if (!wallet) continue;
     wallet.lots.sort(inSpendingOrder);
     wallet.lotsLoaded = true;
   }
-  for (const row of yield* load(lotsByKey, lotIds)) {
+  const missingLots = lotIds.filter((lotId) => !books.lots.has(lotId));
+  for (const row of yield* load(lotsByKey, missingLots)) {
     const lot = readLot(row);
-    if (!books.lots.has(lot.lotId)) books.lots.set(lot.lotId, lot);
+    books.lots.set(lot.lotId, lot);
   }
 }
 
@@ -125,6 +132,7 @@ export function* loadIdempotency(books: Books, ids: readonly string[]): Steps<vo
 }
 
 export function* loadChain(books: Books): Steps<void> {
+  if (books.chain.sequence > 0) return;
   const [row] = yield* load(chainsByKey, [books.chain.chainId]);
   if (row) {
     books.chain.number = integerOf(row, 'number');
@@ -152,7 +160,6 @@ export function readHold(row: Row): HoldEntry {
     createdAtMs: integerOf(row, 'created_at_ms'),
     expiresAtMs: integerOf(row, 'expires_at_ms'),
     stored: true,
-    changed: false,
   };
 }
 
@@ -166,7 +173,6 @@ export function readLot(row: Row): LotEntry {
     source: textOf(row, 'source'),
     createdAtMs: integerOf(row, 'created_at_ms'),
     stored: true,
-    changed: false,
   };
 }
 
@@ -301,8 +307,7 @@ function receiptRow(receipt: StoredReceipt): readonly Value[] {
 function* writeHolds(books: Books): Steps<void> {
   const inserted: Value[][] = [];
   const changed: Value[][] = [];
-  for (const hold of books.holds.values()) {
-    if (!hold.changed) continue;
+  for (const hold of books.changed.holds) {
     const attempts = JSON.stringify(hold.attempts);
     if (hold.stored) changed.push([hold.requestId, hold.amount, attempts, hold.extension, hold.expiresAtMs]);
     else {
@@ -320,8 +325,7 @@ function* writeHolds(books: Books): Steps<void> {
 function* writeLots(books: Books): Steps<void> {
   const inserted: Value[][] = [];
   const changed: Value[][] = [];
-  for (const lot of books.lots.values()) {
-    if (!lot.changed) continue;
+  for (const lot of books.changed.lots) {
     if (lot.stored) changed.push([lot.lotId, lot.remaining]);
     else inserted.push([lot.lotId, lot.walletId, lot.kind, lot.amount, lot.remaining, lot.source, lot.createdAtMs]);
   }
@@ -332,7 +336,7 @@ function* writeLots(books: Books): Steps<void> {
 function* writeBudgets(books: Books): Steps<void> {
   const inserted: Value[][] = [];
   const changed: Value[][] = [];
-  for (const [key, { added, stored }] of books.budgets) {
+  for (const { key, added, stored } of books.changed.budgets) {
     if (added.spent !== 0 || added.pending !== 0) (stored ? changed : inserted).push([key, added.spent, added.pending]);
   }
   yield* write(insertBudgets, inserted);
@@ -353,7 +357,7 @@ function* writeIdempotency(books: Books): Steps<void> {
 function* writeWallets(books: Books): Steps<void> {
   const inserted: Value[][] = [];
   const changed: Value[][] = [];
-  for (const { walletId, added, stored } of books.wallets.values()) {
+  for (const { walletId, added, stored } of books.changed.wallets) {
     if (added.credits === 0 && added.debits === 0 && added.pending === 0) continue;
     if (stored) changed.push([walletId, added.credits, added.debits, added.pending]);
     else inserted.push([walletId, added.credits, added.debits, added.pending, books.nowMs]);

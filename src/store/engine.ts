@@ -64,6 +64,11 @@ export type Engine = {
   readonly nodeId: string;
   /** Raised each time a process starts under this node id; older processes are fenced. */
   readonly epoch: number;
+  /**
+   * Read while a lane applies: as long as it says the same, nobody else has written and nothing was
+   * rolled back since, so rows read or written before are still right. `undefined`: never known.
+   */
+  readonly stateVersion: string | undefined;
   /** Queues; resolves when the transaction with this operation is durable. */
   submit<Operation, Result>(lane: Lane<Operation, Result>, operation: Operation): Promise<Result>;
   /** Short reads of committed state. */

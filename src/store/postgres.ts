@@ -43,6 +43,8 @@ class PostgresEngine implements Engine {
   readonly kind = 'postgres';
   readonly nodeId: string;
   readonly epoch: number;
+  /** Other nodes may write at any time. */
+  readonly stateVersion = undefined;
   readonly #url: string;
   readonly #batchMax: number;
   readonly #readers: Pool;

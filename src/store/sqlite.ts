@@ -31,6 +31,8 @@ class SqliteEngine implements Engine {
   readonly kind = 'sqlite';
   readonly nodeId: string;
   readonly epoch: number;
+  stateVersion: string | undefined;
+  #rollbacks = 0;
   readonly #path: string;
   readonly #batchMax: number;
   readonly #writer: Connection;
@@ -110,12 +112,30 @@ class SqliteEngine implements Engine {
     else for (const resolve of this.#idle.splice(0)) resolve();
   }
 
+  /**
+   * A process that was replaced under its own name must not write any more. Who replaces it has
+   * committed, so the question is asked only when somebody else has written.
+   */
+  *#fenced(batch: readonly Queued[]): Steps<readonly unknown[]> {
+    const versions = yield { run: 'query', sql: dataVersionSql, parameters: [] };
+    const version = `${typeof versions === 'number' ? '' : String(versions[0]?.['data_version'])}.${this.#rollbacks}`;
+    if (version !== this.stateVersion) {
+      const rows = yield { run: 'query', sql: epochSql, parameters: [this.nodeId] };
+      if (typeof rows === 'number' || rows[0]?.['epoch'] !== this.epoch) {
+        throw new StoreUnavailableError('store_fenced', `a newer process writes as node ${this.nodeId}`);
+      }
+      this.stateVersion = version;
+    }
+    return yield* applyBatch(batch);
+  }
+
   #commit(batch: readonly Queued[]): void {
     let results: readonly unknown[];
     try {
       if (this.#failure) throw this.#failure;
-      results = this.#writer.transact(fenced(this.nodeId, this.epoch, batch));
+      results = this.#writer.transact(this.#fenced(batch));
     } catch (error) {
+      this.#rollbacks += 1;
       if (batch.length > 1 && concernsOneOperation(error)) {
         for (const queued of batch) this.#commit([queued]);
         return;
@@ -128,6 +148,9 @@ class SqliteEngine implements Engine {
     for (const [index, queued] of batch.entries()) queued.resolve(results[index]);
   }
 }
+
+/** Changes when another connection has committed (https://www.sqlite.org/pragma.html#pragma_data_version). */
+const dataVersionSql = 'PRAGMA data_version';
 
 class Connection {
   readonly database: DatabaseSync;
@@ -226,15 +249,6 @@ function* raiseEpoch(nodeId: string, nowMs: number): Steps<number> {
   };
   const rows = yield { run: 'query', sql: epochSql, parameters: [nodeId] };
   return typeof rows === 'number' ? 0 : Number(rows[0]?.['epoch']);
-}
-
-/** A process that was replaced under its own name must not write any more. */
-function* fenced(nodeId: string, epoch: number, batch: readonly Queued[]): Steps<readonly unknown[]> {
-  const rows = yield { run: 'query', sql: epochSql, parameters: [nodeId] };
-  if (typeof rows === 'number' || rows[0]?.['epoch'] !== epoch) {
-    throw new StoreUnavailableError('store_fenced', `a newer process writes as node ${nodeId}`);
-  }
-  return yield* applyBatch(batch);
 }
 
 function errorCode(error: unknown): number | undefined {

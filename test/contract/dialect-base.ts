@@ -2,9 +2,24 @@
 
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { ChatCollector, type ChatEvent, type ChatRequest, type ChatResponse, type DialectId, type Part } from '#canonical';
+import {
+  ChatCollector,
+  type ChatEvent,
+  type ChatRequest,
+  type ChatResponse,
+  type DialectId,
+  type Part,
+} from '#canonical';
 import type { Dialect, Frame, StreamForm } from '#dialects';
-import { createJsonArrayParser, createSseParser, nanoUsd, parseJson, parseJsonObject, type FrameParser, type JsonObject } from '#std';
+import {
+  createJsonArrayParser,
+  createSseParser,
+  nanoUsd,
+  parseJson,
+  parseJsonObject,
+  type FrameParser,
+  type JsonObject,
+} from '#std';
 
 export const seed = Number(process.env['MANIFOLD_SEED'] ?? Date.now() % 2_147_483_647);
 const long = process.env['MANIFOLD_LONG_TESTS'] === '1';
@@ -13,7 +28,12 @@ const long = process.env['MANIFOLD_LONG_TESTS'] === '1';
 export const runs = long ? 2_000 : 100;
 export const splitRuns = long ? 25_000 : 500;
 
-const chatDialects = ['openai-chat', 'openai-responses', 'anthropic-messages', 'gemini-generate'] as const satisfies readonly DialectId[];
+const chatDialects = [
+  'openai-chat',
+  'openai-responses',
+  'anthropic-messages',
+  'gemini-generate',
+] as const satisfies readonly DialectId[];
 
 /** Whose conversations a dialect has to carry: the completions dialect only its own. */
 export function sourcesOf(dialect: Dialect): readonly DialectId[] {
@@ -27,7 +47,11 @@ export const pieceLengths = fc.integer({ min: 1, max: 9 });
 
 export const sse: StreamForm = { framing: 'sse' };
 
-export function holds<T>(arbitrary: fc.Arbitrary<T>, predicate: (value: T) => void, numRuns = runs): void {
+export function holds<T>(
+  arbitrary: fc.Arbitrary<T>,
+  predicate: (value: T) => void,
+  numRuns = runs,
+): void {
   fc.assert(fc.property(arbitrary, predicate), { seed, numRuns });
 }
 
@@ -40,18 +64,31 @@ export function assertStreamGrammar(events: readonly ChatEvent[]): void {
   for (const [position, event] of events.entries()) {
     const at = `event ${position} (${event.kind})`;
     const last = position === events.length - 1;
-    assert.equal(last, event.kind === 'finished' || event.kind === 'error', `${at}: only the last event ends the stream`);
-    if (event.kind !== 'error') assert.equal(position === 0, event.kind === 'start', `${at}: start is the first event, once`);
+    assert.equal(
+      last,
+      event.kind === 'finished' || event.kind === 'error',
+      `${at}: only the last event ends the stream`,
+    );
+    if (event.kind !== 'error')
+      assert.equal(position === 0, event.kind === 'start', `${at}: start is the first event, once`);
     if (event.kind === 'part-start') {
       assert.equal(event.index, nextIndex, `${at}: indexes count up`);
-      assert.ok(![...open.values()].includes(event.choice), `${at}: parts of a choice do not overlap`);
+      assert.ok(
+        ![...open.values()].includes(event.choice),
+        `${at}: parts of a choice do not overlap`,
+      );
       assert.ok(!ended.has(event.choice) && !usageSeen, `${at}: nothing after the end`);
       open.set(event.index, event.choice);
       nextIndex += 1;
-    } else if (event.kind === 'part-delta') assert.ok(open.has(event.index), `${at}: the part is open`);
-    else if (event.kind === 'part-end') assert.ok(open.delete(event.index), `${at}: the part is open`);
+    } else if (event.kind === 'part-delta')
+      assert.ok(open.has(event.index), `${at}: the part is open`);
+    else if (event.kind === 'part-end')
+      assert.ok(open.delete(event.index), `${at}: the part is open`);
     else if (event.kind === 'end') {
-      assert.ok(![...open.values()].includes(event.choice) && !ended.has(event.choice), `${at}: ends once, parts closed`);
+      assert.ok(
+        ![...open.values()].includes(event.choice) && !ended.has(event.choice),
+        `${at}: ends once, parts closed`,
+      );
       ended.add(event.choice);
     } else if (event.kind === 'usage') {
       assert.ok(!usageSeen, `${at}: usage once`);
@@ -63,7 +100,6 @@ export function assertStreamGrammar(events: readonly ChatEvent[]): void {
   }
   assert.ok(events.length > 0, 'a stream has events');
 }
-
 
 // ---- reading and writing ------------------------------------------------------------------
 
@@ -86,7 +122,9 @@ export function saidBy(who: string, part: Part): readonly Said[] {
     case 'reasoning':
       return part.text === '' ? [] : [{ who, kind: 'reasoning', what: part.text }];
     case 'tool-call':
-      return [{ who, kind: 'call', what: [part.name, parseJson(part.input === '' ? '{}' : part.input)] }];
+      return [
+        { who, kind: 'call', what: [part.name, parseJson(part.input === '' ? '{}' : part.input)] },
+      ];
     case 'tool-result':
       return part.parts.flatMap((inner) => saidBy(who, inner));
     case 'native':
@@ -103,7 +141,11 @@ export function merged(said: readonly Said[]): readonly Said[] {
       result[result.length - 1] = { ...last, what: `${String(last.what)}${String(one.what)}` };
     } else result.push(one);
   }
-  return result.map((one) => (one.who === 'tool' && one.kind === 'text' ? { ...one, what: String(one.what).replace(/\s/g, '') } : one));
+  return result.map((one) =>
+    one.who === 'tool' && one.kind === 'text'
+      ? { ...one, what: String(one.what).replace(/\s/g, '') }
+      : one,
+  );
 }
 
 /** `undefined` and absent mean the same in the neutral model. */
@@ -115,19 +157,38 @@ export const bill = { costNanoUsd: nanoUsd(1_234_567), receiptId: 'rcp_contract'
 
 /** A client that asked for a stream with everything in it. */
 export function clientOf(dialect: DialectId): ChatRequest {
-  return { dialect, model: 'model-asked', messages: [{ role: 'user', parts: [{ kind: 'text', text: 'Hello.' }] }], tools: [], stream: true, streamUsage: true, encryptedReasoning: true, extensions: {} };
+  return {
+    dialect,
+    model: 'model-asked',
+    messages: [{ role: 'user', parts: [{ kind: 'text', text: 'Hello.' }] }],
+    tools: [],
+    stream: true,
+    streamUsage: true,
+    encryptedReasoning: true,
+    extensions: {},
+  };
 }
 
 /** Wire text of a stream, written by the dialect's own encoder. */
-export function encodeStream(dialect: Dialect, events: readonly ChatEvent[], form: StreamForm = { framing: 'sse' }): string {
+export function encodeStream(
+  dialect: Dialect,
+  events: readonly ChatEvent[],
+  form: StreamForm = { framing: 'sse' },
+): string {
   const encoder = dialect.stream.encoder(clientOf(dialect.id), form);
   return events.map((event) => encoder.push(event)).join('');
 }
 
-export function framesOf(bytes: Uint8Array, form: StreamForm, cuts: readonly number[] = []): readonly Frame[] {
+export function framesOf(
+  bytes: Uint8Array,
+  form: StreamForm,
+  cuts: readonly number[] = [],
+): readonly Frame[] {
   const parser: FrameParser = form.framing === 'sse' ? createSseParser() : createJsonArrayParser();
   const frames: Frame[] = [];
-  const ends = [...new Set(cuts.map((cut) => cut % (bytes.length + 1)))].sort((left, right) => left - right);
+  const ends = [...new Set(cuts.map((cut) => cut % (bytes.length + 1)))].sort(
+    (left, right) => left - right,
+  );
   let start = 0;
   for (const end of [...ends, bytes.length]) {
     frames.push(...parser.push(bytes.slice(start, end)));

@@ -1,15 +1,42 @@
 /** Rules 1 and 2: what is said arrives or is reported lost, and equal dialects lose nothing. */
 
 import assert from 'node:assert/strict';
-import { inputTotalTokens, outputTotalTokens, type ChatRequest, type ChatResponse, type DialectId, type Loss, type Part } from '#canonical';
+import {
+  inputTotalTokens,
+  outputTotalTokens,
+  type ChatRequest,
+  type ChatResponse,
+  type DialectId,
+  type Loss,
+  type Part,
+} from '#canonical';
 import type { Dialect } from '#dialects';
 import { asObject, asObjects, parseJsonObject, type JsonObject } from '#std';
 import { chatRequests, chatResponses, eventsOf, markersOf } from './arbitrary-chat.ts';
-import { bill, clientOf, collect, decodeFrames, encodeStream, framesOf, holds, merged, plain, saidBy, sourcesOf, sse, wire, type Check, type Said } from './dialect-base.ts';
+import {
+  bill,
+  clientOf,
+  collect,
+  decodeFrames,
+  encodeStream,
+  framesOf,
+  holds,
+  merged,
+  plain,
+  saidBy,
+  sourcesOf,
+  sse,
+  wire,
+  type Check,
+  type Said,
+} from './dialect-base.ts';
 
 export function requestChecks(dialect: Dialect): readonly Check[] {
   const { decode, encode } = dialect.request;
-  const context = (request: ChatRequest): { model: string; stream: boolean } => ({ model: request.model, stream: request.stream });
+  const context = (request: ChatRequest): { model: string; stream: boolean } => ({
+    model: request.model,
+    stream: request.stream,
+  });
   return [
     [
       'a request of its own dialect comes back equal and without losses',
@@ -58,7 +85,10 @@ function assertArrives(source: ChatRequest, value: JsonObject, losses: readonly 
   for (const { path, text: marker } of markersOf(source)) {
     if (text.includes(marker) || text.includes(Buffer.from(marker).toString('base64'))) continue;
     if (path.endsWith('.filename')) continue;
-    assert.ok(isReported(path, losses), `${path} (${marker}) neither arrived nor was reported: ${JSON.stringify(losses)}`);
+    assert.ok(
+      isReported(path, losses),
+      `${path} (${marker}) neither arrived nor was reported: ${JSON.stringify(losses)}`,
+    );
   }
 }
 
@@ -67,35 +97,71 @@ function isReported(path: string, losses: readonly Loss[]): boolean {
   const bare = path.replace(/^extensions\./, '');
   return losses.some((loss) => {
     const lost = camelCase(loss.path);
-    return [path, bare, camelCase(bare)].some((field) => field.startsWith(lost) || lost.startsWith(field) || lost.endsWith(field));
+    return [path, bare, camelCase(bare)].some(
+      (field) => field.startsWith(lost) || lost.startsWith(field) || lost.endsWith(field),
+    );
   });
 }
 
 /** Losses are named in the words of the neutral model or in those of a client. */
-const aliases: { readonly [path: string]: string } = { user: 'endUserId', 'metadata.userId': 'endUserId', promptCache: 'promptCacheKey' };
+const aliases: { readonly [path: string]: string } = {
+  user: 'endUserId',
+  'metadata.userId': 'endUserId',
+  promptCache: 'promptCacheKey',
+};
 
 function camelCase(path: string): string {
-  const camel = path.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase()).replaceAll('.content[', '.parts[');
+  const camel = path
+    .replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
+    .replaceAll('.content[', '.parts[');
   return aliases[camel] ?? camel;
 }
 
 /** A conversation as who said what, in order: what every translation has to keep. */
 function saidIn(request: ChatRequest): readonly Said[] {
-  return request.messages.flatMap(({ role, parts }) => parts.flatMap((part) => saidBy(role === 'developer' ? 'system' : role, part)));
+  return request.messages.flatMap(({ role, parts }) =>
+    parts.flatMap((part) => saidBy(role === 'developer' ? 'system' : role, part)),
+  );
 }
 
-const comparedFields = ['outputTokensMax', 'temperature', 'topP', 'topK', 'stop', 'toolChoice', 'endUserId', 'stream'] as const satisfies readonly (keyof ChatRequest)[];
+const comparedFields = [
+  'outputTokensMax',
+  'temperature',
+  'topP',
+  'topK',
+  'stop',
+  'toolChoice',
+  'endUserId',
+  'stream',
+] as const satisfies readonly (keyof ChatRequest)[];
 
-function assertSameRequest(actual: ChatRequest, expected: ChatRequest, losses: readonly Loss[]): void {
+function assertSameRequest(
+  actual: ChatRequest,
+  expected: ChatRequest,
+  losses: readonly Loss[],
+): void {
   const paths = losses.map(({ path }) => camelCase(path));
-  const lost = (field: string): boolean => paths.some((path) => path === field || path.startsWith(`${field}.`) || path.startsWith(`${field}[`));
+  const lost = (field: string): boolean =>
+    paths.some(
+      (path) => path === field || path.startsWith(`${field}.`) || path.startsWith(`${field}[`),
+    );
   for (const field of comparedFields) {
     if (expected[field] === undefined || lost(field)) continue;
     if (field === 'topK' && actual.extensions['top_k'] === expected.topK) continue;
-    if (field === 'toolChoice' && expected.toolChoice?.kind === 'auto' && actual.toolChoice === undefined) continue;
+    if (
+      field === 'toolChoice' &&
+      expected.toolChoice?.kind === 'auto' &&
+      actual.toolChoice === undefined
+    )
+      continue;
     assert.deepEqual(actual[field], expected[field], field);
   }
-  if (expected.parallelToolCalls === false && expected.tools.length > 0 && expected.toolChoice?.kind !== 'none' && !lost('parallelToolCalls')) {
+  if (
+    expected.parallelToolCalls === false &&
+    expected.tools.length > 0 &&
+    expected.toolChoice?.kind !== 'none' &&
+    !lost('parallelToolCalls')
+  ) {
     assert.equal(actual.parallelToolCalls, false, 'parallelToolCalls');
   }
   if (!lost('messages')) assert.deepEqual(merged(saidIn(actual)), merged(saidIn(expected)));
@@ -103,7 +169,9 @@ function assertSameRequest(actual: ChatRequest, expected: ChatRequest, losses: r
 }
 
 function toolsOf(request: ChatRequest): readonly unknown[] {
-  return request.tools.map((tool) => (tool.kind === 'function' ? plain([tool.name, tool.description, tool.parameters]) : tool.kind));
+  return request.tools.map((tool) =>
+    tool.kind === 'function' ? plain([tool.name, tool.description, tool.parameters]) : tool.kind,
+  );
 }
 
 // ---- answers --------------------------------------------------------------------------------
@@ -131,9 +199,15 @@ export function responseChecks(dialect: Dialect): readonly Check[] {
         () =>
           holds(chatResponses(from, { rich: true }), (response) => {
             const { value, losses } = encode(response, client);
-            const cited = response.choices.flatMap(({ parts }) => parts.flatMap((part) => (part.kind === 'text' ? (part.citations ?? []) : [])));
+            const cited = response.choices.flatMap(({ parts }) =>
+              parts.flatMap((part) => (part.kind === 'text' ? (part.citations ?? []) : [])),
+            );
             for (const { text } of markersOf(cited)) {
-              assert.ok(JSON.stringify(value).includes(text) || losses.some(({ path }) => /citation|parts|content|choices/.test(path)), text);
+              assert.ok(
+                JSON.stringify(value).includes(text) ||
+                  losses.some(({ path }) => /citation|parts|content|choices/.test(path)),
+                text,
+              );
             }
           }),
       ],
@@ -148,9 +222,16 @@ export function responseChecks(dialect: Dialect): readonly Check[] {
         `opaque state of ${from} survives a client that streams and sends the answer back`,
         () =>
           holds(chatResponses(from, { rich: true }), (response) => {
-            const frames = framesOf(Buffer.from(encodeStream(dialect, eventsOf(response, 50))), sse);
+            const frames = framesOf(
+              Buffer.from(encodeStream(dialect, eventsOf(response, 50))),
+              sse,
+            );
             const whole = asObject(parseJsonObject(frames.at(-1)?.data ?? '')?.['response']);
-            assertStateSurvives(dialect, response, whole ?? encode(collect(dialect.id, decodeFrames(dialect, frames)), client).value);
+            assertStateSurvives(
+              dialect,
+              response,
+              whole ?? encode(collect(dialect.id, decodeFrames(dialect, frames)), client).value,
+            );
           }),
       ],
     ]),
@@ -164,7 +245,10 @@ export function responseChecks(dialect: Dialect): readonly Check[] {
           for (const text of [billed, encoded]) {
             assert.ok(text.includes('0.001234567') && text.includes('rcp_contract'), text);
           }
-          assert.deepEqual(dialect.response.usage(parseJsonObject(billed) ?? {}, {})?.inputTokens, response.usage?.inputTokens);
+          assert.deepEqual(
+            dialect.response.usage(parseJsonObject(billed) ?? {}, {})?.inputTokens,
+            response.usage?.inputTokens,
+          );
           assert.ok(isSubsequence(body, billed), 'no other character changed');
         }),
     ],
@@ -180,7 +264,10 @@ function conversational(dialect: Dialect): readonly DialectId[] {
 function assertStateSurvives(dialect: Dialect, response: ChatResponse, answer: JsonObject): void {
   const history = replayed(dialect.id, wire(answer));
   const request = dialect.request.decode(history, { model: 'model-asked', stream: false });
-  assert.deepEqual(statesOf(request.messages.flatMap(({ parts }) => parts)), statesOf(response.choices[0]?.parts ?? []));
+  assert.deepEqual(
+    statesOf(request.messages.flatMap(({ parts }) => parts)),
+    statesOf(response.choices[0]?.parts ?? []),
+  );
 }
 
 function statesOf(parts: readonly Part[]): readonly unknown[] {
@@ -208,13 +295,21 @@ function replayed(dialect: DialectId, answer: JsonObject): JsonObject {
     case 'openai-chat':
     case 'openai-completions': {
       const message = asObjects(answer['choices'])[0]?.['message'];
-      return { model: 'model-asked', messages: [{ role: 'user', content: question }, ...(message ? [message] : [])] };
+      return {
+        model: 'model-asked',
+        messages: [{ role: 'user', content: question }, ...(message ? [message] : [])],
+      };
     }
     case 'openai-responses':
-      return { model: 'model-asked', input: [{ role: 'user', content: question }, ...asObjects(answer['output'])] };
+      return {
+        model: 'model-asked',
+        input: [{ role: 'user', content: question }, ...asObjects(answer['output'])],
+      };
     case 'gemini-generate': {
       const content = asObjects(answer['candidates'])[0]?.['content'];
-      return { contents: [{ role: 'user', parts: [{ text: question }] }, ...(content ? [content] : [])] };
+      return {
+        contents: [{ role: 'user', parts: [{ text: question }] }, ...(content ? [content] : [])],
+      };
     }
   }
 }
@@ -229,10 +324,13 @@ function answered(response: ChatResponse): readonly Said[] {
   return merged((response.choices[0]?.parts ?? []).flatMap((part) => saidBy('assistant', part)));
 }
 
-export function assertSameAnswer(actual: ChatResponse, expected: ChatResponse, losses: readonly Pick<Loss, 'path'>[]): void {
+export function assertSameAnswer(
+  actual: ChatResponse,
+  expected: ChatResponse,
+  losses: readonly Pick<Loss, 'path'>[],
+): void {
   if (losses.length === 0) assert.deepEqual(answered(actual), answered(expected));
   assert.equal(actual.choices[0]?.finish.reason, expected.choices[0]?.finish.reason);
   assert.equal(inputTotalTokens(actual.usage ?? {}), inputTotalTokens(expected.usage ?? {}));
   assert.equal(outputTotalTokens(actual.usage ?? {}), outputTotalTokens(expected.usage ?? {}));
 }
-

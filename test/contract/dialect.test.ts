@@ -7,5 +7,8 @@ import { dialectContract } from './dialect.ts';
 for (const dialect of chatDialectsIn(Object.values(dialects))) dialectContract(dialect);
 
 function chatDialectsIn(exported: readonly unknown[]): readonly Dialect[] {
-  return exported.filter((value): value is Dialect => typeof value === 'object' && value !== null && 'stream' in value && 'request' in value);
+  return exported.filter(
+    (value): value is Dialect =>
+      typeof value === 'object' && value !== null && 'stream' in value && 'request' in value,
+  );
 }
