@@ -2,10 +2,25 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ChatCollector, explode, type ChatEvent, type ChatRequest, type ChatResponse, type Usage } from '#canonical';
+import {
+  ChatCollector,
+  explode,
+  type ChatEvent,
+  type ChatRequest,
+  type ChatResponse,
+  type Usage,
+} from '#canonical';
 import { inputTotalTokens, outputTotalTokens } from '#canonical';
 import { anthropicCountTokens, anthropicMessages, type Frame } from '#dialects';
-import { asObject, asObjects, createSseParser, nanoUsd, parseJsonObject, type JsonObject, type JsonValue } from '#std';
+import {
+  asObject,
+  asObjects,
+  createSseParser,
+  nanoUsd,
+  parseJsonObject,
+  type JsonObject,
+  type JsonValue,
+} from '#std';
 import { assertStreamGrammar } from '../contract/dialect.ts';
 import { listCases, sseFrames, type RecordingCase } from './load.ts';
 
@@ -16,9 +31,11 @@ const splicedCase = 'va-spliced-message-start-stream';
 
 for (const recording of listCases({ kinds: ['messages'] })) {
   const { name, meta } = recording;
-  if (recording.request) test(`${name}: the request comes out as it went in`, () => checkRequest(recording));
+  if (recording.request)
+    test(`${name}: the request comes out as it went in`, () => checkRequest(recording));
   if (meta.status >= 400) test(`${name}: the error is understood`, () => checkError(recording));
-  else if (name.endsWith(splicedCase)) test(`${name}: half a block is an error`, () => checkSpliced(recording));
+  else if (name.endsWith(splicedCase))
+    test(`${name}: half a block is an error`, () => checkSpliced(recording));
   else if (recording.responseForm === 'sse') {
     test(`${name}: the stream reads as expected`, () => checkStream(recording));
     test(`${name}: the tap sees what the decoder sees`, () => checkTap(recording));
@@ -50,7 +67,10 @@ function requestQuirks(wire: JsonObject): JsonObject {
 function checkRequest(recording: RecordingCase): void {
   const wire = recording.request ?? {};
   const before = JSON.stringify(wire);
-  const decoded = request.decode(wire, 'model' in wire ? {} : { model: recording.meta.request_model ?? 'in-the-path' });
+  const decoded = request.decode(
+    wire,
+    'model' in wire ? {} : { model: recording.meta.request_model ?? 'in-the-path' },
+  );
   assert.equal(JSON.stringify(wire), before, 'decoding changes nothing');
   const encoded = request.encode(decoded, requestQuirks(wire));
   assert.deepEqual(encoded.losses, []);
@@ -90,13 +110,19 @@ function blocks(content: JsonValue | undefined): JsonValue[] {
   return asObjects(content).map((block) => {
     const { content: inner, citations, ...rest } = block;
     const kept = citations === null || citations === undefined ? {} : { citations };
-    return block['type'] === 'tool_result' ? { ...rest, ...kept, content: blocks(inner) } : { ...rest, ...kept, ...(inner === undefined ? {} : { content: inner }) };
+    return block['type'] === 'tool_result'
+      ? { ...rest, ...kept, content: blocks(inner) }
+      : { ...rest, ...kept, ...(inner === undefined ? {} : { content: inner }) };
   });
 }
 
 // ---- answers --------------------------------------------------------------------------------
 
-function checkExpected(actual: ChatResponse, expected: { readonly [field: string]: unknown }, raw: JsonObject | undefined): void {
+function checkExpected(
+  actual: ChatResponse,
+  expected: { readonly [field: string]: unknown },
+  raw: JsonObject | undefined,
+): void {
   const [choice] = actual.choices;
   assert.ok(choice);
   const text = choice.parts.flatMap((part) => (part.kind === 'text' ? [part.text] : [])).join('');
@@ -105,19 +131,27 @@ function checkExpected(actual: ChatResponse, expected: { readonly [field: string
   assert.equal(actual.id, expected['id']);
   assert.equal(actual.model, expected['model']);
   const calls = choice.parts.flatMap((part) =>
-    part.kind === 'tool-call' ? [{ id: part.id, name: part.name, arguments: parseJsonObject(part.input) }] : [],
+    part.kind === 'tool-call'
+      ? [{ id: part.id, name: part.name, arguments: parseJsonObject(part.input) }]
+      : [],
   );
   assert.deepEqual(calls, expected['tool_calls'] ?? []);
   if (expected['reasoning_text'] !== undefined) {
-    const reasoning = choice.parts.flatMap((part) => (part.kind === 'reasoning' ? [part.text] : [])).join('');
+    const reasoning = choice.parts
+      .flatMap((part) => (part.kind === 'reasoning' ? [part.text] : []))
+      .join('');
     assert.equal(reasoning, expected['reasoning_text']);
   }
   if (expected['n_signatures'] !== undefined) {
-    const signed = choice.parts.filter((part) => part.kind === 'reasoning' && part.state?.form === 'signature');
+    const signed = choice.parts.filter(
+      (part) => part.kind === 'reasoning' && part.state?.form === 'signature',
+    );
     assert.equal(signed.length, expected['n_signatures']);
   }
   if (expected['n_citations'] !== undefined) {
-    const citations = choice.parts.flatMap((part) => (part.kind === 'text' ? (part.citations ?? []) : []));
+    const citations = choice.parts.flatMap((part) =>
+      part.kind === 'text' ? (part.citations ?? []) : [],
+    );
     assert.equal(citations.length, expected['n_citations']);
   }
   assert.equal(choice.parts.length, (expected['content_block_types'] as readonly string[]).length);
@@ -125,17 +159,31 @@ function checkExpected(actual: ChatResponse, expected: { readonly [field: string
 }
 
 /** The plain reading leaves out the tokens of compaction, which the vendor bills on top. */
-function checkUsage(usage: Usage | undefined, expected: { readonly [field: string]: unknown }, raw: JsonObject | undefined): void {
+function checkUsage(
+  usage: Usage | undefined,
+  expected: { readonly [field: string]: unknown },
+  raw: JsonObject | undefined,
+): void {
   assert.ok(usage);
   assert.deepEqual(usage.raw, expected['usage']);
   const normalised = expected['usage_normalised'] as { readonly [field: string]: number };
-  const compactions = asObjects(raw?.['iterations']).filter((iteration) => iteration['type'] === 'compaction');
-  const extra = (key: string): number => compactions.reduce((sum, iteration) => sum + Number(iteration[key] ?? 0), 0);
+  const compactions = asObjects(raw?.['iterations']).filter(
+    (iteration) => iteration['type'] === 'compaction',
+  );
+  const extra = (key: string): number =>
+    compactions.reduce((sum, iteration) => sum + Number(iteration[key] ?? 0), 0);
   assert.equal(inputTotalTokens(usage), (normalised['input_total'] ?? 0) + extra('input_tokens'));
-  assert.equal(outputTotalTokens(usage), (normalised['output_total'] ?? 0) + extra('output_tokens'));
+  assert.equal(
+    outputTotalTokens(usage),
+    (normalised['output_total'] ?? 0) + extra('output_tokens'),
+  );
   assert.equal(usage.cacheReadTokens ?? 0, normalised['cached_input']);
-  assert.equal((usage.cacheWriteTokens ?? 0) + (usage.cacheWriteLongTokens ?? 0), normalised['cache_write']);
-  if (normalised['reasoning'] !== undefined) assert.equal(usage.reasoningTokens, normalised['reasoning']);
+  assert.equal(
+    (usage.cacheWriteTokens ?? 0) + (usage.cacheWriteLongTokens ?? 0),
+    normalised['cache_write'],
+  );
+  if (normalised['reasoning'] !== undefined)
+    assert.equal(usage.reasoningTokens, normalised['reasoning']);
 }
 
 const client: ChatRequest = {
@@ -156,7 +204,11 @@ function checkAnswer(recording: RecordingCase): void {
   const encoded = response.encode(decoded, client);
   assert.deepEqual(encoded.losses, []);
   assert.deepEqual(response.decode(encoded.value, {}), decoded);
-  assert.deepEqual(collect(decodeText(streamText(explode(decoded)))), dropUndefined(decoded), 'streamed');
+  assert.deepEqual(
+    collect(decodeText(streamText(explode(decoded)))),
+    dropUndefined(decoded),
+    'streamed',
+  );
 }
 
 function checkStream(recording: RecordingCase): void {
@@ -165,7 +217,11 @@ function checkStream(recording: RecordingCase): void {
   const whole = collect(events);
   const raw = whole.usage?.raw;
   checkExpected(whole, recording.meta.expected ?? {}, raw);
-  assert.deepEqual(decodeAll(sseFrames(recording.responseBytes, 1)), events, 'cut into single bytes');
+  assert.deepEqual(
+    decodeAll(sseFrames(recording.responseBytes, 1)),
+    events,
+    'cut into single bytes',
+  );
   const again = collect(decodeText(streamText(events)));
   assert.deepEqual(again, whole, 'written and read again');
   checkCuts(recording);
@@ -210,7 +266,8 @@ function checkTap(recording: RecordingCase): void {
       generated += deltas.join('').length;
       if (deltas.length > 0) assert.ok(facts.content, frame.data);
     }
-    if (!frame.data.includes('"content_block_start"') && !isServerToolInput(frame.data, deltas)) characters += facts.characters;
+    if (!frame.data.includes('"content_block_start"') && !isServerToolInput(frame.data, deltas))
+      characters += facts.characters;
     annotated += checkAnnotation(tap.annotate(frame, bill), frame);
   }
   assert.equal(complete, true);
@@ -261,7 +318,9 @@ function decodeText(text: string): readonly ChatEvent[] {
 }
 
 function streamText(events: Iterable<ChatEvent>): string {
-  const encoder = stream.encoder(client, { framing: 'sse' }, (path, reason) => assert.fail(`${path}: ${reason}`));
+  const encoder = stream.encoder(client, { framing: 'sse' }, (path, reason) =>
+    assert.fail(`${path}: ${reason}`),
+  );
   let text = '';
   for (const event of events) text += encoder.push(event);
   return text;

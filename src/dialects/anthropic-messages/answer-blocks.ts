@@ -1,4 +1,11 @@
-import { wrapState, writeState, type Citation, type OpaqueState, type Part, type ReasoningPart } from '#canonical';
+import {
+  wrapState,
+  writeState,
+  type Citation,
+  type OpaqueState,
+  type Part,
+  type ReasoningPart,
+} from '#canonical';
 import { compact, parseJsonObject, type JsonObject } from '#std';
 
 /** Called for what the client cannot be told; `field` is appended to the path of the part. */
@@ -16,7 +23,12 @@ export function answerBlocks(part: Part, own: boolean, report: ReportLoss): read
   return state ? [state, ...blocks] : blocks;
 }
 
-export function withExtensions(block: JsonObject, part: Part, own: boolean, report: ReportLoss): JsonObject {
+export function withExtensions(
+  block: JsonObject,
+  part: Part,
+  own: boolean,
+  report: ReportLoss,
+): JsonObject {
   if (!part.extensions) return block;
   if (own) return { ...block, ...part.extensions };
   for (const key of Object.keys(part.extensions)) report(`.${key}`, 'not known to Anthropic');
@@ -24,7 +36,10 @@ export function withExtensions(block: JsonObject, part: Part, own: boolean, repo
 }
 
 /** State that a thinking block cannot hold because it belongs to a call, a text or a picture. */
-export function boundState(part: Part, state: OpaqueState | undefined = part.state): JsonObject | undefined {
+export function boundState(
+  part: Part,
+  state: OpaqueState | undefined = part.state,
+): JsonObject | undefined {
   if (!state || part.kind === 'reasoning') return undefined;
   const toolCallId = part.kind === 'tool-call' ? part.id : undefined;
   return { type: 'redacted_thinking', data: wrapState({ ...state, toolCallId }) };
@@ -34,13 +49,22 @@ function bareBlock(part: Part, report: ReportLoss): JsonObject | undefined {
   switch (part.kind) {
     case 'text':
       if (part.text === '' && !part.citations) return undefined;
-      return compact({ type: 'text', text: part.text, citations: encodeCitations(part.citations, report) });
+      return compact({
+        type: 'text',
+        text: part.text,
+        citations: encodeCitations(part.citations, report),
+      });
     case 'refusal':
       return part.text === '' ? undefined : { type: 'text', text: part.text };
     case 'reasoning':
       return reasoningBlock(part);
     case 'tool-call':
-      return { type: 'tool_use', id: part.id, name: part.name, input: inputObject(part.input, report) };
+      return {
+        type: 'tool_use',
+        id: part.id,
+        name: part.name,
+        input: inputObject(part.input, report),
+      };
     case 'media':
       return mediaBlock(part, report);
     case 'native':
@@ -54,11 +78,18 @@ function bareBlock(part: Part, report: ReportLoss): JsonObject | undefined {
 }
 
 /** Thinking with its signature; `undefined` for a hidden one that left no state. */
-export function reasoningBlock(part: ReasoningPart, state: OpaqueState | undefined = part.state): JsonObject | undefined {
+export function reasoningBlock(
+  part: ReasoningPart,
+  state: OpaqueState | undefined = part.state,
+): JsonObject | undefined {
   const value = state ? writeState(state, 'anthropic-messages') : '';
-  const hidden = part.form === 'redacted' || (state?.form === 'redacted_thinking' && state.issuer === 'anthropic-messages');
+  const hidden =
+    part.form === 'redacted' ||
+    (state?.form === 'redacted_thinking' && state.issuer === 'anthropic-messages');
   if (hidden) return value === '' ? undefined : { type: 'redacted_thinking', data: value };
-  return part.text === '' && value === '' ? undefined : { type: 'thinking', thinking: part.text, signature: value };
+  return part.text === '' && value === ''
+    ? undefined
+    : { type: 'thinking', thinking: part.text, signature: value };
 }
 
 /** Arguments as an object; text that is none is handed on in a field of its own. */
@@ -71,17 +102,24 @@ export function inputObject(input: string, report: ReportLoss): JsonObject {
 }
 
 /** A block that Anthropic's own models do not write, but that its clients know from requests. */
-export function mediaBlock(part: Extract<Part, { kind: 'media' }>, report: ReportLoss): JsonObject | undefined {
+export function mediaBlock(
+  part: Extract<Part, { kind: 'media' }>,
+  report: ReportLoss,
+): JsonObject | undefined {
   const { source, media, mimeType = 'image/png', transcript } = part;
   if (media === 'image' && source.kind === 'data') {
     return { type: 'image', source: { type: 'base64', media_type: mimeType, data: source.data } };
   }
-  if (media === 'image' && source.kind === 'url') return { type: 'image', source: { type: 'url', url: source.url } };
+  if (media === 'image' && source.kind === 'url')
+    return { type: 'image', source: { type: 'url', url: source.url } };
   report('', `${media} cannot be given in an answer of Anthropic`);
   return transcript ? { type: 'text', text: transcript } : undefined;
 }
 
-export function encodeCitations(citations: readonly Citation[] | undefined, report: ReportLoss): readonly JsonObject[] | undefined {
+export function encodeCitations(
+  citations: readonly Citation[] | undefined,
+  report: ReportLoss,
+): readonly JsonObject[] | undefined {
   const encoded: JsonObject[] = [];
   for (const citation of citations ?? []) {
     const { native, url, title, citedText } = citation;

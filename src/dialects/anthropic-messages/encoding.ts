@@ -22,14 +22,22 @@ export function createEncoding(request: ChatRequest, quirks: Quirks): Encoding {
 }
 
 /** Reports that something was dropped. `changesMeaning`: the request must be refused for it. */
-export function lose(encoding: Pick<Encoding, 'losses'>, path: string, reason: string, changesMeaning = false): void {
+export function lose(
+  encoding: Pick<Encoding, 'losses'>,
+  path: string,
+  reason: string,
+  changesMeaning = false,
+): void {
   encoding.losses.push({ path, reason, changesMeaning });
 }
 
 const legalToolId = /^[a-zA-Z0-9_-]{1,128}$/;
 
 /** Ids of calls and of the results that answer them, in the order of the conversation. */
-export type ToolIds = { readonly ofCall: (id: string) => string; readonly ofResult: (id: string) => string };
+export type ToolIds = {
+  readonly ofCall: (id: string) => string;
+  readonly ofResult: (id: string) => string;
+};
 
 /**
  * Ids as Anthropic accepts them: `^[a-zA-Z0-9_-]+$`, no two calls alike. Some vendors count calls
@@ -39,7 +47,9 @@ export function createToolIds(): ToolIds {
   const open = new Map<string, string[]>();
   const taken = new Set<string>();
   const allocate = (id: string): string => {
-    const base = legalToolId.test(id) ? id : id.replace(/[^a-zA-Z0-9_-]/g, '_').slice(0, 100) || 'call';
+    const base = legalToolId.test(id)
+      ? id
+      : id.replace(/[^a-zA-Z0-9_-]/g, '_').slice(0, 100) || 'call';
     let candidate = base;
     for (let count = 2; taken.has(candidate); count += 1) candidate = `${base}_${count}`;
     taken.add(candidate);

@@ -2,7 +2,10 @@ import { errorRegistry, type GatewayError } from '#canonical';
 import { compact, type JsonObject } from '#std';
 
 /** `{"type":"error","error":{"type","message"},"request_id"}` with the words of the registry. */
-export function encodeError(error: GatewayError, requestId: string): { status: number; body: JsonObject } {
+export function encodeError(
+  error: GatewayError,
+  requestId: string,
+): { status: number; body: JsonObject } {
   return { status: error.status, body: errorBody(error, requestId) };
 }
 
@@ -19,7 +22,9 @@ export function errorBody(error: GatewayError, requestId?: string): JsonObject {
 /** Anthropic names the field at the head of the message: `messages.0.content: …`. */
 function messageWithPath(error: GatewayError): string {
   const { path, message } = error;
-  return path === undefined || path === '' || message.includes(path) ? message : `${path}: ${message}`;
+  return path === undefined || path === '' || message.includes(path)
+    ? message
+    : `${path}: ${message}`;
 }
 
 function detailsOf(error: GatewayError): JsonObject {

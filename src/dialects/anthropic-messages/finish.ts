@@ -40,7 +40,12 @@ const stopReasons: { readonly [reason in FinishReason]: string } = {
 export function encodeFinish(finish: Finish | undefined, own: boolean): JsonObject {
   if (!finish) return { stop_reason: 'end_turn', stop_sequence: null };
   const { reason, raw, stopSequence, details } = finish;
-  const word = own && raw !== '' ? raw : reason === 'stop' && stopSequence !== undefined ? 'stop_sequence' : stopReasons[reason];
+  const word =
+    own && raw !== ''
+      ? raw
+      : reason === 'stop' && stopSequence !== undefined
+        ? 'stop_sequence'
+        : stopReasons[reason];
   return {
     stop_reason: own && raw === '' && reason === 'other' ? null : word,
     stop_sequence: stopSequence ?? null,
@@ -51,5 +56,7 @@ export function encodeFinish(finish: Finish | undefined, own: boolean): JsonObje
 /** An answer given through the tool that stands for a JSON schema ends like any text. */
 export function finishOfStructuredAnswer(finish: Finish, parts: Choice['parts']): Finish {
   const callsTools = parts.some((part) => part.kind === 'tool-call');
-  return finish.reason === 'tool-calls' && !callsTools ? { ...finish, reason: 'stop', raw: 'end_turn' } : finish;
+  return finish.reason === 'tool-calls' && !callsTools
+    ? { ...finish, reason: 'stop', raw: 'end_turn' }
+    : finish;
 }

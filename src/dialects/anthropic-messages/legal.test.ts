@@ -34,10 +34,15 @@ const foreignRequests = fc.oneof(
 );
 
 /** Histories that no vendor would take as they are: turns left out, doubled, out of order. */
-const disordered = fc.tuple(foreignRequests, fc.array(fc.nat({ max: 20 }), { maxLength: 8 })).map(([request, picks]): ChatRequest => {
-  const { messages } = request;
-  return { ...request, messages: picks.flatMap((pick) => messages[pick % messages.length] ?? []) };
-});
+const disordered = fc
+  .tuple(foreignRequests, fc.array(fc.nat({ max: 20 }), { maxLength: 8 }))
+  .map(([request, picks]): ChatRequest => {
+    const { messages } = request;
+    return {
+      ...request,
+      messages: picks.flatMap((pick) => messages[pick % messages.length] ?? []),
+    };
+  });
 
 test('requests of other dialects become legal requests', (context) => {
   context.diagnostic(`seed ${seed}`);
@@ -46,7 +51,10 @@ test('requests of other dialects become legal requests', (context) => {
       const { value, losses } = anthropicMessages.request.encode(request, quirks);
       assertTurns(value, quirks, []);
       assertFields(value, quirks);
-      assert.deepEqual(losses.filter(({ changesMeaning }) => changesMeaning), []);
+      assert.deepEqual(
+        losses.filter(({ changesMeaning }) => changesMeaning),
+        [],
+      );
     }),
     { seed, numRuns: 400 },
   );
@@ -63,18 +71,23 @@ test('disordered histories become legal turns or are refused', (context) => {
   );
 });
 
-const blocksOf = (message: JsonObject | undefined): readonly JsonObject[] => asObjects(message?.['content']);
+const blocksOf = (message: JsonObject | undefined): readonly JsonObject[] =>
+  asObjects(message?.['content']);
 
 function assertTurns(value: JsonObject, quirks: Quirks, losses: readonly Loss[]): void {
   const messages = asObjects(value['messages']);
   const turns = messages.filter(({ role }) => role !== 'system');
   if (turns.length > 0) assert.equal(turns[0]?.['role'], 'user', 'the first turn is the user');
   for (const [index, message] of messages.entries()) {
-    if (message['role'] !== 'system') assert.notEqual(message['role'], messages[index + 1]?.['role'], 'turns alternate');
+    if (message['role'] !== 'system')
+      assert.notEqual(message['role'], messages[index + 1]?.['role'], 'turns alternate');
     const blocks = blocksOf(message);
     assert.ok(blocks.length > 0, 'no empty turn');
     const firstOther = blocks.findIndex(({ type }) => type !== 'tool_result');
-    assert.ok(firstOther === -1 || !blocks.slice(firstOther).some(({ type }) => type === 'tool_result'), 'results stand first');
+    assert.ok(
+      firstOther === -1 || !blocks.slice(firstOther).some(({ type }) => type === 'tool_result'),
+      'results stand first',
+    );
     for (const block of blocks) {
       if (block['type'] === 'text') assert.notEqual(String(block['text']).trim(), '');
       if (block['type'] === 'tool_use') assert.match(String(block['id']), /^[a-zA-Z0-9_-]+$/);
@@ -88,7 +101,9 @@ function assertTurns(value: JsonObject, quirks: Quirks, losses: readonly Loss[])
 function assertAnswered(turns: readonly JsonObject[]): void {
   for (const [index, turn] of turns.entries()) {
     const called = blocksOf(turn).flatMap(({ type, id }) => (type === 'tool_use' ? [id] : []));
-    const answered = blocksOf(turns[index + 1]).flatMap((block) => (block['type'] === 'tool_result' ? [block['tool_use_id']] : []));
+    const answered = blocksOf(turns[index + 1]).flatMap((block) =>
+      block['type'] === 'tool_result' ? [block['tool_use_id']] : [],
+    );
     assert.deepEqual(answered.toSorted(), called.toSorted());
   }
 }
@@ -113,7 +128,8 @@ function assertFields(value: JsonObject, quirks: Quirks): void {
   if (quirks['samplingRefused'] === true) {
     for (const key of ['temperature', 'top_p', 'top_k']) assert.equal(value[key], undefined);
   }
-  for (const tool of asObjects(value['tools'])) assert.equal(asObject(tool['input_schema'])?.['type'], 'object');
+  for (const tool of asObjects(value['tools']))
+    assert.equal(asObject(tool['input_schema'])?.['type'], 'object');
   const effort = asObject(value['output_config'])?.['effort'];
   const efforts = quirks['efforts'] as readonly JsonValue[] | undefined;
   if (effort !== undefined && efforts) assert.ok(efforts.includes(effort));

@@ -79,7 +79,10 @@ export function readQuirks(quirks: Quirks): AnthropicQuirks {
   return {
     samplingRefused: asBoolean(quirks['samplingRefused']) ?? false,
     temperatureOrTopP: asBoolean(quirks['temperatureOrTopP']) ?? false,
-    thinking: thinking === 'budget' || thinking === 'adaptive' || thinking === 'none' ? thinking : undefined,
+    thinking:
+      thinking === 'budget' || thinking === 'adaptive' || thinking === 'none'
+        ? thinking
+        : undefined,
     thinkingCanDisable: asBoolean(quirks['thinkingCanDisable']) ?? true,
     thinkingDisplay: asBoolean(quirks['thinkingDisplay']) ?? true,
     thinkingWithoutSignature: asBoolean(quirks['thinkingWithoutSignature']) ?? false,
@@ -99,7 +102,15 @@ export function readQuirks(quirks: Quirks): AnthropicQuirks {
 }
 
 /** Efforts in rising order: the nearest accepted one replaces one that a model refuses. */
-export const effortOrder: readonly ReasoningEffort[] = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'];
+export const effortOrder: readonly ReasoningEffort[] = [
+  'none',
+  'minimal',
+  'low',
+  'medium',
+  'high',
+  'xhigh',
+  'max',
+];
 
 /** Name of the tool that stands for a JSON schema where the model has no `output_config.format`. */
 export const answerToolName = 'json_answer';

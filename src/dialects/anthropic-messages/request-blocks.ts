@@ -1,4 +1,17 @@
-import { readState, type CacheMark, type Citation, type MediaPart, type MediaSource, type MediaType, type Part, type ReasoningPart, type TextPart, type ToolCallPart, type ToolResultPart, type WrappedState } from '#canonical';
+import {
+  readState,
+  type CacheMark,
+  type Citation,
+  type MediaPart,
+  type MediaSource,
+  type MediaType,
+  type Part,
+  type ReasoningPart,
+  type TextPart,
+  type ToolCallPart,
+  type ToolResultPart,
+  type WrappedState,
+} from '#canonical';
 import {
   asObject,
   asString,
@@ -26,16 +39,22 @@ const dialect = 'anthropic-messages';
 export function decodeContent(value: JsonValue | undefined, path: string): readonly Part[] {
   if (typeof value === 'string') return [{ kind: 'text', text: value }];
   const blocks = requireArray(value, path);
-  if (blocks.length > partsMax) throw new ReadError(path, `expected at most ${partsMax} blocks, got ${blocks.length}`);
+  if (blocks.length > partsMax)
+    throw new ReadError(path, `expected at most ${partsMax} blocks, got ${blocks.length}`);
   const parts: Part[] = [];
   const bound = new Map<string, WrappedState>();
   for (const [index, block] of blocks.entries()) {
     const part = decodeBlock(requireObject(block, fieldPath(path, index)), fieldPath(path, index));
-    const toolCallId = part.kind === 'reasoning' ? (part.state as WrappedState | undefined)?.toolCallId : undefined;
+    const toolCallId = part.kind === 'reasoning' ? boundCall(part.state) : undefined;
     if (toolCallId !== undefined && part.state) bound.set(toolCallId, part.state);
     else parts.push(part);
   }
   return bound.size === 0 ? parts : parts.map((part) => withBoundState(part, bound));
+}
+
+/** The call that state belongs to, when it travelled beside it. */
+function boundCall(state: WrappedState | undefined): string | undefined {
+  return state?.toolCallId;
 }
 
 function withBoundState(part: Part, bound: ReadonlyMap<string, WrappedState>): Part {
@@ -75,7 +94,10 @@ export function commonFields(block: JsonObject, path: string, known: ReadonlySet
   const mark = optionalObject(block, 'cache_control', path);
   const cache = mark && readMark(mark);
   if (mark === undefined || cache) delete extensions['cache_control'];
-  return { ...(cache ? { cache } : {}), ...(Object.keys(extensions).length > 0 ? { extensions } : {}) };
+  return {
+    ...(cache ? { cache } : {}),
+    ...(Object.keys(extensions).length > 0 ? { extensions } : {}),
+  };
 }
 
 function readMark(mark: JsonObject): CacheMark | undefined {
@@ -103,7 +125,9 @@ export function decodeText(block: JsonObject, path: string): TextPart {
 /** Anthropic's offsets point into the source, not into the answer: they stay in `native`. */
 export function decodeCitation(value: JsonObject): Citation {
   return {
-    url: asString(value['url']) ?? (value['type'] === 'search_result_location' ? asString(value['source']) : undefined),
+    url:
+      asString(value['url']) ??
+      (value['type'] === 'search_result_location' ? asString(value['source']) : undefined),
     title: asString(value['title']) ?? asString(value['document_title']),
     citedText: asString(value['cited_text']),
     native: { dialect, value },
@@ -117,7 +141,11 @@ const mediaFields = new Set(['type', 'source', 'title']);
  * content blocks, a search result) stays in `extensions`, which override the fields written from
  * the part, so that other dialects still get the text.
  */
-function decodeMedia(type: 'image' | 'document' | 'search_result', block: JsonObject, path: string): Part {
+function decodeMedia(
+  type: 'image' | 'document' | 'search_result',
+  block: JsonObject,
+  path: string,
+): Part {
   if (type === 'search_result') return decodeSearchResult(block, path);
   const sourcePath = fieldPath(path, 'source');
   const source = requireObject(block['source'], sourcePath);
@@ -139,7 +167,11 @@ function decodeMedia(type: 'image' | 'document' | 'search_result', block: JsonOb
   };
 }
 
-type ReadSource = { readonly source: MediaSource; readonly mimeType?: string | undefined; readonly extensions?: JsonObject };
+type ReadSource = {
+  readonly source: MediaSource;
+  readonly mimeType?: string | undefined;
+  readonly extensions?: JsonObject;
+};
 
 function decodeSource(source: JsonObject, path: string): ReadSource | undefined {
   switch (requireString(source['type'], fieldPath(path, 'type'))) {
@@ -161,7 +193,9 @@ function decodeSource(source: JsonObject, path: string): ReadSource | undefined 
     }
     case 'content': {
       const text = plainText(source['content']);
-      return text === undefined ? undefined : { source: { kind: 'text', text }, extensions: { source } };
+      return text === undefined
+        ? undefined
+        : { source: { kind: 'text', text }, extensions: { source } };
     }
     default:
       return undefined;
@@ -209,7 +243,12 @@ function decodeThinking(block: JsonObject, path: string): ReasoningPart {
 export function reasoningPart(text: string, signature: string): ReasoningPart {
   if (signature === '') return { kind: 'reasoning', form: 'full', text };
   const state = readState(signature, dialect, 'signature');
-  return { kind: 'reasoning', form: state.issuer === 'openai-responses' ? 'summary' : 'full', text, state };
+  return {
+    kind: 'reasoning',
+    form: state.issuer === 'openai-responses' ? 'summary' : 'full',
+    text,
+    state,
+  };
 }
 
 const redactedFields = new Set(['type', 'data']);
@@ -242,7 +281,9 @@ const toolResultFields = new Set(['type', 'tool_use_id', 'content', 'is_error'])
 function decodeToolResult(block: JsonObject, path: string): ToolResultPart {
   const { parts, complete } = decodeResultContent(block['content'], fieldPath(path, 'content'));
   const common = commonFields(block, path, toolResultFields);
-  const extensions = complete ? common.extensions : { ...common.extensions, content: block['content'] };
+  const extensions = complete
+    ? common.extensions
+    : { ...common.extensions, content: block['content'] };
   const isError = optionalBoolean(block, 'is_error', path);
   return {
     kind: 'tool-result',
@@ -255,13 +296,20 @@ function decodeToolResult(block: JsonObject, path: string): ToolResultPart {
 }
 
 /** `complete` is false when the content holds blocks that no other dialect could understand. */
-function decodeResultContent(content: JsonValue | undefined, path: string): { parts: (TextPart | MediaPart)[]; complete: boolean } {
+function decodeResultContent(
+  content: JsonValue | undefined,
+  path: string,
+): { parts: (TextPart | MediaPart)[]; complete: boolean } {
   if (content === undefined || content === null) return { parts: [], complete: true };
-  if (typeof content === 'string') return { parts: [{ kind: 'text', text: content }], complete: true };
+  if (typeof content === 'string')
+    return { parts: [{ kind: 'text', text: content }], complete: true };
   const parts: (TextPart | MediaPart)[] = [];
   let complete = true;
   for (const [index, element] of requireArray(content, path).entries()) {
-    const part = decodeBlock(requireObject(element, fieldPath(path, index)), fieldPath(path, index));
+    const part = decodeBlock(
+      requireObject(element, fieldPath(path, index)),
+      fieldPath(path, index),
+    );
     if (part.kind === 'text' || part.kind === 'media') parts.push(part);
     else complete = false;
   }

@@ -1,4 +1,12 @@
-import type { ChatRequest, Message, ReasoningRequest, ResponseFormat, Role, Tool, ToolChoice } from '#canonical';
+import type {
+  ChatRequest,
+  Message,
+  ReasoningRequest,
+  ResponseFormat,
+  Role,
+  Tool,
+  ToolChoice,
+} from '#canonical';
 import {
   fieldPath,
   optionalArray,
@@ -103,7 +111,11 @@ function decodeSystem(wire: JsonObject): readonly Message[] {
 
 function decodeMessages(wire: JsonObject): readonly Message[] {
   const values = requireArray(wire['messages'], 'messages');
-  if (values.length > messagesMax) throw new ReadError('messages', `expected at most ${messagesMax} messages, got ${values.length}`);
+  if (values.length > messagesMax)
+    throw new ReadError(
+      'messages',
+      `expected at most ${messagesMax} messages, got ${values.length}`,
+    );
   return values.flatMap((value, index) => {
     const path = fieldPath('messages', index);
     return decodeMessage(requireObject(value, path), path);
@@ -115,13 +127,21 @@ const messageFields = new Set(['role', 'content']);
 /** A user turn becomes a `tool` message with its results and a `user` message with the rest. */
 function decodeMessage(message: JsonObject, path: string): readonly Message[] {
   const role = optionalOneOf(message, 'role', path, ['user', 'assistant', 'system']);
-  if (role === undefined) throw new ReadError(fieldPath(path, 'role'), 'expected one of user, assistant, system, got nothing');
+  if (role === undefined)
+    throw new ReadError(
+      fieldPath(path, 'role'),
+      'expected one of user, assistant, system, got nothing',
+    );
   const parts = decodeContent(message['content'], fieldPath(path, 'content'));
   const unknown = unknownFields(message, messageFields);
   const extensions = Object.keys(unknown).length > 0 ? { extensions: unknown } : {};
   const results = parts.filter((part) => part.kind === 'tool-result');
   if (results.length === 0) return [{ role, parts, ...extensions }];
-  if (role !== 'user') throw new ReadError(fieldPath(path, 'content'), `tool_result blocks belong into a user message, not into one of role ${role}`);
+  if (role !== 'user')
+    throw new ReadError(
+      fieldPath(path, 'content'),
+      `tool_result blocks belong into a user message, not into one of role ${role}`,
+    );
   const others = parts.filter((part) => part.kind !== 'tool-result');
   const toolRole: Role = 'tool';
   if (others.length === 0) return [{ role: toolRole, parts: results, ...extensions }];
@@ -133,7 +153,8 @@ function decodeMessage(message: JsonObject, path: string): readonly Message[] {
 
 function decodeTools(wire: JsonObject): readonly Tool[] {
   const values = optionalArray(wire, 'tools', '') ?? [];
-  if (values.length > toolsMax) throw new ReadError('tools', `expected at most ${toolsMax} tools, got ${values.length}`);
+  if (values.length > toolsMax)
+    throw new ReadError('tools', `expected at most ${toolsMax} tools, got ${values.length}`);
   return values.map((value, index) => {
     const path = fieldPath('tools', index);
     return decodeTool(requireObject(value, path), path);
@@ -146,7 +167,11 @@ function decodeTool(tool: JsonObject, path: string): Tool {
   const type = optionalString(tool, 'type', path) ?? 'custom';
   if (type.startsWith('web_search_')) {
     const name = optionalString(tool, 'name', path);
-    return { kind: 'web-search', native: { dialect, value: tool }, ...(name === undefined ? {} : { name }) };
+    return {
+      kind: 'web-search',
+      native: { dialect, value: tool },
+      ...(name === undefined ? {} : { name }),
+    };
   }
   if (type !== 'custom') return { kind: 'native', dialect, type, value: tool };
   const description = optionalString(tool, 'description', path);
@@ -207,8 +232,12 @@ function decodeThinking(wire: JsonObject): ThinkingFields {
   };
   switch (requireString(thinking['type'], 'thinking.type')) {
     case 'enabled': {
-      const budgetTokens = optionalNumber(thinking, 'budget_tokens', 'thinking', { integer: true, minimum: 1 });
-      if (budgetTokens === undefined) throw new ReadError('thinking.budget_tokens', 'expected a number, got nothing');
+      const budgetTokens = optionalNumber(thinking, 'budget_tokens', 'thinking', {
+        integer: true,
+        minimum: 1,
+      });
+      if (budgetTokens === undefined)
+        throw new ReadError('thinking.budget_tokens', 'expected a number, got nothing');
       return { reasoning: { budgetTokens, ...common }, extensions: {} };
     }
     case 'disabled':
@@ -241,7 +270,8 @@ function decodeOutputConfig(wire: JsonObject): OutputFields {
   const inConfig = decodeFormat(config, 'format', path);
   if (inConfig || config['format'] === null) delete rest['format'];
   const older = inConfig ? undefined : decodeFormat(wire, 'output_format', '');
-  const keptFormat = older || wire['output_format'] == null ? {} : { output_format: wire['output_format'] };
+  const keptFormat =
+    older || wire['output_format'] == null ? {} : { output_format: wire['output_format'] };
   const responseFormat = inConfig ?? older;
   return {
     ...(effort ? { effort } : {}),
@@ -254,10 +284,16 @@ function decodeFormat(object: JsonObject, key: string, path: string): ResponseFo
   const format = optionalObject(object, key, path);
   if (!format || format['type'] !== 'json_schema') return undefined;
   if (Object.keys(format).length > 2) return undefined;
-  return { kind: 'json-schema', schema: requireObject(format['schema'], fieldPath(fieldPath(path, key), 'schema')) };
+  return {
+    kind: 'json-schema',
+    schema: requireObject(format['schema'], fieldPath(fieldPath(path, key), 'schema')),
+  };
 }
 
-function decodeMetadata(wire: JsonObject): { readonly endUserId?: string; readonly extensions: JsonObject } {
+function decodeMetadata(wire: JsonObject): {
+  readonly endUserId?: string;
+  readonly extensions: JsonObject;
+} {
   const metadata = optionalObject(wire, 'metadata', '');
   if (!metadata) return { extensions: {} };
   const endUserId = optionalString(metadata, 'user_id', 'metadata');

@@ -19,7 +19,10 @@ export function encodeRequest(request: ChatRequest, quirks: Quirks): Encoded<Jso
   const format = encodeFormat(request, encoding);
   const { tools, toolChoice } = encodeTools(request, format.answerSchema, thinking.on, encoding);
   reportUnsupported(request, encoding);
-  const instructions = format.instruction === undefined ? system : [...system, { type: 'text', text: format.instruction }];
+  const instructions =
+    format.instruction === undefined
+      ? system
+      : [...system, { type: 'text', text: format.instruction }];
   const wire = compact({
     ...envelope(request, encoding),
     max_tokens: outputTokensMax,
@@ -70,7 +73,8 @@ function encodeStop(request: ChatRequest, encoding: Encoding): readonly string[]
   if (!stop || stop.length === 0) return undefined;
   if (encoding.own) return stop;
   const kept = stop.filter((sequence) => sequence.trim() !== '');
-  if (kept.length < stop.length) lose(encoding, 'stop', 'Anthropic takes no stop sequence of white space only', true);
+  if (kept.length < stop.length)
+    lose(encoding, 'stop', 'Anthropic takes no stop sequence of white space only', true);
   return kept.length > 0 ? kept : undefined;
 }
 
@@ -81,17 +85,25 @@ function encodeSampling(request: ChatRequest, thinking: Thinking, encoding: Enco
     return undefined;
   };
   if (samplingRefused) {
-    for (const field of ['temperature', 'topP', 'topK'] as const) drop(field, 'this model takes no sampling parameters');
+    for (const field of ['temperature', 'topP', 'topK'] as const)
+      drop(field, 'this model takes no sampling parameters');
     return {};
   }
   const constrained = thinking.on && !encoding.own;
   const reason = 'not possible together with thinking';
   const { topP, topK } = request;
-  const temperature = constrained && request.temperature !== 1 ? drop('temperature', reason) : clampTemperature(request, encoding);
+  const temperature =
+    constrained && request.temperature !== 1
+      ? drop('temperature', reason)
+      : clampTemperature(request, encoding);
   const bothRefused = temperatureOrTopP && temperature !== undefined;
   return compact({
     temperature,
-    top_p: bothRefused ? drop('topP', 'this model takes either temperature or top_p') : constrained && topP !== undefined && topP < 0.95 ? drop('topP', reason) : topP,
+    top_p: bothRefused
+      ? drop('topP', 'this model takes either temperature or top_p')
+      : constrained && topP !== undefined && topP < 0.95
+        ? drop('topP', reason)
+        : topP,
     top_k: constrained ? drop('topK', reason) : topK,
   });
 }
@@ -107,7 +119,8 @@ function encodeServiceTier(request: ChatRequest, encoding: Encoding): JsonObject
   const { serviceTier } = request;
   if (serviceTier === undefined) return {};
   if (encoding.own || serviceTier === 'auto') return { service_tier: serviceTier };
-  if (serviceTier === 'default' || serviceTier === 'standard') return { service_tier: 'standard_only' };
+  if (serviceTier === 'default' || serviceTier === 'standard')
+    return { service_tier: 'standard_only' };
   lose(encoding, 'serviceTier', `Anthropic has no service tier "${serviceTier}"`);
   return {};
 }
@@ -125,14 +138,19 @@ function encodeFormat(request: ChatRequest, encoding: Encoding): Format {
   const format = request.responseFormat;
   if (format === undefined || format.kind === 'text') return {};
   if (format.kind === 'json') {
-    lose(encoding, 'responseFormat', 'Anthropic has no JSON mode; it is asked for in the system prompt');
+    lose(
+      encoding,
+      'responseFormat',
+      'Anthropic has no JSON mode; it is asked for in the system prompt',
+    );
     return { instruction: 'Answer with one valid JSON object and nothing else.' };
   }
   const { schema, name, description } = format;
   const named = encoding.own ? schema : compact({ title: name, description, ...schema });
   if (encoding.quirks.structuredOutput === 'tool') {
     const type = named['type'];
-    if (type !== undefined && type !== 'object') lose(encoding, 'responseFormat.schema', 'this model gives only JSON objects', true);
+    if (type !== undefined && type !== 'object')
+      lose(encoding, 'responseFormat.schema', 'this model gives only JSON objects', true);
     return { answerSchema: { ...named, type: 'object' } };
   }
   const adapted = encoding.own ? named : adaptSchema(named, 'responseFormat.schema', encoding);
@@ -140,13 +158,25 @@ function encodeFormat(request: ChatRequest, encoding: Encoding): Format {
 }
 
 /** Unknown fields of this dialect, with effort, format and user id put where they belong among them. */
-function restOf(request: ChatRequest, thinking: Thinking, format: JsonObject | undefined, encoding: Encoding): JsonObject {
+function restOf(
+  request: ChatRequest,
+  thinking: Thinking,
+  format: JsonObject | undefined,
+  encoding: Encoding,
+): JsonObject {
   const extensions = encoding.own ? request.extensions : {};
   if (!encoding.own) {
-    for (const key of Object.keys(request.extensions)) lose(encoding, key, 'not known to Anthropic');
+    for (const key of Object.keys(request.extensions))
+      lose(encoding, key, 'not known to Anthropic');
   }
-  const config = { ...asObject(extensions['output_config']), ...compact({ effort: thinking.effort, format }) };
-  const metadata = { ...asObject(extensions['metadata']), ...compact({ user_id: request.endUserId }) };
+  const config = {
+    ...asObject(extensions['output_config']),
+    ...compact({ effort: thinking.effort, format }),
+  };
+  const metadata = {
+    ...asObject(extensions['metadata']),
+    ...compact({ user_id: request.endUserId }),
+  };
   return compact({
     ...extensions,
     output_config: Object.keys(config).length > 0 ? config : undefined,
@@ -156,12 +186,24 @@ function restOf(request: ChatRequest, thinking: Thinking, format: JsonObject | u
 
 /** Fields of other dialects. Those that alter what was asked for refuse the request. */
 function reportUnsupported(request: ChatRequest, encoding: Encoding): void {
-  const taste = ['seed', 'presencePenalty', 'frequencyPenalty', 'logitBias', 'verbosity', 'metadata', 'promptCacheKey', 'store'] as const;
-  for (const field of taste) if (request[field] !== undefined) lose(encoding, field, 'not known to Anthropic');
+  const taste = [
+    'seed',
+    'presencePenalty',
+    'frequencyPenalty',
+    'logitBias',
+    'verbosity',
+    'metadata',
+    'promptCacheKey',
+    'store',
+  ] as const;
+  for (const field of taste)
+    if (request[field] !== undefined) lose(encoding, field, 'not known to Anthropic');
   if (request.logprobs) lose(encoding, 'logprobs', 'Anthropic gives no log probabilities', true);
-  if (request.choiceCount !== undefined && request.choiceCount !== 1) lose(encoding, 'choiceCount', 'Anthropic gives one answer', true);
+  if (request.choiceCount !== undefined && request.choiceCount !== 1)
+    lose(encoding, 'choiceCount', 'Anthropic gives one answer', true);
   const media = request.modalities?.filter((modality) => modality !== 'text') ?? [];
-  if (media.length > 0) lose(encoding, 'modalities', `Anthropic answers in text, not in ${media.join(' and ')}`, true);
+  if (media.length > 0)
+    lose(encoding, 'modalities', `Anthropic answers in text, not in ${media.join(' and ')}`, true);
   else if (request.audioOutput) lose(encoding, 'audioOutput', 'Anthropic gives no audio');
 }
 
@@ -170,18 +212,31 @@ function reportUnsupported(request: ChatRequest, encoding: Encoding): void {
 /** Keeps the last marks where there are more than the vendor takes; the earlier ones matter least. */
 function limitCacheMarks(wire: JsonObject, encoding: Encoding): JsonObject {
   const automatic = asObject(wire['cache_control']) ? 1 : 0;
-  let surplus = countMarks(wire['tools']) + countMarks(wire['system']) + countMarks(wire['messages']) + automatic - cacheMarksMax;
+  let surplus =
+    countMarks(wire['tools']) +
+    countMarks(wire['system']) +
+    countMarks(wire['messages']) +
+    automatic -
+    cacheMarksMax;
   if (surplus <= 0) return wire;
   const strip = (value: JsonValue, path: string): JsonValue => {
-    if (Array.isArray(value)) return (value as readonly JsonValue[]).map((inner, index) => strip(inner, fieldPath(path, index)));
+    if (Array.isArray(value))
+      return (value as readonly JsonValue[]).map((inner, index) =>
+        strip(inner, fieldPath(path, index)),
+      );
     const object = asObject(value);
     if (!object) return value;
     const kept: Record<string, JsonValue | undefined> = { ...object };
-    if (Array.isArray(object['content'])) kept['content'] = strip(object['content'], fieldPath(path, 'content'));
+    if (Array.isArray(object['content']))
+      kept['content'] = strip(object['content'], fieldPath(path, 'content'));
     if (surplus > 0 && asObject(object['cache_control'])) {
       surplus -= 1;
       delete kept['cache_control'];
-      lose(encoding, fieldPath(path, 'cache_control'), `Anthropic takes ${cacheMarksMax} cache marks; the last ones are kept`);
+      lose(
+        encoding,
+        fieldPath(path, 'cache_control'),
+        `Anthropic takes ${cacheMarksMax} cache marks; the last ones are kept`,
+      );
     }
     return kept;
   };

@@ -3,13 +3,20 @@ import { compact, type JsonObject } from '#std';
 import { lose, type Encoding } from './encoding.ts';
 
 /** An image or document block; `undefined` when Anthropic has no block for such media (a reported loss). */
-export function encodeMedia(part: MediaPart, path: string, encoding: Encoding): JsonObject | undefined {
+export function encodeMedia(
+  part: MediaPart,
+  path: string,
+  encoding: Encoding,
+): JsonObject | undefined {
   if (part.media === 'audio' || part.media === 'video') {
     lose(encoding, path, `${part.media} input is not known to Anthropic`, true);
     return undefined;
   }
-  if (part.detail !== undefined && part.detail !== 'auto') lose(encoding, `${path}.detail`, 'image detail is not known to Anthropic');
-  return part.media === 'image' ? encodeImage(part, path, encoding) : encodeDocument(part, path, encoding);
+  if (part.detail !== undefined && part.detail !== 'auto')
+    lose(encoding, `${path}.detail`, 'image detail is not known to Anthropic');
+  return part.media === 'image'
+    ? encodeImage(part, path, encoding)
+    : encodeDocument(part, path, encoding);
 }
 
 const imageTypes = new Set(['image/png', 'image/jpeg', 'image/gif', 'image/webp']);
@@ -22,9 +29,17 @@ function encodeImage(part: MediaPart, path: string, encoding: Encoding): JsonObj
     lose(encoding, path, 'an image cannot be given as text', true);
     return undefined;
   }
-  const mediaType = (encoding.own ? undefined : sniffImage(source.data)) ?? part.mimeType ?? sniffImage(source.data);
+  const mediaType =
+    (encoding.own ? undefined : sniffImage(source.data)) ??
+    part.mimeType ??
+    sniffImage(source.data);
   if (mediaType === undefined || (!encoding.own && !imageTypes.has(mediaType))) {
-    lose(encoding, path, `images of type ${mediaType ?? 'unknown'} are not accepted by Anthropic`, true);
+    lose(
+      encoding,
+      path,
+      `images of type ${mediaType ?? 'unknown'} are not accepted by Anthropic`,
+      true,
+    );
     return undefined;
   }
   return { type: 'image', source: { type: 'base64', media_type: mediaType, data: source.data } };
@@ -42,7 +57,8 @@ export function sniffImage(base64: string): string | undefined {
 function encodeDocument(part: MediaPart, path: string, encoding: Encoding): JsonObject | undefined {
   const { source } = part;
   const title = part.title ?? (encoding.own ? undefined : part.filename);
-  const document = (value: JsonObject): JsonObject => compact({ type: 'document', source: value, title });
+  const document = (value: JsonObject): JsonObject =>
+    compact({ type: 'document', source: value, title });
   switch (source.kind) {
     case 'url':
       return document({ type: 'url', url: source.url });
@@ -66,7 +82,10 @@ function encodeDocument(part: MediaPart, path: string, encoding: Encoding): Json
 }
 
 function isText(mediaType: string): boolean {
-  return mediaType.startsWith('text/') || /^application\/(json|xml|yaml|x-yaml|javascript)\b/.test(mediaType);
+  return (
+    mediaType.startsWith('text/') ||
+    /^application\/(json|xml|yaml|x-yaml|javascript)\b/.test(mediaType)
+  );
 }
 
 function encodeFile(

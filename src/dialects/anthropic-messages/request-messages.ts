@@ -4,7 +4,11 @@ import { lose, type Encoding } from './encoding.ts';
 import { encodePart } from './request-parts.ts';
 
 /** A turn on the wire while it is put together. */
-type Turn = { readonly role: 'user' | 'assistant' | 'system'; readonly content: JsonObject[]; readonly extensions?: JsonObject | undefined };
+type Turn = {
+  readonly role: 'user' | 'assistant' | 'system';
+  readonly content: JsonObject[];
+  readonly extensions?: JsonObject | undefined;
+};
 
 export type EncodedMessages = {
   readonly system: readonly JsonObject[];
@@ -28,7 +32,8 @@ export function encodeMessages(request: ChatRequest, encoding: Encoding): Encode
     reportMessage(message, path, encoding);
     const content = encodeParts(message, path, reasoning.dropped.has(index), encoding);
     if (index < leading) system.push(...content);
-    else if (message.role === 'system' || message.role === 'developer') addSystemTurn(turns, content, message, path, encoding);
+    else if (message.role === 'system' || message.role === 'developer')
+      addSystemTurn(turns, content, message, path, encoding);
     else addTurn(turns, message, content, encoding);
   }
   if (!encoding.own) settleForeignHistory(turns, request, encoding);
@@ -45,18 +50,26 @@ function wireTurn(turn: Turn): JsonObject {
 
 function leadingSystemCount(messages: readonly Message[]): number {
   const index = messages.findIndex(
-    ({ role, parts }) => (role !== 'system' && role !== 'developer') || parts.some((part) => part.kind !== 'text'),
+    ({ role, parts }) =>
+      (role !== 'system' && role !== 'developer') || parts.some((part) => part.kind !== 'text'),
   );
   return index === -1 ? messages.length : index;
 }
 
 function reportMessage(message: Message, path: string, encoding: Encoding): void {
-  if (message.name !== undefined) lose(encoding, `${path}.name`, 'Anthropic has no names of participants');
+  if (message.name !== undefined)
+    lose(encoding, `${path}.name`, 'Anthropic has no names of participants');
   if (encoding.own || !message.extensions) return;
-  for (const key of Object.keys(message.extensions)) lose(encoding, `${path}.${key}`, 'not known to Anthropic');
+  for (const key of Object.keys(message.extensions))
+    lose(encoding, `${path}.${key}`, 'not known to Anthropic');
 }
 
-function encodeParts(message: Message, path: string, dropReasoning: boolean, encoding: Encoding): JsonObject[] {
+function encodeParts(
+  message: Message,
+  path: string,
+  dropReasoning: boolean,
+  encoding: Encoding,
+): JsonObject[] {
   const content: JsonObject[] = [];
   for (const [index, part] of message.parts.entries()) {
     const partPath = `${path}.parts[${index}]`;
@@ -64,7 +77,10 @@ function encodeParts(message: Message, path: string, dropReasoning: boolean, enc
       lose(encoding, partPath, 'thinking without a signature of Anthropic cannot be sent back');
       continue;
     }
-    const block = message.role === 'assistant' ? encodeAssistantPart(part, partPath, encoding) : encodePart(part, partPath, encoding);
+    const block =
+      message.role === 'assistant'
+        ? encodeAssistantPart(part, partPath, encoding)
+        : encodePart(part, partPath, encoding);
     if (block) content.push(block);
   }
   return content;
@@ -77,12 +93,21 @@ function encodeAssistantPart(part: Part, path: string, encoding: Encoding): Json
   return part.transcript ? { type: 'text', text: part.transcript } : undefined;
 }
 
-function addTurn(turns: Turn[], message: Message, content: readonly JsonObject[], encoding: Encoding): void {
+function addTurn(
+  turns: Turn[],
+  message: Message,
+  content: readonly JsonObject[],
+  encoding: Encoding,
+): void {
   const role = message.role === 'assistant' ? 'assistant' : 'user';
   const last = turns.at(-1);
   const extensions = encoding.own ? message.extensions : undefined;
   if (content.length === 0) return;
-  if (last?.role !== role || last.extensions || (extensions && message.role !== 'user' && message.role !== 'tool')) {
+  if (
+    last?.role !== role ||
+    last.extensions ||
+    (extensions && message.role !== 'user' && message.role !== 'tool')
+  ) {
     turns.push({ role, content: [...content], extensions });
     return;
   }
@@ -101,24 +126,47 @@ function resultCount(content: readonly JsonObject[]): number {
 }
 
 /** A system message after the start: its own turn where models take it, else a marked text of the user. */
-function addSystemTurn(turns: Turn[], content: JsonObject[], message: Message, path: string, encoding: Encoding): void {
+function addSystemTurn(
+  turns: Turn[],
+  content: JsonObject[],
+  message: Message,
+  path: string,
+  encoding: Encoding,
+): void {
   if (encoding.quirks.systemRoleMidConversation ?? encoding.own) {
-    turns.push({ role: 'system', content, extensions: encoding.own ? message.extensions : undefined });
+    turns.push({
+      role: 'system',
+      content,
+      extensions: encoding.own ? message.extensions : undefined,
+    });
     return;
   }
   const blocks: JsonObject[] = [];
   for (const block of content) {
-    if (typeof block['text'] === 'string') blocks.push({ ...block, text: `<system>\n${block['text']}\n</system>` });
-    else lose(encoding, path, `a block of type ${String(block['type'])} needs a system message, which this model does not take there`);
+    if (typeof block['text'] === 'string')
+      blocks.push({ ...block, text: `<system>\n${block['text']}\n</system>` });
+    else
+      lose(
+        encoding,
+        path,
+        `a block of type ${String(block['type'])} needs a system message, which this model does not take there`,
+      );
   }
   if (blocks.length === 0) return;
-  lose(encoding, path, 'sent as marked text of the user, because this model takes no system message there');
+  lose(
+    encoding,
+    path,
+    'sent as marked text of the user, because this model takes no system message there',
+  );
   addTurn(turns, { role: 'user', parts: [] }, blocks, encoding);
 }
 
 // ---- thinking that may go back ----------------------------------------------------------------
 
-type ReasoningPlan = { readonly dropped: ReadonlySet<number>; readonly openTurnWithoutThinking: boolean };
+type ReasoningPlan = {
+  readonly dropped: ReadonlySet<number>;
+  readonly openTurnWithoutThinking: boolean;
+};
 
 /**
  * Thinking goes back whole or not at all: where one block of a turn (everything after a user's
@@ -132,9 +180,12 @@ function planReasoning(messages: readonly Message[], encoding: Encoding): Reason
     const atEnd = index === messages.length;
     if (!atEnd && messages[index]?.role !== 'user') continue;
     const turn = messages.slice(start, index);
-    const unsendable = turn.some((message) => message.parts.some((part) => !isSendable(part, encoding)));
+    const unsendable = turn.some((message) =>
+      message.parts.some((part) => !isSendable(part, encoding)),
+    );
     if (unsendable) for (let at = start; at < index; at += 1) dropped.add(at);
-    if (atEnd) openTurnWithoutThinking = isOpenLoop(turn) && (unsendable || lacksThinking(turn, encoding));
+    if (atEnd)
+      openTurnWithoutThinking = isOpenLoop(turn) && (unsendable || lacksThinking(turn, encoding));
     start = index;
   }
   return { dropped, openTurnWithoutThinking };
@@ -164,11 +215,16 @@ function settleForeignHistory(turns: Turn[], request: ChatRequest, encoding: Enc
   reportMissingResults(request, encoding);
   const present = turns.filter((turn) => turn.content.length > 0);
   turns.splice(0, turns.length, ...present);
-  if (turns[0]?.role === 'assistant') turns.unshift({ role: 'user', content: [{ type: 'text', text: '…' }] });
+  if (turns[0]?.role === 'assistant')
+    turns.unshift({ role: 'user', content: [{ type: 'text', text: '…' }] });
   const last = turns.at(-1);
   if (last?.role !== 'assistant') return;
   if (!encoding.quirks.prefillAllowed) {
-    lose(encoding, 'messages', 'this model continues no answer; a user turn asking to continue is added');
+    lose(
+      encoding,
+      'messages',
+      'this model continues no answer; a user turn asking to continue is added',
+    );
     turns.push({ role: 'user', content: [{ type: 'text', text: 'Continue.' }] });
     return;
   }
@@ -189,7 +245,9 @@ function reportMissingResults(request: ChatRequest, encoding: Encoding): void {
     }
     reportOpenCalls(open, encoding);
     open = message.parts.flatMap((part, partIndex) =>
-      part.kind === 'tool-call' ? [{ id: part.id, path: `messages[${index}].parts[${partIndex}]` }] : [],
+      part.kind === 'tool-call'
+        ? [{ id: part.id, path: `messages[${index}].parts[${partIndex}]` }]
+        : [],
     );
   }
   reportOpenCalls(open, encoding);
@@ -198,17 +256,34 @@ function reportMissingResults(request: ChatRequest, encoding: Encoding): void {
 type OpenCall = { readonly id: string; readonly path: string };
 
 /** The calls that stay open after the results of one message. */
-function answerCalls(open: readonly OpenCall[], message: Message, index: number, encoding: Encoding): OpenCall[] {
+function answerCalls(
+  open: readonly OpenCall[],
+  message: Message,
+  index: number,
+  encoding: Encoding,
+): OpenCall[] {
   const left = [...open];
   for (const [partIndex, part] of message.parts.entries()) {
     if (part.kind !== 'tool-result') continue;
     const answered = left.findIndex(({ id }) => id === part.id);
     if (answered >= 0) left.splice(answered, 1);
-    else lose(encoding, `messages[${index}].parts[${partIndex}]`, `tool result "${part.id}" answers no call of the turn before`, true);
+    else
+      lose(
+        encoding,
+        `messages[${index}].parts[${partIndex}]`,
+        `tool result "${part.id}" answers no call of the turn before`,
+        true,
+      );
   }
   return left;
 }
 
 function reportOpenCalls(open: readonly OpenCall[], encoding: Encoding): void {
-  for (const { id, path } of open) lose(encoding, path, `tool call "${id}" has no result: every call must be answered right after it`, true);
+  for (const { id, path } of open)
+    lose(
+      encoding,
+      path,
+      `tool call "${id}" has no result: every call must be answered right after it`,
+      true,
+    );
 }

@@ -1,4 +1,12 @@
-import type { CacheMark, Citation, MediaPart, Part, TextPart, ToolCallPart, ToolResultPart } from '#canonical';
+import type {
+  CacheMark,
+  Citation,
+  MediaPart,
+  Part,
+  TextPart,
+  ToolCallPart,
+  ToolResultPart,
+} from '#canonical';
 import { compact, fieldPath, parseJsonObject, type JsonObject } from '#std';
 import { lose, type Encoding } from './encoding.ts';
 import { encodeMedia } from './request-media.ts';
@@ -6,7 +14,12 @@ import { encodeMedia } from './request-media.ts';
 /** The block of a part in a request; `undefined` when there is nothing to send. */
 export function encodePart(part: Part, path: string, encoding: Encoding): JsonObject | undefined {
   const block = encodeBare(part, path, encoding);
-  if (part.state && part.kind !== 'reasoning') lose(encoding, `${path}.state`, `opaque state of ${part.state.issuer} is not understood by Anthropic`);
+  if (part.state && part.kind !== 'reasoning')
+    lose(
+      encoding,
+      `${path}.state`,
+      `opaque state of ${part.state.issuer} is not understood by Anthropic`,
+    );
   return block && finishBlock(block, part, path, encoding);
 }
 
@@ -23,7 +36,12 @@ function encodeBare(part: Part, path: string, encoding: Encoding): JsonObject | 
     case 'reasoning':
       return encodeReasoning(part);
     case 'tool-call':
-      return { type: 'tool_use', id: encoding.toolIds.ofCall(part.id), name: part.name, input: encodeInput(part, path, encoding) };
+      return {
+        type: 'tool_use',
+        id: encoding.toolIds.ofCall(part.id),
+        name: part.name,
+        input: encodeInput(part, path, encoding),
+      };
     case 'tool-result':
       return encodeToolResult(part, path, encoding);
     case 'native':
@@ -39,7 +57,8 @@ function finishBlock(block: JsonObject, part: Part, path: string, encoding: Enco
   const marked = mark ? { ...block, cache_control: mark } : block;
   if (!part.extensions) return marked;
   if (encoding.own) return { ...marked, ...part.extensions };
-  for (const key of Object.keys(part.extensions)) lose(encoding, fieldPath(path, key), 'not known to Anthropic');
+  for (const key of Object.keys(part.extensions))
+    lose(encoding, fieldPath(path, key), 'not known to Anthropic');
   return marked;
 }
 
@@ -48,19 +67,33 @@ export function encodeCache(cache: CacheMark, path: string, encoding: Encoding):
   const { ttl } = cache;
   if (ttl === undefined) return { type: 'ephemeral' };
   if (encoding.own || ttl === '5m' || ttl === '1h') return { type: 'ephemeral', ttl };
-  lose(encoding, `${path}.cache`, `Anthropic has no cache of ${ttl}; the usual five minutes are used`);
+  lose(
+    encoding,
+    `${path}.cache`,
+    `Anthropic has no cache of ${ttl}; the usual five minutes are used`,
+  );
   return { type: 'ephemeral' };
 }
 
 /** Empty text is refused by Anthropic and says nothing, so it is left out. */
 function encodeText(part: TextPart, path: string, encoding: Encoding): JsonObject | undefined {
   if (part.text === '' || (!encoding.own && part.text.trim() === '')) return undefined;
-  const citations = part.citations?.map((citation, index) => encodeCitation(citation, `${path}.citations[${index}]`, encoding));
+  const citations = part.citations?.map((citation, index) =>
+    encodeCitation(citation, `${path}.citations[${index}]`, encoding),
+  );
   const present = citations?.filter((citation) => citation !== undefined);
-  return compact({ type: 'text', text: part.text, citations: present && present.length > 0 ? present : undefined });
+  return compact({
+    type: 'text',
+    text: part.text,
+    citations: present && present.length > 0 ? present : undefined,
+  });
 }
 
-function encodeCitation(citation: Citation, path: string, encoding: Encoding): JsonObject | undefined {
+function encodeCitation(
+  citation: Citation,
+  path: string,
+  encoding: Encoding,
+): JsonObject | undefined {
   if (citation.native?.dialect === 'anthropic-messages') return citation.native.value;
   lose(encoding, path, 'citations of another vendor cannot be sent back to Anthropic');
   return undefined;
@@ -79,7 +112,11 @@ function encodeInput(part: ToolCallPart, path: string, encoding: Encoding): Json
   if (part.input.trim() === '') return {};
   const object = parseJsonObject(part.input);
   if (object) return object;
-  lose(encoding, `${path}.input`, 'the arguments are no JSON object; they are sent as text in the field "input"');
+  lose(
+    encoding,
+    `${path}.input`,
+    'the arguments are no JSON object; they are sent as text in the field "input"',
+  );
   return { input: part.input };
 }
 

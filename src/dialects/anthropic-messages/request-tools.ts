@@ -4,28 +4,53 @@ import { lose, type Encoding } from './encoding.ts';
 import { answerToolName } from './quirks.ts';
 import { encodeCache } from './request-parts.ts';
 
-export type EncodedTools = { readonly tools: readonly JsonObject[]; readonly toolChoice: JsonObject | undefined };
+export type EncodedTools = {
+  readonly tools: readonly JsonObject[];
+  readonly toolChoice: JsonObject | undefined;
+};
 
 /** Tools and the choice among them. `answerSchema`: the tool that stands for a structured answer. */
-export function encodeTools(request: ChatRequest, answerSchema: JsonObject | undefined, thinks: boolean, encoding: Encoding): EncodedTools {
-  const offered = request.toolChoice?.kind === 'allowed' ? allowedTools(request, request.toolChoice.names, encoding) : request.tools;
+export function encodeTools(
+  request: ChatRequest,
+  answerSchema: JsonObject | undefined,
+  thinks: boolean,
+  encoding: Encoding,
+): EncodedTools {
+  const offered =
+    request.toolChoice?.kind === 'allowed'
+      ? allowedTools(request, request.toolChoice.names, encoding)
+      : request.tools;
   const tools: JsonObject[] = [];
   for (const tool of offered) {
     const encoded = encodeTool(tool, `tools[${request.tools.indexOf(tool)}]`, encoding);
     if (encoded) tools.push(encoded);
   }
   if (answerSchema) {
-    const choice: ToolChoice = tools.length > 0 ? { kind: 'required' } : { kind: 'tool', name: answerToolName };
-    tools.push({ name: answerToolName, description: 'Gives the final answer in the form that was asked for.', input_schema: answerSchema });
+    const choice: ToolChoice =
+      tools.length > 0 ? { kind: 'required' } : { kind: 'tool', name: answerToolName };
+    tools.push({
+      name: answerToolName,
+      description: 'Gives the final answer in the form that was asked for.',
+      input_schema: answerSchema,
+    });
     return { tools, toolChoice: encodeChoice(choice, request, tools.length, thinks, encoding) };
   }
-  return { tools, toolChoice: encodeChoice(request.toolChoice, request, tools.length, thinks, encoding) };
+  return {
+    tools,
+    toolChoice: encodeChoice(request.toolChoice, request, tools.length, thinks, encoding),
+  };
 }
 
 /** Anthropic knows no subset of the tools: the others are not offered at all. */
-function allowedTools(request: ChatRequest, names: readonly string[], encoding: Encoding): readonly Tool[] {
+function allowedTools(
+  request: ChatRequest,
+  names: readonly string[],
+  encoding: Encoding,
+): readonly Tool[] {
   lose(encoding, 'toolChoice', 'the tools that are not allowed are left out instead');
-  return request.tools.filter((tool) => 'name' in tool && tool.name !== undefined && names.includes(tool.name));
+  return request.tools.filter(
+    (tool) => 'name' in tool && tool.name !== undefined && names.includes(tool.name),
+  );
 }
 
 const legalName = /^[a-zA-Z0-9_-]{1,128}$/;
@@ -38,30 +63,44 @@ function encodeTool(tool: Tool, path: string, encoding: Encoding): JsonObject | 
         lose(encoding, `${path}.name`, `Anthropic does not take the name "${tool.name}"`, true);
         return undefined;
       }
-      return tool.kind === 'function' ? encodeFunction(tool, path, encoding) : encodeCustom(tool, path, encoding);
+      return tool.kind === 'function'
+        ? encodeFunction(tool, path, encoding)
+        : encodeCustom(tool, path, encoding);
     case 'web-search':
       if (tool.native.dialect === 'anthropic-messages') return tool.native.value;
-      if (hasOptions(tool.native.value)) lose(encoding, path, 'options of the web search of another vendor');
+      if (hasOptions(tool.native.value))
+        lose(encoding, path, 'options of the web search of another vendor');
       return { type: encoding.quirks.webSearchTool, name: 'web_search' };
     case 'native':
       if (tool.dialect === 'anthropic-messages') return tool.value;
-      lose(encoding, path, `the tool "${tool.type}" is run by another vendor and unknown to Anthropic`, true);
+      lose(
+        encoding,
+        path,
+        `the tool "${tool.type}" is run by another vendor and unknown to Anthropic`,
+        true,
+      );
       return undefined;
   }
 }
 
 function hasOptions(value: JsonObject): boolean {
   return Object.entries(value).some(
-    ([key, option]) => key !== 'type' && !(typeof option === 'object' && option !== null && Object.keys(option).length === 0),
+    ([key, option]) =>
+      key !== 'type' &&
+      !(typeof option === 'object' && option !== null && Object.keys(option).length === 0),
   );
 }
 
 function encodeFunction(tool: FunctionTool, path: string, encoding: Encoding): JsonObject {
   const { name, description, parameters = {}, strict } = tool;
   const sendsStrict = strict !== undefined && (encoding.own || encoding.quirks.strictTools);
-  if (strict === true && !sendsStrict) lose(encoding, `${path}.strict`, 'this model does not enforce schemas of tools');
+  if (strict === true && !sendsStrict)
+    lose(encoding, `${path}.strict`, 'this model does not enforce schemas of tools');
   const closed = sendsStrict && strict && !encoding.own ? { additionalProperties: false } : {};
-  const schema = parameters['type'] === 'object' || encoding.own ? parameters : { properties: {}, ...parameters, type: 'object' };
+  const schema =
+    parameters['type'] === 'object' || encoding.own
+      ? parameters
+      : { properties: {}, ...parameters, type: 'object' };
   const wire = compact({
     name,
     description,
@@ -71,7 +110,8 @@ function encodeFunction(tool: FunctionTool, path: string, encoding: Encoding): J
   });
   if (!tool.extensions) return wire;
   if (encoding.own) return { ...wire, ...tool.extensions };
-  for (const key of Object.keys(tool.extensions)) lose(encoding, fieldPath(path, key), 'not known to Anthropic');
+  for (const key of Object.keys(tool.extensions))
+    lose(encoding, fieldPath(path, key), 'not known to Anthropic');
   return wire;
 }
 
@@ -79,9 +119,21 @@ function encodeFunction(tool: FunctionTool, path: string, encoding: Encoding): J
 function encodeCustom(tool: CustomTool, path: string, encoding: Encoding): JsonObject {
   const { name, description, format } = tool;
   const bound = format !== undefined && format['type'] !== 'text';
-  lose(encoding, path, bound ? 'free text goes in one parameter; its grammar is not enforced' : 'free text goes in one parameter');
-  const grammar = bound ? `The text must match this format: ${JSON.stringify(format)}` : 'The input of the tool, as free text.';
-  const schema = { type: 'object', properties: { input: { type: 'string', description: grammar } }, required: ['input'] };
+  lose(
+    encoding,
+    path,
+    bound
+      ? 'free text goes in one parameter; its grammar is not enforced'
+      : 'free text goes in one parameter',
+  );
+  const grammar = bound
+    ? `The text must match this format: ${JSON.stringify(format)}`
+    : 'The input of the tool, as free text.';
+  const schema = {
+    type: 'object',
+    properties: { input: { type: 'string', description: grammar } },
+    required: ['input'],
+  };
   return compact({ name, description, input_schema: schema });
 }
 
@@ -93,17 +145,24 @@ function encodeChoice(
   encoding: Encoding,
 ): JsonObject | undefined {
   if (toolCount === 0) {
-    if (choice?.kind === 'required' || choice?.kind === 'tool') lose(encoding, 'toolChoice', 'a tool is required, but there is none', true);
+    if (choice?.kind === 'required' || choice?.kind === 'tool')
+      lose(encoding, 'toolChoice', 'a tool is required, but there is none', true);
     return undefined;
   }
   const serial = request.parallelToolCalls === false;
   const base = choiceObject(choice, thinks, encoding) ?? (serial ? { type: 'auto' } : undefined);
   if (!base || base['type'] === 'none') return base;
   if (serial) return { ...base, disable_parallel_tool_use: true };
-  return request.parallelToolCalls === true && encoding.own ? { ...base, disable_parallel_tool_use: false } : base;
+  return request.parallelToolCalls === true && encoding.own
+    ? { ...base, disable_parallel_tool_use: false }
+    : base;
 }
 
-function choiceObject(choice: ToolChoice | undefined, thinks: boolean, encoding: Encoding): JsonObject | undefined {
+function choiceObject(
+  choice: ToolChoice | undefined,
+  thinks: boolean,
+  encoding: Encoding,
+): JsonObject | undefined {
   switch (choice?.kind) {
     case undefined:
       return undefined;
@@ -115,9 +174,15 @@ function choiceObject(choice: ToolChoice | undefined, thinks: boolean, encoding:
     case 'tool':
       return forced({ type: 'tool', name: choice.name }, thinks, encoding);
     case 'allowed':
-      return choice.mode === 'required' ? forced({ type: 'any' }, thinks, encoding) : { type: 'auto' };
+      return choice.mode === 'required'
+        ? forced({ type: 'any' }, thinks, encoding)
+        : { type: 'auto' };
     case 'native':
-      if (choice.dialect === 'anthropic-messages' && typeof choice.value === 'object' && choice.value !== null) {
+      if (
+        choice.dialect === 'anthropic-messages' &&
+        typeof choice.value === 'object' &&
+        choice.value !== null
+      ) {
         return choice.value as JsonObject;
       }
       lose(encoding, 'toolChoice', `a choice of tools in the form of ${choice.dialect}`, true);

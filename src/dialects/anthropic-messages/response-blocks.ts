@@ -65,13 +65,21 @@ export function inputText(input: JsonValue | undefined): string {
   return input === undefined || input === null ? '{}' : JSON.stringify(input);
 }
 
-export function extensionsOf(block: JsonObject, known: ReadonlySet<string>): { readonly extensions?: JsonObject } {
+export function extensionsOf(
+  block: JsonObject,
+  known: ReadonlySet<string>,
+): { readonly extensions?: JsonObject } {
   const extensions = unknownFields(block, known);
   return Object.keys(extensions).length > 0 ? { extensions } : {};
 }
 
 /** The blocks of an answer; elements that are no objects are skipped. */
-export function decodeAnswerBlocks(content: JsonValue | undefined, quirks: AnthropicQuirks): readonly Part[] {
+export function decodeAnswerBlocks(
+  content: JsonValue | undefined,
+  quirks: AnthropicQuirks,
+): readonly Part[] {
   if (typeof content === 'string') return content === '' ? [] : [{ kind: 'text', text: content }];
-  return asArray(content) ? asObjects(content).map((block) => decodeAnswerBlock(block, quirks)) : [];
+  return asArray(content)
+    ? asObjects(content).map((block) => decodeAnswerBlock(block, quirks))
+    : [];
 }

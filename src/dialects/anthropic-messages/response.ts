@@ -20,7 +20,17 @@ import { decodeUsage, encodeUsage } from './usage.ts';
 
 const dialect = 'anthropic-messages';
 
-const knownFields = new Set(['id', 'type', 'role', 'model', 'content', 'stop_reason', 'stop_sequence', 'stop_details', 'usage']);
+const knownFields = new Set([
+  'id',
+  'type',
+  'role',
+  'model',
+  'content',
+  'stop_reason',
+  'stop_sequence',
+  'stop_details',
+  'usage',
+]);
 
 /** Reads a message. Throws GatewayFailure: the error in it, or `upstream_invalid` when it is none. */
 export function decodeResponse(wire: JsonObject, quirks: Quirks): ChatResponse {
@@ -43,9 +53,15 @@ export function decodeResponse(wire: JsonObject, quirks: Quirks): ChatResponse {
   };
 }
 
-function finishOfAnswer(wire: JsonObject, parts: readonly Part[], quirks: Quirks): ReturnType<typeof decodeFinish> {
+function finishOfAnswer(
+  wire: JsonObject,
+  parts: readonly Part[],
+  quirks: Quirks,
+): ReturnType<typeof decodeFinish> {
   const finish = decodeFinish(wire);
-  return readQuirks(quirks).structuredOutput === 'tool' ? finishOfStructuredAnswer(finish, parts) : finish;
+  return readQuirks(quirks).structuredOutput === 'tool'
+    ? finishOfStructuredAnswer(finish, parts)
+    : finish;
 }
 
 /** Usage of a whole answer, for answers that pass through untouched. */
@@ -60,12 +76,17 @@ export function encodeResponse(response: ChatResponse, request: ChatRequest): En
   const own = response.dialect === dialect;
   const [choice, ...others] = response.choices;
   if (others.length > 0) lose({ losses }, 'choices', 'Anthropic gives one answer', true);
-  if (choice?.logprobs) lose({ losses }, 'choices[0].logprobs', 'Anthropic gives no log probabilities');
+  if (choice?.logprobs)
+    lose({ losses }, 'choices[0].logprobs', 'Anthropic gives no log probabilities');
   const content = (choice?.parts ?? []).flatMap((part, index) =>
-    answerBlocks(part, own, (field, reason) => lose({ losses }, `choices[0].parts[${index}]${field}`, reason)),
+    answerBlocks(part, own, (field, reason) =>
+      lose({ losses }, `choices[0].parts[${index}]${field}`, reason),
+    ),
   );
   const extensions = own ? response.extensions : {};
-  if (!own) for (const key of Object.keys(response.extensions)) lose({ losses }, key, 'not known to Anthropic');
+  if (!own)
+    for (const key of Object.keys(response.extensions))
+      lose({ losses }, key, 'not known to Anthropic');
   const value: JsonObject = {
     id: messageId(response.id),
     type: 'message',
@@ -81,7 +102,9 @@ export function encodeResponse(response: ChatResponse, request: ChatRequest): En
 
 function withTier(response: ChatResponse): Usage {
   const { usage = {}, serviceTier } = response;
-  return serviceTier === undefined || usage.serviceTier !== undefined ? usage : { ...usage, serviceTier };
+  return serviceTier === undefined || usage.serviceTier !== undefined
+    ? usage
+    : { ...usage, serviceTier };
 }
 
 /** Ids of other dialects get the prefix by which clients know messages. */

@@ -77,7 +77,9 @@ function adaptMember(key: string, value: JsonValue, path: string, encoding: Enco
   }
   if (key === 'oneOf' || schemaLists.has(key)) {
     if (!Array.isArray(value)) return value;
-    return (value as readonly JsonValue[]).map((inner, index) => adaptValue(inner, fieldPath(path, index), encoding));
+    return (value as readonly JsonValue[]).map((inner, index) =>
+      adaptValue(inner, fieldPath(path, index), encoding),
+    );
   }
   return key === 'items' ? adaptValue(value, path, encoding) : value;
 }
@@ -89,18 +91,33 @@ function adaptValue(value: JsonValue, path: string, encoding: Encoding): JsonVal
 
 function isObjectSchema(schema: JsonObject): boolean {
   const type = schema['type'];
-  return type === 'object' || (Array.isArray(type) && (type as readonly JsonValue[]).includes('object')) || 'properties' in schema;
+  return (
+    type === 'object' ||
+    (Array.isArray(type) && (type as readonly JsonValue[]).includes('object')) ||
+    'properties' in schema
+  );
 }
 
-function closeObject(adapted: Record<string, JsonValue>, schema: JsonObject, path: string, encoding: Encoding): void {
+function closeObject(
+  adapted: Record<string, JsonValue>,
+  schema: JsonObject,
+  path: string,
+  encoding: Encoding,
+): void {
   const additional = schema['additionalProperties'];
   if (additional !== undefined && additional !== false) {
-    lose(encoding, fieldPath(path, 'additionalProperties'), 'Anthropic closes every object: no further properties are possible');
+    lose(
+      encoding,
+      fieldPath(path, 'additionalProperties'),
+      'Anthropic closes every object: no further properties are possible',
+    );
   }
   adapted['additionalProperties'] = false;
 }
 
 function describe(description: JsonValue | undefined, spoken: readonly string[]): string {
   const constraints = `(${spoken.join(', ')})`;
-  return typeof description === 'string' && description !== '' ? `${description} ${constraints}` : constraints;
+  return typeof description === 'string' && description !== ''
+    ? `${description} ${constraints}`
+    : constraints;
 }

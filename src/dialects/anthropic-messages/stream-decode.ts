@@ -7,7 +7,15 @@ import {
   type Part,
   type PartFinal,
 } from '#canonical';
-import { asCount, asObject, asString, parseJson, unknownFields, type JsonObject, type JsonValue } from '#std';
+import {
+  asCount,
+  asObject,
+  asString,
+  parseJson,
+  unknownFields,
+  type JsonObject,
+  type JsonValue,
+} from '#std';
 import type { Frame, Quirks, StreamDecoder } from '../dialect.ts';
 import { decodeUpstreamErrorValue } from '../upstream-error.ts';
 import { decodeFinish } from './finish.ts';
@@ -56,7 +64,10 @@ export class MessagesStreamDecoder implements StreamDecoder {
     if (this.#closed || frame.data === '[DONE]') return [];
     const parsed = parseJson(frame.data);
     const data = parsed.ok ? asObject(parsed.value) : undefined;
-    if (!data) return this.#fail(gatewayError('upstream_invalid', 'The upstream sent an event that is not a JSON object.'));
+    if (!data)
+      return this.#fail(
+        gatewayError('upstream_invalid', 'The upstream sent an event that is not a JSON object.'),
+      );
     const type = asString(data['type']) ?? frame.event;
     switch (type) {
       case 'message_start':
@@ -74,13 +85,17 @@ export class MessagesStreamDecoder implements StreamDecoder {
       case 'error':
         return this.#fail(decodeUpstreamErrorValue(200, data));
       default:
-        return data['type'] === undefined && asObject(data['error']) ? this.#fail(decodeUpstreamErrorValue(200, data)) : [];
+        return data['type'] === undefined && asObject(data['error'])
+          ? this.#fail(decodeUpstreamErrorValue(200, data))
+          : [];
     }
   }
 
   end(): readonly ChatEvent[] {
     if (this.#closed) return [];
-    return this.#fail(gatewayError('upstream_cut', 'The upstream ended the stream before the answer was complete.'));
+    return this.#fail(
+      gatewayError('upstream_cut', 'The upstream ended the stream before the answer was complete.'),
+    );
   }
 
   #fail(error: GatewayError): readonly ChatEvent[] {
@@ -89,7 +104,10 @@ export class MessagesStreamDecoder implements StreamDecoder {
   }
 
   #start(data: JsonObject): readonly ChatEvent[] {
-    if (this.#open) return this.#fail(gatewayError('upstream_invalid', 'The upstream began a second answer inside the first.'));
+    if (this.#open)
+      return this.#fail(
+        gatewayError('upstream_invalid', 'The upstream began a second answer inside the first.'),
+      );
     const message = asObject(data['message']) ?? {};
     const usage = asObject(message['usage']);
     if (usage) this.#usage = mergeRawUsage(this.#usage ?? {}, usage);
@@ -167,7 +185,9 @@ export class MessagesStreamDecoder implements StreamDecoder {
       case 'text_delta':
         return open.part.kind === 'text' ? this.#append(open, asString(delta['text']) ?? '') : [];
       case 'thinking_delta':
-        return open.part.kind === 'reasoning' ? this.#append(open, asString(delta['thinking']) ?? '') : [];
+        return open.part.kind === 'reasoning'
+          ? this.#append(open, asString(delta['thinking']) ?? '')
+          : [];
       case 'input_json_delta':
         return this.#inputDelta(open, asString(delta['partial_json']) ?? '');
       case 'citations_delta':
@@ -178,7 +198,8 @@ export class MessagesStreamDecoder implements StreamDecoder {
   }
 
   #inputDelta(open: OpenBlock, text: string): readonly ChatEvent[] {
-    if (open.part.kind === 'tool-call' || isAnswerTool(open.block, this.#quirks)) return this.#append(open, text);
+    if (open.part.kind === 'tool-call' || isAnswerTool(open.block, this.#quirks))
+      return this.#append(open, text);
     return open.part.kind === 'native' ? this.#gather(open, { partial_json: text }) : [];
   }
 
@@ -194,9 +215,14 @@ export class MessagesStreamDecoder implements StreamDecoder {
     for (const [key, value] of Object.entries(fields)) {
       if (value === undefined) continue;
       const earlier = open.gathered.get(key);
-      const overflow = this.#count(typeof value === 'string' ? value.length : JSON.stringify(value).length);
+      const overflow = this.#count(
+        typeof value === 'string' ? value.length : JSON.stringify(value).length,
+      );
       if (overflow.length > 0) return overflow;
-      open.gathered.set(key, typeof earlier === 'string' && typeof value === 'string' ? earlier + value : value);
+      open.gathered.set(
+        key,
+        typeof earlier === 'string' && typeof value === 'string' ? earlier + value : value,
+      );
     }
     return [];
   }
@@ -204,7 +230,9 @@ export class MessagesStreamDecoder implements StreamDecoder {
   #count(characters: number): readonly ChatEvent[] {
     this.#gatheredCharacters += characters;
     if (this.#gatheredCharacters <= gatheredCharactersMax) return [];
-    return this.#fail(gatewayError('upstream_invalid', 'The upstream sent a block that is too large.'));
+    return this.#fail(
+      gatewayError('upstream_invalid', 'The upstream sent a block that is too large.'),
+    );
   }
 
   #closeBlock(): readonly ChatEvent[] {
@@ -225,24 +253,46 @@ export class MessagesStreamDecoder implements StreamDecoder {
     const usage = asObject(data['usage']);
     if (usage) this.#usage = mergeRawUsage(this.#usage ?? {}, usage);
     this.#finish = mergeRawUsage(this.#finish, delta);
-    Object.assign(this.#extensions, unknownFields(delta, deltaFields), unknownFields(data, messageDeltaFields));
+    Object.assign(
+      this.#extensions,
+      unknownFields(delta, deltaFields),
+      unknownFields(data, messageDeltaFields),
+    );
     return [];
   }
 
   #stop(): readonly ChatEvent[] {
-    if (!this.#started) return this.#fail(gatewayError('upstream_invalid', 'The upstream ended an answer that it never began.'));
+    if (!this.#started)
+      return this.#fail(
+        gatewayError('upstream_invalid', 'The upstream ended an answer that it never began.'),
+      );
     const events: ChatEvent[] = [...this.#closeBlock()];
     this.#closed = true;
     const finish = decodeFinish(this.#finish);
-    const endsLikeText = this.#answeredByTool && this.#toolCalls === 0 && finish.reason === 'tool-calls';
-    events.push({ kind: 'end', choice: 0, finish: endsLikeText ? { ...finish, reason: 'stop', raw: 'end_turn' } : finish });
+    const endsLikeText =
+      this.#answeredByTool && this.#toolCalls === 0 && finish.reason === 'tool-calls';
+    events.push({
+      kind: 'end',
+      choice: 0,
+      finish: endsLikeText ? { ...finish, reason: 'stop', raw: 'end_turn' } : finish,
+    });
     if (this.#usage) events.push({ kind: 'usage', usage: decodeUsage(this.#usage) });
     events.push({ kind: 'finished', extensions: this.#extensions });
     return events;
   }
 }
 
-const startFields = new Set(['id', 'type', 'role', 'model', 'content', 'usage', 'stop_reason', 'stop_sequence', 'stop_details']);
+const startFields = new Set([
+  'id',
+  'type',
+  'role',
+  'model',
+  'content',
+  'usage',
+  'stop_reason',
+  'stop_sequence',
+  'stop_details',
+]);
 const deltaFields = new Set(['stop_reason', 'stop_sequence', 'stop_details']);
 const messageDeltaFields = new Set(['type', 'delta', 'usage']);
 
@@ -256,7 +306,8 @@ function finalOf(open: OpenBlock): PartFinal | undefined {
   if (part.kind === 'text') return citations.length > 0 ? { citations } : undefined;
   if (part.kind === 'native') return { value: nativeValue(open) };
   const signature = gathered.get('signature');
-  if (part.kind !== 'reasoning' || typeof signature !== 'string' || signature === '') return undefined;
+  if (part.kind !== 'reasoning' || typeof signature !== 'string' || signature === '')
+    return undefined;
   const state: OpaqueState | undefined = reasoningPart('', signature).state;
   return state && { state };
 }

@@ -2,7 +2,14 @@ import type { Bill, ChatEvent, ChatRequest, Finish, Part, PartFinal, Usage } fro
 import { completePart } from '#canonical';
 import { asObject, formatSse, type JsonObject } from '#std';
 import type { StreamEncoder } from '../dialect.ts';
-import { boundState, encodeCitations, mediaBlock, reasoningBlock, withExtensions, type ReportLoss } from './answer-blocks.ts';
+import {
+  boundState,
+  encodeCitations,
+  mediaBlock,
+  reasoningBlock,
+  withExtensions,
+  type ReportLoss,
+} from './answer-blocks.ts';
 import { errorBody } from './error.ts';
 import { encodeFinish } from './finish.ts';
 import { messageId } from './response.ts';
@@ -99,7 +106,13 @@ export class MessagesStreamEncoder implements StreamEncoder {
     this.#nextWireIndex += 1;
     this.#open.set(index, { part, wireIndex, pieces: [] });
     const opening = write({ type: 'content_block_start', index: wireIndex, content_block: head });
-    if (part.kind === 'tool-call') return before + opening + deltaEvent(wireIndex, inputDelta('')) + this.#partDelta(index, part.input);
+    if (part.kind === 'tool-call')
+      return (
+        before +
+        opening +
+        deltaEvent(wireIndex, inputDelta('')) +
+        this.#partDelta(index, part.input)
+      );
     return before + opening + ('text' in part ? this.#partDelta(index, part.text) : '');
   }
 
@@ -113,9 +126,19 @@ export class MessagesStreamEncoder implements StreamEncoder {
         return { type: 'text', text: '' };
       case 'reasoning':
         if (part.form === 'redacted') return undefined;
-        return withExtensions({ type: 'thinking', thinking: '', signature: '' }, part, this.#own, report);
+        return withExtensions(
+          { type: 'thinking', thinking: '', signature: '' },
+          part,
+          this.#own,
+          report,
+        );
       case 'tool-call':
-        return withExtensions({ type: 'tool_use', id: part.id, name: part.name, input: {} }, part, this.#own, report);
+        return withExtensions(
+          { type: 'tool_use', id: part.id, name: part.name, input: {} },
+          part,
+          this.#own,
+          report,
+        );
       case 'media':
       case 'native':
       case 'tool-result':
@@ -148,24 +171,39 @@ export class MessagesStreamEncoder implements StreamEncoder {
     const open = this.#open.get(index);
     if (!open) return '';
     this.#open.delete(index);
-    if (open.wireIndex === undefined) return this.#heldPart(completePart(open.part, open.pieces.join(''), final), index);
+    if (open.wireIndex === undefined)
+      return this.#heldPart(completePart(open.part, open.pieces.join(''), final), index);
     const { part, wireIndex } = open;
     let text = this.#closingDeltas(part, final, wireIndex, index);
     text += write({ type: 'content_block_stop', index: wireIndex });
-    const late = final?.state && final.state !== part.state ? boundState(part, final.state) : undefined;
+    const late =
+      final?.state && final.state !== part.state ? boundState(part, final.state) : undefined;
     return late ? text + this.#whole(late) : text;
   }
 
   /** What only the end told: citations of a text, the signature of thinking. */
-  #closingDeltas(part: Part, final: PartFinal | undefined, wireIndex: number, index: number): string {
+  #closingDeltas(
+    part: Part,
+    final: PartFinal | undefined,
+    wireIndex: number,
+    index: number,
+  ): string {
     if (part.kind === 'text') {
-      const citations = encodeCitations(final?.citations ?? part.citations, this.#reporter(index)) ?? [];
-      return citations.map((citation) => deltaEvent(wireIndex, { type: 'citations_delta', citation })).join('');
+      const citations =
+        encodeCitations(final?.citations ?? part.citations, this.#reporter(index)) ?? [];
+      return citations
+        .map((citation) => deltaEvent(wireIndex, { type: 'citations_delta', citation }))
+        .join('');
     }
     if (part.kind !== 'reasoning') return '';
-    const block = reasoningBlock({ ...part, form: part.form === 'redacted' ? 'full' : part.form }, final?.state ?? part.state);
+    const block = reasoningBlock(
+      { ...part, form: part.form === 'redacted' ? 'full' : part.form },
+      final?.state ?? part.state,
+    );
     const signature = block?.['signature'] ?? block?.['data'];
-    return typeof signature === 'string' && signature !== '' ? deltaEvent(wireIndex, { type: 'signature_delta', signature }) : '';
+    return typeof signature === 'string' && signature !== ''
+      ? deltaEvent(wireIndex, { type: 'signature_delta', signature })
+      : '';
   }
 
   /** A part that is written whole now that it is complete. */
@@ -190,13 +228,21 @@ export class MessagesStreamEncoder implements StreamEncoder {
     this.#nextWireIndex += 1;
     const input = String(block['type']).endsWith('tool_use') ? asObject(block['input']) : undefined;
     const head = input ? { ...block, input: {} } : block;
-    const deltas = input && Object.keys(input).length > 0 ? deltaEvent(index, inputDelta(JSON.stringify(input))) : '';
-    return write({ type: 'content_block_start', index, content_block: head }) + deltas + write({ type: 'content_block_stop', index });
+    const deltas =
+      input && Object.keys(input).length > 0
+        ? deltaEvent(index, inputDelta(JSON.stringify(input)))
+        : '';
+    return (
+      write({ type: 'content_block_start', index, content_block: head }) +
+      deltas +
+      write({ type: 'content_block_stop', index })
+    );
   }
 
   #finished(extensions: JsonObject): string {
     const { context_management: contextManagement, ...rest } = this.#own ? extensions : {};
-    if (!this.#own) for (const key of Object.keys(extensions)) this.#report(key, 'not known to Anthropic');
+    if (!this.#own)
+      for (const key of Object.keys(extensions)) this.#report(key, 'not known to Anthropic');
     const messageDelta = {
       type: 'message_delta',
       delta: { ...encodeFinish(this.#finish, this.#own), ...rest },
@@ -210,7 +256,11 @@ export class MessagesStreamEncoder implements StreamEncoder {
 /** A foreign upstream tells its usage at the end; clients read both numbers from the start. */
 function usageAtStart({ usage, serviceTier }: Extract<ChatEvent, { kind: 'start' }>): JsonObject {
   if (usage) return encodeUsage(usage);
-  return { input_tokens: 0, output_tokens: 0, ...(serviceTier === undefined ? {} : { service_tier: serviceTier }) };
+  return {
+    input_tokens: 0,
+    output_tokens: 0,
+    ...(serviceTier === undefined ? {} : { service_tier: serviceTier }),
+  };
 }
 
 function inputDelta(text: string): JsonObject {

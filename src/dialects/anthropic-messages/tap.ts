@@ -5,7 +5,13 @@ import { decodeUpstreamErrorValue } from '../upstream-error.ts';
 import { spliceBill } from './annotate.ts';
 import { decodeUsage, mergeRawUsage } from './usage.ts';
 
-const nothing: FrameFacts = { content: false, characters: 0, closing: false, complete: false, unasked: false };
+const nothing: FrameFacts = {
+  content: false,
+  characters: 0,
+  closing: false,
+  complete: false,
+  unasked: false,
+};
 const held: FrameFacts = { ...nothing, closing: true };
 const completed: FrameFacts = { ...nothing, closing: true, complete: true };
 
@@ -77,7 +83,13 @@ export class MessagesStreamTap implements StreamTap {
   #blockStart(block: JsonObject): FrameFacts {
     const opensEmpty = block['type'] === 'text' || block['type'] === 'thinking';
     if (opensEmpty) return this.#content(generatedText(block).length);
-    return { content: true, characters: nameLength(block), closing: this.#closing, complete: false, unasked: false };
+    return {
+      content: true,
+      characters: nameLength(block),
+      closing: this.#closing,
+      complete: false,
+      unasked: false,
+    };
   }
 
   #withUsage(usage: JsonObject | undefined): FrameFacts {
@@ -97,7 +109,12 @@ function isMessageDelta(frame: Frame): boolean {
 }
 
 function generatedText(source: JsonObject | undefined): string {
-  return asString(source?.['text']) ?? asString(source?.['partial_json']) ?? asString(source?.['thinking']) ?? '';
+  return (
+    asString(source?.['text']) ??
+    asString(source?.['partial_json']) ??
+    asString(source?.['thinking']) ??
+    ''
+  );
 }
 
 /** A call costs its name too. */

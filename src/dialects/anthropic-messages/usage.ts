@@ -1,5 +1,14 @@
 import { cacheWriteTotalTokens, remainder, type Bill, type Usage } from '#canonical';
-import { asCount, asObject, asObjects, asString, compact, formatUsd, type JsonObject, type JsonValue } from '#std';
+import {
+  asCount,
+  asObject,
+  asObjects,
+  asString,
+  compact,
+  formatUsd,
+  type JsonObject,
+  type JsonValue,
+} from '#std';
 
 /**
  * Anthropic's counts as disjoint buckets. `input_tokens` excludes cache reads and writes already;
@@ -8,7 +17,9 @@ import { asCount, asObject, asObjects, asString, compact, formatUsd, type JsonOb
  * `iterations` and are billed on top (docs: compaction, "usage"), so they are added here.
  */
 export function decodeUsage(raw: JsonObject): Usage {
-  const compactions = asObjects(raw['iterations']).filter((iteration) => iteration['type'] === 'compaction');
+  const compactions = asObjects(raw['iterations']).filter(
+    (iteration) => iteration['type'] === 'compaction',
+  );
   const buckets = [raw, ...compactions].map(readBuckets);
   const total = (name: keyof Buckets): number | undefined => {
     let sum: number | undefined;
@@ -34,7 +45,12 @@ export function decodeUsage(raw: JsonObject): Usage {
 
 type Buckets = Pick<
   Usage,
-  'inputTokens' | 'cacheReadTokens' | 'cacheWriteTokens' | 'cacheWriteLongTokens' | 'outputTokens' | 'reasoningTokens'
+  | 'inputTokens'
+  | 'cacheReadTokens'
+  | 'cacheWriteTokens'
+  | 'cacheWriteLongTokens'
+  | 'outputTokens'
+  | 'reasoningTokens'
 >;
 
 function readBuckets(raw: JsonObject): Buckets {
@@ -44,7 +60,8 @@ function readBuckets(raw: JsonObject): Buckets {
   const long = asCount(creation?.['ephemeral_1h_input_tokens']);
   const generated = asCount(raw['output_tokens']);
   const thinking = asCount(asObject(raw['output_tokens_details'])?.['thinking_tokens']);
-  const reasoningTokens = thinking === undefined ? undefined : Math.min(thinking, generated ?? thinking);
+  const reasoningTokens =
+    thinking === undefined ? undefined : Math.min(thinking, generated ?? thinking);
   const longWithin = long === undefined ? undefined : Math.min(long, written ?? long);
   return {
     inputTokens: asCount(raw['input_tokens']),
@@ -75,7 +92,13 @@ export function encodeUsage(usage: Usage | undefined, bill?: Bill): JsonObject {
 }
 
 function buildUsage(usage: Usage): JsonObject {
-  const { inputTokens = 0, inputAudioTokens = 0, inputImageTokens = 0, outputTokens = 0, reasoningTokens } = usage;
+  const {
+    inputTokens = 0,
+    inputAudioTokens = 0,
+    inputImageTokens = 0,
+    outputTokens = 0,
+    reasoningTokens,
+  } = usage;
   const { outputAudioTokens = 0, outputImageTokens = 0, cacheWriteLongTokens, webSearches } = usage;
   return compact({
     input_tokens: inputTokens + inputAudioTokens + inputImageTokens,
@@ -89,8 +112,12 @@ function buildUsage(usage: Usage): JsonObject {
             ephemeral_1h_input_tokens: cacheWriteLongTokens,
           },
     output_tokens: outputTokens + (reasoningTokens ?? 0) + outputAudioTokens + outputImageTokens,
-    output_tokens_details: reasoningTokens === undefined ? undefined : { thinking_tokens: reasoningTokens },
-    server_tool_use: webSearches === undefined ? undefined : { web_search_requests: webSearches, web_fetch_requests: 0 },
+    output_tokens_details:
+      reasoningTokens === undefined ? undefined : { thinking_tokens: reasoningTokens },
+    server_tool_use:
+      webSearches === undefined
+        ? undefined
+        : { web_search_requests: webSearches, web_fetch_requests: 0 },
     service_tier: usage.serviceTier === 'default' ? 'standard' : usage.serviceTier,
   });
 }
