@@ -155,7 +155,7 @@ export class Bucket {
     if (this.source === 'unknown') this.#learnFirst(nowMs);
     else this.#learnRate(need, retryAfterMs, nowMs);
     const implied = retryAfterMs === undefined ? 0 : need - this.ratePerMs * retryAfterMs;
-    this.level = Math.min(this.level, Math.max(implied, -this.capacity));
+    this.level = Math.min(this.level, this.capacity, Math.max(implied, -this.capacity));
     this.#refusedAtMs = nowMs;
     this.#anchor(need, retryAfterMs, nowMs);
     this.#rememberHour(nowMs);
@@ -186,7 +186,8 @@ export class Bucket {
   }
 
   #learnRate(need: number, retryAfterMs: number | undefined, nowMs: number): void {
-    if (retryAfterMs !== undefined && Number.isFinite(this.#anchorAtMs)) {
+    if (retryAfterMs !== undefined) {
+      if (!Number.isFinite(this.#anchorAtMs)) return;
       const sinceMs = nowMs - this.#anchorAtMs;
       const spanMs = sinceMs + retryAfterMs - this.#anchorDelayMs;
       const used = this.#taken - this.#anchorTaken + need - this.#anchorNeed;
