@@ -152,7 +152,7 @@ class JsonScanner {
     while (position < length) {
       const byte = bytes[position] ?? 0;
       const kind = byteClass[byte];
-      if (kind === 1) position += 1;
+      if (kind === 1) position = endOfClass(bytes, position, 1);
       else if (byte === quote) position = this.#string(position);
       else if (kind === 2) position = this.#scalar(position);
       else {
@@ -262,8 +262,7 @@ class JsonScanner {
   #scalar(start: number): number {
     const bytes = this.#bytes;
     this.#beginValue(start);
-    let end = start + 1;
-    while (end < bytes.length && byteClass[bytes[end] ?? 0] === 2) end += 1;
+    const end = endOfClass(bytes, start, 2);
     if (this.#depth === 0) {
       this.openOffset = start;
       this.closeOffset = end;
@@ -337,6 +336,14 @@ class JsonScanner {
     if (this.#overflowing()) this.unusual = true;
     else this.members.push({ key, keyStart, valueStart: 0, valueEnd: 0 });
   }
+}
+
+/** Offset after a run of bytes of one class that begins at `start`. */
+function endOfClass(bytes: Buffer, start: number, kind: number): number {
+  const length = bytes.length;
+  let position = start + 1;
+  while (position < length && byteClass[bytes[position] ?? 0] === kind) position += 1;
+  return position;
 }
 
 /** Offset after the quote that closes the string opened at `start`, or -1. */
