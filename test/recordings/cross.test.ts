@@ -1,6 +1,6 @@
 /**
- * Every recorded answer, written in every other client dialect and read by that dialect's official
- * SDK: text, tool calls, finish and usage are those of the recording. Streams stay streams.
+ * Every recorded answer, written in every client dialect and read by that dialect's official SDK:
+ * text, tool calls, finish and usage are those of the recording. Streams stay streams.
  */
 
 import assert from 'node:assert/strict';
@@ -98,7 +98,7 @@ for (const kind of kinds) {
   const source = dialectOf(kind);
   const cases = [...listCases({ kinds: [kind] })].filter(({ meta }) => meta.status < 400);
   for (const target of clientDialects) {
-    if (!source || source.id === target || cases.length === 0) continue;
+    if (!source || cases.length === 0) continue;
     test(`${cases.length} recorded answers of kind ${kind} read as meant by the SDK of ${target}`, async () => {
       const failures: string[] = [];
       for (const recorded of cases) {
