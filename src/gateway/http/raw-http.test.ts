@@ -193,6 +193,35 @@ for (const file of new Set(cases.map((one) => one.file))) {
   });
 }
 
+test('every control character is refused in every part of the head', async () => {
+  const callsBefore = calls;
+  const wrong: string[] = [];
+  const places: Record<string, (control: string) => string> = {
+    method: (control) => `G${control}ET /v1/echo HTTP/1.1\r\nHost: a\r\n\r\n`,
+    target: (control) => `GET /v1/ec${control}ho HTTP/1.1\r\nHost: a\r\n\r\n`,
+    version: (control) => `GET /v1/echo HTTP/1${control}.1\r\nHost: a\r\n\r\n`,
+    host: (control) => `GET /v1/echo HTTP/1.1\r\nHost: a${control}b\r\n\r\n`,
+    name: (control) => `GET /v1/echo HTTP/1.1\r\nHost: a\r\nX${control}Y: z\r\n\r\n`,
+    value: (control) => `GET /v1/echo HTTP/1.1\r\nHost: a\r\nX: y${control}z\r\n\r\n`,
+  };
+  const codes = [...Array(32).keys(), 0x7f];
+  for (const [place, write] of Object.entries(places)) {
+    const heard = codes.map(async (code) => {
+      const allowed = place === 'value' && code === 0x09;
+      const { statuses, closed } = await converse(
+        Buffer.from(write(String.fromCharCode(code)), 'latin1'),
+        allowed,
+      );
+      const [status = 0] = statuses;
+      const right = allowed ? status === 200 : status >= 400 && closed;
+      if (!right || statuses.length !== 1) wrong.push(`${code} in ${place}: ${statuses.join()}`);
+    });
+    await Promise.all(heard);
+  }
+  assert.deepEqual(wrong, []);
+  assert.equal(calls - callsBefore, 1, 'the tab in a value');
+});
+
 test('the server is alive after all of them and holds nothing', async () => {
   const heard = await converse(
     Buffer.from('GET /v1/echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'),
