@@ -49,6 +49,9 @@ export type ChatCall = {
 /** Body fields that are wishes to the gateway. */
 export const wishFields: readonly string[] = ['provider', 'models', 'route', 'transforms', 'max_cost', 'routing'];
 
+/** Of these, the ones that no vendor knows. */
+export const ownWishFields: readonly string[] = ['max_cost', 'routing'];
+
 /** `scan` describes the client's own bytes; it is absent when `wire` is no longer what they say. */
 export type ParsedBody = { readonly scan: JsonScan | undefined; readonly wire: JsonObject };
 

@@ -19,6 +19,7 @@ import { handleEmbeddings } from './embeddings.ts';
 import { idempotently } from './idempotency.ts';
 import type { Exchange, HttpRoute } from './http/index.ts';
 import { handleModel, handleModels } from './models.ts';
+import { handleQuote, handleRouteDryRun } from './quote.ts';
 import { handleDeleteResponse, handleGetResponse, handleInputItems } from './responses.ts';
 import type { Services } from './services.ts';
 
@@ -91,6 +92,8 @@ function sharedRoutes(services: Services): readonly GatewayRoute[] {
     route('GET', '/v1beta/models', geminiGenerate, (exchange) => handleModels(services, exchange)),
     route('GET', '/v1/models/{model*}', openaiChat, (exchange) => handleModel(services, exchange, model(exchange))),
     route('GET', '/v1beta/models/{model*}', geminiGenerate, (exchange) => handleModel(services, exchange, model(exchange))),
+    route('POST', '/v1/quote', openaiChat, (exchange) => handleQuote(services, exchange)),
+    route('POST', '/v1/route', openaiChat, (exchange) => handleRouteDryRun(services, exchange)),
     route('GET', '/healthz', openaiChat, (exchange) => exchange.respond(200, { 'content-type': 'application/json' }, '{"status":"ok"}')),
   ];
 }

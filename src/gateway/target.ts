@@ -5,7 +5,7 @@ import { fail, type ChatRequest, type Loss } from '#canonical';
 import { priceAt, type Model, type Price } from '#catalog';
 import type { Operation } from '#providers';
 import { affordableOutputTokens, dearest, estimateInputTokens, inputBound, quote, type PriceSnapshot } from '#metering';
-import type { RouteRequest } from '#routing';
+import type { Hints, RouteRequest } from '#routing';
 import { formatUsd, type NanoUsd } from '#std';
 import type { ChatCall, Wishes } from './call.ts';
 import { speechChoices, type Offer, type OfferCandidate, type Snapshot, type SpeechChoice } from './offers.ts';
@@ -164,8 +164,38 @@ export function routeRequest(services: Services, principal: Principal, call: Cha
     class: wishes.class,
     userId: principal.walletId,
     ...(wishes.sessionKey === undefined ? {} : { sessionKey: `${principal.keyId}:${wishes.sessionKey}` }),
-    hints: wishes.hints,
+    hints: knownHints(services.snapshot(), wishes.hints, target),
     deadlineMs: services.clock.now() + services.settings.requestMs,
+  };
+}
+
+/**
+ * Hints may name a vendor's own sub-providers (OpenRouter's clients do): names that are no channel,
+ * provider or tag here are left to a vendor that understands them. If nobody does, `only` is a refusal.
+ */
+function knownHints(snapshot: Snapshot, hints: Hints, target: Target): Hints {
+  if (!hints.only && !hints.order && !hints.ignore) return hints;
+  const names = new Set<string>();
+  for (const channel of snapshot.channels.values()) {
+    for (const name of [channel.id, channel.provider.id, ...(channel.definition.tags ?? [])]) names.add(name);
+  }
+  const known = (list: readonly string[] | undefined): readonly string[] => (list ?? []).filter((name) => names.has(name));
+  const { only: wantedOnly, order: wantedOrder, ignore: wantedIgnore, allowFallbacks, ...rest } = hints;
+  const only = known(wantedOnly);
+  const order = known(wantedOrder);
+  const ignore = known(wantedIgnore);
+  const foreign = (wantedOnly && only.length === 0) || (wantedOrder && order.length === 0);
+  const forwarding = [...target.routes.values()].filter((route) => route.speech.speech.forwardsWishes === true).map((route) => route.offer.channel.id);
+  if (foreign && wantedOnly && forwarding.length === 0) {
+    fail('no_channel', `\`provider.only\` names no channel of this gateway. There are ${[...names].slice(0, 20).join(', ')}.`, { path: 'provider.only' });
+  }
+  const restricted = only.length > 0 ? only : foreign && wantedOnly ? forwarding : undefined;
+  return {
+    ...rest,
+    ...(restricted ? { only: restricted } : {}),
+    ...(order.length > 0 ? { order } : {}),
+    ...(ignore.length > 0 ? { ignore } : {}),
+    ...(allowFallbacks === undefined || (foreign && order.length === 0) ? {} : { allowFallbacks }),
   };
 }
 

@@ -4,8 +4,8 @@ import { isDeepStrictEqual } from 'node:util';
 import type { ChatRequest, Message, Part } from '#canonical';
 import { passThroughEdits } from '#dialects';
 import type { OutboundRequest } from '#providers';
-import { spliceJson } from '#std';
-import { wishFields, type ChatCall } from './call.ts';
+import { spliceJson, type JsonObject } from '#std';
+import { ownWishFields, wishFields, type ChatCall } from './call.ts';
 import type { Services } from './services.ts';
 import type { Route } from './target.ts';
 
@@ -58,7 +58,7 @@ function untouched(call: ChatCall, route: Route, outputTokensMax: number | undef
   const edits = passThroughEdits(call.request.dialect, call.wire, call.request, {
     model: route.offer.name,
     outputTokensMax,
-    drop: wishFields,
+    drop: route.speech.speech.forwardsWishes === true ? ownWishFields : wishFields,
     encryptedReasoning: route.offer.model.reasoning,
   });
   if (edits.length === 0) return call.body;
@@ -82,7 +82,13 @@ async function encoded(services: Services, call: ChatCall, route: Route, outputT
   const renamed: ChatRequest = { ...limited, model: route.offer.name, streamUsage: true };
   const urls = dialect.request.urlsToInline(renamed, quirks);
   const complete = urls.length === 0 ? renamed : await inlineMedia(services, renamed, new Set(urls));
-  return Buffer.from(JSON.stringify(dialect.request.encode(complete, quirks).value));
+  return Buffer.from(JSON.stringify({ ...dialect.request.encode(complete, quirks).value, ...forwardedWishes(call, route) }));
+}
+
+/** A vendor that routes by itself gets its clients' wishes back. */
+function forwardedWishes(call: ChatCall, route: Route): JsonObject {
+  if (route.speech.speech.forwardsWishes !== true || route.speech.speech.dialect !== call.dialect.id) return {};
+  return Object.fromEntries(wishFields.filter((field) => !ownWishFields.includes(field) && call.wire[field] !== undefined).map((field) => [field, call.wire[field]]));
 }
 
 /** Fetches what the vendor will not fetch itself, under the guard, and puts the bytes in. */

@@ -7,7 +7,7 @@ export default {
   baseUrl: 'https://openrouter.ai/api/v1',
   environment: ['OPENROUTER_API_KEY'],
   speaks: [
-    openaiChat({ ...compatible, reasoningReplay: 'reasoning_details', thinkingField: 'reasoning', webSearch: 'openrouter', cacheMarks: 'cache_control', media: ['image', 'audio', 'video', 'document'] }),
+    { ...openaiChat({ ...compatible, reasoningReplay: 'reasoning_details', thinkingField: 'reasoning', webSearch: 'openrouter', cacheMarks: 'cache_control', media: ['image', 'audio', 'video', 'document'] }), forwardsWishes: true },
     openaiEmbeddings(),
   ],
   authorize: bearer,

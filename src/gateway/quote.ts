@@ -1,0 +1,70 @@
+/**
+ * `POST /v1/quote` and `POST /v1/route`: what a request would cost at most, and where it would go. The
+ * body is the real request, in any dialect (`?dialect=anthropic-messages`); nothing is sent or held.
+ */
+
+import { fail } from '#canonical';
+import type { Dialect } from '#dialects';
+import { quote } from '#metering';
+import { formatUsd, type JsonObject } from '#std';
+import { authenticate } from './admission.ts';
+import { decodeChat, parseBody, type ChatCall } from './call.ts';
+import type { Exchange } from './http/index.ts';
+import type { Services } from './services.ts';
+import { holdSize, resolve, routeRequest, type Target } from './target.ts';
+import type { Principal } from '#access';
+
+type Prepared = { readonly principal: Principal; readonly call: ChatCall; readonly target: Target };
+
+async function prepare(services: Services, exchange: Exchange): Promise<Prepared> {
+  const principal = await authenticate(services, exchange);
+  const dialect = dialectOf(services, exchange);
+  const model = exchange.query.get('model');
+  const call = decodeChat(exchange, dialect, { framing: 'sse' }, model === null ? {} : { model }, parseBody(exchange.body));
+  return { principal, call, target: resolve(services, principal, call, 'chat') };
+}
+
+function dialectOf(services: Services, exchange: Exchange): Dialect {
+  const name = exchange.query.get('dialect') ?? 'openai-chat';
+  const dialect = Object.values(services.dialects).find((candidate) => candidate.id === name);
+  return dialect ?? fail('invalid_request', `There is no dialect \`${name.slice(0, 50)}\`. There are ${Object.keys(services.dialects).join(', ')}.`, { path: 'dialect' });
+}
+
+export async function handleQuote(services: Services, exchange: Exchange): Promise<void> {
+  const { principal, call, target } = await prepare(services, exchange);
+  const { availableNanoUsd } = await services.ledger.balance(principal.walletId);
+  const hold = holdSize(target, call.request.stream);
+  const candidates = [...target.routes.values()].map((route) => ({
+    channel: route.offer.channel.id,
+    model: route.offer.name,
+    price_version: route.price.version,
+    bound_usd: formatUsd(route.bound),
+    input_usd: formatUsd(quote(route.price, { inputTokens: target.inputTokens, outputTokens: 0 })),
+    losses: route.losses.map(({ path, reason }) => ({ path, reason })),
+  }));
+  const body: JsonObject = {
+    object: 'quote',
+    model: target.model.id,
+    input_tokens_estimated: target.inputTokens,
+    input_tokens_bound: target.inputTokensBound,
+    output_tokens_max: target.outputTokensMax,
+    bound_usd: formatUsd([...target.routes.values()].reduce((most, route) => (route.bound > most ? route.bound : most), hold.minimum)),
+    hold_usd: formatUsd(hold.amount),
+    available_usd: formatUsd(availableNanoUsd),
+    affordable: availableNanoUsd >= hold.minimum,
+    candidates,
+  };
+  exchange.respond(200, { 'content-type': 'application/json; charset=utf-8' }, JSON.stringify(body));
+}
+
+export async function handleRouteDryRun(services: Services, exchange: Exchange): Promise<void> {
+  const { principal, call, target } = await prepare(services, exchange);
+  const plan = services.router.plan(routeRequest(services, principal, call, target));
+  try {
+    const step = plan.next();
+    const chosen = step.kind === 'attempt' ? { channel: step.channelId, model: step.model } : null;
+    exchange.respond(200, { 'content-type': 'application/json; charset=utf-8' }, JSON.stringify({ object: 'route', chosen, step: step.kind, explanation: plan.explain() }));
+  } finally {
+    plan.close();
+  }
+}
