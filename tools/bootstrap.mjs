@@ -22,13 +22,15 @@ const nodeMajorMin = 24;
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const modules = path.join(root, 'node_modules');
+/** What we make ourselves stays here: npm clears its own folder whenever it installs. */
+const cache = path.join(root, '.cache');
 
 /** What must be in place: `production` is enough to serve, `all` adds the development tools. */
 const setup = {
   root,
   modules,
   stampFile: path.join(modules, '.manifold-stamp'),
-  nodeHome: path.join(modules, '.manifold-node', nodeVersion),
+  nodeHome: path.join(cache, 'node', nodeVersion),
   nodeVersion,
   nodeFile,
   machineNodeIsEnough,
@@ -74,7 +76,7 @@ async function prepare(scope) {
 
 /** Node keeps compiled code between starts; without a writable place it just does not. */
 function environment(extraPath) {
-  const compileCache = path.join(modules, '.cache', 'compile');
+  const compileCache = path.join(cache, 'compile');
   const env = { NODE_COMPILE_CACHE: compileCache, ...process.env };
   if (extraPath === undefined) return env;
   const inherited = process.env.PATH === undefined ? [] : [process.env.PATH];
