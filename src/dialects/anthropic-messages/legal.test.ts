@@ -94,7 +94,7 @@ function assertTurns(value: JsonObject, quirks: Quirks, losses: readonly Loss[])
     }
   }
   if (turns.at(-1)?.['role'] === 'assistant') assert.notEqual(quirks['prefillAllowed'], false);
-  if (!losses.some(({ changesMeaning }) => changesMeaning)) assertAnswered(turns);
+  if (!losses.some(({ changesMeaning }) => changesMeaning)) assertAnswered(messages);
 }
 
 /** Every call is answered in the next turn, and nothing else is answered there. */

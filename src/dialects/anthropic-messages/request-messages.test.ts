@@ -104,6 +104,18 @@ test('system messages: the first ones at the top, later ones where the model tak
   assert.deepEqual(kept.losses, []);
 });
 
+test('a system message between calls and their results comes after the results', () => {
+  const messages: readonly Message[] = [
+    user(text('Add.')),
+    { role: 'assistant', parts: [call('a')] },
+    { role: 'system', parts: [text('C')] },
+    { role: 'tool', parts: [result('a', '1')] },
+  ];
+  const kept = encoded(foreign({ messages, tools: [lookUp] }), { systemRoleMidConversation: true });
+  const roles = asObjects(kept.value['messages']).map(({ role }) => role);
+  assert.deepEqual(roles, ['user', 'assistant', 'user', 'system']);
+});
+
 test('the first turn is the user, neighbours are merged, empty text is left out', () => {
   const messages: readonly Message[] = [
     { role: 'assistant', parts: [text('Welcome. ')] },

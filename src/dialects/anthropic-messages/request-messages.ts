@@ -99,25 +99,34 @@ function addTurn(
   content: readonly JsonObject[],
   encoding: Encoding,
 ): void {
-  const role = message.role === 'assistant' ? 'assistant' : 'user';
-  const last = turns.at(-1);
-  const extensions = encoding.own ? message.extensions : undefined;
   if (content.length === 0) return;
-  if (
-    last?.role !== role ||
-    last.extensions ||
-    (extensions && message.role !== 'user' && message.role !== 'tool')
-  ) {
-    turns.push({ role, content: [...content], extensions });
+  const role = message.role === 'assistant' ? 'assistant' : 'user';
+  const extensions = encoding.own ? message.extensions : undefined;
+  const isResults = message.role === 'tool';
+  const at = isResults && !encoding.own ? turnOfResults(turns) : turns.length - 1;
+  const turn = turns[at];
+  if (turn?.role !== role || !mayJoin(turn, extensions)) {
+    turns.splice(at + 1, 0, { role, content: [...content], extensions });
     return;
   }
-  if (extensions && !last.content.every((block) => block['type'] === 'tool_result')) {
-    turns.push({ role, content: [...content], extensions });
-    return;
-  }
-  if (extensions) turns[turns.length - 1] = { ...last, extensions };
-  if (message.role !== 'tool') last.content.push(...content);
-  else last.content.splice(resultCount(last.content), 0, ...content);
+  if (extensions) turns[at] = { ...turn, extensions };
+  if (isResults) turn.content.splice(resultCount(turn.content), 0, ...content);
+  else turn.content.push(...content);
+}
+
+/** A turn with unknown fields of its own stays apart, except that results join what follows them. */
+function mayJoin(turn: Turn, extensions: JsonObject | undefined): boolean {
+  if (turn.extensions) return false;
+  return !extensions || turn.content.every((block) => block['type'] === 'tool_result');
+}
+
+/** Results belong right behind the calls, also where a system message came between them. */
+function turnOfResults(turns: readonly Turn[]): number {
+  const last = turns.length - 1;
+  if (turns[last]?.role !== 'system') return last;
+  const calls = turns.findLastIndex(({ role }) => role === 'assistant');
+  if (calls === -1) return last;
+  return turns[calls + 1]?.role === 'user' ? calls + 1 : calls;
 }
 
 function resultCount(content: readonly JsonObject[]): number {
@@ -217,7 +226,7 @@ function settleForeignHistory(turns: Turn[], request: ChatRequest, encoding: Enc
   turns.splice(0, turns.length, ...present);
   if (turns[0]?.role === 'assistant')
     turns.unshift({ role: 'user', content: [{ type: 'text', text: '…' }] });
-  const last = turns.at(-1);
+  const last = turns.findLast(({ role }) => role !== 'system');
   if (last?.role !== 'assistant') return;
   if (!encoding.quirks.prefillAllowed) {
     lose(
