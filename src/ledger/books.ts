@@ -90,7 +90,7 @@ export type Books = {
     readonly lots: Set<LotEntry>;
     readonly budgets: Set<BudgetEntry>;
   };
-  chain: { readonly chainId: string; number: number; sequence: number; hash: string };
+  chain: { readonly chainId: string; number: number; sequence: number; hash: string; indexed: number };
 };
 
 export function available(wallet: WalletEntry | undefined): NanoUsd {

@@ -55,7 +55,7 @@ export function createLedgerLane(engine: Engine, clock: Clock): LedgerLane {
       const books =
         kept && kept.version === version
           ? keepBooks(kept.books, clock.now())
-          : openBooks(clock.now(), engine, { chainId, number: 0, sequence: 0, hash: chainStart });
+          : openBooks(clock.now(), engine, { chainId, number: 0, sequence: 0, hash: chainStart, indexed: 0 });
       // A batch that throws leaves books that must not be used again.
       kept = undefined;
       yield* loadBooks(books, operations, version === undefined);

@@ -1,6 +1,6 @@
 import type { Clock, NanoUsd } from '#std';
 import { nanoUsd } from '#std';
-import type { Steps, Store, Value } from '#store';
+import type { Steps, Store } from '#store';
 import { integerOf, load, query, textOf } from '#store';
 import type {
   AccountTotals,
@@ -11,8 +11,6 @@ import type {
   Lot,
   MoveResult,
   Receipt,
-  Statement,
-  StatementQuery,
 } from './contract.ts';
 import type { LotEntry } from './books.ts';
 import { inSpendingOrder } from './books.ts';
@@ -20,8 +18,9 @@ import { holdOf } from './hold.ts';
 import { createLedgerLane, type Operation, type OperationResult } from './lane.ts';
 import { readReceipt } from './receipt.ts';
 import { createRecovery } from './recover.ts';
-import { holdSelect, lotColumns, readHold, readLot, readReceiptRow, receiptColumns, receiptsByKey } from './rows.ts';
+import { holdSelect, lotColumns, readHold, readLot, readReceiptRow, receiptsByKey } from './rows.ts';
 import { heldScope, scopeKey } from './scopes.ts';
+import { readStatement } from './statement.ts';
 import {
   checkAdjust,
   checkCredit,
@@ -101,32 +100,6 @@ function* readBudget(kind: string, id: string, window: BudgetWindow, nowMs: numb
 function* readOne(receiptId: string): Steps<Receipt | undefined> {
   const rows = yield* load(receiptsByKey, [receiptId]);
   return rows[0] ? readReceipt(readReceiptRow(rows[0])) : undefined;
-}
-
-const pageDefault = 50;
-const pageMax = 500;
-
-function* readStatement(request: StatementQuery): Steps<Statement> {
-  const limit = Math.min(Math.max(1, Math.trunc(request.limit ?? pageDefault)), pageMax);
-  const conditions = ['wallet_id = ?'];
-  const parameters: Value[] = [request.walletId];
-  const condition = (sql: string, ...values: readonly Value[]): void => {
-    conditions.push(sql);
-    parameters.push(...values);
-  };
-  if (request.fromMs !== undefined) condition('created_at_ms >= ?', request.fromMs);
-  if (request.untilMs !== undefined) condition('created_at_ms < ?', request.untilMs);
-  if (request.before !== undefined) {
-    const [atMs, position] = request.before.split('-');
-    condition('(created_at_ms < ? OR (created_at_ms = ? AND position < ?))', Number(atMs), Number(atMs), Number(position));
-  }
-  const rows = yield* query(
-    `SELECT ${receiptColumns.join(', ')} FROM receipts WHERE ${conditions.join(' AND ')} ORDER BY created_at_ms DESC, position DESC LIMIT ${limit + 1}`,
-    parameters,
-  );
-  const stored = rows.slice(0, limit).map(readReceiptRow);
-  const last = stored.at(-1);
-  return { receipts: stored.map(readReceipt), next: rows.length > limit && last ? `${last.createdAtMs}-${last.position}` : undefined };
 }
 
 /** Sums may pass the safe integers, so they travel as text. */

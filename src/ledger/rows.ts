@@ -3,11 +3,11 @@
 import type { JsonObject, JsonValue } from '#std';
 import { asArray, parseJson, parseJsonObject } from '#std';
 import type { LoadStatement, Row, Steps, Value, WriteStatement } from '#store';
-import { integerOf, load, query, textOf, textOrNull, write } from '#store';
+import { change, integerOf, load, query, textOf, textOrNull, write } from '#store';
 import type { AttemptEntry, Books, HoldEntry, LotEntry, WalletEntry } from './books.ts';
 import { inSpendingOrder } from './books.ts';
 import type { LotKind } from './contract.ts';
-import type { StoredReceipt } from './receipt.ts';
+import { chainSpan, type StoredReceipt } from './receipt.ts';
 
 const walletsByKey: LoadStatement = {
   table: 'wallets',
@@ -57,7 +57,7 @@ const idempotencyByKey: LoadStatement = {
   columns: ['idempotency_id', 'request_id', 'parameters_hash', 'expires_at_ms'],
 };
 
-const chainsByKey: LoadStatement = { table: 'chains', column: 'chain_id', columns: ['chain_id', 'number', 'sequence', 'hash'], lock: true };
+const chainsByKey: LoadStatement = { table: 'chains', column: 'chain_id', columns: ['chain_id', 'number', 'sequence', 'hash', 'indexed'], lock: true };
 
 /** Readers of the tables, each for many keys at once. */
 export function* loadWallets(books: Books, walletIds: readonly string[]): Steps<void> {
@@ -138,6 +138,7 @@ export function* loadChain(books: Books): Steps<void> {
     books.chain.number = integerOf(row, 'number');
     books.chain.sequence = integerOf(row, 'sequence');
     books.chain.hash = textOf(row, 'hash');
+    books.chain.indexed = integerOf(row, 'indexed');
     return;
   }
   const [last] = yield* query('SELECT count(*) AS chains FROM chains', []);
@@ -281,7 +282,7 @@ const insertReceipts: WriteStatement = {
 const putChain: WriteStatement = {
   action: 'insert',
   table: 'chains',
-  columns: [text('chain_id'), integer('number'), integer('sequence'), text('hash')],
+  columns: [text('chain_id'), integer('number'), integer('sequence'), text('hash'), integer('indexed')],
   conflict: { keys: ['chain_id'], action: 'replace' },
 };
 
@@ -296,7 +297,26 @@ export function* writeBooks(books: Books): Steps<void> {
   yield* writeBudgets(books);
   yield* writeIdempotency(books);
   yield* writeWallets(books);
-  if (books.newReceipts.length > 0) yield* write(putChain, [[books.chain.chainId, books.chain.number, books.chain.sequence, books.chain.hash]]);
+  if (books.newReceipts.length === 0) return;
+  yield* indexReceipts(books);
+  const { chainId, number, sequence, hash, indexed } = books.chain;
+  yield* write(putChain, [[chainId, number, sequence, hash, indexed]]);
+}
+
+/** Receipts that wait to be indexed, at most: read one by one when a statement is asked for. */
+const unindexedMax = 2048;
+
+function* indexReceipts(books: Books): Steps<void> {
+  const { number, sequence, indexed } = books.chain;
+  if (sequence - indexed < unindexedMax) return;
+  const first = number * chainSpan;
+  yield* change(
+    `INSERT INTO receipts_by_wallet (wallet_id, created_at_ms, position)
+     SELECT wallet_id, created_at_ms, position FROM receipts
+     WHERE position > ? AND position <= ? AND wallet_id IS NOT NULL ORDER BY wallet_id, created_at_ms, position`,
+    [first + indexed, first + sequence],
+  );
+  books.chain.indexed = sequence;
 }
 
 function receiptRow(receipt: StoredReceipt): readonly Value[] {

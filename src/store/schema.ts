@@ -90,7 +90,8 @@ const chains = `CREATE TABLE chains (
   chain_id TEXT PRIMARY KEY,
   number INTEGER NOT NULL UNIQUE CHECK (number >= 0 AND number < 8192),
   sequence INTEGER NOT NULL,
-  hash TEXT NOT NULL
+  hash TEXT NOT NULL,
+  indexed INTEGER NOT NULL CHECK (indexed >= 0)
 ) STRICT, WITHOUT ROWID`;
 
 /**
@@ -107,7 +108,16 @@ const receipts = `CREATE TABLE receipts (
   body TEXT NOT NULL
 ) STRICT`;
 
-const receiptsByWallet = 'CREATE INDEX receipts_by_wallet ON receipts (wallet_id, created_at_ms, position)';
+/**
+ * An index that is filled in blocks, up to `chains.indexed`: an index kept at every commit would
+ * write one more page for nearly every receipt, because each wallet has its own place in it.
+ */
+const receiptsByWallet = `CREATE TABLE receipts_by_wallet (
+  wallet_id TEXT NOT NULL,
+  created_at_ms INTEGER NOT NULL,
+  position INTEGER NOT NULL,
+  PRIMARY KEY (wallet_id, created_at_ms, position)
+) STRICT, WITHOUT ROWID`;
 
 const keys = `CREATE TABLE keys (
   key_id TEXT PRIMARY KEY,

@@ -82,6 +82,32 @@ function testConcurrency(open: OpenFixture): void {
     });
   });
 
+  test('a statement pages through all receipts, the indexed and the recent ones, newest first', async () => {
+    await withFixture(open, async (fixture) => {
+      await runLine(fixture, 'credit w paid 1000000 e1');
+      const count = 2200;
+      for (let start = 0; start < count; start += 100) {
+        fixture.clock.advance(1);
+        const ids = Array.from({ length: 100 }, (_, index) => `r${String(start + index).padStart(5, '0')}`);
+        await Promise.all(ids.flatMap((id) => [runLine(fixture, `reserve ${id} w 1`), runLine(fixture, `settle ${id} 1`)]));
+      }
+      const seen: string[] = [];
+      let before: string | undefined;
+      do {
+        const page = await fixture.ledger().statement({ walletId: 'w', limit: 499, ...(before === undefined ? {} : { before }) });
+        seen.push(...page.receipts.map((receipt) => `${receipt.createdAtMs} ${String(receipt.sequence).padStart(6, '0')}`));
+        before = page.next;
+      } while (before !== undefined);
+      assert.equal(seen.length, count + 1);
+      assert.equal(new Set(seen).size, count + 1);
+      assert.deepEqual(seen, [...seen].sort().reverse());
+      const untilMs = fixture.clock.now();
+      assert.equal((await fixture.ledger().statement({ walletId: 'w', fromMs: untilMs, limit: 500 })).receipts.length, 100);
+      assert.equal((await fixture.ledger().statement({ walletId: 'w', fromMs: untilMs - 1, untilMs, limit: 500 })).receipts.length, 100);
+      assert.equal((await fixture.ledger().statement({ walletId: 'nobody' })).receipts.length, 0);
+    });
+  });
+
   test('reserve and settle of the same request in one batch both happen', async () => {
     await withFixture(open, async (fixture) => {
       await runLine(fixture, 'credit w paid 1000 e1');
