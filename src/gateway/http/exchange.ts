@@ -80,6 +80,8 @@ export class HttpExchange implements Exchange {
   pathParameters: PathParameters = {};
   body: Uint8Array = emptyBody;
   upload: BodyUpload | undefined;
+  /** Whether another program reads the body itself. */
+  mounted = false;
   /** Whether the handler is at work. */
   handling = false;
   /** Body bytes to give back when both the response and the handler are done. */
@@ -202,10 +204,17 @@ export class HttpExchange implements Exchange {
     this.#controller?.abort(this.#aborted);
   }
 
+  #isSlow(now: number): boolean {
+    const { uploadTimeoutMs, uploadBytesPerSecondMin } = this.#context.limits;
+    const creditMs = (this.#socket.bytesRead / uploadBytesPerSecondMin) * 1_000;
+    return now - this.receivedAtMs > uploadTimeoutMs + creditMs;
+  }
+
   /** Called about twice a second: ends slow uploads, lingering connections and stalled readers. */
   sweep(now: number): void {
     const { limits } = this.#context;
     this.upload?.checkPace(now, limits);
+    if (this.mounted && !this.request.complete && this.#isSlow(now)) this.response.destroy();
     if (this.#lingerUntil !== undefined) {
       if (now >= this.#lingerUntil) this.response.end();
       if (now >= this.#lingerUntil + limits.lingerMs) this.response.destroy();

@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
+import {
+  request as httpRequest,
+  type IncomingMessage,
+  type RequestOptions,
+  type ServerResponse,
+} from 'node:http';
 import { connect } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
@@ -465,14 +470,35 @@ test('a stop refuses new work, lets running work finish and tells the rest to en
   await assert.rejects(sendTo(port, { path: '/run' }));
 });
 
-test('other programs can be mounted on the port, behind the same vetting', async (t) => {
-  const { send } = await start(t, [measure()], {
+async function answerWhole(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  try {
+    for await (const _piece of request);
+    response.end('mounted');
+  } catch {
+    response.destroy();
+  }
+}
+
+test('other programs can be mounted on the port, behind the same vetting and pace', async (t) => {
+  const { send, port } = await start(t, [measure()], {
+    limits: { uploadTimeoutMs: 300 },
     mount: (path) =>
-      path.startsWith('/admin') ? (_request, response) => void response.end('mounted') : undefined,
+      path.startsWith('/admin')
+        ? (request, response) => void answerWhole(request, response)
+        : undefined,
   });
   assert.equal((await send({ path: '/admin/keys' })).body, 'mounted');
-  assert.equal((await send({ path: '/admin', headers: { 'x-api-key': ['a', 'b'] } })).status, 400);
+  const doubled = { 'x-api-key': ['a', 'b'] };
+  assert.equal((await send({ path: '/admin', headers: doubled })).status, 400);
   assert.equal((await send({ path: '/elsewhere' })).status, 404);
+  const refused = connect(port, '127.0.0.1');
+  refused.write(`POST /admin HTTP/1.1\r\nHost: a\r\nContent-Length: ${2 ** 30}\r\n\r\n`);
+  assert.match(String((await once(refused, 'data'))[0]), / 413 /);
+  refused.destroy();
+  const slow = connect(port, '127.0.0.1');
+  slow.write('POST /admin/wait HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nx');
+  slow.on('error', () => undefined).resume();
+  await once(slow, 'close');
 });
 
 test('settings that cannot work are refused at construction', () => {

@@ -1,4 +1,10 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { gatewayError, GatewayFailure, type GatewayError } from '#canonical';
@@ -50,9 +56,7 @@ export type HttpFrontSettings<Route extends HttpRoute> = {
    * Other programs on the same port (console, control plane). Asked after the request was found
    * clean and before the routes; they read the body themselves.
    */
-  readonly mount?: (
-    path: string,
-  ) => ((request: IncomingMessage, response: ServerResponse) => void) | undefined;
+  readonly mount?: (path: string) => RequestListener | undefined;
 };
 
 export type HttpFrontStatus = {
@@ -253,13 +257,26 @@ class Front<Route extends HttpRoute> implements HttpFront {
     }
     const mounted = this.#settings.mount?.(exchange.path);
     if (mounted !== undefined) {
-      if (expectsContinue) response.writeContinue();
-      mounted(request, response);
+      this.#mount(exchange, mounted, expectsContinue);
       return;
     }
     const { cors } = this.#settings.listener;
     if (cors !== undefined) exchange.extraHeaders = corsHeaders(cors, exchange.header('origin'));
     this.#route(exchange, expectsContinue);
+  }
+
+  /** Hands a clean request to another program, which reads the body under its own bound. */
+  #mount(exchange: HttpExchange, mounted: RequestListener, expectsContinue: boolean): void {
+    const { request, response } = exchange;
+    const { bodyBytesMax } = this.#limits;
+    if (Number(exchange.header('content-length') ?? 0) > bodyBytesMax) {
+      const message = `the request body exceeds ${bodyBytesMax} bytes`;
+      this.#refuse(exchange, undefined, gatewayError('body_too_large', message));
+      return;
+    }
+    exchange.mounted = true;
+    if (expectsContinue) response.writeContinue();
+    mounted(request, response);
   }
 
   #route(exchange: HttpExchange, expectsContinue: boolean): void {
