@@ -39,11 +39,17 @@ const silentKeywords = new Set([
 ]);
 
 const referenceDepthMax = 8;
+/** References multiply: a short schema may stand for one of any size. */
+const depthMax = 64;
+const nodesMax = 10_000;
+const reportsMax = 20;
 
 type Walk = {
   readonly root: JsonObject;
   readonly onLoss: OnSchemaLoss;
   readonly references: readonly string[];
+  readonly depth: number;
+  readonly count: { nodes: number };
 };
 
 /**
@@ -90,12 +96,32 @@ function mapProperties(value: JsonValue): JsonValue {
 export function schemaForOpenApi(
   schema: JsonObject,
   path: string,
-  onLoss: OnSchemaLoss,
+  report: OnSchemaLoss,
 ): JsonObject {
-  return convert(schema, path, { root: schema, onLoss, references: [] });
+  const said = new Set<string>();
+  // One report for each kind of loss: a schema may lose the same keyword in a thousand places.
+  const onLoss: OnSchemaLoss = (at, reason) => {
+    if (!said.has(reason) && said.size < reportsMax) report(at, reason);
+    said.add(reason);
+  };
+  return convert(schema, path, {
+    root: schema,
+    onLoss,
+    references: [],
+    depth: 0,
+    count: { nodes: 0 },
+  });
 }
 
-function convert(schema: JsonObject, path: string, walk: Walk): JsonObject {
+function convert(schema: JsonObject, path: string, outer: Walk): JsonObject {
+  const walk = { ...outer, depth: outer.depth + 1 };
+  walk.count.nodes += 1;
+  if (walk.depth > depthMax || walk.count.nodes > nodesMax) {
+    // One report will do: what is cut here may be large.
+    if (walk.count.nodes <= nodesMax + 1) walk.onLoss(path, 'a schema too large or too deep');
+    walk.count.nodes = Math.max(walk.count.nodes, nodesMax + 1);
+    return { type: 'OBJECT' };
+  }
   const reference = asString(schema['$ref']);
   if (reference !== undefined) return convertReference(schema, reference, path, walk);
   const parts = asObjects(schema['allOf']);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import type { JsonObject } from '#std';
 import { schemaFromOpenApi } from './schema-decode.ts';
 import { schemaForJsonField, schemaForOpenApi } from './schema-encode.ts';
@@ -97,4 +98,45 @@ test('the JSON Schema fields take all but const, and properties may have any nam
     $defs: { a: { enum: ['x'] } },
     default: { const: 2 },
   });
+});
+
+test('a schema that would be huge or endless when written out is cut and said', () => {
+  assert.deepEqual(subset({ allOf: [{ $ref: '#' }] }).losses.length, 1);
+  const names = 'abcdefgh'.split('');
+  const $defs: Record<string, JsonObject> = {};
+  for (const [index, name] of names.entries()) {
+    const next = { $ref: `#/$defs/${names[index + 1] ?? 'none'}` };
+    const properties = Object.fromEntries(Array.from({ length: 30 }, (_, at) => [`p${at}`, next]));
+    $defs[name] = { type: 'object', properties };
+  }
+  const { value, losses } = subset({ $defs, $ref: '#/$defs/a' });
+  assert.ok(JSON.stringify(value).length < 1_000_000);
+  assert.ok(losses.length > 0);
+});
+
+test('no JSON breaks the conversions', () => {
+  const seed = 20_261_123;
+  fc.assert(
+    fc.property(
+      fc.jsonValue({ maxDepth: 6 }),
+      fc.constantFrom(
+        'allOf',
+        'anyOf',
+        'properties',
+        'items',
+        'type',
+        'enum',
+        '$ref',
+        'const',
+        'required',
+      ),
+      (value, key) => {
+        const schema = { [key]: value, type: 'object' } as JsonObject;
+        subset(schema);
+        schemaForJsonField(schema);
+        schemaFromOpenApi(schema);
+      },
+    ),
+    { seed, numRuns: 500 },
+  );
 });
