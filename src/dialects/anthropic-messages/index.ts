@@ -15,7 +15,7 @@ import { MessagesStreamTap } from './tap.ts';
 export const anthropicMessages: Dialect = {
   id: 'anthropic-messages',
   quirkNames,
-  request: { decode: decodeRequest, encode: encodeRequest, urlsToInline },
+  request: { required: ['max_tokens'], decode: decodeRequest, encode: encodeRequest, urlsToInline },
   response: {
     decode: decodeResponse,
     encode: encodeResponse,

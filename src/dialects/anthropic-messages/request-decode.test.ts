@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ReadError, type JsonObject } from '#std';
 import { anthropicMessages } from './index.ts';
+import { messagesMax, partsMax, toolsMax } from './limits.ts';
 import { own, encoded, roundTrip, contents } from './messages-rig.ts';
 
 const { decode, encode } = anthropicMessages.request;
@@ -195,4 +196,20 @@ test('count_tokens has no max_tokens, and the model may stand in the path', () =
   assert.equal(request.model, 'claude-in-the-path');
   assert.equal(request.outputTokensMax, undefined);
   assert.equal(request.stream, true);
+});
+
+test('the number of messages, blocks and tools is bounded', () => {
+  const message = { role: 'user', content: 'x' };
+  const fails = (fields: JsonObject, path: string): void => {
+    assert.throws(
+      () => own(fields),
+      (error) => error instanceof ReadError && error.path === path,
+    );
+  };
+  fails({ messages: Array.from({ length: messagesMax + 1 }, () => message) }, 'messages');
+  const block = { type: 'text', text: 'x' };
+  const content = Array.from({ length: partsMax + 1 }, () => block);
+  fails({ messages: [{ role: 'user', content }] }, 'messages[0].content');
+  const tool = { name: 'x', input_schema: {} };
+  fails({ tools: Array.from({ length: toolsMax + 1 }, () => tool) }, 'tools');
 });

@@ -100,6 +100,12 @@ test('a JSON schema is closed, its refused constraints are spoken and reported',
   assert.deepEqual(lostPaths(sent), ['responseFormat.schema.properties.count.minimum']);
 });
 
+test('a map of free names cannot be a structured answer and refuses the request', () => {
+  const map = { type: 'object', additionalProperties: { type: 'string' } };
+  const sent = encoded(foreign({ responseFormat: { kind: 'json-schema', schema: map } }));
+  assert.ok(sent.losses.some(({ changesMeaning }) => changesMeaning));
+});
+
 test('a model without structured output gets a forced tool, whose call is text again in the answer', () => {
   const quirks = { structuredOutput: 'tool' };
   const { value } = encoded(foreign({ responseFormat: { kind: 'json-schema', schema } }), quirks);

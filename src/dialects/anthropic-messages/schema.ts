@@ -106,11 +106,9 @@ function closeObject(
 ): void {
   const additional = schema['additionalProperties'];
   if (additional !== undefined && additional !== false) {
-    lose(
-      encoding,
-      fieldPath(path, 'additionalProperties'),
-      'Anthropic closes every object: no further properties are possible',
-    );
+    const isMap = asObject(additional) !== undefined;
+    const reason = 'Anthropic closes every object: no further properties are possible';
+    lose(encoding, fieldPath(path, 'additionalProperties'), reason, isMap);
   }
   adapted['additionalProperties'] = false;
 }
