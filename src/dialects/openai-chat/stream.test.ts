@@ -65,6 +65,12 @@ test('a call that waits begins as soon as the one before it is whole', () => {
   assert.equal(starts, 2);
 });
 
+test('the finish reason ends the part at once, the rest waits for [DONE]', () => {
+  const decoder = openaiChat.stream.decoder({});
+  const kinds = [chunk({ content: 'x' }), finish('stop'), '[DONE]'].map((data) => decoder.push({ data }).map((event) => event.kind));
+  assert.deepEqual(kinds, [['start', 'part-start', 'part-delta'], ['part-end'], ['end', 'finished']]);
+});
+
 test('calls without index, without ids, with a new id under an old index, with objects as arguments', () => {
   assert.deepEqual(callsOf([chunk({ tool_calls: [call(undefined, 'a', 'f', '{}'), call(undefined, 'b', 'g', '{}')] })]), [['a', 'f', '{}'], ['b', 'g', '{}']]);
   assert.deepEqual(callsOf([chunk({ tool_calls: [call(0, 'a', 'f', '{"i":1}')] }), chunk({ tool_calls: [call(0, 'b', 'g', '{"i":2}')] })]), [['a', 'f', '{"i":1}'], ['b', 'g', '{"i":2}']]);

@@ -30,6 +30,22 @@ test('words are counted whatever they hold', () => {
   );
 });
 
+test('frames like the last one are counted alike, and one that ends otherwise is looked into', () => {
+  const frame = (words: string, reason: string, pad: string): string => `{"choices":[{"index":0,"delta":{"content":"${words}"},"finish_reason":${reason}}],"usage":null${pad}}`;
+  for (const pad of ['', ',"obfuscation":"abc"']) {
+    const inspect = tapOf();
+    const counts = ['one', 'two', '\\u4f60\\u597d', 'a\\nb\\\\', '\\"', 'x'].map((words) => inspect(frame(words, 'null', pad)).characters);
+    assert.deepEqual(counts, [3, 3, 2, 4, 1, 1]);
+    const longer = inspect(frame('y', 'null', pad === '' ? pad : ',"obfuscation":"abcdef"'));
+    assert.deepEqual([longer.characters, longer.closing], [1, false]);
+    const last = inspect(frame('z', '"ok"', pad));
+    assert.deepEqual([last.characters, last.closing], [1, true], 'a finish as long as null');
+  }
+  const inspect = tapOf();
+  inspect(frame('a', 'null', ',"obfuscation":"abc"'));
+  assert.equal(inspect(frame('a', 'null', ',"obfuscation":"abc","error":{"message":"x"}')).error?.code, 'upstream_failed');
+});
+
 test('marks inside a text are only text', () => {
   for (const text of ['"usage":{"prompt_tokens":1}', '"finish_reason":"stop"', '[DONE]', '"error":{}', '"content":"x"', '\\"usage\\":{']) {
     const facts = tapOf()(chunk({ content: text }));

@@ -42,6 +42,8 @@ test('what is not said stays unsaid', () => {
 test('vendors that count reasoning beside the completion are told by their totals', () => {
   const xai = { prompt_tokens: 10, completion_tokens: 5, total_tokens: 45, completion_tokens_details: { reasoning_tokens: 30 } };
   assert.equal(outputTotalTokens(buckets(xai)), 35);
+  const more = { prompt_tokens: 10, completion_tokens: 40, total_tokens: 80, completion_tokens_details: { reasoning_tokens: 30 } };
+  assert.equal(outputTotalTokens(buckets(more)), 70);
   assert.equal(outputTotalTokens(buckets(xai, { ...plain, usageExcludesReasoning: false })), 5);
   const beyond = { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15, completion_tokens_details: { reasoning_tokens: 30 } };
   assert.equal(outputTotalTokens(buckets(beyond)), 35);
