@@ -81,7 +81,7 @@ export type Books = {
   readonly idempotencyWritten: Map<string, IdempotencyEntry | undefined>;
   readonly accounts: Map<string, { debits: number; credits: number }>;
   readonly newReceipts: StoredReceipt[];
-  readonly newTransfers: Transfer[];
+  readonly newTransfers: (Transfer & { readonly transferKey: number })[];
   readonly lots: Map<string, LotEntry>;
   /** What this batch has to write. */
   readonly changed: {
@@ -140,8 +140,8 @@ export function addToBudget(books: Books, key: string, spent: number, pending: n
 export const walletPrefix = 'wallet:';
 
 /** Books one transfer: the wallet side into the wallet, the other side into its account. */
-export function post(books: Books, transfer: Transfer): void {
-  books.newTransfers.push(transfer);
+export function post(books: Books, transferKey: number, transfer: Transfer): void {
+  books.newTransfers.push({ ...transfer, transferKey });
   bookSide(books, transfer.debitAccount, transfer.amountNanoUsd, 0);
   bookSide(books, transfer.creditAccount, 0, transfer.amountNanoUsd);
 }

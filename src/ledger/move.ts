@@ -10,11 +10,10 @@ import type {
   ReceiptKind,
   RefundRequest,
   SuspenseRequest,
-  Transfer,
   TransferKind,
 } from './contract.ts';
 import type { Books, LotEntry, LotPart } from './books.ts';
-import { addLot, available, post, takeFromLots, walletOf, walletPrefix } from './books.ts';
+import { addLot, available, takeFromLots, walletOf, walletPrefix } from './books.ts';
 import { readReceipt, writeReceipt } from './receipt.ts';
 
 export function moveReceiptId(kind: 'credit' | 'refund' | 'adjust' | 'suspense', event: string): string {
@@ -185,17 +184,14 @@ type Movement = {
 };
 
 function record(books: Books, movement: Movement): MoveResult {
-  const transfer: Transfer = {
+  const transfer = {
     transferId: `${movement.transferKind}:${movement.event}::1`,
     kind: movement.transferKind,
     debitAccount: movement.debit,
     creditAccount: movement.credit,
     amountNanoUsd: movement.amount,
-    createdAtMs: books.nowMs,
   };
-  post(books, transfer);
   const wallet = movement.walletId === undefined ? undefined : walletOf(books, movement.walletId);
-  const { createdAtMs: _, ...drafted } = transfer;
   const receipt = writeReceipt(books, {
     receiptId: movement.receiptId,
     kind: movement.kind,
@@ -205,7 +201,7 @@ function record(books: Books, movement: Movement): MoveResult {
     chargeNanoUsd: movement.charge,
     ratedNanoUsd: movement.charge,
     holdNanoUsd: zeroNanoUsd,
-    balanceAfterNanoUsd: nanoUsd(wallet ? wallet.credits - wallet.debits : 0),
+    balanceAfterNanoUsd: nanoUsd(wallet ? wallet.credits - wallet.debits - movement.charge : 0),
     attempts: [],
     postedAttemptId: undefined,
     usage: {},
@@ -215,7 +211,7 @@ function record(books: Books, movement: Movement): MoveResult {
     lines: [],
     losses: [],
     lots: movement.lots,
-    transfers: [drafted],
+    transfers: [transfer],
     scopeKeys: [],
     detail: movement.detail,
   });

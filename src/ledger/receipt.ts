@@ -3,7 +3,7 @@
 import { hash } from 'node:crypto';
 import type { JsonObject, JsonValue } from '#std';
 import { asArray, asNumber, asObject, asString, nanoUsd, parseJsonObject } from '#std';
-import type { Books } from './books.ts';
+import { post, type Books } from './books.ts';
 import type {
   AttemptOutcome,
   LossReason,
@@ -34,7 +34,10 @@ export type ReceiptDraft = Omit<Receipt, 'chainNumber' | 'sequence' | 'previousH
 export const chainStart = '0'.repeat(64);
 
 /** Receipts that one chain has room for. */
-export const chainSpan = 2 ** 40;
+export const chainSpan = 2 ** 36;
+
+/** Transfers that one receipt has room for; together they stay within the safe integers. */
+export const transferSpan = 128;
 
 /** Larger `detail` and `usage` are replaced: a settlement must not fail because of its decoration. */
 const bodyBytesMax = 65_536;
@@ -43,7 +46,7 @@ export function chainHash(previousHash: string, body: string): string {
   return hash('sha256', `${previousHash}\n${body}`, 'hex');
 }
 
-/** Appends to the chain of the books. */
+/** Books the transfers of the receipt, and appends it to the chain of the books. */
 export function writeReceipt(books: Books, draft: ReceiptDraft): Receipt {
   let body = receiptBody(draft);
   if (body.length > bodyBytesMax) {
@@ -63,6 +66,10 @@ export function writeReceipt(books: Books, draft: ReceiptDraft): Receipt {
   books.chain.sequence = sequence;
   books.chain.hash = stored.hash;
   books.newReceipts.push(stored);
+  if (draft.transfers.length > transferSpan) throw new RangeError(`receipt ${draft.receiptId} has too many transfers`);
+  for (const [index, transfer] of draft.transfers.entries()) {
+    post(books, stored.position * transferSpan + index, { ...transfer, createdAtMs: draft.createdAtMs });
+  }
   books.receipts.set(stored.receiptId, stored);
   return { ...draft, chainNumber: books.chain.number, sequence, previousHash, hash: stored.hash };
 }

@@ -15,7 +15,7 @@ import type {
 } from './contract.ts';
 import { receiptIdOf } from './contract.ts';
 import type { Books, HoldEntry, LotPart } from './books.ts';
-import { addPending, addToBudget, post, takeFromLots, walletOf } from './books.ts';
+import { addPending, addToBudget, takeFromLots, walletOf } from './books.ts';
 import { readReceipt, writeReceipt } from './receipt.ts';
 import { transfersOf } from './transfers.ts';
 
@@ -109,7 +109,6 @@ function resolve(books: Books, entry: HoldEntry, resolution: Resolution): Receip
 
   if (entry.amount > 0) addPending(books, wallet, -entry.amount);
   for (const key of entry.scopeKeys) addToBudget(books, key, resolution.charge, -entry.amount);
-  for (const transfer of transfers) post(books, { ...transfer, createdAtMs: books.nowMs });
   books.holds.delete(entry.requestId);
   books.changed.holds.delete(entry);
   if (entry.stored) books.resolvedHolds.push(entry.requestId);
@@ -123,7 +122,7 @@ function resolve(books: Books, entry: HoldEntry, resolution: Resolution): Receip
     chargeNanoUsd: resolution.charge,
     ratedNanoUsd: resolution.rated,
     holdNanoUsd: nanoUsd(entry.amount),
-    balanceAfterNanoUsd: nanoUsd(wallet.credits - wallet.debits),
+    balanceAfterNanoUsd: nanoUsd(wallet.credits - wallet.debits - resolution.charge),
     attempts,
     postedAttemptId,
     usage: resolution.usage,

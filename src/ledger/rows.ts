@@ -270,7 +270,7 @@ const deleteIdempotency: WriteStatement = { action: 'delete', table: 'idempotenc
 const insertTransfers: WriteStatement = {
   action: 'insert',
   table: 'transfers',
-  columns: [text('transfer_id'), text('kind'), text('debit_account'), text('credit_account'), integer('amount_nano_usd'), integer('created_at_ms')],
+  columns: [integer('transfer_key'), text('transfer_id'), text('kind'), text('debit_account'), text('credit_account'), integer('amount_nano_usd'), integer('created_at_ms')],
 };
 
 const insertReceipts: WriteStatement = {
@@ -289,7 +289,7 @@ const putChain: WriteStatement = {
 /** Writes what the batch changed. Wallets go last but for the chain: their CHECK is the final word. */
 export function* writeBooks(books: Books): Steps<void> {
   yield* writeHolds(books);
-  yield* write(insertTransfers, books.newTransfers.map((transfer) => [transfer.transferId, transfer.kind, transfer.debitAccount, transfer.creditAccount, transfer.amountNanoUsd, transfer.createdAtMs]));
+  yield* write(insertTransfers, books.newTransfers.map((transfer) => [transfer.transferKey, transfer.transferId, transfer.kind, transfer.debitAccount, transfer.creditAccount, transfer.amountNanoUsd, transfer.createdAtMs]));
   yield* write(insertReceipts, books.newReceipts.map(receiptRow));
   yield* writeLots(books);
   const accounts = [...books.accounts].sort(([left], [right]) => (left < right ? -1 : 1));

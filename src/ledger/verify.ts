@@ -3,11 +3,11 @@
  * which are the one chain of evidence. Reads only, one page at a time, in one snapshot.
  */
 
-import type { Command, Engine, LoadStatement, Row, SnapshotReader } from '#store';
+import type { Command, Engine, Row, SnapshotReader } from '#store';
 import { integerOf, rowsOf, textOf } from '#store';
 import type { Difference, Receipt, VerifyOptions, VerifySummary } from './contract.ts';
 import { walletPrefix } from './books.ts';
-import { chainHash, chainSpan, chainStart, isOfRequest, readReceipt, type StoredReceipt } from './receipt.ts';
+import { chainHash, chainSpan, chainStart, isOfRequest, readReceipt, transferSpan, type StoredReceipt } from './receipt.ts';
 import { unrecorded } from './resolve.ts';
 import { holdSelect, readHold, readReceiptRow, receiptColumns } from './rows.ts';
 import { amountOf, compareSums, emptySums, type Sums } from './sums.ts';
@@ -31,6 +31,7 @@ export async function verify(engine: Engine, options: VerifyOptions): Promise<Ve
     await engine.snapshot(async (reader) => {
       await checkChains(reader, audit);
       await checkTransferCount(reader, audit);
+      await checkIndex(reader, audit);
       await collectHolds(reader, audit);
       await compareSums(reader, audit.sums, (kind, where, detail) => report(audit, kind, where, detail));
     });
@@ -87,7 +88,7 @@ type Link = { sequence: number; previousHash: string };
 
 async function checkPage(reader: SnapshotReader, audit: Audit, page: readonly StoredReceipt[], start: Link): Promise<void> {
   const link = { ...start };
-  const readable: Receipt[] = [];
+  const readable = new Map<number, Receipt>();
   for (const stored of page) {
     audit.receipts += 1;
     checkLink(audit, stored, link);
@@ -99,9 +100,9 @@ async function checkPage(reader: SnapshotReader, audit: Audit, page: readonly St
     checkAmounts(audit, receipt);
     checkRating(audit, receipt);
     addToSums(audit.sums, receipt);
-    readable.push(receipt);
+    readable.set(stored.position, receipt);
   }
-  await checkTransfers(reader, audit, readable);
+  await checkTransfers(reader, audit, page, readable);
 }
 
 function checkLink(audit: Audit, stored: StoredReceipt, link: Link): void {
@@ -152,20 +153,20 @@ function checkRating(audit: Audit, receipt: Receipt): void {
   else if (rated !== receipt.ratedNanoUsd) report(audit, 'rating', receipt.receiptId, `computed ${rated}, written ${receipt.ratedNanoUsd}`);
 }
 
-const transfersByKey: LoadStatement = {
-  table: 'transfers',
-  column: 'transfer_id',
-  columns: ['transfer_id', 'kind', 'debit_account', 'credit_account', 'amount_nano_usd', 'created_at_ms'],
-};
+const transferSql = `SELECT transfer_key, transfer_id, kind, debit_account, credit_account, amount_nano_usd, created_at_ms
+  FROM transfers WHERE transfer_key >= ? AND transfer_key < ? ORDER BY transfer_key`;
 
-async function checkTransfers(reader: SnapshotReader, audit: Audit, receipts: readonly Receipt[]): Promise<void> {
-  const keys = receipts.flatMap((receipt) => receipt.transfers.map((transfer) => transfer.transferId));
-  if (keys.length === 0) return;
-  const rows = new Map(rowsOf(await reader.run({ run: 'load', load: transfersByKey, keys })).map((row) => [textOf(row, 'transfer_id'), row]));
-  for (const receipt of receipts) {
-    for (const transfer of receipt.transfers) {
+/** The rows between the first and the last receipt of the page are those of its receipts, and no others. */
+async function checkTransfers(reader: SnapshotReader, audit: Audit, page: readonly StoredReceipt[], receipts: ReadonlyMap<number, Receipt>): Promise<void> {
+  const first = page[0];
+  const last = page.at(-1);
+  if (!first || !last) return;
+  const rows = await select(reader, transferSql, [first.position * transferSpan, (last.position + 1) * transferSpan]);
+  const byKey = new Map(rows.map((row) => [integerOf(row, 'transfer_key'), row]));
+  for (const [position, receipt] of receipts) {
+    for (const [index, transfer] of receipt.transfers.entries()) {
       audit.transfers += 1;
-      const row = rows.get(transfer.transferId);
+      const row = byKey.get(position * transferSpan + index);
       if (!row) report(audit, 'transfer_missing', transfer.transferId, `named by ${receipt.receiptId}`);
       else if (!sameTransfer(row, transfer, receipt)) report(audit, 'transfer', transfer.transferId, `differs from ${receipt.receiptId}`);
     }
@@ -174,6 +175,7 @@ async function checkTransfers(reader: SnapshotReader, audit: Audit, receipts: re
 
 function sameTransfer(row: Row, transfer: Receipt['transfers'][number], receipt: Receipt): boolean {
   return (
+    textOf(row, 'transfer_id') === transfer.transferId &&
     textOf(row, 'kind') === transfer.kind &&
     textOf(row, 'debit_account') === transfer.debitAccount &&
     textOf(row, 'credit_account') === transfer.creditAccount &&
@@ -187,6 +189,21 @@ async function checkTransferCount(reader: SnapshotReader, audit: Audit): Promise
   const [row] = await select(reader, 'SELECT count(*) AS transfers FROM transfers');
   const count = row ? integerOf(row, 'transfers') : 0;
   if (count !== audit.transfers) report(audit, 'transfer_count', 'transfers', `${count} rows, ${audit.transfers} named by receipts`);
+}
+
+/** The index of statements has every receipt of a wallet up to `indexed`, and nothing else. */
+async function checkIndex(reader: SnapshotReader, audit: Audit): Promise<void> {
+  const [row] = await select(
+    reader,
+    `SELECT (SELECT count(*) FROM receipts_by_wallet) AS rows_found,
+       (SELECT count(*) FROM receipts_by_wallet AS place JOIN receipts ON receipts.position = place.position
+          AND receipts.wallet_id = place.wallet_id AND receipts.created_at_ms = place.created_at_ms) AS rows_right,
+       (SELECT count(*) FROM chains JOIN receipts ON receipts.position > chains.number * ${chainSpan}
+          AND receipts.position <= chains.number * ${chainSpan} + chains.indexed WHERE receipts.wallet_id IS NOT NULL) AS rows_expected`,
+  );
+  if (!row) return;
+  const [found, right, expected] = [integerOf(row, 'rows_found'), integerOf(row, 'rows_right'), integerOf(row, 'rows_expected')];
+  if (found !== right || found !== expected) report(audit, 'statement_index', 'receipts_by_wallet', `${found} rows, ${right} of them right, ${expected} expected`);
 }
 
 async function collectHolds(reader: SnapshotReader, audit: Audit): Promise<void> {

@@ -72,11 +72,13 @@ const idempotency = `CREATE TABLE idempotency (
 const idempotencyByExpiry = 'CREATE INDEX idempotency_by_expiry ON idempotency (expires_at_ms)';
 
 /**
- * Only these kinds may take from a wallet. There is no kind for expiry: that balances never
+ * `transfer_key` is the position of its receipt times 128 plus its place in it: a receipt exists
+ * once, so a transfer does. Only these kinds may take from a wallet. There is no kind for expiry: that balances never
  * expire is a property of the schema.
  */
 const transfers = `CREATE TABLE transfers (
-  transfer_id TEXT PRIMARY KEY,
+  transfer_key INTEGER PRIMARY KEY,
+  transfer_id TEXT NOT NULL,
   kind TEXT NOT NULL CHECK (kind IN ('post', 'cost', 'loss', 'topup', 'grant', 'refund_to_source', 'admin_adjust', 'suspense')),
   debit_account TEXT NOT NULL,
   credit_account TEXT NOT NULL,
@@ -84,11 +86,11 @@ const transfers = `CREATE TABLE transfers (
   created_at_ms INTEGER NOT NULL,
   CHECK (debit_account <> credit_account),
   CHECK (substr(debit_account, 1, 7) <> 'wallet:' OR kind IN ('post', 'refund_to_source', 'admin_adjust'))
-) STRICT, WITHOUT ROWID`;
+) STRICT`;
 
 const chains = `CREATE TABLE chains (
   chain_id TEXT PRIMARY KEY,
-  number INTEGER NOT NULL UNIQUE CHECK (number >= 0 AND number < 8192),
+  number INTEGER NOT NULL UNIQUE CHECK (number >= 0 AND number < 1024),
   sequence INTEGER NOT NULL,
   hash TEXT NOT NULL,
   indexed INTEGER NOT NULL CHECK (indexed >= 0)
@@ -96,7 +98,7 @@ const chains = `CREATE TABLE chains (
 
 /**
  * `body` is the exact text that `hash` covers; the other columns repeat parts of it to be found by.
- * `position` is the number of the chain times 2^40 plus the sequence in it: new rows go to the end.
+ * `position` is the number of the chain times 2^36 plus the sequence in it: new rows go to the end.
  */
 const receipts = `CREATE TABLE receipts (
   position INTEGER PRIMARY KEY,
