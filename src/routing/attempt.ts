@@ -91,6 +91,7 @@ export class RunningAttempt implements Attempt, Waiting {
     const channelProbe = channel.health.beginProbe(nowMs);
     this.probe = laneProbe || channelProbe || this.#isOffProbe;
     this.timeouts = timeoutsOf(state, this, deadlineMs - nowMs);
+    lane.touch();
     lane.active += 1;
     channel.active += 1;
     state.active += 1;
@@ -120,6 +121,7 @@ export class RunningAttempt implements Attempt, Waiting {
     if (!this.isRunning || !Number.isNaN(this.sentAtMs)) return;
     const nowMs = this.#state.nowMs();
     this.sentAtMs = nowMs;
+    this.lane.touch();
     this.overdueAtMs = nowMs + this.timeouts.recheckMs;
     if (this.lane.group.hasKnown) this.#marks = this.lane.group.marks(nowMs);
     this.lane.latency.push(this);
@@ -144,6 +146,7 @@ export class RunningAttempt implements Attempt, Waiting {
     const nowMs = this.#state.nowMs();
     this.firstContentAtMs = nowMs;
     const { lane } = this;
+    lane.touch();
     lane.latency.content(nowMs);
     this.#stopWaiting();
     if (!Number.isNaN(this.sentAtMs)) {
@@ -261,6 +264,7 @@ export class RunningAttempt implements Attempt, Waiting {
     const nowMs = this.#state.nowMs();
     this.outcome = outcome;
     this.endedAtMs = nowMs;
+    this.lane.touch();
     this.#stopWaiting();
     this.lane.active -= 1;
     this.lane.channel.active -= 1;

@@ -23,6 +23,8 @@ const pairSpanMinimumMs = 4_000;
 export class Bucket {
   readonly name: LimitName;
   readonly windowMs: number;
+  /** Place in the list of limits of its group. */
+  readonly place: number;
   source: BucketSource = 'unknown';
   capacity = Infinity;
   ratePerMs = Infinity;
@@ -44,8 +46,9 @@ export class Bucket {
   #rateByHour: Float64Array | undefined;
   #hour = -1;
 
-  constructor(name: LimitName, limit: number | undefined, nowMs: number) {
+  constructor(name: LimitName, limit: number | undefined, nowMs: number, place = 0) {
     this.name = name;
+    this.place = place;
     this.windowMs = name === 'requests-per-day' ? 86_400_000 : 60_000;
     this.#updatedAtMs = nowMs;
     this.#startedAtMs = nowMs;

@@ -3,7 +3,7 @@
 import { hashText, rendezvousWeight } from './affinity.ts';
 import type { Explanation, RouteRequest } from './contract.ts';
 import { rankOffset, rejection } from './eligibility.ts';
-import type { Lane } from './lane.ts';
+import { scarceBelow, type Lane } from './lane.ts';
 import type { Need } from './limit-group.ts';
 import { expectedCost, priceAt } from './price.ts';
 import type { CandidateSet, RoutingState } from './state.ts';
@@ -37,7 +37,6 @@ export const rejectionBase = 1e12;
 /** Long answers are judged by when they end and not by when they begin. */
 const longOutputTokens = 1_000;
 const longOutputShare = 0.25;
-const scarceFrom = 0.8;
 const scarceWeight = 2;
 const firstLookSamples = 4;
 const staleMs = 300_000;
@@ -238,22 +237,22 @@ function predictedMs(
   nowMs: number,
   prefillMsPerToken: number,
 ): number {
-  const used = lane.active / lane.capacity;
-  const laneErrors = lane.health.level(nowMs);
-  const channelErrors = lane.channel.health.level(nowMs);
-  const errors = laneErrors > channelErrors ? laneErrors : channelErrors;
-  let timeMs = lane.latency.expectedMs(nowMs) + request.inputTokens * prefillMsPerToken;
+  lane.refresh(nowMs);
+  let timeMs = lane.expectedMs + request.inputTokens * prefillMsPerToken;
   if (request.outputTokensExpected > longOutputTokens) {
     const interTokenMs = lane.latency.interTokenMs ?? 30;
     timeMs += longOutputShare * request.outputTokensExpected * interTokenMs;
   }
-  return timeMs * (1 + 2 * used * used) * (1 + 4 * errors) * scarcity(lane.group.pressure(need));
+  timeMs *= lane.burden;
+  const isPlenty = need.inputTokens + need.outputTokens < lane.spareTokens;
+  return isPlenty ? timeMs : timeMs * scarcity(lane, need);
 }
 
 /** A nearly empty bucket is kept for what fits nowhere else: large prompts. */
-function scarcity(pressure: number): number {
-  if (pressure <= scarceFrom) return 1;
-  const depth = (pressure - scarceFrom) / (1 - scarceFrom);
+function scarcity(lane: Lane, need: Need): number {
+  const left = lane.group.shareLeft(need, scarceBelow);
+  if (left >= scarceBelow) return 1;
+  const depth = 1 - left / scarceBelow;
   return 1 + scarceWeight * depth * depth;
 }
 

@@ -9,6 +9,11 @@ import { LimitGroup } from './limit-group.ts';
 import type { RoutingSettings } from './settings.ts';
 import type { Ticket } from './waiting-line.ts';
 
+/** Silence alone changes a lane slowly: its numbers hold this long unless something happens. */
+const freshMs = 25;
+/** A bucket with a smaller share left is kept for what fits nowhere else. */
+export const scarceBelow = 0.2;
+
 const noLimits: Limits = {};
 /** Lanes of a channel are made for models that callers name; this bounds a caller gone wrong. */
 const lanesPerChannelMaximum = 2_000;
@@ -104,6 +109,11 @@ export class Lane {
   active = 0;
   /** Average time a request stays, for the guess when the next one ends. */
   durationMs = 5_000;
+  /** What the score needs of this lane, computed at most once in a while; see `refresh`. */
+  expectedMs = 0;
+  burden = 1;
+  spareTokens = 0;
+  #freshUntilMs = -Infinity;
   /** Added to the score for the operator's weight. */
   weightPenalty = 0;
 
@@ -123,6 +133,22 @@ export class Lane {
     const weight = this.channel.config.weight ?? 1;
     const exponent = this.channel.settings.presets.balanced.price;
     this.weightPenalty = weight > 0 ? -exponent * Math.log(weight) : 50;
+  }
+
+  /** Something happened here: the next choice must look again. */
+  touch(): void {
+    this.#freshUntilMs = -Infinity;
+  }
+
+  /** Brings `expectedMs`, `burden` and `spareTokens` up to date, unless they are. */
+  refresh(nowMs: number): void {
+    if (nowMs < this.#freshUntilMs) return;
+    this.#freshUntilMs = nowMs + freshMs;
+    const used = this.active / this.capacity;
+    const errors = Math.max(this.health.level(nowMs), this.channel.health.level(nowMs));
+    this.expectedMs = this.latency.expectedMs(nowMs);
+    this.burden = (1 + 2 * used * used) * (1 + 4 * errors);
+    this.spareTokens = this.group.spareTokens(scarceBelow);
   }
 
   /** Requests in flight that this lane may have. */

@@ -40,18 +40,17 @@ function limitOf(limits: Limits, name: LimitName): number | undefined {
   }
 }
 
-function needOf(name: LimitName, need: Need): number {
-  switch (name) {
-    case 'requests-per-minute':
-    case 'requests-per-day':
-      return 1;
-    case 'tokens-per-minute':
-      return need.inputTokens + need.outputTokens;
-    case 'input-tokens-per-minute':
-      return need.inputTokens;
-    case 'output-tokens-per-minute':
-      return need.outputTokens;
-  }
+/** Places in `limitNames`: the hot path compares numbers and not names. */
+const tokensPlace = 2;
+const inputPlace = 3;
+const outputPlace = 4;
+
+/** What a request takes from the bucket at a place of `limitNames`. */
+function needOf(place: number, need: Need): number {
+  if (place < tokensPlace) return 1;
+  if (place === tokensPlace) return need.inputTokens + need.outputTokens;
+  if (place === inputPlace) return need.inputTokens;
+  return place === outputPlace ? need.outputTokens : 0;
 }
 
 export class LimitGroup {
@@ -64,9 +63,9 @@ export class LimitGroup {
 
   constructor(limits: Limits, accounting: Partial<TokenAccounting> | undefined, nowMs: number) {
     this.accounting = { ...defaultAccounting, ...accounting };
-    this.buckets = limitNames.map((name) => {
+    this.buckets = limitNames.map((name, place) => {
       const limit = limitOf(limits, name);
-      return new Bucket(name, limit === Infinity ? undefined : limit, nowMs);
+      return new Bucket(name, limit === Infinity ? undefined : limit, nowMs, place);
     });
     this.#refresh();
   }
@@ -98,7 +97,7 @@ export class LimitGroup {
     let waitMs = this.blockedUntilMs > nowMs ? this.blockedUntilMs - nowMs : 0;
     for (const bucket of this.#known) {
       bucket.refill(nowMs);
-      const amount = needOf(bucket.name, need);
+      const amount = needOf(bucket.place, need);
       const reserve = reserveShare * bucket.capacity + headroom * amount;
       const bucketWaitMs = bucket.waitMs(amount, reserve);
       if (bucketWaitMs > waitMs) waitMs = bucketWaitMs;
@@ -111,29 +110,44 @@ export class LimitGroup {
     let waitMs = 0;
     for (const bucket of this.#known) {
       bucket.refill(nowMs);
-      const both = needOf(bucket.name, need) + needOf(bucket.name, other);
+      const both = needOf(bucket.place, need) + needOf(bucket.place, other);
       const bucketWaitMs = bucket.waitMs(both, 0);
       if (bucketWaitMs > waitMs) waitMs = bucketWaitMs;
     }
     return waitMs;
   }
 
-  /** Share of the most used bucket that would be used with this request in it, 0 to 1. */
-  pressure(need: Need): number {
-    let least = 1;
+  /** Tokens that may be taken before any bucket falls below a share of its capacity; cautious. */
+  spareTokens(share: number): number {
+    let spare = Infinity;
     for (const bucket of this.#known) {
-      const left = (bucket.level - needOf(bucket.name, need)) / bucket.capacity;
-      if (left < least) least = left;
+      const left = bucket.level - share * bucket.capacity;
+      if (bucket.place >= tokensPlace) {
+        if (left < spare) spare = left;
+      } else if (left < 1) spare = 0;
     }
-    return least < 0 ? 1 : 1 - least;
+    return spare;
+  }
+
+  /**
+   * Share that would be left of the emptiest bucket with this request in it, at most `enough`:
+   * fuller buckets are not looked at closely.
+   */
+  shareLeft(need: Need, enough: number): number {
+    let least = enough;
+    for (const bucket of this.#known) {
+      const left = bucket.level - needOf(bucket.place, need);
+      if (left < least * bucket.capacity) least = left / bucket.capacity;
+    }
+    return least < 0 ? 0 : least;
   }
 
   take(need: Need, nowMs: number): void {
-    for (const bucket of this.buckets) bucket.take(needOf(bucket.name, need), nowMs);
+    for (const bucket of this.buckets) bucket.take(needOf(bucket.place, need), nowMs);
   }
 
   giveBack(need: Need): void {
-    for (const bucket of this.buckets) bucket.giveBack(needOf(bucket.name, need));
+    for (const bucket of this.buckets) bucket.giveBack(needOf(bucket.place, need));
   }
 
   /** After a refusal: what headers told has no debit of this request in it already. */
@@ -142,7 +156,7 @@ export class LimitGroup {
       const told = snapshot?.readings.some(
         (reading) => reading.name === bucket.name && reading.remaining !== undefined,
       );
-      if (told !== true) bucket.giveBack(needOf(bucket.name, need));
+      if (told !== true) bucket.giveBack(needOf(bucket.place, need));
     }
   }
 
@@ -153,8 +167,8 @@ export class LimitGroup {
       outputTokens: assumed.outputTokens - actual.outputTokens,
     };
     for (const bucket of this.buckets) {
-      if (bucket.name === 'requests-per-minute' || bucket.name === 'requests-per-day') continue;
-      bucket.giveBack(needOf(bucket.name, difference));
+      if (bucket.place < tokensPlace) continue;
+      bucket.giveBack(needOf(bucket.place, difference));
     }
   }
 
@@ -188,8 +202,12 @@ export class LimitGroup {
     }
     const bucket = this.#blamed(need, failure.limit, snapshot);
     const told = snapshot?.readings.find((reading) => reading.name === bucket.name);
-    if (told?.remaining !== undefined && told.remaining < needOf(bucket.name, need)) return;
-    bucket.refuse(needOf(bucket.name, need), failure.retryAfterMs ?? snapshot?.retryAfterMs, nowMs);
+    if (told?.remaining !== undefined && told.remaining < needOf(bucket.place, need)) return;
+    bucket.refuse(
+      needOf(bucket.place, need),
+      failure.retryAfterMs ?? snapshot?.retryAfterMs,
+      nowMs,
+    );
     this.#refresh();
   }
 
@@ -202,14 +220,14 @@ export class LimitGroup {
     if (named !== undefined) return this.#bucket(named);
     for (const reading of snapshot?.readings ?? []) {
       const bucket = this.#bucket(reading.name);
-      if (reading.remaining !== undefined && reading.remaining < needOf(reading.name, need)) {
+      if (reading.remaining !== undefined && reading.remaining < needOf(bucket.place, need)) {
         return bucket;
       }
     }
     let blamed = tokens;
     let least = Infinity;
     for (const bucket of this.#known) {
-      const left = (bucket.level - needOf(bucket.name, need)) / bucket.capacity;
+      const left = (bucket.level - needOf(bucket.place, need)) / bucket.capacity;
       if (left < least) {
         least = left;
         blamed = bucket;
