@@ -89,6 +89,8 @@ export type Dialect = {
   /** Reads the quirks this dialect knows, for the error message of a wrong configuration. */
   readonly quirkNames: readonly string[];
   readonly request: {
+    /** Fields without which a request for an answer is refused (counting tokens asks for fewer). */
+    readonly required?: readonly string[];
     /** Strict. Throws ReadError with the field path. */
     decode(wire: JsonObject, context: RequestContext): ChatRequest;
     encode(request: ChatRequest, quirks: Quirks): Encoded<JsonObject>;

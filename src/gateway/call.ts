@@ -82,6 +82,9 @@ export function reading<T>(read: () => T): T {
 
 export function decodeChat(exchange: Exchange, dialect: Dialect, form: StreamForm, context: { model?: string; stream?: boolean }, parsed: ParsedBody): ChatCall {
   const { scan, wire } = parsed;
+  for (const field of dialect.request.required ?? []) {
+    if (wire[field] === undefined || wire[field] === null) fail('invalid_request', `\`${field}\`: this field is required.`, { path: field });
+  }
   const decoded = reading(() => dialect.request.decode(wire, context));
   const wishes = reading(() => readWishes(exchange, wire, decoded));
   const request = { ...decoded, extensions: withoutWishes(decoded.extensions) };
