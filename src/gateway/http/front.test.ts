@@ -8,9 +8,8 @@ import {
 } from 'node:http';
 import { connect } from 'node:net';
 import { test, type TestContext } from 'node:test';
-import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { fail } from '#canonical';
-import { systemClock, type Clock } from '#std';
+import { systemClock } from '#std';
 import {
   createHttpFront,
   ExchangeAborted,

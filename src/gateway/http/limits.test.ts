@@ -1,24 +1,15 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import {
-  request as httpRequest,
-  type IncomingMessage,
-  type RequestOptions,
-  type ServerResponse,
-} from 'node:http';
+import { request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
 import { connect } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
-import { fail } from '#canonical';
 import { systemClock, type Clock } from '#std';
 import {
   createHttpFront,
   ExchangeAborted,
-  type Exchange,
   type HttpFront,
   type HttpFrontSettings,
   type HttpRoute,
-  type ResponseStream,
 } from './index.ts';
 
 type Answer = {
