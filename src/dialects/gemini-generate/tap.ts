@@ -119,7 +119,7 @@ function textCharacters(data: string): number {
       while (data.charCodeAt(position) <= 0x20) position += 1;
       if (data[position] === '"') {
         const end = endOfString(data, position);
-        total += end - position - 2;
+        total += Math.max(0, end - position - 2);
         position = end;
       }
     }
