@@ -1,6 +1,5 @@
 /** One outbound attempt: what it holds, and how its feedback moves the state of lane and channel. */
 
-import { sessionKeyOf } from './choose.ts';
 import type {
   Attempt,
   AttemptTimeouts,
@@ -59,7 +58,7 @@ export class RunningAttempt implements Attempt, Waiting {
   waitingBefore: Waiting | undefined = undefined;
   waitingAfter: Waiting | undefined = undefined;
   readonly #state: RoutingState;
-  readonly #request: RouteRequest;
+  readonly #affinityKey: string | undefined;
   readonly #need: Need;
   readonly #isOffProbe: boolean;
   #isWaiting = false;
@@ -75,9 +74,10 @@ export class RunningAttempt implements Attempt, Waiting {
     index: number,
     nowMs: number,
     deadlineMs: number,
+    affinityKey: string | undefined,
   ) {
     this.#state = state;
-    this.#request = request;
+    this.#affinityKey = affinityKey;
     this.#need = need;
     this.lane = lane;
     this.candidate = candidate;
@@ -157,8 +157,8 @@ export class RunningAttempt implements Attempt, Waiting {
     const channelClosed = lane.channel.health.succeed(nowMs);
     if (laneClosed || channelClosed) lane.limit.restart(lane.active);
     if (this.#isOffProbe) lane.channel.turnOn();
-    if (this.#request.sessionKey !== undefined) {
-      this.#state.affinity.bind(sessionKeyOf(this.#request), lane, nowMs);
+    if (this.#affinityKey !== undefined) {
+      this.#state.affinity.bind(this.#affinityKey, lane, nowMs);
     }
   }
 

@@ -18,6 +18,8 @@ export type Chooser = {
   /** What the lane's upstream will count for this request. */
   needAt(lane: Lane): Need;
   readonly ticket: Ticket | undefined;
+  /** Session and model: what shares a prompt cache. */
+  readonly affinityKey: string | undefined;
   /** Rejection numbers of `ineligibility`, one per candidate; `undefined` when all are 0. */
   readonly ineligible: Uint8Array | undefined;
   /** Indices of candidates used up; `includeTried` ignores it for those that may be tried again. */
@@ -264,9 +266,9 @@ function prefersSession(
   reserve: number,
   choice: Choice,
 ): boolean {
-  const { request, set } = chooser;
-  if (request.sessionKey === undefined) return false;
-  const key = sessionKeyOf(request);
+  const { set } = chooser;
+  const key = chooser.affinityKey;
+  if (key === undefined) return false;
   const bestScore = state.scores[choice.index] ?? rejectionBase;
   const home = state.affinity.find(key, nowMs);
   if (home !== undefined) {
@@ -301,10 +303,6 @@ function prefersSession(
     choice.how = 'rendezvous';
   }
   return false;
-}
-
-export function sessionKeyOf(request: RouteRequest): string {
-  return `${request.model}\n${request.sessionKey ?? ''}`;
 }
 
 /** Now and then an unknown or long unused lane is tried, the least known first. */

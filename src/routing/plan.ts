@@ -44,7 +44,7 @@ export class RoutePlan implements Plan, Chooser {
   readonly need: Need;
   readonly admission: Admission;
   readonly ineligible: Uint8Array | undefined;
-  readonly startedAtMs: number;
+  readonly affinityKey: string | undefined;
   readonly attempts: RunningAttempt[] = [];
   readonly decisions: Decision[] = [];
   ticket: Ticket | undefined;
@@ -68,7 +68,8 @@ export class RoutePlan implements Plan, Chooser {
     this.#state = state;
     this.request = request;
     const nowMs = state.nowMs();
-    this.startedAtMs = nowMs;
+    const { sessionKey } = request;
+    this.affinityKey = sessionKey === undefined ? undefined : `${request.model}\n${sessionKey}`;
     this.#deadlineMs = nowMs + (request.deadlineMs - state.clock.now());
     this.set = state.candidateSet(request.candidates, nowMs);
     this.need = { inputTokens: request.inputTokens, outputTokens: request.outputTokensMaximum };
@@ -209,6 +210,7 @@ export class RoutePlan implements Plan, Chooser {
       this.attempts.length,
       nowMs,
       this.#deadlineMs,
+      this.affinityKey,
     );
     this.#running = attempt;
     this.attempts.push(attempt);

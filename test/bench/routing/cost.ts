@@ -1,7 +1,7 @@
-/** CPU time of one choice (plan and first attempt) of the real router, among few and many channels. */
+/** CPU time of one choice (plan and first attempt, without the feedback that follows) of the real router, among few and many channels. */
 
 import { seededRandom } from '#std';
-import { createRouter, type Candidate } from '#routing';
+import { createRouter, type Attempt, type Candidate, type Plan } from '#routing';
 
 export type DecisionCost = {
   readonly candidates: number;
@@ -13,6 +13,12 @@ const cases = [
   { candidates: 20, limit: 5 },
   { candidates: 200, limit: 20 },
 ];
+
+type Chosen = { readonly plan: Plan; readonly attempt: Attempt };
+
+const batchSize = 250;
+const batches = 100;
+const warmUpBatches = 20;
 
 /** Median of several rounds: other work on the machine must not decide. */
 export function measureDecisionCost(): readonly DecisionCost[] {
@@ -42,8 +48,7 @@ function measureRound(count: number): number {
     inputNanoUsdPerMillion: 500_000_000 + index * 1_000_000,
     outputNanoUsdPerMillion: 2_000_000_000,
   }));
-  const choices = 20_000;
-  const once = (index: number): number => {
+  const choose = (index: number): Chosen => {
     nowMs += 1;
     const plan = router.plan({
       model: 'model',
@@ -58,15 +63,22 @@ function measureRound(count: number): number {
     });
     const step = plan.next();
     if (step.kind !== 'attempt') throw new Error('no attempt');
-    step.sent();
-    step.firstContent();
-    step.finished();
-    plan.close();
-    return step.index;
+    return { plan, attempt: step };
   };
-  for (let index = 0; index < choices / 4; index++) once(index);
-  const started = process.cpuUsage();
-  for (let index = 0; index < choices; index++) once(index);
-  const used = process.cpuUsage(started);
-  return (used.user + used.system) / choices;
+  let index = 0;
+  let usedMicroseconds = 0;
+  for (let batch = 0; batch < batches; batch++) {
+    const chosen: Chosen[] = [];
+    const started = process.cpuUsage();
+    for (let count = 0; count < batchSize; count++) chosen.push(choose(index++));
+    const used = process.cpuUsage(started);
+    if (batch >= warmUpBatches) usedMicroseconds += used.user + used.system;
+    for (const { plan, attempt } of chosen) {
+      attempt.sent();
+      attempt.firstContent();
+      attempt.finished();
+      plan.close();
+    }
+  }
+  return usedMicroseconds / ((batches - warmUpBatches) * batchSize);
 }

@@ -2,7 +2,6 @@
 
 import {
   createRouter,
-  type Router,
   type Attempt,
   type Candidate,
   type ChannelConfig,
@@ -14,6 +13,7 @@ import type {
   Course,
   Decision,
   HeaderLevels,
+  MakeStrategy,
   Strategy,
   SimulatedFailure,
   StrategyInput,
@@ -111,10 +111,8 @@ class RouterCourse implements Course {
   }
 }
 
-export function ours(
-  plant: Plant,
-): (input: StrategyInput) => Strategy & { readonly router: Router } {
-  return (input) => {
+export function ours(plant: Plant): MakeStrategy {
+  return (input: StrategyInput): Strategy => {
     const clock = { now: input.nowMs, monotonic: input.nowMs };
     const router = createRouter({ clock, random: input.random });
     router.update(input.vendors.map(channelOf));
@@ -127,7 +125,6 @@ export function ours(
     }));
     const vendorIndex = new Map(input.vendors.map((vendor, index) => [vendor.id, index]));
     return {
-      router,
       begin(request: SimulatedRequest): Course {
         const routeRequest: RouteRequest = {
           model: 'model',
