@@ -184,20 +184,30 @@ function restOf(
   });
 }
 
+const taste = [
+  'seed',
+  'presencePenalty',
+  'frequencyPenalty',
+  'logitBias',
+  'verbosity',
+  'metadata',
+  'promptCacheKey',
+  'store',
+] as const satisfies readonly (keyof ChatRequest)[];
+
+/** A value that asks for nothing: no penalty, no bias, nothing kept. */
+function isNeutral(value: JsonValue | undefined): boolean {
+  if (value === undefined || value === 0 || value === false) return true;
+  return asObject(value) !== undefined && Object.keys(asObject(value) ?? {}).length === 0;
+}
+
 /** Fields of other dialects. Those that alter what was asked for refuse the request. */
 function reportUnsupported(request: ChatRequest, encoding: Encoding): void {
-  const taste = [
-    'seed',
-    'presencePenalty',
-    'frequencyPenalty',
-    'logitBias',
-    'verbosity',
-    'metadata',
-    'promptCacheKey',
-    'store',
-  ] as const;
-  for (const field of taste)
-    if (request[field] !== undefined) lose(encoding, field, 'not known to Anthropic');
+  for (const field of taste) {
+    const asksForSomething =
+      field === 'seed' ? request.seed !== undefined : !isNeutral(request[field]);
+    if (asksForSomething) lose(encoding, field, 'not known to Anthropic');
+  }
   if (request.logprobs) lose(encoding, 'logprobs', 'Anthropic gives no log probabilities', true);
   if (request.choiceCount !== undefined && request.choiceCount !== 1)
     lose(encoding, 'choiceCount', 'Anthropic gives one answer', true);

@@ -182,8 +182,7 @@ function budgeted(
   const thinking = compact({
     type: 'enabled',
     budget_tokens: budget,
-    ...display(reasoning, encoding),
-    ...(encoding.own ? reasoning.extensions : {}),
+    ...(encoding.own ? { ...display(reasoning, encoding), ...reasoning.extensions } : {}),
   });
   return { thinking, effort: accepted, on: true };
 }
