@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { wrapState, type ChatRequest, type Loss, type Message } from '#canonical';
-import { ReadError, type JsonObject } from '#std';
+import { asObjects, ReadError, type JsonObject } from '#std';
 import type { Quirks } from '../dialect.ts';
 import { openaiChat } from './index.ts';
 import { nearestEffort } from './quirks.ts';
@@ -147,7 +147,7 @@ test('ids of tool calls are fitted to the vendor, calls and results alike, and s
   const request = decode({ messages: [user, { role: 'assistant', content: null, tool_calls: ids.map(call) }, ...ids.map((id) => ({ role: 'tool', tool_call_id: id, content: 'r' }))] });
   for (const [form, pattern] of [['alphanumeric-9', /^[a-zA-Z0-9]{9}$/], ['max-64', /^.{1,64}$/]] as const) {
     const [, assistant, ...results] = messagesOf(request, { toolIdForm: form });
-    const called = (assistant?.['tool_calls'] as JsonObject[]).map((wire) => String(wire['id']));
+    const called = asObjects(assistant?.['tool_calls']).map((wire) => String(wire['id']));
     assert.deepEqual(results.map((result) => result['tool_call_id']), called);
     assert.equal(new Set(called).size, 3);
     for (const id of called) assert.match(id, pattern);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ChatEvent, ChatRequest } from '#canonical';
-import { createSseParser, parseJsonObject, ReadError, type JsonObject, type NanoUsd } from '#std';
+import { asObject, createSseParser, parseJsonObject, ReadError, type JsonObject, type NanoUsd } from '#std';
 import { openaiChat } from '../openai-chat/index.ts';
 import { nativeOnlyReason, openaiCompletions } from './index.ts';
 
@@ -71,7 +71,7 @@ test('a chat stream reaches a client of the legacy endpoint as text', () => {
   const chunks = createSseParser().push(Buffer.from(text)).map((frame) => parseJsonObject(frame.data));
   const choices = chunks.map((chunk) => (chunk?.['choices'] as JsonObject[] | undefined)?.[0]);
   assert.deepEqual(choices.map((choice) => [choice?.['text'], choice?.['finish_reason']]), [['Hi', null], ['', 'stop'], [undefined, undefined], [undefined, undefined]]);
-  assert.equal((chunks[2]?.['usage'] as JsonObject)['receipt_id'], 'r');
+  assert.equal(asObject(chunks[2]?.['usage'])?.['receipt_id'], 'r');
   assert.ok(text.endsWith('data: [DONE]\n\n'));
   assert.equal(lost.length, 1);
 });
