@@ -23,7 +23,7 @@ const conflictRetriesMax = 5;
 const migrationLock = 7_205_759_403;
 
 export async function openPostgresEngine(options: PostgresOptions): Promise<Engine> {
-  const first = await Connection.open(options.url);
+  const first = await Connection.open(options.url, writeSession);
   let epoch: number;
   try {
     epoch = await first.transact('BEGIN', function* () {
@@ -151,7 +151,7 @@ class PostgresEngine implements Engine {
 
   async #connected(): Promise<Connection> {
     if (this.#writer?.broken === true) await this.#dropWriter();
-    this.#writer ??= await Connection.open(this.#url);
+    this.#writer ??= await Connection.open(this.#url, writeSession);
     return this.#writer;
   }
 
@@ -180,13 +180,20 @@ const types: pg.CustomTypesConfig = {
     type === bigintType ? readInteger : pg.types.getTypeParser(type, format ?? 'text')) as typeof pg.types.getTypeParser,
 };
 
+/**
+ * The writer only looks up keys. Its plans are made while tables are empty and then kept, so a
+ * sequential scan must not be among them.
+ */
+const writeSession = 'SET synchronous_commit = on; SET enable_seqscan = off; SET jit = off';
+const readSession = 'SET default_transaction_read_only = on';
+
 class Connection {
   readonly #client: pg.Client;
   readonly #names = new Map<string, string>();
   readonly #texts = new Map<unknown, string>();
   broken = false;
 
-  static async open(url: string): Promise<Connection> {
+  static async open(url: string, session: string = readSession): Promise<Connection> {
     const client = new pg.Client({
       connectionString: url,
       connectionTimeoutMillis: connectTimeoutMs,
@@ -198,7 +205,7 @@ class Connection {
     const connection = new Connection(client);
     try {
       await client.connect();
-      await client.query('SET synchronous_commit = on');
+      await client.query(session);
     } catch (error) {
       await connection.close();
       throw unavailable(error);
