@@ -349,7 +349,11 @@ export type Explanation = {
 
 export type Plan = {
   readonly admission: Admission;
-  /** The next attempt; with a failure, reports the running attempt as failed first. */
+  /**
+   * The next attempt; with a failure, reports the running attempt as failed first.
+   *
+   * @throws Error when called without a failure while an attempt is running: a fault of the caller
+   */
   next(failure?: Failure): Step;
   explain(): Explanation;
   /** Releases whatever is still held (a running attempt counts as aborted by the client). */

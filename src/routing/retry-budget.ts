@@ -5,11 +5,13 @@
 export class RetryBudget {
   readonly #perRequest: number;
   readonly #burst: number;
+  readonly #burstOfActive: number;
   level: number;
 
-  constructor(perRequest: number, burst: number) {
+  constructor(perRequest: number, burst: number, burstOfActive: number) {
     this.#perRequest = perRequest;
     this.#burst = burst;
+    this.#burstOfActive = burstOfActive;
     this.level = burst;
   }
 
@@ -19,7 +21,7 @@ export class RetryBudget {
    * @param active requests in flight: a busy gateway may fail over more of them at once
    */
   earn(active: number): void {
-    const burst = Math.max(this.#burst, this.#perRequest * active);
+    const burst = Math.max(this.#burst, this.#burstOfActive * active);
     if (this.level < burst) this.level += this.#perRequest;
   }
 

@@ -40,6 +40,8 @@ export type RoutingSettings = {
   readonly newLaneShare: number;
   readonly retryBudgetPerRequest: number;
   readonly retryBudgetBurst: number;
+  /** The burst grows with the requests in flight: one outage hits that many of them at once. */
+  readonly retryBudgetBurstOfActive: number;
   readonly attemptsOnErrorMaximum: number;
   readonly attemptsOnRateLimitMaximum: number;
   readonly connectTimeoutMs: number;
@@ -95,6 +97,7 @@ export const defaultRoutingSettings: RoutingSettings = {
   newLaneShare: 0.05,
   retryBudgetPerRequest: 0.2,
   retryBudgetBurst: 20,
+  retryBudgetBurstOfActive: 0.5,
   attemptsOnErrorMaximum: 3,
   attemptsOnRateLimitMaximum: 6,
   connectTimeoutMs: 3_000,

@@ -54,7 +54,11 @@ export class RoutingState {
       settings.waitersMaximum,
       settings.waitersPerUserMaximum,
     );
-    this.budget = new RetryBudget(settings.retryBudgetPerRequest, settings.retryBudgetBurst);
+    this.budget = new RetryBudget(
+      settings.retryBudgetPerRequest,
+      settings.retryBudgetBurst,
+      settings.retryBudgetBurstOfActive,
+    );
     this.#monotonicOffsetMs = this.clock.now() - this.clock.monotonic();
   }
 
