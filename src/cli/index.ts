@@ -14,6 +14,9 @@ import { simulate } from './simulate.ts';
 import { stopSignal } from './stop-signal.ts';
 
 export { terminal } from './output.ts';
+// For tests and tools that run a gateway in their own process.
+export { configSchema, type Config } from './config.ts';
+export { createRuntime, openBooks, type Books, type Runtime } from './runtime.ts';
 
 export const usage = `manifold: one endpoint, one key and one balance over every model
 

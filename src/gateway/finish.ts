@@ -1,6 +1,6 @@
 /** Steps 11 to 13: the end of an answer. The charge is durable before the last bytes leave. */
 
-import { explode, gatewayError, type Bill, type GatewayError, type Usage } from '#canonical';
+import { explode, type Bill, type GatewayError, type Usage } from '#canonical';
 import { receiptIdOf, type AttemptOutcome, type UsageSource } from '#ledger';
 import type { Attempt } from '#routing';
 import { inputTotalTokens, outputTotalTokens } from '#canonical';
@@ -170,8 +170,4 @@ async function settle(delivery: Delivery, usage: Usage, usageSource: UsageSource
 export async function settleAbandoned(funds: Funds, trail: Trail, error: GatewayError): Promise<void> {
   const reason = error.code === 'client_closed_request' ? 'cancelled' : 'upstream_failed';
   await funds.release(reason, trail.failedAttempts(''));
-}
-
-export function internalError(): GatewayError {
-  return gatewayError('internal_error', 'Something went wrong inside the gateway.');
 }

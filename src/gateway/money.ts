@@ -5,7 +5,7 @@
 
 import type { Principal } from '#access';
 import { fail, gatewayError, GatewayFailure, type Bill, type Usage } from '#canonical';
-import { receiptIdOf, type AttemptOutcome, type BudgetScope, type InsufficientBalance, type Receipt, type UsageSource } from '#ledger';
+import { type AttemptOutcome, type BudgetScope, type InsufficientBalance, type Receipt, type UsageSource } from '#ledger';
 import { estimateGeneratedTokens, rate } from '#metering';
 import { StoreUnavailableError } from '#store';
 import { formatUsd, nanoUsd, zeroNanoUsd, type JsonObject, type NanoUsd } from '#std';
@@ -156,10 +156,6 @@ export class Funds {
     this.#closed = true;
     await this.#services.ledger.void({ requestId: this.#requestId, reason, attempts });
   }
-}
-
-export function receiptHeader(requestId: string): string {
-  return receiptIdOf(requestId);
 }
 
 function intent(route: Route, attemptId: string): Parameters<Services['ledger']['attempt']>[1] {

@@ -12,7 +12,7 @@ import {
   type GatewayError,
   type Usage,
 } from '#canonical';
-import type { Dialect, Quirks, StreamForm } from '#dialects';
+import type { Dialect, Quirks, StreamDecoder, StreamEncoder, StreamForm } from '#dialects';
 import type { SseFrame } from '#std';
 
 /** What one frame gave: wire bytes for the client, whether they hold content, or the end by an error. */
@@ -106,80 +106,88 @@ function endsWell(dialect: Dialect, quirks: Quirks, tail: readonly SseFrame[]): 
 
 /** Different dialects: frames → canonical events → frames. */
 export function translatingRelay(upstream: Dialect, client: Dialect, request: ChatRequest, quirks: Quirks, form: StreamForm, onLoss: (path: string, reason: string) => void): Relay {
-  const decoder = upstream.stream.decoder(quirks);
-  const encoder = client.stream.encoder(request, form, onLoss);
-  const held: ChatEvent[] = [];
-  const openParts = new Set<number>();
-  let complete = false;
-  let usage: Usage | undefined;
-  let characters = 0;
+  return new TranslatingRelay(upstream.stream.decoder(quirks), client.stream.encoder(request, form, onLoss));
+}
 
-  const accept = (events: readonly ChatEvent[]): RelayStep => {
+class TranslatingRelay implements Relay {
+  readonly #decoder: StreamDecoder;
+  readonly #encoder: StreamEncoder;
+  readonly #held: ChatEvent[] = [];
+  readonly #openParts = new Set<number>();
+  complete = false;
+  usage: Usage | undefined;
+  characters = 0;
+
+  constructor(decoder: StreamDecoder, encoder: StreamEncoder) {
+    this.#decoder = decoder;
+    this.#encoder = encoder;
+  }
+
+  push(frame: SseFrame): RelayStep {
+    return this.#accept(this.#decoder.push(frame));
+  }
+
+  end(): GatewayError | undefined {
+    return this.#accept(this.#decoder.end()).error ?? (this.complete ? undefined : cutError());
+  }
+
+  close(bill: Bill | undefined): string {
+    return this.#render(withUsage(this.#held, bill), bill);
+  }
+
+  stop(bill: Bill | undefined): string {
+    const ends: ChatEvent[] = [...this.#openParts].map((index) => ({ kind: 'part-end', index }));
+    const finish: ChatEvent = { kind: 'end', choice: 0, finish: { reason: 'length', raw: 'length' } };
+    return this.#render(withUsage([...ends, finish, { kind: 'finished' }], bill), bill);
+  }
+
+  #accept(events: readonly ChatEvent[]): RelayStep {
     let output = '';
     let content = false;
     for (const event of events) {
-      switch (event.kind) {
-        case 'error':
-          return { output: output === '' ? undefined : output, content, error: event.error };
-        case 'finished':
-          complete = true;
-          held.push(event);
-          continue;
-        case 'usage':
-          usage = event.usage;
-          held.push(event);
-          continue;
-        case 'end':
-          held.push(event);
-          continue;
-        case 'start':
-          usage = event.usage ?? usage;
-          break;
-        case 'part-start':
-          openParts.add(event.index);
-          content = content || startsWithContent(event);
-          characters += startCharacters(event);
-          break;
-        case 'part-delta':
-          characters += event.delta.length;
-          content = true;
-          break;
-        case 'part-end':
-          openParts.delete(event.index);
-          break;
-        case 'logprobs':
-          break;
-      }
-      output += encoder.push(event);
+      if (event.kind === 'error') return { output: output === '' ? undefined : output, content, error: event.error };
+      if (this.#hold(event)) continue;
+      content = this.#count(event) || content;
+      output += this.#encoder.push(event);
     }
     return { output: output === '' ? undefined : output, content, error: undefined };
-  };
+  }
 
-  const render = (events: readonly ChatEvent[], bill: Bill | undefined): string => {
+  /** Whether the event belongs to the tail that waits for the charge. */
+  #hold(event: ChatEvent): boolean {
+    if (event.kind === 'usage') this.usage = event.usage;
+    else if (event.kind === 'finished') this.complete = true;
+    else if (event.kind !== 'end') return false;
+    this.#held.push(event);
+    return true;
+  }
+
+  /** Counts what was generated; true when the event holds content. */
+  #count(event: ChatEvent): boolean {
+    switch (event.kind) {
+      case 'start':
+        this.usage = event.usage ?? this.usage;
+        return false;
+      case 'part-start':
+        this.#openParts.add(event.index);
+        this.characters += startCharacters(event);
+        return startsWithContent(event);
+      case 'part-delta':
+        this.characters += event.delta.length;
+        return true;
+      case 'part-end':
+        this.#openParts.delete(event.index);
+        return false;
+      default:
+        return false;
+    }
+  }
+
+  #render(events: readonly ChatEvent[], bill: Bill | undefined): string {
     let output = '';
-    for (const event of events) output += encoder.push(event.kind === 'usage' && bill ? { ...event, bill } : event);
+    for (const event of events) output += this.#encoder.push(event.kind === 'usage' && bill ? { ...event, bill } : event);
     return output;
-  };
-
-  return {
-    push: (frame) => accept(decoder.push(frame)),
-    end: () => accept(decoder.end()).error ?? (complete ? undefined : cutError()),
-    get complete() {
-      return complete;
-    },
-    get usage() {
-      return usage;
-    },
-    get characters() {
-      return characters;
-    },
-    close: (bill) => render(withUsage(held, bill), bill),
-    stop: (bill) => {
-      const ends: ChatEvent[] = [...openParts].map((index) => ({ kind: 'part-end', index }));
-      const finish: ChatEvent = { kind: 'end', choice: 0, finish: { reason: 'length', raw: 'length' } };
-      return render(withUsage([...ends, finish, { kind: 'finished' }], bill), bill);
-    },
-  };
+  }
 }
 
 /** A bill needs a usage object to stand in; where the upstream gave none, an empty one is made. */

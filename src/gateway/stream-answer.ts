@@ -89,7 +89,7 @@ export class StreamAnswer {
     }
     // An event without its final blank line counts where the connection ended cleanly.
     const tail = open.parser.end();
-    if (tail) this.#accept([tail], contentTimer);
+    if (tail) await this.#accept([tail], contentTimer);
   }
 
   #accept(frames: ReturnType<OpenStream['parser']['push']>, contentTimer: NodeJS.Timeout): Promise<void> | undefined {

@@ -6,13 +6,12 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { configSchema, createRuntime, openBooks, type Books, type Config, type Runtime } from '#cli';
 import { createGateway } from '#gateway';
 import type { KeyLimits } from '#access';
 import { channelSchema, type ChannelDefinition } from '#providers';
 import { startSimulator, type Rule, type RunningSimulator, type SimulatorOptions } from '#simulator';
 import { nanoUsd, systemClock, systemRandom } from '#std';
-import { configSchema, type Config } from '../../src/cli/config.ts';
-import { createRuntime, openBooks, type Books, type Runtime } from '../../src/cli/runtime.ts';
 
 export type Vendor = { readonly id: string; readonly rules?: readonly Rule[]; readonly channel?: Readonly<Record<string, unknown>>; readonly simulator?: Partial<SimulatorOptions> };
 
