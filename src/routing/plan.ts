@@ -127,7 +127,7 @@ export class RoutePlan implements Plan, Chooser {
 
   next(failure?: Failure): Step {
     const nowMs = this.#state.nowMs();
-    const ended = this.#take(failure, nowMs);
+    const ended = this.#take(failure);
     if (ended !== undefined) return this.#giveUp(ended, undefined);
     if (nowMs >= this.#deadlineMs) return this.#giveUp('deadline', undefined);
     if (nowMs < this.#backoffUntilMs) return waitFor(this.#backoffUntilMs - nowMs);
@@ -145,7 +145,7 @@ export class RoutePlan implements Plan, Chooser {
   }
 
   /** Accounts for the failure; gives the reason when nothing more may be tried. */
-  #take(failure: Failure | undefined, nowMs: number): GiveUpReason | undefined {
+  #take(failure: Failure | undefined): GiveUpReason | undefined {
     const running = this.#running;
     if (running?.isRunning === true && failure === undefined) {
       throw new Error('next() without a failure while an attempt is running');
