@@ -4,7 +4,7 @@
  */
 
 import { Readable } from 'node:stream';
-import { gatewayError, GatewayFailure, type ChatResponse, type GatewayError, type Usage } from '#canonical';
+import { gatewayError, GatewayFailure, restoreCustomCalls, type ChatResponse, type GatewayError, type Usage } from '#canonical';
 import type { Dialect } from '#dialects';
 import type { OutboundRequest } from '#providers';
 import { readRateLimitHeaders, readRetryAfter, type Attempt } from '#routing';
@@ -129,7 +129,7 @@ async function readWhole(context: AttemptContext, response: UpstreamResponse, di
   if (!wire) throw new GatewayFailure(gatewayError('upstream_invalid', 'The upstream answered with something that is not JSON.'));
   const hidden = errorInside(wire, dialect, text);
   if (hidden) return { kind: 'failed', failed: { error: hidden, failure: failureOf(hidden) } };
-  const answer = dialect.response.decode(wire, route.speech.quirks);
+  const answer = restoreCustomCalls(dialect.response.decode(wire, route.speech.quirks), context.call.request);
   return { kind: 'whole', text: passThrough ? text : undefined, response: answer, usage: answer.usage, empty: isEmpty(answer) };
 }
 

@@ -5,6 +5,7 @@
  */
 
 import {
+  createCustomCallRestorer,
   gatewayError,
   type Bill,
   type ChatEvent,
@@ -106,21 +107,24 @@ function endsWell(dialect: Dialect, quirks: Quirks, tail: readonly SseFrame[]): 
 
 /** Different dialects: frames → canonical events → frames. */
 export function translatingRelay(upstream: Dialect, client: Dialect, request: ChatRequest, quirks: Quirks, form: StreamForm, onLoss: (path: string, reason: string) => void): Relay {
-  return new TranslatingRelay(upstream.stream.decoder(quirks), client.stream.encoder(request, form, onLoss));
+  return new TranslatingRelay(upstream.stream.decoder(quirks), client.stream.encoder(request, form, onLoss), createCustomCallRestorer(request));
 }
 
 class TranslatingRelay implements Relay {
   readonly #decoder: StreamDecoder;
   readonly #encoder: StreamEncoder;
+  /** Calls of free-text tools arrive wrapped in JSON from dialects without such tools. */
+  readonly #restore: ((event: ChatEvent) => readonly ChatEvent[]) | undefined;
   readonly #held: ChatEvent[] = [];
   readonly #openParts = new Set<number>();
   complete = false;
   usage: Usage | undefined;
   characters = 0;
 
-  constructor(decoder: StreamDecoder, encoder: StreamEncoder) {
+  constructor(decoder: StreamDecoder, encoder: StreamEncoder, restore: ((event: ChatEvent) => readonly ChatEvent[]) | undefined) {
     this.#decoder = decoder;
     this.#encoder = encoder;
+    this.#restore = restore;
   }
 
   push(frame: SseFrame): RelayStep {
@@ -144,7 +148,7 @@ class TranslatingRelay implements Relay {
   #accept(events: readonly ChatEvent[]): RelayStep {
     let output = '';
     let content = false;
-    for (const event of events) {
+    for (const event of this.#restore ? events.flatMap(this.#restore) : events) {
       if (event.kind === 'error') return { output: output === '' ? undefined : output, content, error: event.error };
       if (this.#hold(event)) continue;
       content = this.#count(event) || content;

@@ -205,7 +205,8 @@ export function optionalOneOf<const T extends string>(
 export function unknownFields(object: JsonObject, known: ReadonlySet<string>): JsonObject {
   const rest: Record<string, JsonValue> = {};
   for (const [key, value] of Object.entries(object)) {
-    if (value !== undefined && !known.has(key)) rest[key] = value;
+    // Assigning to this name would set the prototype instead of a field.
+    if (value !== undefined && !known.has(key) && key !== '__proto__') rest[key] = value;
   }
   return rest;
 }
