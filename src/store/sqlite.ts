@@ -197,7 +197,7 @@ class Connection {
 
   close(): void {
     this.#statements.clear();
-    this.database.close();
+    if (this.database.isOpen) this.database.close();
   }
 
   #load(command: Extract<Command, { run: 'load' }>): readonly Row[] {
