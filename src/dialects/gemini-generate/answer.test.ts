@@ -380,3 +380,19 @@ test('tokens are counted in totalTokens', () => {
   assert.equal(geminiCountTokens.decode({ totalTokens: 7 }), 7);
   assert.deepEqual(geminiCountTokens.encode(7), { totalTokens: 7 });
 });
+
+test('the bill is spliced into the last element of a passing array without touching its framing', () => {
+  const parser = createJsonArrayParser();
+  const [first, last] = parser.push(
+    Buffer.from('[{"candidates": []}\r\n,\r\n{"usageMetadata": {"promptTokenCount": 1}}\n]\n'),
+  );
+  const tap = stream.tap(request, {});
+  const bill = { costNanoUsd: nanoUsd(5), receiptId: 'r1' };
+  assert.ok(first && last);
+  assert.equal(tap.annotate(first, bill), undefined);
+  const billed = `[{}${tap.annotate(last, bill) ?? ''}${Buffer.from(parser.rest()).toString()}`;
+  assert.deepEqual(JSON.parse(billed), [
+    {},
+    { usageMetadata: { cost: 5e-9, receiptId: 'r1', promptTokenCount: 1 } },
+  ]);
+});
