@@ -4,8 +4,22 @@
  * a bad key is a 400 at xAI and Gemini, an overlong prompt was a 429 at Azure.
  */
 
-import { gatewayError, type ErrorCode, type GatewayError, type UpstreamErrorKind } from '#canonical';
-import { asArray, asNumber, asObject, asObjects, asString, parseJson, type JsonObject, type JsonValue } from '#std';
+import {
+  gatewayError,
+  type ErrorCode,
+  type GatewayError,
+  type UpstreamErrorKind,
+} from '#canonical';
+import {
+  asArray,
+  asNumber,
+  asObject,
+  asObjects,
+  asString,
+  parseJson,
+  type JsonObject,
+  type JsonValue,
+} from '#std';
 
 /** The parts of a vendor's error body that decide, whatever its form. */
 export type UpstreamErrorFacts = {
@@ -21,7 +35,8 @@ const messageLengthMax = 2_000;
 /** Decodes an error answer of any vendor. `status` may be 200 when the error came inside a stream. */
 export function decodeUpstreamError(status: number, body: string): GatewayError {
   const parsed = parseJson(body);
-  if (!parsed.ok) return upstreamError(status, { message: looksLikeMarkup(body) ? '' : body, words: [] });
+  if (!parsed.ok)
+    return upstreamError(status, { message: looksLikeMarkup(body) ? '' : body, words: [] });
   return decodeUpstreamErrorValue(status, parsed.value);
 }
 
@@ -35,7 +50,12 @@ export function decodeUpstreamErrorValue(status: number, value: JsonValue): Gate
 export function upstreamError(status: number, facts: UpstreamErrorFacts): GatewayError {
   const kind = classify(status, facts);
   const cleaned = cleanMessage(facts.message);
-  const upstream = { status, kind, code: facts.words[0], message: cleaned === '' ? undefined : cleaned };
+  const upstream = {
+    status,
+    kind,
+    code: facts.words[0],
+    message: cleaned === '' ? undefined : cleaned,
+  };
   const { code, said } = presentation[kind];
   return gatewayError(code, said ?? (cleaned === '' ? fallbackMessage[kind] : cleaned), {
     ...(kind === 'request' ? { status: requestStatus(status) } : {}),
@@ -46,15 +66,29 @@ export function upstreamError(status: number, facts: UpstreamErrorFacts): Gatewa
 }
 
 /** `said`: shown instead of the vendor's words, which speak of our account and not of the client's. */
-const presentation: { readonly [K in UpstreamErrorKind]: { readonly code: ErrorCode; readonly said?: string } } = {
+const presentation: {
+  readonly [K in UpstreamErrorKind]: { readonly code: ErrorCode; readonly said?: string };
+} = {
   request: { code: 'invalid_request' },
   'context-length': { code: 'context_length_exceeded' },
   'content-filter': { code: 'content_filtered' },
-  credential: { code: 'upstream_credential', said: 'The gateway could not sign in at the upstream provider.' },
-  'quota-exhausted': { code: 'no_channel', said: 'The upstream provider has no quota left for this gateway.' },
-  'rate-limited': { code: 'capacity_exhausted', said: 'The upstream provider limits the rate of requests. Try again later.' },
+  credential: {
+    code: 'upstream_credential',
+    said: 'The gateway could not sign in at the upstream provider.',
+  },
+  'quota-exhausted': {
+    code: 'no_channel',
+    said: 'The upstream provider has no quota left for this gateway.',
+  },
+  'rate-limited': {
+    code: 'capacity_exhausted',
+    said: 'The upstream provider limits the rate of requests. Try again later.',
+  },
   overloaded: { code: 'overloaded', said: 'The upstream provider is overloaded. Try again later.' },
-  'model-missing': { code: 'model_not_found', said: 'The upstream provider does not serve this model.' },
+  'model-missing': {
+    code: 'model_not_found',
+    said: 'The upstream provider does not serve this model.',
+  },
   server: { code: 'upstream_failed' },
 };
 
@@ -108,17 +142,21 @@ const contentFilter =
   /content[_ -]?filter|content management policy|content[_ ]policy|responsibleaipolicy|moderation_(?:blocked|error)|data_inspection_failed|safety system|flagged (?:for|as)|prohibited_content|high risk|sensitive content|contentfilter/i;
 const modelMissing =
   /model[_ ]not[_ ]found|deploymentnotfound|deployment[^.]{0,60}does not exist|model[^.]{0,120}(?:does not exist|not exist|not found|is not found|not supported by|is not available|unknown model)|unknown model|no such model|not a valid model|no endpoints found|invalid[_ ]model|model_not_supported|not allowed to sample|not have access to (?:this |the )?model/i;
-const overloadedWords = /overloaded|server[_ ]is[_ ]busy|engine_overloaded|no capacity|at capacity|temporarily unavailable|resource_temporarily/i;
-const rateLimitWords = /rate[_ -]?limit|too many requests|resource_exhausted|throttl|tokens per (?:min|day)|requests per/i;
+const overloadedWords =
+  /overloaded|server[_ ]is[_ ]busy|engine_overloaded|no capacity|at capacity|temporarily unavailable|resource_temporarily/i;
+const rateLimitWords =
+  /rate[_ -]?limit|too many requests|resource_exhausted|throttl|tokens per (?:min|day)|requests per/i;
 
 function classify(status: number, facts: UpstreamErrorFacts): UpstreamErrorKind {
   const words = facts.words.join(' ');
   const text = `${words} ${facts.message}`;
-  if (status < 500 && contextLength.test(text) && !/per (?:minute|day)|\b[TR]PM\b/i.test(text)) return 'context-length';
+  if (status < 500 && contextLength.test(text) && !/per (?:minute|day)|\b[TR]PM\b/i.test(text))
+    return 'context-length';
   if (status === 402 || (status < 500 && quotaExhausted.test(text))) return 'quota-exhausted';
   if (status === 401) return 'credential';
   if (status < 500 && credentialWords.test(text)) return 'credential';
-  if ((status === 400 || status === 403 || status === 422) && contentFilter.test(text)) return 'content-filter';
+  if ((status === 400 || status === 403 || status === 422) && contentFilter.test(text))
+    return 'content-filter';
   if (status === 403) return modelMissing.test(text) ? 'model-missing' : 'credential';
   if (status === 404) return 'model-missing';
   if (status === 400 && modelMissing.test(text)) return 'model-missing';
@@ -144,7 +182,10 @@ function statusOf(value: JsonValue, facts: UpstreamErrorFacts): number {
   if (/authentication|invalid_api_key|unauthenticated/i.test(words)) return 401;
   if (/permission/i.test(words)) return 403;
   if (/not_found/i.test(words)) return 404;
-  if (/invalid_request|invalid_argument|invalid-argument|tool_use_failed|context_length/i.test(words)) return 400;
+  if (
+    /invalid_request|invalid_argument|invalid-argument|tool_use_failed|context_length/i.test(words)
+  )
+    return 400;
   return contextLength.test(facts.message) ? 400 : 500;
 }
 
@@ -216,7 +257,10 @@ function retryDelayMs(details: readonly JsonObject[]): number | undefined {
 
 /** "Please try again in 1.2s", "in 340ms", "in 2m30s": OpenAI and Groq say it in the message. */
 function retryTextMs(message: string): number | undefined {
-  const match = /(?:try again|retry) (?:in|after) (?:(\d{1,4})m(?!s))?(?:(\d{1,6}(?:\.\d+)?)(ms|s| seconds?)\b)?/i.exec(message);
+  const match =
+    /(?:try again|retry) (?:in|after) (?:(\d{1,4})m(?!s))?(?:(\d{1,6}(?:\.\d+)?)(ms|s| seconds?)\b)?/i.exec(
+      message,
+    );
   if (!match || (match[1] === undefined && match[2] === undefined)) return undefined;
   const minutesMs = Number(match[1] ?? 0) * 60_000;
   return Math.ceil(minutesMs + Number(match[2] ?? 0) * (match[3] === 'ms' ? 1 : 1_000));

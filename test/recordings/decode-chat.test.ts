@@ -1,8 +1,22 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { ChatCollector, GatewayFailure, type ChatEvent, type ChatRequest, type ChatResponse, type Part } from '#canonical';
+import {
+  ChatCollector,
+  GatewayFailure,
+  type ChatEvent,
+  type ChatRequest,
+  type ChatResponse,
+  type Part,
+} from '#canonical';
 import { openaiChat, type Quirks, type StreamDecoder } from '#dialects';
-import { asObject, createSseParser, parseJsonObject, ReadError, type JsonObject, type JsonValue } from '#std';
+import {
+  asObject,
+  createSseParser,
+  parseJsonObject,
+  ReadError,
+  type JsonObject,
+  type JsonValue,
+} from '#std';
 import { compareAnswer, compareUsage } from './expected.ts';
 import { listCases, sseFrames, type RecordingCase } from './load.ts';
 import { createRecordingTable } from './table.ts';
@@ -43,9 +57,15 @@ function checkAnswer(recorded: RecordingCase): string[] {
 }
 
 function checkError(recorded: RecordingCase): string[] {
-  const error = openaiChat.error.decode(recorded.meta.status, recorded.responseBytes.toString('utf8'));
+  const error = openaiChat.error.decode(
+    recorded.meta.status,
+    recorded.responseBytes.toString('utf8'),
+  );
   const encoded = openaiChat.error.encode(error, 'r1');
-  const sound = error.upstream?.status === recorded.meta.status && encoded.status >= 400 && encoded.status !== 401;
+  const sound =
+    error.upstream?.status === recorded.meta.status &&
+    encoded.status >= 400 &&
+    encoded.status !== 401;
   return sound ? [] : [`error: ${JSON.stringify(error)}`];
 }
 
@@ -75,19 +95,36 @@ function checkAgain(response: ChatResponse): string[] {
 
 /** Words of one kind come together in chat; the client's finish word is the official one. */
 function comparable(response: ChatResponse): JsonValue {
-  const choices = response.choices.map((choice) => ({ index: choice.index, parts: comparableParts(choice.parts), reason: choice.finish.reason, logprobs: choice.logprobs }));
-  return JSON.parse(JSON.stringify({ id: response.id, model: response.model, choices, usage: response.usage })) as JsonValue;
+  const choices = response.choices.map((choice) => ({
+    index: choice.index,
+    parts: comparableParts(choice.parts),
+    reason: choice.finish.reason,
+    logprobs: choice.logprobs,
+  }));
+  return JSON.parse(
+    JSON.stringify({ id: response.id, model: response.model, choices, usage: response.usage }),
+  ) as JsonValue;
 }
 
 function comparableParts(parts: readonly Part[]): unknown {
-  const rank = (part: Part): number => ['reasoning', 'text', 'refusal', 'media', 'tool-call', 'native'].indexOf(part.kind);
-  return parts.filter((part) => part.kind !== 'native').sort((left, right) => rank(left) - rank(right)).map(comparablePart);
+  const rank = (part: Part): number =>
+    ['reasoning', 'text', 'refusal', 'media', 'tool-call', 'native'].indexOf(part.kind);
+  return parts
+    .filter((part) => part.kind !== 'native')
+    .sort((left, right) => rank(left) - rank(right))
+    .map(comparablePart);
 }
 
 /** A citation that stood beside the answer comes back as an annotation. */
 function comparablePart(part: Part): unknown {
   if (part.kind !== 'text' || !part.citations) return part;
-  return { ...part, citations: part.citations.map(({ url, title }) => ({ url, title: title === '' ? undefined : title })) };
+  return {
+    ...part,
+    citations: part.citations.map(({ url, title }) => ({
+      url,
+      title: title === '' ? undefined : title,
+    })),
+  };
 }
 
 function difference(what: string, actual: unknown, wanted: unknown): string[] {
@@ -107,7 +144,10 @@ function checkStream(recorded: RecordingCase): string[] {
   const problems = checkGrammar(events);
   if (expectedOf(recorded)['error_in_stream'] !== undefined) {
     const last = events.at(-1);
-    return [...problems, ...(last?.kind === 'error' ? [] : ['the error in the stream was not seen'])];
+    return [
+      ...problems,
+      ...(last?.kind === 'error' ? [] : ['the error in the stream was not seen']),
+    ];
   }
   const response = collect(events);
   if (typeof response === 'string') return [...problems, response];
@@ -148,7 +188,8 @@ function checkGrammar(events: readonly ChatEvent[]): string[] {
   const open = new Map<number, number>();
   let next = 0;
   for (const [position, event] of events.entries()) {
-    if ((position === 0) !== (event.kind === 'start') && event.kind !== 'error') problems.push(`event ${position} is ${event.kind}`);
+    if ((position === 0) !== (event.kind === 'start') && event.kind !== 'error')
+      problems.push(`event ${position} is ${event.kind}`);
     if (event.kind === 'part-start') {
       if ([...open.values()].includes(event.choice)) problems.push('two parts of a choice overlap');
       if (event.index !== next) problems.push(`part ${event.index} instead of ${next}`);
@@ -160,14 +201,17 @@ function checkGrammar(events: readonly ChatEvent[]): string[] {
     }
   }
   const last = events.at(-1)?.kind;
-  if (last !== 'finished' && last !== 'error') problems.push(`the stream ends with ${String(last)}`);
+  if (last !== 'finished' && last !== 'error')
+    problems.push(`the stream ends with ${String(last)}`);
   return problems;
 }
 
 /** The cheap look at frames agrees with the full reading of them. */
 function checkTap(bytes: Uint8Array): string[] {
   const problems: string[] = [];
-  const choiceCount = new Set(decodeAll(bytes, bytes.length).flatMap((event) => (event.kind === 'end' ? [event.choice] : []))).size;
+  const choiceCount = new Set(
+    decodeAll(bytes, bytes.length).flatMap((event) => (event.kind === 'end' ? [event.choice] : [])),
+  ).size;
   const tap = openaiChat.stream.tap({ ...plainRequest, choiceCount, streamUsage: false }, {});
   const decoder: StreamDecoder = openaiChat.stream.decoder({});
   let closed = false;
@@ -178,21 +222,33 @@ function checkTap(bytes: Uint8Array): string[] {
   for (const [position, frame] of sseFrames(bytes).entries()) {
     const facts = tap.inspect(frame);
     const wordy = decoder.push(frame).some(isContent);
-    if (facts.content !== wordy && !facts.closing) problems.push(`frame ${position}: content ${facts.content}, read ${wordy}`);
-    if (closed && facts.content) problems.push(`frame ${position}: content after the closing frame`);
+    if (facts.content !== wordy && !facts.closing)
+      problems.push(`frame ${position}: content ${facts.content}, read ${wordy}`);
+    if (closed && facts.content)
+      problems.push(`frame ${position}: content after the closing frame`);
     if (closed && !facts.closing) problems.push(`frame ${position}: no longer closing`);
     closed = facts.closing;
     complete ||= facts.complete;
     usage = facts.usage ?? usage;
     characters += facts.characters;
-    if (facts.usage && facts.closing) problems.push(...checkAnnotated(tap.annotate(frame, { costNanoUsd: 1_500 as never, receiptId: 'r-1' }), frame.data));
+    if (facts.usage && facts.closing)
+      problems.push(
+        ...checkAnnotated(
+          tap.annotate(frame, { costNanoUsd: 1_500 as never, receiptId: 'r-1' }),
+          frame.data,
+        ),
+      );
   }
   for (const event of decodeAll(bytes, bytes.length)) {
     if (event.kind === 'part-delta') generated += event.delta.length;
-    if (event.kind === 'usage') problems.push(...difference('usage by the tap', withoutTier(usage), withoutTier(event.usage)));
+    if (event.kind === 'usage')
+      problems.push(
+        ...difference('usage by the tap', withoutTier(usage), withoutTier(event.usage)),
+      );
   }
   if (!closed) problems.push('no frame was closing');
-  if (characters < generated * 0.9) problems.push(`${characters} characters counted of ${generated}`);
+  if (characters < generated * 0.9)
+    problems.push(`${characters} characters counted of ${generated}`);
   return problems;
 }
 
@@ -201,11 +257,16 @@ function withoutTier(usage: unknown): unknown {
 }
 
 function isContent(event: ChatEvent): boolean {
-  return (event.kind === 'part-start' && (event.part.kind === 'tool-call' || event.part.state !== undefined)) || (event.kind === 'part-delta' && event.delta !== '');
+  return (
+    (event.kind === 'part-start' &&
+      (event.part.kind === 'tool-call' || event.part.state !== undefined)) ||
+    (event.kind === 'part-delta' && event.delta !== '')
+  );
 }
 
 function checkAnnotated(text: string | undefined, data: string): string[] {
-  if (text === undefined) return asObject(parseJsonObject(data)?.['usage']) ? ['the bill was not written'] : [];
+  if (text === undefined)
+    return asObject(parseJsonObject(data)?.['usage']) ? ['the bill was not written'] : [];
   const frame = createSseParser().push(Buffer.from(text))[0];
   const usage = asObject(parseJsonObject(frame?.data ?? '')?.['usage']);
   const before = asObject(parseJsonObject(data)?.['usage']);
@@ -218,12 +279,18 @@ function checkStreamAgain(events: readonly ChatEvent[], response: ChatResponse):
   const text = events.map((event) => encoder.push(event)).join('');
   const again = collect(decodeAll(Buffer.from(text), text.length));
   if (typeof again === 'string') return [`written again: ${again}`];
-  return difference('stream written and read again', withoutIndex(comparable(again)), withoutIndex(comparable(response)));
+  return difference(
+    'stream written and read again',
+    withoutIndex(comparable(again)),
+    withoutIndex(comparable(response)),
+  );
 }
 
 /** Our stream numbers the entries of reasoning_details anew; a tool state may come late. */
 function withoutIndex(value: JsonValue): JsonValue {
-  return JSON.parse(JSON.stringify(value, (key, inner: unknown) => (key === 'extensions' ? undefined : inner))) as JsonValue;
+  return JSON.parse(
+    JSON.stringify(value, (key, inner: unknown) => (key === 'extensions' ? undefined : inner)),
+  ) as JsonValue;
 }
 
 /** A stream that is cut anywhere never looks complete. */
@@ -284,7 +351,13 @@ function normal(value: JsonValue | undefined, key = ''): JsonValue {
   if (Array.isArray(value)) {
     const [only] = value as readonly JsonValue[];
     const text = asObject(only);
-    if (key === 'content' && value.length === 1 && text?.['type'] === 'text' && Object.keys(text).filter((name) => text[name] !== null).length === 2) return text['text'] ?? '';
+    if (
+      key === 'content' &&
+      value.length === 1 &&
+      text?.['type'] === 'text' &&
+      Object.keys(text).filter((name) => text[name] !== null).length === 2
+    )
+      return text['text'] ?? '';
     return value.map((element) => normal(element as JsonValue, key));
   }
   const object = asObject(value);
@@ -293,12 +366,16 @@ function normal(value: JsonValue | undefined, key = ''): JsonValue {
   for (const [name, inner] of Object.entries(object)) {
     if (inner === null || inner === undefined || (name === 'stream' && inner === false)) continue;
     if (name === 'tools' && Array.isArray(inner) && inner.length === 0) continue;
-    if (name === 'reasoning' && ('reasoning_content' in object || 'reasoning_details' in object)) continue;
+    if (name === 'reasoning' && ('reasoning_content' in object || 'reasoning_details' in object))
+      continue;
     if (name === 'content' && inner === '' && object['role'] === 'assistant') continue;
     if (name === 'stop' && typeof inner === 'string') entries.push([name, [inner]]);
-    else if (name === 'image_url' && typeof inner === 'string') entries.push([name, { url: inner }]);
-    else if (!(name === 'include_usage' && inner === false)) entries.push([name, normal(inner, name)]);
+    else if (name === 'image_url' && typeof inner === 'string')
+      entries.push([name, { url: inner }]);
+    else if (!(name === 'include_usage' && inner === false))
+      entries.push([name, normal(inner, name)]);
   }
-  if (key === 'tools' && object['function'] && !('type' in object)) entries.push(['type', 'function']);
+  if (key === 'tools' && object['function'] && !('type' in object))
+    entries.push(['type', 'function']);
   return Object.fromEntries(entries);
 }

@@ -25,17 +25,30 @@ function checkAnswer(recorded: RecordingCase): string[] {
     const error = openaiCompletions.error.decode(meta.status, body);
     return error.upstream?.status === meta.status ? [] : [`error: ${JSON.stringify(error)}`];
   }
-  const response = recorded.responseForm === 'sse' ? collect(recorded) : openaiCompletions.response.decode(parseJsonObject(body) ?? {}, {});
+  const response =
+    recorded.responseForm === 'sse'
+      ? collect(recorded)
+      : openaiCompletions.response.decode(parseJsonObject(body) ?? {}, {});
   const expected = (meta.expected ?? {}) as JsonObject;
   const client = { ...requestOf(recorded), streamUsage: true };
-  const written = JSON.parse(JSON.stringify(openaiCompletions.response.encode(response, client).value)) as JsonObject;
+  const written = JSON.parse(
+    JSON.stringify(openaiCompletions.response.encode(response, client).value),
+  ) as JsonObject;
   const again = openaiCompletions.response.decode(written, {});
   assert.deepEqual(comparable(again), comparable(response));
-  return [...compareAnswer(response, expected), ...compareUsage(response.usage, asObject(expected['usage_normalised']))];
+  return [
+    ...compareAnswer(response, expected),
+    ...compareUsage(response.usage, asObject(expected['usage_normalised'])),
+  ];
 }
 
 function comparable(response: ChatResponse): JsonValue {
-  const choices = response.choices.map(({ index, parts, finish, logprobs }) => ({ index, parts, reason: finish.reason, logprobs }));
+  const choices = response.choices.map(({ index, parts, finish, logprobs }) => ({
+    index,
+    parts,
+    reason: finish.reason,
+    logprobs,
+  }));
   return JSON.parse(JSON.stringify({ ...response, choices })) as JsonValue;
 }
 
@@ -62,10 +75,16 @@ function collect(recorded: RecordingCase): ChatResponse {
   events.push(...decoder.end());
   assert.ok(closing);
   const response = collected(events);
-  const encoder = openaiCompletions.stream.encoder({ ...requestOf(recorded), streamUsage: true }, { framing: 'sse' });
+  const encoder = openaiCompletions.stream.encoder(
+    { ...requestOf(recorded), streamUsage: true },
+    { framing: 'sse' },
+  );
   const text = events.map((event) => encoder.push(event)).join('');
   const second = openaiCompletions.stream.decoder({});
-  const again = [...sseFrames(Buffer.from(text)).flatMap((frame) => second.push(frame)), ...second.end()];
+  const again = [
+    ...sseFrames(Buffer.from(text)).flatMap((frame) => second.push(frame)),
+    ...second.end(),
+  ];
   assert.deepEqual(comparable(collected(again)), comparable(response));
   return response;
 }
@@ -87,11 +106,22 @@ function checkRequest(recorded: RecordingCase): string[] {
     assert.deepEqual(normal(value), normal(request));
     return [];
   } catch (error) {
-    return error instanceof ReadError && meta.status >= 400 ? [] : [`request: ${(error as Error).message}`];
+    return error instanceof ReadError && meta.status >= 400
+      ? []
+      : [`request: ${(error as Error).message}`];
   }
 }
 
 function normal(request: JsonObject): JsonObject {
-  const kept = Object.entries(request).filter(([key, value]) => value !== null && !(key === 'stream' && value === false));
-  return Object.fromEntries(kept.map(([key, value]) => [key, key === 'prompt' && Array.isArray(value) && value.length === 1 ? (value as JsonValue[])[0] : value]));
+  const kept = Object.entries(request).filter(
+    ([key, value]) => value !== null && !(key === 'stream' && value === false),
+  );
+  return Object.fromEntries(
+    kept.map(([key, value]) => [
+      key,
+      key === 'prompt' && Array.isArray(value) && value.length === 1
+        ? (value as JsonValue[])[0]
+        : value,
+    ]),
+  );
 }

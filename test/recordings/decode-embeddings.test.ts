@@ -2,7 +2,15 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { inputTotalTokens } from '#canonical';
 import { openaiEmbeddings } from '#dialects';
-import { asArray, asCount, asObject, asObjects, parseJsonObject, ReadError, type JsonObject } from '#std';
+import {
+  asArray,
+  asCount,
+  asObject,
+  asObjects,
+  parseJsonObject,
+  ReadError,
+  type JsonObject,
+} from '#std';
 import { listCases, type RecordingCase } from './load.ts';
 import { createRecordingTable } from './table.ts';
 
@@ -38,17 +46,29 @@ function checkCase(recorded: RecordingCase): void {
   const expected = (meta.expected ?? {}) as JsonObject;
   const response = openaiEmbeddings.response.decode(wire, decoded);
   assert.equal(response.vectors.length, expected['n_embeddings']);
-  assert.equal(inputTotalTokens(response.usage ?? {}), asCount(asObject(wire['usage'])?.['prompt_tokens']));
+  assert.equal(
+    inputTotalTokens(response.usage ?? {}),
+    asCount(asObject(wire['usage'])?.['prompt_tokens']),
+  );
 
   const floats = openaiEmbeddings.response.encode(response, { ...decoded, encoding: 'float' });
-  const texts = openaiEmbeddings.response.encode(openaiEmbeddings.response.decode(floats, decoded), { ...decoded, encoding: 'base64' });
-  const back = openaiEmbeddings.response.encode(openaiEmbeddings.response.decode(texts, decoded), { ...decoded, encoding: 'float' });
+  const texts = openaiEmbeddings.response.encode(
+    openaiEmbeddings.response.decode(floats, decoded),
+    { ...decoded, encoding: 'base64' },
+  );
+  const back = openaiEmbeddings.response.encode(openaiEmbeddings.response.decode(texts, decoded), {
+    ...decoded,
+    encoding: 'float',
+  });
   for (const [index, entry] of asObjects(floats['data']).entries()) {
     const first = asArray(entry['embedding']) ?? [];
     const second = asArray(asObjects(back['data'])[index]?.['embedding']) ?? [];
     const quantised = meta.provider === 'perplexity';
     assert.equal(first.length, quantised ? 1024 : expected['dimensions']);
-    assert.deepEqual(first.map((component) => Math.fround(component as number)), second);
+    assert.deepEqual(
+      first.map((component) => Math.fround(component as number)),
+      second,
+    );
   }
 }
 

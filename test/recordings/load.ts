@@ -62,7 +62,8 @@ const repositoryFolder = path.resolve(import.meta.dirname, '../..');
 
 /** The folder of the recordings, or `undefined` when they are not on this machine. */
 export function recordingsFolder(): string | undefined {
-  const folder = process.env['MANIFOLD_RECORDINGS'] ?? path.resolve(repositoryFolder, '../shared/recordings');
+  const folder =
+    process.env['MANIFOLD_RECORDINGS'] ?? path.resolve(repositoryFolder, '../shared/recordings');
   return existsSync(path.join(folder, 'index.jsonl')) ? folder : undefined;
 }
 
@@ -113,7 +114,10 @@ function readCase(folder: string, name: string): RecordingCase {
     name,
     meta,
     request: readRequest(path.join(caseFolder, 'request.json')),
-    responseBytes: responseName === undefined ? Buffer.alloc(0) : readFileSync(path.join(caseFolder, responseName)),
+    responseBytes:
+      responseName === undefined
+        ? Buffer.alloc(0)
+        : readFileSync(path.join(caseFolder, responseName)),
     responseForm: responseName === undefined ? '' : path.extname(responseName).slice(1),
   };
 }
@@ -126,7 +130,9 @@ function findResponse(caseFolder: string): string | undefined {
 function readRequest(file: string): JsonObject | undefined {
   if (!existsSync(file)) return undefined;
   const request = readJson(file) as JsonObject;
-  return typeof request === 'object' && request !== null && !('_multipart' in request) ? request : undefined;
+  return typeof request === 'object' && request !== null && !('_multipart' in request)
+    ? request
+    : undefined;
 }
 
 function readJson(file: string): unknown {
@@ -140,9 +146,14 @@ function parseOrThrow(text: string, where: string): unknown {
 }
 
 function reportAbsence(): void {
-  const explanation = 'the recordings are not on this machine: set MANIFOLD_RECORDINGS to their folder';
-  test('recordings are present', { skip: process.env['CI'] === 'true' ? false : explanation }, () => {
-    throw new Error(explanation);
-  });
+  const explanation =
+    'the recordings are not on this machine: set MANIFOLD_RECORDINGS to their folder';
+  test(
+    'recordings are present',
+    { skip: process.env['CI'] === 'true' ? false : explanation },
+    () => {
+      throw new Error(explanation);
+    },
+  );
   process.stderr.write(`\n*** ${explanation}; nothing was compared. ***\n\n`);
 }

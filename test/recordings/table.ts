@@ -25,7 +25,9 @@ export function createRecordingTable(): RecordingTable {
 function render(rows: ReadonlyMap<string, Row>): string {
   const lines = [line('kind', 'provider', 'pass', 'fail')];
   const total: Row = { pass: 0, fail: 0 };
-  for (const [key, { pass, fail }] of [...rows].sort(([left], [right]) => (left < right ? -1 : 1))) {
+  for (const [key, { pass, fail }] of [...rows].sort(([left], [right]) =>
+    left < right ? -1 : 1,
+  )) {
     const [kind = '', provider = ''] = key.split('\t');
     lines.push(line(kind, provider, String(pass), String(fail)));
     total.pass += pass;

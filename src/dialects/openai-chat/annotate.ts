@@ -23,14 +23,25 @@ export function annotateUsage(text: string, bill: Bill, field = 'usage'): string
   ];
   const pieces = spliceJson(inner, innerScan, edits);
   if (!pieces) return rewritten(text, edits, bill, field);
-  return Buffer.concat([bytes.subarray(0, member.valueStart), ...pieces, bytes.subarray(member.valueEnd)]).toString('utf8');
+  return Buffer.concat([
+    bytes.subarray(0, member.valueStart),
+    ...pieces,
+    bytes.subarray(member.valueEnd),
+  ]).toString('utf8');
 }
 
 /** Usage objects with repeated or escaped keys are written anew. */
-function rewritten(text: string, edits: readonly JsonEdit[], bill: Bill, field: string): string | undefined {
+function rewritten(
+  text: string,
+  edits: readonly JsonEdit[],
+  bill: Bill,
+  field: string,
+): string | undefined {
   const object = parseJsonObject(text);
   const usage = asObject(object?.[field]);
   if (!object || !usage) return undefined;
-  const added = Object.fromEntries(edits.map(({ key, value }) => [key, key === 'cost' ? Number(value) : bill.receiptId]));
+  const added = Object.fromEntries(
+    edits.map(({ key, value }) => [key, key === 'cost' ? Number(value) : bill.receiptId]),
+  );
   return JSON.stringify({ ...object, [field]: { ...usage, ...added } });
 }

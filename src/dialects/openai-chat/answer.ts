@@ -1,6 +1,30 @@
-import type { Citation, Finish, FinishReason, MediaPart, Part, TextPart, TokenLogprob, ToolCallPart } from '#canonical';
-import { asArray, asCount, asNumber, asObject, asObjects, asString, unknownFields, type JsonObject, type JsonValue } from '#std';
-import { decodeReasoningFields, decodeThinkingPart, decodeToolState, nativePart } from './details.ts';
+import type {
+  Citation,
+  Finish,
+  FinishReason,
+  MediaPart,
+  Part,
+  TextPart,
+  TokenLogprob,
+  ToolCallPart,
+} from '#canonical';
+import {
+  asArray,
+  asCount,
+  asNumber,
+  asObject,
+  asObjects,
+  asString,
+  unknownFields,
+  type JsonObject,
+  type JsonValue,
+} from '#std';
+import {
+  decodeReasoningFields,
+  decodeThinkingPart,
+  decodeToolState,
+  nativePart,
+} from './details.ts';
 import { audioMimeType, splitDataUrl } from './media.ts';
 import { shortDigest } from './tool-ids.ts';
 
@@ -35,7 +59,15 @@ export function decodeFinish(raw: string, calling: boolean, details: JsonObject 
   return { reason, raw, ...(Object.keys(details).length > 0 ? { details } : {}) };
 }
 
-const knownChoiceFields = new Set(['index', 'message', 'delta', 'finish_reason', 'logprobs', 'usage', 'text']);
+const knownChoiceFields = new Set([
+  'index',
+  'message',
+  'delta',
+  'finish_reason',
+  'logprobs',
+  'usage',
+  'text',
+]);
 export const knownMessageFields: ReadonlySet<string> = new Set([
   'role',
   'content',
@@ -62,8 +94,15 @@ export function withoutNulls(object: JsonObject): JsonObject {
 }
 
 /** The parts of a whole message. */
-export function decodeAnswer(message: JsonObject, responseId: string, choice: number): readonly Part[] {
-  const parts: Part[] = [...decodeReasoningFields(message), ...decodeAnswerContent(message['content'])];
+export function decodeAnswer(
+  message: JsonObject,
+  responseId: string,
+  choice: number,
+): readonly Part[] {
+  const parts: Part[] = [
+    ...decodeReasoningFields(message),
+    ...decodeAnswerContent(message['content']),
+  ];
   const refusal = asString(message['refusal']) ?? '';
   if (refusal !== '') parts.push({ kind: 'refusal', text: refusal });
   for (const image of asObjects(message['images'])) parts.push(decodeImage(image));
@@ -85,8 +124,10 @@ export function decodeAnswerContent(content: JsonValue | undefined): Part[] {
     const part = decodeAnswerPiece(piece);
     const last = parts.at(-1);
     if (!part) continue;
-    if (last && part.kind === 'text' && last.kind === 'text') parts[parts.length - 1] = { ...last, text: last.text + part.text };
-    else if (last && part.kind === 'reasoning' && last.kind === 'reasoning') parts[parts.length - 1] = { ...last, text: last.text + part.text };
+    if (last && part.kind === 'text' && last.kind === 'text')
+      parts[parts.length - 1] = { ...last, text: last.text + part.text };
+    else if (last && part.kind === 'reasoning' && last.kind === 'reasoning')
+      parts[parts.length - 1] = { ...last, text: last.text + part.text };
     else parts.push(part);
   }
   return parts;
@@ -111,7 +152,11 @@ function decodeAnswerPiece(piece: JsonObject): Part | undefined {
 }
 
 export function decodeImage(image: JsonObject): MediaPart {
-  const url = asString(asObject(image['image_url'])?.['url']) ?? asString(image['image_url']) ?? asString(image['url']) ?? '';
+  const url =
+    asString(asObject(image['image_url'])?.['url']) ??
+    asString(image['image_url']) ??
+    asString(image['url']) ??
+    '';
   const inline = splitDataUrl(url);
   return {
     kind: 'media',
@@ -138,7 +183,12 @@ export function decodeAudio(audio: JsonObject): MediaPart {
 }
 
 /** A call of a whole answer. Ids that are missing are made; arguments may be an object; none means `{}`. */
-export function decodeAnswerCall(call: JsonObject, responseId: string, choice: number, position: number): ToolCallPart {
+export function decodeAnswerCall(
+  call: JsonObject,
+  responseId: string,
+  choice: number,
+  position: number,
+): ToolCallPart {
   const custom = asObject(call['custom']);
   const inner = asObject(call['function']) ?? custom ?? {};
   const name = asString(inner['name']) ?? '';
@@ -162,7 +212,12 @@ export function argumentsText(value: JsonValue | undefined): string {
 }
 
 /** An id for a call that came without: the same in every reading of the same answer. */
-export function madeToolId(responseId: string, choice: number, position: number, name: string): string {
+export function madeToolId(
+  responseId: string,
+  choice: number,
+  position: number,
+  name: string,
+): string {
   return `call_${shortDigest(`${responseId}/${choice}/${position}/${name}`)}`;
 }
 
@@ -194,11 +249,16 @@ export function decodeUrlCitations(wire: JsonObject): readonly Citation[] {
 }
 
 /** Citations belong to the last text, where vendors' offsets count from. */
-export function withCitations(parts: readonly Part[], citations: readonly Citation[]): readonly Part[] {
+export function withCitations(
+  parts: readonly Part[],
+  citations: readonly Citation[],
+): readonly Part[] {
   if (citations.length === 0) return parts;
   const place = parts.findLastIndex((part) => part.kind === 'text');
   if (place < 0) return [...parts, { kind: 'text', text: '', citations }];
-  return parts.map((part, index) => (index === place ? { ...(part as TextPart), citations } : part));
+  return parts.map((part, index) =>
+    index === place ? { ...(part as TextPart), citations } : part,
+  );
 }
 
 // ---- log probabilities ----------------------------------------------------------------------
@@ -207,7 +267,14 @@ export function decodeLogprobTokens(value: JsonValue | undefined): readonly Toke
   const object = asObject(value);
   return asObjects(object?.['content']).flatMap((entry): TokenLogprob[] => {
     const token = decodeToken(entry);
-    return token ? [{ ...token, top: asObjects(entry['top_logprobs']).flatMap((other) => decodeToken(other) ?? []) }] : [];
+    return token
+      ? [
+          {
+            ...token,
+            top: asObjects(entry['top_logprobs']).flatMap((other) => decodeToken(other) ?? []),
+          },
+        ]
+      : [];
   });
 }
 
@@ -224,7 +291,11 @@ export function encodeLogprobTokens(tokens: readonly TokenLogprob[]): JsonObject
     token,
     logprob,
     bytes: bytes ?? null,
-    top_logprobs: (top ?? []).map((other) => ({ token: other.token, logprob: other.logprob, bytes: other.bytes ?? null })),
+    top_logprobs: (top ?? []).map((other) => ({
+      token: other.token,
+      logprob: other.logprob,
+      bytes: other.bytes ?? null,
+    })),
   }));
   return { content, refusal: null };
 }

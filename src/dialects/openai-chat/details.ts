@@ -1,5 +1,21 @@
-import { readState, writeState, type NativePart, type Part, type ReasoningPart, type WrappedState } from '#canonical';
-import { asArray, asObject, asObjects, asString, compact, unknownFields, type JsonObject, type JsonValue } from '#std';
+import {
+  readState,
+  writeState,
+  type NativePart,
+  type Part,
+  type ReasoningPart,
+  type WrappedState,
+} from '#canonical';
+import {
+  asArray,
+  asObject,
+  asObjects,
+  asString,
+  compact,
+  unknownFields,
+  type JsonObject,
+  type JsonValue,
+} from '#std';
 
 /**
  * Thinking as chat vendors write it: `reasoning_content` (DeepSeek, xAI, Moonshot, Z.ai) or
@@ -14,11 +30,18 @@ const detailFields = new Set(['type', 'text', 'summary', 'data', 'signature', 'i
 /** One entry of `reasoning_details` as a part. Unknown kinds keep all their fields in `extensions`. */
 export function decodeDetail(detail: JsonObject): ReasoningPart {
   const type = asString(detail['type']) ?? '';
-  const form = type === 'reasoning.summary' ? 'summary' : type === 'reasoning.text' ? 'full' : 'redacted';
-  const text = (form === 'summary' ? asString(detail['summary']) : undefined) ?? asString(detail['text']) ?? '';
+  const form =
+    type === 'reasoning.summary' ? 'summary' : type === 'reasoning.text' ? 'full' : 'redacted';
+  const text =
+    (form === 'summary' ? asString(detail['summary']) : undefined) ??
+    asString(detail['text']) ??
+    '';
   const opaque = asString(form === 'redacted' ? detail['data'] : detail['signature']);
   const itemId = asString(detail['id']);
-  const rest = unknownFields(detail, form === 'redacted' && opaque === undefined ? new Set(['text']) : detailFields);
+  const rest = unknownFields(
+    detail,
+    form === 'redacted' && opaque === undefined ? new Set(['text']) : detailFields,
+  );
   const state = opaque === undefined || opaque === '' ? undefined : stateOf(opaque, type, itemId);
   const extensions = state || itemId === undefined ? rest : { ...rest, id: itemId };
   return {
@@ -54,7 +77,9 @@ export function encodeDetail(part: ReasoningPart, index?: number): JsonObject {
 
 /** Whether a part says more than its text: then it must travel as a detail. */
 export function needsDetail(part: ReasoningPart): boolean {
-  return part.state !== undefined || Object.keys(part.extensions ?? {}).some((key) => key !== 'index');
+  return (
+    part.state !== undefined || Object.keys(part.extensions ?? {}).some((key) => key !== 'index')
+  );
 }
 
 /** The thinking of a message, of whichever spelling; the same text said twice is read once. */
@@ -68,16 +93,22 @@ export function decodeReasoningFields(message: JsonObject): ReasoningPart[] {
 /** Mistral's content part `{type: "thinking", thinking: [{type: "text", text}]}`. */
 export function decodeThinkingPart(part: JsonObject): ReasoningPart {
   const thinking: JsonValue | undefined = part['thinking'];
-  const pieces = asArray(thinking) ? asObjects(thinking).map((piece) => asString(piece['text']) ?? '') : [asString(thinking) ?? ''];
+  const pieces = asArray(thinking)
+    ? asObjects(thinking).map((piece) => asString(piece['text']) ?? '')
+    : [asString(thinking) ?? ''];
   return { kind: 'reasoning', form: 'full', text: pieces.join('') };
 }
 
 /** State bound to a tool call, in the place of Gemini's own OpenAI-compatible endpoint. */
-export function decodeToolState(call: JsonObject): { readonly state?: WrappedState; readonly extraContent?: JsonObject } {
+export function decodeToolState(call: JsonObject): {
+  readonly state?: WrappedState;
+  readonly extraContent?: JsonObject;
+} {
   const extra = asObject(call['extra_content']);
   const google = asObject(extra?.['google']);
   const signature = asString(google?.['thought_signature']);
-  if (!extra || !google || signature === undefined || signature === '') return extra ? { extraContent: extra } : {};
+  if (!extra || !google || signature === undefined || signature === '')
+    return extra ? { extraContent: extra } : {};
   const otherGoogle = unknownFields(google, new Set(['thought_signature']));
   const others = unknownFields(extra, new Set(['google']));
   const rest = Object.keys(otherGoogle).length > 0 ? { ...others, google: otherGoogle } : others;
@@ -85,10 +116,16 @@ export function decodeToolState(call: JsonObject): { readonly state?: WrappedSta
   return Object.keys(rest).length > 0 ? { state, extraContent: rest } : { state };
 }
 
-export function encodeToolState(state: WrappedState, extraContent: JsonObject | undefined): JsonObject {
+export function encodeToolState(
+  state: WrappedState,
+  extraContent: JsonObject | undefined,
+): JsonObject {
   return {
     ...extraContent,
-    google: { ...asObject(extraContent?.['google']), thought_signature: writeState(state, 'openai-chat') },
+    google: {
+      ...asObject(extraContent?.['google']),
+      thought_signature: writeState(state, 'openai-chat'),
+    },
   };
 }
 

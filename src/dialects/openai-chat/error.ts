@@ -2,7 +2,10 @@ import { errorRegistry, type GatewayError } from '#canonical';
 import { compact, type JsonObject } from '#std';
 
 /** `{error: {message, type, param, code}}`, with the request's id, which OpenAI only sends as a header. */
-export function encodeError(error: GatewayError, requestId: string): { readonly status: number; readonly body: JsonObject } {
+export function encodeError(
+  error: GatewayError,
+  requestId: string,
+): { readonly status: number; readonly body: JsonObject } {
   const { code, status, message, path, details } = error;
   const inner = compact({
     message,

@@ -1,8 +1,19 @@
 import type { MediaPart } from '#canonical';
-import { asObject, asString, compact, requireObject, requireString, unknownFields, fieldPath, type JsonObject } from '#std';
+import {
+  asObject,
+  asString,
+  compact,
+  requireObject,
+  requireString,
+  unknownFields,
+  fieldPath,
+  type JsonObject,
+} from '#std';
 
 /** `data:image/png;base64,…` split; `undefined` for any other URL. The data is not looked at. */
-export function splitDataUrl(url: string): { readonly mimeType: string; readonly data: string } | undefined {
+export function splitDataUrl(
+  url: string,
+): { readonly mimeType: string; readonly data: string } | undefined {
   if (!url.startsWith('data:')) return undefined;
   const comma = url.indexOf(',');
   if (comma < 0 || comma > 200) return undefined;
@@ -14,11 +25,18 @@ export function splitDataUrl(url: string): { readonly mimeType: string; readonly
 function sourceOf(url: string): Pick<MediaPart, 'source' | 'mimeType'> {
   const inline = splitDataUrl(url);
   if (!inline) return { source: { kind: 'url', url } };
-  return { source: { kind: 'data', data: inline.data }, ...(inline.mimeType === '' ? {} : { mimeType: inline.mimeType }) };
+  return {
+    source: { kind: 'data', data: inline.data },
+    ...(inline.mimeType === '' ? {} : { mimeType: inline.mimeType }),
+  };
 }
 
 /** `{type: "image_url" | "video_url", …}`; the URL may stand there bare (Mistral). */
-export function decodeUrlPart(part: JsonObject, key: 'image_url' | 'video_url', path: string): MediaPart {
+export function decodeUrlPart(
+  part: JsonObject,
+  key: 'image_url' | 'video_url',
+  path: string,
+): MediaPart {
   const bare = asString(part[key]);
   const inner = bare === undefined ? requireObject(part[key], fieldPath(path, key)) : {};
   const url = bare ?? requireString(inner['url'], fieldPath(fieldPath(path, key), 'url'));
@@ -76,22 +94,35 @@ function mediaOf(mimeType: string | undefined): MediaPart['media'] {
   return family === 'image' || family === 'audio' || family === 'video' ? family : 'document';
 }
 
-function nestedExtensions(part: JsonObject, key: string, inner: JsonObject, known: readonly string[]): Pick<MediaPart, 'extensions'> {
+function nestedExtensions(
+  part: JsonObject,
+  key: string,
+  inner: JsonObject,
+  known: readonly string[],
+): Pick<MediaPart, 'extensions'> {
   const outerRest = unknownFields(part, new Set(['type', 'cache_control', key]));
   const innerRest = unknownFields(inner, new Set(known));
-  const extensions = Object.keys(innerRest).length > 0 ? { ...outerRest, [key]: innerRest } : outerRest;
+  const extensions =
+    Object.keys(innerRest).length > 0 ? { ...outerRest, [key]: innerRest } : outerRest;
   return Object.keys(extensions).length > 0 ? { extensions } : {};
 }
 
 /** The part on the wire; `undefined` where chat has no form for it (a foreign file, a text source). */
 export function encodeMediaPart(part: MediaPart, own: JsonObject): JsonObject | undefined {
   const { source } = part;
-  if (source.kind === 'text') return { type: 'text', text: part.title === undefined ? source.text : `${part.title}\n\n${source.text}` };
+  if (source.kind === 'text')
+    return {
+      type: 'text',
+      text: part.title === undefined ? source.text : `${part.title}\n\n${source.text}`,
+    };
   if (source.kind === 'file') {
     if (source.dialect !== 'openai-chat' && source.dialect !== 'openai-responses') return undefined;
     return nested(own, 'file', { file_id: source.fileId, filename: part.filename });
   }
-  const url = source.kind === 'url' ? source.url : `data:${part.mimeType ?? defaultMimeType[part.media]};base64,${source.data}`;
+  const url =
+    source.kind === 'url'
+      ? source.url
+      : `data:${part.mimeType ?? defaultMimeType[part.media]};base64,${source.data}`;
   switch (part.media) {
     case 'image':
       return nested(own, 'image_url', { url, detail: part.detail });
@@ -101,16 +132,28 @@ export function encodeMediaPart(part: MediaPart, own: JsonObject): JsonObject | 
       if (source.kind === 'url') return undefined;
       return nested(own, 'input_audio', { data: source.data, format: audioFormat(part.mimeType) });
     case 'document':
-      return nested(own, 'file', { filename: part.filename ?? part.title ?? 'document.pdf', file_data: url });
+      return nested(own, 'file', {
+        filename: part.filename ?? part.title ?? 'document.pdf',
+        file_data: url,
+      });
   }
 }
 
-function nested(own: JsonObject, key: string, value: { readonly [key: string]: string | undefined }): JsonObject {
+function nested(
+  own: JsonObject,
+  key: string,
+  value: { readonly [key: string]: string | undefined },
+): JsonObject {
   const outer = unknownFields(own, new Set([key]));
   return { type: key, [key]: { ...compact(value), ...asObject(own[key]) }, ...outer };
 }
 
-const defaultMimeType = { image: 'image/png', audio: 'audio/wav', video: 'video/mp4', document: 'application/pdf' } as const;
+const defaultMimeType = {
+  image: 'image/png',
+  audio: 'audio/wav',
+  video: 'video/mp4',
+  document: 'application/pdf',
+} as const;
 
 export function audioMimeType(format: string): string {
   return format === 'mp3' ? 'audio/mpeg' : `audio/${format}`;

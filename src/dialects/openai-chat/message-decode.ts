@@ -1,4 +1,13 @@
-import type { MediaPart, Message, Part, Role, TextPart, ToolCallPart, ToolResultPart, WrappedState } from '#canonical';
+import type {
+  MediaPart,
+  Message,
+  Part,
+  Role,
+  TextPart,
+  ToolCallPart,
+  ToolResultPart,
+  WrappedState,
+} from '#canonical';
 import {
   asObject,
   asString,
@@ -14,7 +23,12 @@ import {
   type JsonObject,
   type JsonValue,
 } from '#std';
-import { decodeReasoningFields, decodeThinkingPart, decodeToolState, nativePart } from './details.ts';
+import {
+  decodeReasoningFields,
+  decodeThinkingPart,
+  decodeToolState,
+  nativePart,
+} from './details.ts';
 import { decodeAudioPart, decodeFilePart, decodeUrlPart } from './media.ts';
 
 /** Most messages of a request; agents' histories stay well below. */
@@ -35,7 +49,8 @@ type History = { readonly names: Map<string, string>; functionCalls: number };
 export function decodeMessages(value: JsonValue | undefined): readonly Message[] {
   const list = requireArray(value, 'messages');
   if (list.length === 0) throw new ReadError('messages', 'expected at least one message');
-  if (list.length > messagesMax) throw new ReadError('messages', `expected at most ${messagesMax} messages`);
+  if (list.length > messagesMax)
+    throw new ReadError('messages', `expected at most ${messagesMax} messages`);
   const history: History = { names: new Map(), functionCalls: 0 };
   return list.map((element, index) => {
     const path = fieldPath('messages', index);
@@ -48,7 +63,10 @@ function decodeMessage(wire: JsonObject, path: string, history: History): Messag
   const role = roles[word];
   if (!role) throw new ReadError(fieldPath(path, 'role'), `unknown role ${JSON.stringify(word)}`);
   if (role === 'tool') return decodeToolMessage(wire, path, history, word === 'function');
-  const parts = role === 'assistant' ? decodeAssistantParts(wire, path, history) : decodeContent(wire['content'], fieldPath(path, 'content'));
+  const parts =
+    role === 'assistant'
+      ? decodeAssistantParts(wire, path, history)
+      : decodeContent(wire['content'], fieldPath(path, 'content'));
   const known = role === 'assistant' ? assistantFields : plainFields;
   return { role, parts, ...messageRest(wire, path, known) };
 }
@@ -67,7 +85,11 @@ const assistantFields = new Set([
   'reasoning_details',
 ]);
 
-function messageRest(wire: JsonObject, path: string, known: ReadonlySet<string>): Pick<Message, 'name' | 'extensions'> {
+function messageRest(
+  wire: JsonObject,
+  path: string,
+  known: ReadonlySet<string>,
+): Pick<Message, 'name' | 'extensions'> {
   const name = optionalString(wire, 'name', path);
   const extensions = unknownFields(wire, known);
   return {
@@ -101,7 +123,13 @@ export function bindToolStates(parts: readonly Part[]): Part[] {
     if (state?.toolCallId !== undefined) bound.set(state.toolCallId, state);
   }
   if (bound.size === 0) return [...parts];
-  const kept = parts.filter((part) => !(part.kind === 'reasoning' && (part.state as WrappedState | undefined)?.toolCallId !== undefined));
+  const kept = parts.filter(
+    (part) =>
+      !(
+        part.kind === 'reasoning' &&
+        (part.state as WrappedState | undefined)?.toolCallId !== undefined
+      ),
+  );
   return kept.map((part) => {
     const state = part.kind === 'tool-call' ? bound.get(part.id) : undefined;
     return state ? { ...part, state } : part;
@@ -127,9 +155,14 @@ function decodeToolCall(wire: JsonObject, path: string): ToolCallPart {
   const at = fieldPath(path, key);
   const inner = requireObject(wire[key], at);
   const name = requireString(inner['name'], fieldPath(at, 'name'));
-  const input = custom ? requireString(inner['input'], fieldPath(at, 'input')) : optionalString(inner, 'arguments', at);
+  const input = custom
+    ? requireString(inner['input'], fieldPath(at, 'input'))
+    : optionalString(inner, 'arguments', at);
   const { state, extraContent } = decodeToolState(wire);
-  const rest = unknownFields(wire, new Set(['id', 'type', 'function', 'custom', 'extra_content', 'index']));
+  const rest = unknownFields(
+    wire,
+    new Set(['id', 'type', 'function', 'custom', 'extra_content', 'index']),
+  );
   const extensions = extraContent ? { ...rest, extra_content: extraContent } : rest;
   return {
     kind: 'tool-call',
@@ -157,14 +190,29 @@ function decodeFunctionCall(wire: JsonObject, path: string, history: History): T
   };
 }
 
-function decodeToolMessage(wire: JsonObject, path: string, history: History, legacy: boolean): Message {
-  const id = legacy ? functionCallId(history.functionCalls) : requireString(wire['tool_call_id'], fieldPath(path, 'tool_call_id'));
+function decodeToolMessage(
+  wire: JsonObject,
+  path: string,
+  history: History,
+  legacy: boolean,
+): Message {
+  const id = legacy
+    ? functionCallId(history.functionCalls)
+    : requireString(wire['tool_call_id'], fieldPath(path, 'tool_call_id'));
   const said = optionalString(wire, 'name', path);
   const name = history.names.get(id) ?? said;
   const content = decodeContent(wire['content'], fieldPath(path, 'content'));
-  const parts = content.filter((part): part is TextPart | MediaPart => part.kind === 'text' || part.kind === 'media');
-  if (parts.length < content.length) throw new ReadError(fieldPath(path, 'content'), 'a tool result holds text and media only');
-  const result: ToolResultPart = { kind: 'tool-result', id, parts, ...(name === undefined ? {} : { name }) };
+  const parts = content.filter(
+    (part): part is TextPart | MediaPart => part.kind === 'text' || part.kind === 'media',
+  );
+  if (parts.length < content.length)
+    throw new ReadError(fieldPath(path, 'content'), 'a tool result holds text and media only');
+  const result: ToolResultPart = {
+    kind: 'tool-result',
+    id,
+    parts,
+    ...(name === undefined ? {} : { name }),
+  };
   const extensions = unknownFields(wire, new Set(['role', 'content', 'name', 'tool_call_id']));
   return {
     role: 'tool',
@@ -196,9 +244,17 @@ function decodeContentPart(wire: JsonObject, path: string): Part {
 function decodeContentKind(wire: JsonObject, path: string): Part {
   switch (requireString(wire['type'], fieldPath(path, 'type'))) {
     case 'text':
-      return { kind: 'text', text: requireString(wire['text'], fieldPath(path, 'text')), ...partRest(wire, 'text') };
+      return {
+        kind: 'text',
+        text: requireString(wire['text'], fieldPath(path, 'text')),
+        ...partRest(wire, 'text'),
+      };
     case 'refusal':
-      return { kind: 'refusal', text: requireString(wire['refusal'], fieldPath(path, 'refusal')), ...partRest(wire, 'refusal') };
+      return {
+        kind: 'refusal',
+        text: requireString(wire['refusal'], fieldPath(path, 'refusal')),
+        ...partRest(wire, 'refusal'),
+      };
     case 'image_url':
       return decodeUrlPart(wire, 'image_url', path);
     case 'video_url':

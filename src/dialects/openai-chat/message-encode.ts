@@ -1,4 +1,13 @@
-import type { ChatRequest, Loss, MediaPart, Message, Part, ReasoningPart, ToolCallPart, ToolResultPart } from '#canonical';
+import type {
+  ChatRequest,
+  Loss,
+  MediaPart,
+  Message,
+  Part,
+  ReasoningPart,
+  ToolCallPart,
+  ToolResultPart,
+} from '#canonical';
 import { fieldPath, unknownFields, type JsonObject, type JsonValue } from '#std';
 import { encodeDetail, encodeToolState, isReasoning, needsDetail } from './details.ts';
 import { encodeMediaPart } from './media.ts';
@@ -17,7 +26,11 @@ type Context = {
 };
 
 /** The conversation on the wire. What chat or this upstream cannot say is added to `losses`. */
-export function encodeMessages(request: ChatRequest, quirks: ChatQuirks, losses: Loss[]): readonly JsonObject[] {
+export function encodeMessages(
+  request: ChatRequest,
+  quirks: ChatQuirks,
+  losses: Loss[],
+): readonly JsonObject[] {
   const context: Context = {
     request,
     quirks,
@@ -34,8 +47,14 @@ export function encodeMessages(request: ChatRequest, quirks: ChatQuirks, losses:
       wire.push({ role: 'user', content: attachments });
       attachments = [];
     }
-    if (message.role === 'tool') wire.push(...encodeToolMessages(message, path, context, attachments));
-    else wire.push(message.role === 'assistant' ? encodeAssistant(message, path, context) : encodePlain(message, path, context));
+    if (message.role === 'tool')
+      wire.push(...encodeToolMessages(message, path, context, attachments));
+    else
+      wire.push(
+        message.role === 'assistant'
+          ? encodeAssistant(message, path, context)
+          : encodePlain(message, path, context),
+      );
   }
   if (attachments.length > 0) wire.push({ role: 'user', content: attachments });
   return arrange(wire, context);
@@ -47,7 +66,11 @@ function arrange(wire: readonly JsonObject[], context: Context): readonly JsonOb
   let arranged = quirks.singleSystem ? mergeSystem(wire, losses) : wire;
   if (quirks.strictToolMessages) arranged = separateToolResults(arranged, losses);
   const last = arranged.at(-1);
-  if (quirks.prefill !== 'none' && last?.['role'] === 'assistant' && last['tool_calls'] === undefined) {
+  if (
+    quirks.prefill !== 'none' &&
+    last?.['role'] === 'assistant' &&
+    last['tool_calls'] === undefined
+  ) {
     arranged = [...arranged.slice(0, -1), { [quirks.prefill]: true, ...last }];
   }
   return arranged;
@@ -61,7 +84,11 @@ function mergeSystem(wire: readonly JsonObject[], losses: Loss[]): readonly Json
   const system = wire.filter(isSystem);
   const first = system[0];
   if (!first || (system.length === 1 && wire[0] === first)) return wire;
-  losses.push({ path: 'messages', reason: 'this upstream takes one system message at the start: the others are merged into it', changesMeaning: false });
+  losses.push({
+    path: 'messages',
+    reason: 'this upstream takes one system message at the start: the others are merged into it',
+    changesMeaning: false,
+  });
   const content = system.map((message) => textOf(message['content'])).join('\n\n');
   return [{ ...first, content }, ...wire.filter((message) => !isSystem(message))];
 }
@@ -69,7 +96,9 @@ function mergeSystem(wire: readonly JsonObject[], losses: Loss[]): readonly Json
 function textOf(content: JsonValue | undefined): string {
   if (typeof content === 'string') return content;
   if (!Array.isArray(content)) return '';
-  return content.map((part: JsonObject) => (typeof part['text'] === 'string' ? part['text'] : '')).join('\n\n');
+  return content
+    .map((part: JsonObject) => (typeof part['text'] === 'string' ? part['text'] : ''))
+    .join('\n\n');
 }
 
 function separateToolResults(wire: readonly JsonObject[], losses: Loss[]): readonly JsonObject[] {
@@ -77,7 +106,12 @@ function separateToolResults(wire: readonly JsonObject[], losses: Loss[]): reado
   for (const message of wire) {
     if (message['role'] === 'user' && separated.at(-1)?.['role'] === 'tool') {
       separated.push({ role: 'assistant', content: '…' });
-      losses.push({ path: 'messages', reason: 'this upstream refuses a user turn after tool results: an assistant turn is put between', changesMeaning: false });
+      losses.push({
+        path: 'messages',
+        reason:
+          'this upstream refuses a user turn after tool results: an assistant turn is put between',
+        changesMeaning: false,
+      });
     }
     separated.push(message);
   }
@@ -91,20 +125,33 @@ function encodePlain(message: Message, path: string, context: Context): JsonObje
   const instructs = message.role === 'system' || message.role === 'developer';
   const plainRole = context.own ? message.role : 'system';
   const role = instructs ? (systemRole ?? plainRole) : message.role;
-  const content = encodeContent(message.parts, path, context, instructs && !context.own ? '\n\n' : undefined);
+  const content = encodeContent(
+    message.parts,
+    path,
+    context,
+    instructs && !context.own ? '\n\n' : undefined,
+  );
   return { role, content: content ?? '', ...nameAndRest(message, path, context) };
 }
 
 function nameAndRest(message: Message, path: string, context: Context): JsonObject {
   if (!context.own) loseFields(message.extensions, path, context.losses);
-  return { ...(message.name === undefined ? {} : { name: message.name }), ...(context.own ? message.extensions : {}) };
+  return {
+    ...(message.name === undefined ? {} : { name: message.name }),
+    ...(context.own ? message.extensions : {}),
+  };
 }
 
 /**
  * Text alone is a string; anything else an array. `joint`: several texts become one string where the
  * client spoke another dialect, because many compatible upstreams take arrays in user turns only.
  */
-function encodeContent(parts: readonly Part[], path: string, context: Context, joint?: string): JsonValue {
+function encodeContent(
+  parts: readonly Part[],
+  path: string,
+  context: Context,
+  joint?: string,
+): JsonValue {
   const encoded: JsonObject[] = [];
   for (const [index, part] of parts.entries()) {
     const value = encodeContentPart(part, fieldPath(fieldPath(path, 'content'), index), context);
@@ -113,11 +160,20 @@ function encodeContent(parts: readonly Part[], path: string, context: Context, j
   if (encoded.length === 0) return null;
   const bare = encoded.every((part) => part['type'] === 'text' && Object.keys(part).length === 2);
   const separator = context.quirks.contentArrays ? joint : (joint ?? '\n\n');
-  if (bare && (encoded.length === 1 || separator !== undefined)) return encoded.map((part) => part['text']).join(separator ?? '');
+  if (bare && (encoded.length === 1 || separator !== undefined))
+    return encoded.map((part) => part['text']).join(separator ?? '');
   if (context.quirks.contentArrays) return encoded;
   const others = encoded.filter((part) => part['type'] !== 'text');
-  if (others.length > 0) context.losses.push({ path: fieldPath(path, 'content'), reason: 'this upstream takes text only', changesMeaning: true });
-  return encoded.filter((part) => part['type'] === 'text').map((part) => part['text']).join(separator ?? '\n\n');
+  if (others.length > 0)
+    context.losses.push({
+      path: fieldPath(path, 'content'),
+      reason: 'this upstream takes text only',
+      changesMeaning: true,
+    });
+  return encoded
+    .filter((part) => part['type'] === 'text')
+    .map((part) => part['text'])
+    .join(separator ?? '\n\n');
 }
 
 function encodeContentPart(part: Part, path: string, context: Context): JsonObject | undefined {
@@ -127,7 +183,9 @@ function encodeContentPart(part: Part, path: string, context: Context): JsonObje
     case 'refusal': {
       if (part.kind === 'text' && part.text === '' && !own) return undefined;
       const rest = restOf(part, path, context);
-      return part.kind === 'text' ? { type: 'text', text: part.text, ...rest } : { type: 'refusal', refusal: part.text, ...rest };
+      return part.kind === 'text'
+        ? { type: 'text', text: part.text, ...rest }
+        : { type: 'refusal', refusal: part.text, ...rest };
     }
     case 'media':
       return encodeMedia(part, path, context);
@@ -144,7 +202,12 @@ function encodeContentPart(part: Part, path: string, context: Context): JsonObje
 
 function restOf(part: Part, path: string, context: Context): JsonObject {
   const mark = cacheMark(part.cache, context.request, context.quirks);
-  if (part.cache && !mark) context.losses.push({ path: fieldPath(path, 'cache_control'), reason: 'this upstream takes no cache marks', changesMeaning: false });
+  if (part.cache && !mark)
+    context.losses.push({
+      path: fieldPath(path, 'cache_control'),
+      reason: 'this upstream takes no cache marks',
+      changesMeaning: false,
+    });
   if (!context.own) loseFields(part.extensions, path, context.losses);
   return { ...mark, ...(context.own ? part.extensions : {}) };
 }
@@ -152,9 +215,16 @@ function restOf(part: Part, path: string, context: Context): JsonObject {
 function encodeMedia(part: MediaPart, path: string, context: Context): JsonObject | undefined {
   const { quirks, own, losses } = context;
   const accepted = quirks.media ?? (own ? undefined : plainMedia);
-  const said = part.source.kind !== 'text' && accepted !== undefined && !accepted.includes(part.media) ? undefined : encodeMediaPart(part, own ? (part.extensions ?? {}) : {});
+  const said =
+    part.source.kind !== 'text' && accepted !== undefined && !accepted.includes(part.media)
+      ? undefined
+      : encodeMediaPart(part, own ? (part.extensions ?? {}) : {});
   if (!said) {
-    losses.push({ path, reason: `this upstream takes no ${part.media} in this form`, changesMeaning: true });
+    losses.push({
+      path,
+      reason: `this upstream takes no ${part.media} in this form`,
+      changesMeaning: true,
+    });
     return undefined;
   }
   const mark = restOf(own ? { ...part, extensions: undefined } : part, path, context);
@@ -168,7 +238,9 @@ const plainMedia = ['image', 'audio', 'document'];
 function encodeAssistant(message: Message, path: string, context: Context): JsonObject {
   const { parts } = message;
   const calls = parts.filter((part): part is ToolCallPart => part.kind === 'tool-call');
-  const audio = parts.find((part): part is MediaPart => part.kind === 'media' && part.id !== undefined);
+  const audio = parts.find(
+    (part): part is MediaPart => part.kind === 'media' && part.id !== undefined,
+  );
   const shown = parts.filter((part) => part !== audio && isShown(part, path, context));
   const refusals = shown.filter((part) => part.kind === 'refusal');
   const soleRefusal = refusals.length === 1 ? refusals[0] : undefined;
@@ -190,7 +262,11 @@ function encodeAssistant(message: Message, path: string, context: Context): Json
 /** Generated media have no place in a chat history: what was said stands for it, where it is known. */
 function isShown(part: Part, path: string, context: Context): boolean {
   if (part.kind !== 'media' || context.own) return true;
-  context.losses.push({ path, reason: `chat has no place for ${part.media} in an assistant turn`, changesMeaning: false });
+  context.losses.push({
+    path,
+    reason: `chat has no place for ${part.media} in an assistant turn`,
+    changesMeaning: false,
+  });
   return false;
 }
 
@@ -202,15 +278,27 @@ function withThinking(thinking: readonly JsonValue[], content: JsonValue): JsonV
 type Thinking = { readonly fields: JsonObject; readonly content?: readonly JsonValue[] };
 
 /** Earlier thinking in the field that this upstream reads; state of other issuers never goes out. */
-function encodeThinking(parts: readonly ReasoningPart[], calling: boolean, path: string, context: Context): Thinking {
+function encodeThinking(
+  parts: readonly ReasoningPart[],
+  calling: boolean,
+  path: string,
+  context: Context,
+): Thinking {
   const { losses, quirks } = context;
-  const known = parts.map((part) => dropForeignState(part, path, losses)).filter((part) => part !== undefined);
+  const known = parts
+    .map((part) => dropForeignState(part, path, losses))
+    .filter((part) => part !== undefined);
   const text = known.map((part) => part.text).join('');
   const auto = known.some(needsDetail) ? 'reasoning_details' : 'reasoning_content';
   const form = quirks.reasoningReplay === 'auto' ? auto : quirks.reasoningReplay;
   switch (form) {
     case 'none':
-      if (known.length > 0) losses.push({ path, reason: 'this upstream takes no thinking of earlier turns', changesMeaning: false });
+      if (known.length > 0)
+        losses.push({
+          path,
+          reason: 'this upstream takes no thinking of earlier turns',
+          changesMeaning: false,
+        });
       return { fields: {} };
     case 'reasoning_content':
     case 'reasoning':
@@ -218,16 +306,29 @@ function encodeThinking(parts: readonly ReasoningPart[], calling: boolean, path:
     case 'reasoning_content_required':
       return { fields: text !== '' || calling ? { reasoning_content: text } : {} };
     case 'reasoning_details':
-      return { fields: known.length === 0 ? {} : { reasoning_details: known.map((part) => encodeDetail(part)) } };
+      return {
+        fields:
+          known.length === 0 ? {} : { reasoning_details: known.map((part) => encodeDetail(part)) },
+      };
     case 'content':
-      return text === '' ? { fields: {} } : { fields: {}, content: [{ type: 'thinking', thinking: [{ type: 'text', text }] }] };
+      return text === ''
+        ? { fields: {} }
+        : { fields: {}, content: [{ type: 'thinking', thinking: [{ type: 'text', text }] }] };
   }
 }
 
 /** Signed thinking of another vendor stays as plain text; what is only opaque goes. */
-function dropForeignState(part: ReasoningPart, path: string, losses: Loss[]): ReasoningPart | undefined {
+function dropForeignState(
+  part: ReasoningPart,
+  path: string,
+  losses: Loss[],
+): ReasoningPart | undefined {
   if (!part.state || part.state.issuer === 'openai-chat') return part;
-  losses.push({ path, reason: `opaque thinking of ${part.state.issuer} means nothing to this upstream`, changesMeaning: false });
+  losses.push({
+    path,
+    reason: `opaque thinking of ${part.state.issuer} means nothing to this upstream`,
+    changesMeaning: false,
+  });
   return part.text === '' ? undefined : { kind: 'reasoning', form: part.form, text: part.text };
 }
 
@@ -235,7 +336,11 @@ function encodeCalls(calls: readonly ToolCallPart[], path: string, context: Cont
   const [first] = calls;
   if (!first) return {};
   if (context.legacy) return { function_call: { name: first.name, arguments: first.input } };
-  return { tool_calls: calls.map((call, index) => encodeCall(call, fieldPath(fieldPath(path, 'tool_calls'), index), context)) };
+  return {
+    tool_calls: calls.map((call, index) =>
+      encodeCall(call, fieldPath(fieldPath(path, 'tool_calls'), index), context),
+    ),
+  };
 }
 
 function encodeCall(call: ToolCallPart, path: string, context: Context): JsonObject {
@@ -243,38 +348,80 @@ function encodeCall(call: ToolCallPart, path: string, context: Context): JsonObj
   if (!own) loseFields(call.extensions, path, losses);
   const rest = own ? (call.extensions ?? {}) : {};
   const id = context.toolId(call.id);
-  const extra = call.state?.issuer === 'openai-chat' ? encodeToolState(call.state, rest['extra_content'] as JsonObject | undefined) : undefined;
-  if (call.state && !extra) losses.push({ path, reason: `opaque state of ${call.state.issuer} means nothing to this upstream`, changesMeaning: false });
-  const others = extra ? { ...unknownFields(rest, new Set(['extra_content'])), extra_content: extra } : rest;
-  if (call.custom && quirks.customTools) return { id, type: 'custom', custom: { name: call.name, input: call.input }, ...others };
-  const input = call.custom ? JSON.stringify({ input: call.input }) : call.input === '' ? '{}' : call.input;
+  const extra =
+    call.state?.issuer === 'openai-chat'
+      ? encodeToolState(call.state, rest['extra_content'] as JsonObject | undefined)
+      : undefined;
+  if (call.state && !extra)
+    losses.push({
+      path,
+      reason: `opaque state of ${call.state.issuer} means nothing to this upstream`,
+      changesMeaning: false,
+    });
+  const others = extra
+    ? { ...unknownFields(rest, new Set(['extra_content'])), extra_content: extra }
+    : rest;
+  if (call.custom && quirks.customTools)
+    return { id, type: 'custom', custom: { name: call.name, input: call.input }, ...others };
+  const input = call.custom
+    ? JSON.stringify({ input: call.input })
+    : call.input === ''
+      ? '{}'
+      : call.input;
   return { id, type: 'function', function: { name: call.name, arguments: input }, ...others };
 }
 
 // ---- tool results ---------------------------------------------------------------------------
 
-function encodeToolMessages(message: Message, path: string, context: Context, attachments: JsonObject[]): JsonObject[] {
+function encodeToolMessages(
+  message: Message,
+  path: string,
+  context: Context,
+  attachments: JsonObject[],
+): JsonObject[] {
   const wire: JsonObject[] = [];
   for (const part of message.parts) {
-    if (part.kind === 'tool-result') wire.push(encodeToolResult(part, message, path, context, attachments));
-    else context.losses.push({ path, reason: 'a tool message holds tool results only', changesMeaning: false });
+    if (part.kind === 'tool-result')
+      wire.push(encodeToolResult(part, message, path, context, attachments));
+    else
+      context.losses.push({
+        path,
+        reason: 'a tool message holds tool results only',
+        changesMeaning: false,
+      });
   }
   return wire;
 }
 
-function encodeToolResult(part: ToolResultPart, message: Message, path: string, context: Context, attachments: JsonObject[]): JsonObject {
+function encodeToolResult(
+  part: ToolResultPart,
+  message: Message,
+  path: string,
+  context: Context,
+  attachments: JsonObject[],
+): JsonObject {
   const { own, losses } = context;
   const texts = part.parts.filter((piece) => piece.kind === 'text');
   const media = part.parts.filter((piece) => piece.kind === 'media');
-  if (part.isError) losses.push({ path, reason: 'chat has no mark of a failed tool: its text must say it', changesMeaning: false });
+  if (part.isError)
+    losses.push({
+      path,
+      reason: 'chat has no mark of a failed tool: its text must say it',
+      changesMeaning: false,
+    });
   const content = encodeContent(texts, path, context, own ? undefined : '\n\n') ?? '';
   const id = context.toolId(part.id);
   for (const [index, piece] of media.entries()) {
     const said = encodeMedia(piece, fieldPath(fieldPath(path, 'content'), index), context);
     if (!said) continue;
-    if (index === 0) attachments.push({ type: 'text', text: `Attachments of the result of tool call ${id}:` });
+    if (index === 0)
+      attachments.push({ type: 'text', text: `Attachments of the result of tool call ${id}:` });
     attachments.push(said);
-    losses.push({ path, reason: 'chat tool results hold text only: the media follow in a user turn', changesMeaning: false });
+    losses.push({
+      path,
+      reason: 'chat tool results hold text only: the media follow in a user turn',
+      changesMeaning: false,
+    });
   }
   const rest = nameAndRest(message, path, context);
   if (context.legacy) return { role: 'function', name: part.name ?? '', content, ...rest };

@@ -49,7 +49,15 @@ export class PartQueue {
   open(key: string, head: Part): PendingPart {
     const last = this.#line.at(-1);
     if (last?.key === key) return last;
-    const part: PendingPart = { key, head, waiting: [], index: undefined, whole: always, ready: always, empty: true };
+    const part: PendingPart = {
+      key,
+      head,
+      waiting: [],
+      index: undefined,
+      whole: always,
+      ready: always,
+      empty: true,
+    };
     this.#line.push(part);
     return part;
   }
@@ -102,7 +110,8 @@ export class PartQueue {
     if (part.head.kind === 'tool-call' && part.empty && part.head.custom !== true) {
       events.push({ kind: 'part-delta', index, delta: '{}' });
     }
-    const citations = part.head.kind === 'text' && this.#citations.length > 0 ? this.#citations : undefined;
+    const citations =
+      part.head.kind === 'text' && this.#citations.length > 0 ? this.#citations : undefined;
     if (citations) this.#citations = [];
     const { state, transcript, extensions } = part;
     const final = {
@@ -111,7 +120,11 @@ export class PartQueue {
       ...(transcript === undefined ? {} : { transcript }),
       ...(extensions ? { extensions } : {}),
     };
-    events.push(Object.keys(final).length > 0 ? { kind: 'part-end', index, final } : { kind: 'part-end', index });
+    events.push(
+      Object.keys(final).length > 0
+        ? { kind: 'part-end', index, final }
+        : { kind: 'part-end', index },
+    );
   }
 }
 

@@ -20,7 +20,14 @@ export type ChatQuirks = {
    * vendor's fields, else `reasoning_content`. `reasoning_content_required`: also an empty one on
    * assistant turns with tool calls (DeepSeek V4, Kimi K3). `content`: Mistral's content parts.
    */
-  readonly reasoningReplay: 'auto' | 'none' | 'reasoning_content' | 'reasoning_content_required' | 'reasoning' | 'reasoning_details' | 'content';
+  readonly reasoningReplay:
+    | 'auto'
+    | 'none'
+    | 'reasoning_content'
+    | 'reasoning_content_required'
+    | 'reasoning'
+    | 'reasoning_details'
+    | 'content';
   /** Which ids of tool calls are taken. `alphanumeric-9`: Mistral; `max-64`: OpenAI and what it accepts in them. Plain: any. */
   readonly toolIdForm: 'any' | 'alphanumeric-9' | 'max-64';
   /** completion_tokens without reasoning_tokens (xAI). Plain: told from total_tokens. */
@@ -34,7 +41,14 @@ export type ChatQuirks = {
    * `thinking_and_effort` (DeepSeek V4), `enable_thinking` (+ thinking_budget, Alibaba, vLLM),
    * `reasoning` (OpenRouter's object), `none`. Plain: as the client spelled it, else `effort`.
    */
-  readonly thinkingField?: 'effort' | 'thinking' | 'thinking_and_effort' | 'enable_thinking' | 'reasoning' | 'none' | undefined;
+  readonly thinkingField?:
+    | 'effort'
+    | 'thinking'
+    | 'thinking_and_effort'
+    | 'enable_thinking'
+    | 'reasoning'
+    | 'none'
+    | undefined;
   /** Plain: free. `only-1`: dropped unless it is 1 (Kimi K2.6 and later); a number: the most accepted. */
   readonly temperature: 'free' | 'refused' | 'only-1' | number;
   readonly topP: 'free' | 'refused';
@@ -107,23 +121,51 @@ export const chatQuirkNames = [
 ] as const satisfies readonly (keyof ChatQuirks)[];
 
 /** Efforts from least to most; the order in which the nearest is sought. */
-export const effortScale: readonly ReasoningEffort[] = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'];
+export const effortScale: readonly ReasoningEffort[] = [
+  'none',
+  'minimal',
+  'low',
+  'medium',
+  'high',
+  'xhigh',
+  'max',
+];
 
 /** Reads quirks as configured. A value of another type counts as absent; names are checked where they are configured. */
 export function readChatQuirks(quirks: Quirks): ChatQuirks {
   return {
     systemRole: oneOf(quirks['systemRole'], ['developer', 'system', 'user']),
     singleSystem: asBoolean(quirks['singleSystem']) ?? false,
-    outputTokensField: oneOf(quirks['outputTokensField'], ['max_completion_tokens', 'max_tokens', 'none']) ?? 'max_completion_tokens',
+    outputTokensField:
+      oneOf(quirks['outputTokensField'], ['max_completion_tokens', 'max_tokens', 'none']) ??
+      'max_completion_tokens',
     streamUsage: asBoolean(quirks['streamUsage']) ?? true,
     reasoningReplay:
-      oneOf(quirks['reasoningReplay'], ['auto', 'none', 'reasoning_content', 'reasoning_content_required', 'reasoning', 'reasoning_details', 'content']) ?? 'auto',
+      oneOf(quirks['reasoningReplay'], [
+        'auto',
+        'none',
+        'reasoning_content',
+        'reasoning_content_required',
+        'reasoning',
+        'reasoning_details',
+        'content',
+      ]) ?? 'auto',
     toolIdForm: oneOf(quirks['toolIdForm'], ['any', 'alphanumeric-9', 'max-64']) ?? 'any',
     usageExcludesReasoning: asBoolean(quirks['usageExcludesReasoning']),
     usageGapIsReasoning: asBoolean(quirks['usageGapIsReasoning']) ?? false,
     efforts: listOf(quirks['efforts'], effortScale),
-    thinkingField: oneOf(quirks['thinkingField'], ['effort', 'thinking', 'thinking_and_effort', 'enable_thinking', 'reasoning', 'none']),
-    temperature: asNumber(quirks['temperature']) ?? oneOf(quirks['temperature'], ['free', 'refused', 'only-1']) ?? 'free',
+    thinkingField: oneOf(quirks['thinkingField'], [
+      'effort',
+      'thinking',
+      'thinking_and_effort',
+      'enable_thinking',
+      'reasoning',
+      'none',
+    ]),
+    temperature:
+      asNumber(quirks['temperature']) ??
+      oneOf(quirks['temperature'], ['free', 'refused', 'only-1']) ??
+      'free',
     topP: oneOf(quirks['topP'], ['free', 'refused']) ?? 'free',
     stop: oneOf(quirks['stop'], ['free', 'refused']) ?? 'free',
     stopMax: asNumber(quirks['stopMax']) ?? 4,
@@ -154,11 +196,19 @@ function readShapeQuirks(quirks: Quirks): Pick<ChatQuirks, ShapeQuirk> {
     prefill: oneOf(quirks['prefill'], ['none', 'partial', 'prefix']) ?? 'none',
     contentArrays: asBoolean(quirks['contentArrays']) ?? true,
     strictToolMessages: asBoolean(quirks['strictToolMessages']) ?? false,
-    toolChoiceRequired: oneOf(quirks['toolChoiceRequired'], ['required', 'any', 'auto']) ?? 'required',
+    toolChoiceRequired:
+      oneOf(quirks['toolChoiceRequired'], ['required', 'any', 'auto']) ?? 'required',
     media: listOf(quirks['media'], ['image', 'audio', 'video', 'document']),
     fetchesUrls: asBoolean(quirks['fetchesUrls']) ?? true,
     cacheMarks: oneOf(quirks['cacheMarks'], ['none', 'cache_control', 'prompt_cache_breakpoint']),
-    webSearch: oneOf(quirks['webSearch'], ['web_search_options', 'openrouter', 'zai', 'enable_search', 'none']) ?? 'web_search_options',
+    webSearch:
+      oneOf(quirks['webSearch'], [
+        'web_search_options',
+        'openrouter',
+        'zai',
+        'enable_search',
+        'none',
+      ]) ?? 'web_search_options',
     legacyFunctions: asBoolean(quirks['legacyFunctions']) ?? false,
     customTools: asBoolean(quirks['customTools']) ?? true,
     choices: asBoolean(quirks['choices']) ?? true,
@@ -167,7 +217,10 @@ function readShapeQuirks(quirks: Quirks): Pick<ChatQuirks, ShapeQuirk> {
 }
 
 /** The accepted effort nearest to the wish; of two equally near the lesser, which costs less. */
-export function nearestEffort(wish: ReasoningEffort, accepted: readonly ReasoningEffort[] | undefined): ReasoningEffort | undefined {
+export function nearestEffort(
+  wish: ReasoningEffort,
+  accepted: readonly ReasoningEffort[] | undefined,
+): ReasoningEffort | undefined {
   if (!accepted) return wish;
   const place = effortScale.indexOf(wish);
   let best: ReasoningEffort | undefined;
@@ -182,16 +235,24 @@ export function nearestEffort(wish: ReasoningEffort, accepted: readonly Reasonin
   return best;
 }
 
-function oneOf<const T extends string>(value: JsonValue | undefined, allowed: readonly T[]): T | undefined {
+function oneOf<const T extends string>(
+  value: JsonValue | undefined,
+  allowed: readonly T[],
+): T | undefined {
   const word = asString(value);
   return allowed.find((candidate) => candidate === word);
 }
 
-function listOf<const T extends string>(value: JsonValue | undefined, allowed: readonly T[]): readonly T[] | undefined {
+function listOf<const T extends string>(
+  value: JsonValue | undefined,
+  allowed: readonly T[],
+): readonly T[] | undefined {
   const words = asArray(value);
   return words && allowed.filter((candidate) => words.includes(candidate));
 }
 
 function objectOf(value: JsonValue | undefined): ChatQuirks['extraBody'] {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as ChatQuirks['extraBody']) : undefined;
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? (value as ChatQuirks['extraBody'])
+    : undefined;
 }

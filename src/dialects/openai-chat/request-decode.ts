@@ -83,10 +83,21 @@ export function decodeRequest(wire: JsonObject, context: RequestContext): ChatRe
 
 /** Sampling and length, which the legacy completions share. */
 export function decodeSampling(wire: JsonObject): Partial<ChatRequest> {
-  const number = (key: string, minimum: number, maximum?: number, integer = false): number | undefined =>
-    optionalNumber(wire, key, '', { minimum, ...(maximum === undefined ? {} : { maximum }), integer });
+  const number = (
+    key: string,
+    minimum: number,
+    maximum?: number,
+    integer = false,
+  ): number | undefined =>
+    optionalNumber(wire, key, '', {
+      minimum,
+      ...(maximum === undefined ? {} : { maximum }),
+      integer,
+    });
   return defined({
-    outputTokensMax: number('max_completion_tokens', 0, undefined, true) ?? number('max_tokens', 0, undefined, true),
+    outputTokensMax:
+      number('max_completion_tokens', 0, undefined, true) ??
+      number('max_tokens', 0, undefined, true),
     temperature: number('temperature', 0, 2),
     topP: number('top_p', 0, 1),
     topK: optionalNumber(wire, 'top_k', '', { integer: true }),
@@ -102,15 +113,22 @@ export function decodeSampling(wire: JsonObject): Partial<ChatRequest> {
 
 function decodeStop(wire: JsonObject): readonly string[] | undefined {
   if (typeof wire['stop'] === 'string') return [wire['stop']];
-  return optionalArray(wire, 'stop', '')?.map((value, index) => requireString(value, fieldPath('stop', index)));
+  return optionalArray(wire, 'stop', '')?.map((value, index) =>
+    requireString(value, fieldPath('stop', index)),
+  );
 }
 
 /** `logprobs: true, top_logprobs: n`; the completions' `logprobs: n`, which some vendors take in chat too. */
 function decodeLogprobs(wire: JsonObject): { readonly top: number } | undefined {
   const { logprobs } = wire;
-  if (typeof logprobs === 'number') return { top: optionalNumber(wire, 'logprobs', '', { minimum: 0, maximum: 20, integer: true }) ?? 0 };
+  if (typeof logprobs === 'number')
+    return {
+      top: optionalNumber(wire, 'logprobs', '', { minimum: 0, maximum: 20, integer: true }) ?? 0,
+    };
   if (optionalBoolean(wire, 'logprobs', '') !== true) return undefined;
-  return { top: optionalNumber(wire, 'top_logprobs', '', { minimum: 0, maximum: 20, integer: true }) ?? 0 };
+  return {
+    top: optionalNumber(wire, 'top_logprobs', '', { minimum: 0, maximum: 20, integer: true }) ?? 0,
+  };
 }
 
 function decodeIdentity(wire: JsonObject): Partial<ChatRequest> {
@@ -129,22 +147,34 @@ const modalityWords = ['text', 'audio', 'image'] as const;
 function decodeOutputKinds(wire: JsonObject): Partial<ChatRequest> {
   const modalities = optionalArray(wire, 'modalities', '')?.map((value, index) => {
     const word = modalityWords.find((candidate) => candidate === value);
-    if (word === undefined) throw new ReadError(fieldPath('modalities', index), `expected one of ${modalityWords.join(', ')}`);
+    if (word === undefined)
+      throw new ReadError(
+        fieldPath('modalities', index),
+        `expected one of ${modalityWords.join(', ')}`,
+      );
     return word;
   });
   const audio = optionalObject(wire, 'audio', '');
   return defined({
     modalities,
-    audioOutput: audio ? defined({ voice: asString(audio['voice']), format: asString(audio['format']), native: audio }) : undefined,
+    audioOutput: audio
+      ? defined({
+          voice: asString(audio['voice']),
+          format: asString(audio['format']),
+          native: audio,
+        })
+      : undefined,
   });
 }
 
 function decodeExtensions(wire: JsonObject, streamOptions: JsonObject | undefined): JsonObject {
   const extensions: Record<string, JsonObject[string]> = { ...unknownFields(wire, knownFields) };
   const otherOptions = streamOptions && unknownFields(streamOptions, new Set(['include_usage']));
-  if (otherOptions && Object.keys(otherOptions).length > 0) extensions['stream_options'] = otherOptions;
+  if (otherOptions && Object.keys(otherOptions).length > 0)
+    extensions['stream_options'] = otherOptions;
   const format = asObject(wire['response_format']);
-  if (format && !['text', 'json_object', 'json_schema'].includes(asString(format['type']) ?? '')) extensions['response_format'] = format;
+  if (format && !['text', 'json_object', 'json_schema'].includes(asString(format['type']) ?? ''))
+    extensions['response_format'] = format;
   return extensions;
 }
 

@@ -14,7 +14,8 @@ export function encodeRequest(request: ChatRequest, quirks: Quirks): Encoded<Jso
   const own = request.dialect === 'openai-chat';
   if (!own) loseFields(request.extensions, '', losses);
   const nativeOnly = nativeOnlyReason(request);
-  if (nativeOnly !== undefined) losses.push({ path: 'prompt', reason: `chat cannot say ${nativeOnly}`, changesMeaning: true });
+  if (nativeOnly !== undefined)
+    losses.push({ path: 'prompt', reason: `chat cannot say ${nativeOnly}`, changesMeaning: true });
   const body: JsonObject = {
     ...known.extraBody,
     model: request.model,
@@ -36,18 +37,27 @@ function encodeParallel(request: ChatRequest, quirks: ChatQuirks, losses: Loss[]
   const { parallelToolCalls } = request;
   if (parallelToolCalls === undefined) return {};
   if (quirks.parallelToolCalls) return { parallel_tool_calls: parallelToolCalls };
-  if (!parallelToolCalls) losses.push({ path: 'parallel_tool_calls', reason: 'this upstream cannot be kept from parallel tool calls', changesMeaning: false });
+  if (!parallelToolCalls)
+    losses.push({
+      path: 'parallel_tool_calls',
+      reason: 'this upstream cannot be kept from parallel tool calls',
+      changesMeaning: false,
+    });
   return {};
 }
 
 function encodeSampling(request: ChatRequest, quirks: ChatQuirks, losses: Loss[]): JsonObject {
-  const lose = (path: string, reason: string, changesMeaning = false): void => void losses.push({ path, reason, changesMeaning });
+  const lose = (path: string, reason: string, changesMeaning = false): void =>
+    void losses.push({ path, reason, changesMeaning });
   const { choiceCount, logprobs, outputTokensMax } = request;
   const own = request.dialect === 'openai-chat' || request.dialect === 'openai-completions';
   const several = choiceCount !== undefined && choiceCount > 1 && !quirks.choices;
   if (several) lose('n', 'this upstream gives one answer only', true);
   if (request.topK !== undefined && !own) lose('top_k', 'not known in Chat Completions');
-  const top = logprobs && { logprobs: true, ...(logprobs.top > 0 ? { top_logprobs: logprobs.top } : {}) };
+  const top = logprobs && {
+    logprobs: true,
+    ...(logprobs.top > 0 ? { top_logprobs: logprobs.top } : {}),
+  };
   return compact({
     [quirks.outputTokensField]: quirks.outputTokensField === 'none' ? undefined : outputTokensMax,
     temperature: encodeTemperature(request.temperature, quirks, losses),
@@ -64,35 +74,59 @@ function encodeSampling(request: ChatRequest, quirks: ChatQuirks, losses: Loss[]
 }
 
 function dropped(path: string, value: number | undefined, losses: Loss[]): undefined {
-  if (value !== undefined) losses.push({ path, reason: 'this model does not take it', changesMeaning: false });
+  if (value !== undefined)
+    losses.push({ path, reason: 'this model does not take it', changesMeaning: false });
   return undefined;
 }
 
-function encodeTemperature(temperature: number | undefined, quirks: ChatQuirks, losses: Loss[]): number | undefined {
+function encodeTemperature(
+  temperature: number | undefined,
+  quirks: ChatQuirks,
+  losses: Loss[],
+): number | undefined {
   const rule = quirks.temperature;
   if (temperature === undefined || rule === 'free') return temperature;
-  if (rule === 'refused' || (rule === 'only-1' && temperature !== 1)) return dropped('temperature', temperature, losses);
+  if (rule === 'refused' || (rule === 'only-1' && temperature !== 1))
+    return dropped('temperature', temperature, losses);
   if (typeof rule !== 'number' || temperature <= rule) return temperature;
-  losses.push({ path: 'temperature', reason: `this model takes at most ${rule}`, changesMeaning: false });
+  losses.push({
+    path: 'temperature',
+    reason: `this model takes at most ${rule}`,
+    changesMeaning: false,
+  });
   return rule;
 }
 
-function encodeStop(stop: readonly string[] | undefined, quirks: ChatQuirks, losses: Loss[]): readonly string[] | undefined {
+function encodeStop(
+  stop: readonly string[] | undefined,
+  quirks: ChatQuirks,
+  losses: Loss[],
+): readonly string[] | undefined {
   if (stop === undefined || stop.length === 0) return undefined;
   if (quirks.stop === 'refused') {
-    losses.push({ path: 'stop', reason: 'this model takes no stop sequences', changesMeaning: true });
+    losses.push({
+      path: 'stop',
+      reason: 'this model takes no stop sequences',
+      changesMeaning: true,
+    });
     return undefined;
   }
   if (stop.length > quirks.stopMax) {
-    losses.push({ path: 'stop', reason: `this upstream takes at most ${quirks.stopMax} stop sequences`, changesMeaning: true });
+    losses.push({
+      path: 'stop',
+      reason: `this upstream takes at most ${quirks.stopMax} stop sequences`,
+      changesMeaning: true,
+    });
   }
   return stop.slice(0, quirks.stopMax);
 }
 
 function encodeIdentity(request: ChatRequest, own: boolean, losses: Loss[]): JsonObject {
-  const openai = own || request.dialect === 'openai-responses' || request.dialect === 'openai-completions';
+  const openai =
+    own || request.dialect === 'openai-responses' || request.dialect === 'openai-completions';
   const { serviceTier, store, metadata } = request;
-  const lose = (path: string): void => void losses.push({ path, reason: 'not the same in Chat Completions', changesMeaning: false });
+  const lose = (path: string): void =>
+    void losses.push({ path, reason: 'not the same in Chat Completions', changesMeaning: false });
   if (serviceTier !== undefined && !openai) lose('service_tier');
   if (metadata !== undefined && !openai) lose('metadata');
   if (store === true && !own) lose('store');
@@ -108,8 +142,11 @@ function encodeIdentity(request: ChatRequest, own: boolean, losses: Loss[]): Jso
 
 function encodeOutputKinds(request: ChatRequest): JsonObject {
   const { modalities, audioOutput } = request;
-  const plain = modalities?.length === 1 && modalities[0] === 'text' && request.dialect !== 'openai-chat';
-  const audio = audioOutput?.native ?? (audioOutput && compact({ voice: audioOutput.voice, format: audioOutput.format }));
+  const plain =
+    modalities?.length === 1 && modalities[0] === 'text' && request.dialect !== 'openai-chat';
+  const audio =
+    audioOutput?.native ??
+    (audioOutput && compact({ voice: audioOutput.voice, format: audioOutput.format }));
   return compact({ modalities: plain ? undefined : modalities, audio });
 }
 
@@ -118,17 +155,36 @@ function encodeStream(request: ChatRequest, own: boolean, quirks: ChatQuirks): J
   if (!request.stream) return {};
   const said = own ? asObject(request.extensions['stream_options']) : undefined;
   const streamOptions = { ...said, ...(quirks.streamUsage ? { include_usage: true } : {}) };
-  return { stream: true, ...(Object.keys(streamOptions).length > 0 ? { stream_options: streamOptions } : {}) };
+  return {
+    stream: true,
+    ...(Object.keys(streamOptions).length > 0 ? { stream_options: streamOptions } : {}),
+  };
 }
 
-const meaningful = new Set(['tools', 'functions', 'tool_choice', 'response_format', 'stop', 'n', 'web_search_options', 'logprobs', 'modalities', 'audio']);
+const meaningful = new Set([
+  'tools',
+  'functions',
+  'tool_choice',
+  'response_format',
+  'stop',
+  'n',
+  'web_search_options',
+  'logprobs',
+  'modalities',
+  'audio',
+]);
 
 function dropRefused(body: JsonObject, quirks: ChatQuirks, losses: Loss[]): JsonObject {
   if (quirks.refused.length === 0) return body;
   const kept: Record<string, JsonValue | undefined> = {};
   for (const [key, value] of Object.entries(body)) {
     if (!quirks.refused.includes(key)) kept[key] = value;
-    else losses.push({ path: key, reason: 'this upstream does not take it', changesMeaning: meaningful.has(key) });
+    else
+      losses.push({
+        path: key,
+        reason: 'this upstream does not take it',
+        changesMeaning: meaningful.has(key),
+      });
   }
   return kept;
 }
@@ -148,7 +204,8 @@ export function urlsToInline(request: ChatRequest, quirks: Quirks): readonly str
   for (const message of request.messages) {
     for (const part of message.parts) {
       if (part.kind === 'media') look(part);
-      if (part.kind === 'tool-result') for (const piece of part.parts) if (piece.kind === 'media') look(piece);
+      if (part.kind === 'tool-result')
+        for (const piece of part.parts) if (piece.kind === 'media') look(piece);
     }
   }
   return [...urls];

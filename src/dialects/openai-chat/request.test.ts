@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { wrapState, type ChatRequest, type Loss, type Message } from '#canonical';
-import { asObjects, ReadError, type JsonObject } from '#std';
+import { ReadError, type JsonObject } from '#std';
 import type { Quirks } from '../dialect.ts';
 import { openaiChat } from './index.ts';
-import { nearestEffort } from './quirks.ts';
 
 const user = { role: 'user', content: 'hi' };
 
@@ -12,7 +11,10 @@ function decode(wire: JsonObject): ChatRequest {
   return openaiChat.request.decode({ model: 'm', messages: [user], ...wire }, {});
 }
 
-function encode(request: ChatRequest, quirks: Quirks = {}): { readonly value: JsonObject; readonly losses: readonly Loss[] } {
+function encode(
+  request: ChatRequest,
+  quirks: Quirks = {},
+): { readonly value: JsonObject; readonly losses: readonly Loss[] } {
   return openaiChat.request.encode(request, quirks);
 }
 
@@ -22,12 +24,17 @@ function fields(wire: JsonObject, quirks: Quirks = {}): JsonObject {
   return rest;
 }
 
-function messagesOf(request: ChatRequest, quirks: Quirks = {}): readonly JsonObject[] {
-  return encode(request, quirks).value['messages'] as readonly JsonObject[];
-}
-
 function foreign(messages: readonly Message[], rest: Partial<ChatRequest> = {}): ChatRequest {
-  return { dialect: 'anthropic-messages', model: 'm', messages, tools: [], stream: false, streamUsage: true, extensions: {}, ...rest };
+  return {
+    dialect: 'anthropic-messages',
+    model: 'm',
+    messages,
+    tools: [],
+    stream: false,
+    streamUsage: true,
+    extensions: {},
+    ...rest,
+  };
 }
 
 test('a wrong field is named by its path', () => {
@@ -35,9 +42,18 @@ test('a wrong field is named by its path', () => {
     [{ messages: [] }, 'messages'],
     [{ messages: 'hi' }, 'messages'],
     [{ messages: [{ role: 'king', content: 'x' }] }, 'messages[0].role'],
-    [{ messages: [user, { role: 'user', content: [{ type: 'text', text: 5 }] }] }, 'messages[1].content[0].text'],
-    [{ messages: [{ role: 'user', content: [{ type: 'image_url', image_url: {} }] }] }, 'messages[0].content[0].image_url.url'],
-    [{ messages: [{ role: 'assistant', tool_calls: [{ id: 'a', function: { name: 1 } }] }] }, 'messages[0].tool_calls[0].function.name'],
+    [
+      { messages: [user, { role: 'user', content: [{ type: 'text', text: 5 }] }] },
+      'messages[1].content[0].text',
+    ],
+    [
+      { messages: [{ role: 'user', content: [{ type: 'image_url', image_url: {} }] }] },
+      'messages[0].content[0].image_url.url',
+    ],
+    [
+      { messages: [{ role: 'assistant', tool_calls: [{ id: 'a', function: { name: 1 } }] }] },
+      'messages[0].tool_calls[0].function.name',
+    ],
     [{ messages: [{ role: 'tool', content: 'x' }] }, 'messages[0].tool_call_id'],
     [{ temperature: 3 }, 'temperature'],
     [{ temperature: 'hot' }, 'temperature'],
@@ -48,12 +64,19 @@ test('a wrong field is named by its path', () => {
     [{ tools: [{ type: 'function', function: {} }] }, 'tools[0].function.name'],
     [{ tools: {} }, 'tools'],
     [{ tool_choice: 5 }, 'tool_choice'],
-    [{ response_format: { type: 'json_schema', json_schema: { schema: 1 } } }, 'response_format.json_schema.schema'],
+    [
+      { response_format: { type: 'json_schema', json_schema: { schema: 1 } } },
+      'response_format.json_schema.schema',
+    ],
     [{ stream: 'yes' }, 'stream'],
     [{ modalities: ['smell'] }, 'modalities[0]'],
   ];
   for (const [wire, path] of wrong) {
-    assert.throws(() => decode(wire), (error: unknown) => error instanceof ReadError && error.path === path, `${JSON.stringify(wire)} at ${path}`);
+    assert.throws(
+      () => decode(wire),
+      (error: unknown) => error instanceof ReadError && error.path === path,
+      `${JSON.stringify(wire)} at ${path}`,
+    );
   }
   assert.throws(() => openaiChat.request.decode({ messages: [user] }, {}), /./);
 });
@@ -62,11 +85,42 @@ test('unknown fields of request, message, part, tool and call come back', () => 
   const wire = {
     model: 'm',
     messages: [
-      { role: 'user', content: [{ type: 'text', text: 'a', odd: 1 }, { type: 'image_url', image_url: { url: 'https://x/i.png', detail: 'low', format: 'png' }, cache_control: { type: 'ephemeral', ttl: '1h' } }, { type: 'hologram', depth: 3 }], weight: 1 },
-      { role: 'assistant', content: null, tool_calls: [{ id: 'a', type: 'function', function: { name: 'f', arguments: '{}' }, extra_content: { google: { thought_signature: 's', kind: 1 } } }], annotations: [] },
+      {
+        role: 'user',
+        content: [
+          { type: 'text', text: 'a', odd: 1 },
+          {
+            type: 'image_url',
+            image_url: { url: 'https://x/i.png', detail: 'low', format: 'png' },
+            cache_control: { type: 'ephemeral', ttl: '1h' },
+          },
+          { type: 'hologram', depth: 3 },
+        ],
+        weight: 1,
+      },
+      {
+        role: 'assistant',
+        content: null,
+        tool_calls: [
+          {
+            id: 'a',
+            type: 'function',
+            function: { name: 'f', arguments: '{}' },
+            extra_content: { google: { thought_signature: 's', kind: 1 } },
+          },
+        ],
+        annotations: [],
+      },
       { role: 'tool', tool_call_id: 'a', content: 'r', name: 'f' },
     ],
-    tools: [{ type: 'function', function: { name: 'f', parameters: { type: 'object' }, examples: [1] }, cache_control: { type: 'ephemeral' } }, { type: 'code_interpreter', container: { a: 1 } }],
+    tools: [
+      {
+        type: 'function',
+        function: { name: 'f', parameters: { type: 'object' }, examples: [1] },
+        cache_control: { type: 'ephemeral' },
+      },
+      { type: 'code_interpreter', container: { a: 1 } },
+    ],
     provider: { order: ['x'] },
     safety_identifier: 'u',
     stream_options: { include_obfuscation: false, include_usage: true },
@@ -75,95 +129,6 @@ test('unknown fields of request, message, part, tool and call come back', () => 
   const { value, losses } = encode(decode(wire));
   assert.deepEqual(value, wire);
   assert.deepEqual(losses, []);
-});
-
-test('reasoning is asked for in the way that a vendor spells it', () => {
-  const high = { reasoning_effort: 'high' };
-  const cases: readonly (readonly [JsonObject, Quirks, JsonObject])[] = [
-    [high, {}, high],
-    [high, { efforts: ['low', 'medium'] }, { reasoning_effort: 'medium' }],
-    [{ reasoning_effort: 'minimal' }, { efforts: ['none', 'low'] }, { reasoning_effort: 'none' }],
-    [high, { thinkingField: 'thinking' }, { thinking: { type: 'enabled' } }],
-    [{ reasoning_effort: 'none' }, { thinkingField: 'thinking' }, { thinking: { type: 'disabled' } }],
-    [high, { thinkingField: 'thinking_and_effort' }, { thinking: { type: 'enabled' }, reasoning_effort: 'high' }],
-    [high, { thinkingField: 'enable_thinking' }, { enable_thinking: true }],
-    [high, { thinkingField: 'reasoning' }, { reasoning: { effort: 'high' } }],
-    [high, { thinkingField: 'none' }, {}],
-    [{ thinking: { type: 'enabled', clear_thinking: false } }, {}, { thinking: { type: 'enabled', clear_thinking: false } }],
-    [{ thinking: { type: 'enabled', budget_tokens: 4_000 } }, { thinkingField: 'effort' }, { reasoning_effort: 'medium' }],
-    [{ enable_thinking: false }, { thinkingField: 'effort' }, { reasoning_effort: 'none' }],
-    [{ enable_thinking: true, thinking_budget: 99 }, { thinkingField: 'reasoning' }, { reasoning: { max_tokens: 99 } }],
-    [{ reasoning: { enabled: true, exclude: true } }, { thinkingField: 'enable_thinking' }, { enable_thinking: true }],
-  ];
-  for (const [wire, quirks, expected] of cases) assert.deepEqual(fields(wire, quirks), expected, JSON.stringify([wire, quirks]));
-});
-
-test('the nearest effort is the lesser of two equally near', () => {
-  assert.equal(nearestEffort('medium', ['low', 'high']), 'low');
-  assert.equal(nearestEffort('max', ['low', 'high']), 'high');
-  assert.equal(nearestEffort('low', undefined), 'low');
-  assert.equal(nearestEffort('low', []), undefined);
-});
-
-test('quirks of sampling and length are kept, and what falls away is told', () => {
-  const wire = { max_tokens: 9, temperature: 0.5, top_p: 0.9, stop: ['a', 'b'], n: 2, parallel_tool_calls: false, response_format: { type: 'json_schema', json_schema: { name: 'x', schema: {} } }, seed: 4 };
-  const { value, losses } = encode(decode(wire), { outputTokensField: 'max_tokens', temperature: 'only-1', topP: 'refused', stop: 'refused', choices: false, parallelToolCalls: false, jsonSchema: 'json_object', refused: ['seed'] });
-  assert.deepEqual(value, { model: 'm', messages: [user], max_tokens: 9, response_format: { type: 'json_object' } });
-  assert.deepEqual(losses.map((loss) => [loss.path, loss.changesMeaning]).sort(), [
-    ['n', true],
-    ['parallel_tool_calls', false],
-    ['response_format.json_schema', true],
-    ['seed', false],
-    ['stop', true],
-    ['temperature', false],
-    ['top_p', false],
-  ]);
-  assert.equal(fields({ temperature: 1.8 }, { temperature: 1 })['temperature'], 1);
-  assert.equal(fields({ temperature: 1 }, { temperature: 'only-1' })['temperature'], 1);
-  assert.equal(fields({ max_tokens: 9 })['max_completion_tokens'], 9);
-});
-
-test('usage of a stream is always asked for, unless the vendor does not know how', () => {
-  assert.deepEqual(fields({ stream: true }), { stream: true, stream_options: { include_usage: true } });
-  assert.deepEqual(fields({ stream: true }, { streamUsage: false }), { stream: true });
-});
-
-test('roles, order and form of messages follow the vendor', () => {
-  const request = decode({ messages: [{ role: 'system', content: 's1' }, user, { role: 'developer', content: 's2' }, { role: 'assistant', content: 'so' }] });
-  const rolesWith = (quirks: Quirks): readonly unknown[] => messagesOf(request, quirks).map((message) => message['role']);
-  assert.deepEqual(rolesWith({}), ['system', 'user', 'developer', 'assistant']);
-  assert.deepEqual(rolesWith({ systemRole: 'system' }), ['system', 'user', 'system', 'assistant']);
-  assert.deepEqual(rolesWith({ systemRole: 'developer' }), ['developer', 'user', 'developer', 'assistant']);
-  const merged = messagesOf(request, { singleSystem: true, prefill: 'partial' });
-  assert.deepEqual(merged, [{ role: 'system', content: 's1\n\ns2' }, user, { partial: true, role: 'assistant', content: 'so' }]);
-  const results = decode({ messages: [user, { role: 'assistant', content: null, tool_calls: [{ id: 'a', type: 'function', function: { name: 'f', arguments: '{}' } }] }, { role: 'tool', tool_call_id: 'a', content: 'r' }, user] });
-  assert.deepEqual(messagesOf(results, { strictToolMessages: true }).map((message) => message['role']), ['user', 'assistant', 'tool', 'assistant', 'user']);
-});
-
-test('ids of tool calls are fitted to the vendor, calls and results alike, and stay apart', () => {
-  const call = (id: string): JsonObject => ({ id, type: 'function', function: { name: 'f', arguments: '{}' } });
-  const long = `call_${'x'.repeat(80)}`;
-  const ids = ['functions.f:0', 'abcdef123', long];
-  const request = decode({ messages: [user, { role: 'assistant', content: null, tool_calls: ids.map(call) }, ...ids.map((id) => ({ role: 'tool', tool_call_id: id, content: 'r' }))] });
-  for (const [form, pattern] of [['alphanumeric-9', /^[a-zA-Z0-9]{9}$/], ['max-64', /^.{1,64}$/]] as const) {
-    const [, assistant, ...results] = messagesOf(request, { toolIdForm: form });
-    const called = asObjects(assistant?.['tool_calls']).map((wire) => String(wire['id']));
-    assert.deepEqual(results.map((result) => result['tool_call_id']), called);
-    assert.equal(new Set(called).size, 3);
-    for (const id of called) assert.match(id, pattern);
-    assert.ok(called.includes('abcdef123'), 'an id that fits stays');
-  }
-});
-
-test('thinking goes back in the field that the vendor reads', () => {
-  const request = decode({ messages: [user, { role: 'assistant', content: 'x', reasoning_content: 'why' }, { role: 'assistant', content: null, tool_calls: [{ id: 'a', type: 'function', function: { name: 'f', arguments: '' } }] }] });
-  const replay = (form: string): unknown => messagesOf(request, { reasoningReplay: form }).slice(1).map(({ role: _role, tool_calls: _calls, ...rest }) => rest);
-  assert.deepEqual(replay('auto'), [{ content: 'x', reasoning_content: 'why' }, { content: null }]);
-  assert.deepEqual(replay('none'), [{ content: 'x' }, { content: null }]);
-  assert.deepEqual(replay('reasoning'), [{ content: 'x', reasoning: 'why' }, { content: null }]);
-  assert.deepEqual(replay('reasoning_content_required'), [{ content: 'x', reasoning_content: 'why' }, { content: null, reasoning_content: '' }]);
-  assert.deepEqual(replay('reasoning_details'), [{ content: 'x', reasoning_details: [{ type: 'reasoning.text', text: 'why' }] }, { content: null }]);
-  assert.deepEqual(replay('content'), [{ content: [{ type: 'thinking', thinking: [{ type: 'text', text: 'why' }] }, { type: 'text', text: 'x' }] }, { content: null }]);
 });
 
 test('state that a client brings back wrapped is known as its issuer’s, and never sent to a chat vendor', () => {
@@ -175,13 +140,35 @@ test('state that a client brings back wrapped is known as its issuer’s, and ne
       {
         role: 'assistant',
         content: null,
-        reasoning_details: [{ type: 'reasoning.text', text: 'why', signature, index: 0 }, { type: 'reasoning.encrypted', data: wrapState({ issuer: 'openai-responses', value: 'enc', form: 'encrypted_content', toolCallId: 'a' }) }],
-        tool_calls: [{ id: 'a', type: 'function', function: { name: 'f', arguments: '{}' } }, { id: 'b', type: 'function', function: { name: 'f', arguments: '{}' }, extra_content: { google: { thought_signature: thought } } }],
+        reasoning_details: [
+          { type: 'reasoning.text', text: 'why', signature, index: 0 },
+          {
+            type: 'reasoning.encrypted',
+            data: wrapState({
+              issuer: 'openai-responses',
+              value: 'enc',
+              form: 'encrypted_content',
+              toolCallId: 'a',
+            }),
+          },
+        ],
+        tool_calls: [
+          { id: 'a', type: 'function', function: { name: 'f', arguments: '{}' } },
+          {
+            id: 'b',
+            type: 'function',
+            function: { name: 'f', arguments: '{}' },
+            extra_content: { google: { thought_signature: thought } },
+          },
+        ],
       },
     ],
   });
   const [thinking, first, second] = request.messages[1]?.parts ?? [];
-  assert.deepEqual([thinking?.state?.issuer, first?.state?.issuer, second?.state?.issuer], ['anthropic-messages', 'openai-responses', 'gemini-generate']);
+  assert.deepEqual(
+    [thinking?.state?.issuer, first?.state?.issuer, second?.state?.issuer],
+    ['anthropic-messages', 'openai-responses', 'gemini-generate'],
+  );
   const { value, losses } = encode(request);
   assert.doesNotMatch(JSON.stringify(value), /mfs1|sig|enc|extra_content/);
   assert.ok(losses.length >= 3 && losses.every((loss) => !loss.changesMeaning));
@@ -190,52 +177,185 @@ test('state that a client brings back wrapped is known as its issuer’s, and ne
 test('a turn of another dialect becomes plain chat', () => {
   const request = foreign(
     [
-      { role: 'system', parts: [{ kind: 'text', text: 'a', cache: {} }, { kind: 'text', text: 'b' }] },
-      { role: 'user', parts: [{ kind: 'text', text: 'look' }, { kind: 'media', media: 'document', mimeType: 'application/pdf', source: { kind: 'data', data: 'UERG' } }] },
-      { role: 'assistant', parts: [{ kind: 'reasoning', form: 'full', text: 'hm', state: { issuer: 'anthropic-messages', value: 's', form: 'signature' } }, { kind: 'text', text: 'x' }, { kind: 'text', text: 'y' }, { kind: 'tool-call', id: 't', name: 'f', input: '{}' }, { kind: 'native', dialect: 'anthropic-messages', value: { type: 'server_tool_use' } }] },
-      { role: 'tool', parts: [{ kind: 'tool-result', id: 't', isError: true, parts: [{ kind: 'text', text: 'bad' }, { kind: 'media', media: 'image', mimeType: 'image/png', source: { kind: 'data', data: 'AAA' } }] }] },
+      {
+        role: 'system',
+        parts: [
+          { kind: 'text', text: 'a', cache: {} },
+          { kind: 'text', text: 'b' },
+        ],
+      },
+      {
+        role: 'user',
+        parts: [
+          { kind: 'text', text: 'look' },
+          {
+            kind: 'media',
+            media: 'document',
+            mimeType: 'application/pdf',
+            source: { kind: 'data', data: 'UERG' },
+          },
+        ],
+      },
+      {
+        role: 'assistant',
+        parts: [
+          {
+            kind: 'reasoning',
+            form: 'full',
+            text: 'hm',
+            state: { issuer: 'anthropic-messages', value: 's', form: 'signature' },
+          },
+          { kind: 'text', text: 'x' },
+          { kind: 'text', text: 'y' },
+          { kind: 'tool-call', id: 't', name: 'f', input: '{}' },
+          { kind: 'native', dialect: 'anthropic-messages', value: { type: 'server_tool_use' } },
+        ],
+      },
+      {
+        role: 'tool',
+        parts: [
+          {
+            kind: 'tool-result',
+            id: 't',
+            isError: true,
+            parts: [
+              { kind: 'text', text: 'bad' },
+              {
+                kind: 'media',
+                media: 'image',
+                mimeType: 'image/png',
+                source: { kind: 'data', data: 'AAA' },
+              },
+            ],
+          },
+        ],
+      },
     ],
-    { tools: [{ kind: 'web-search', native: { dialect: 'anthropic-messages', value: { type: 'web_search_20250305' } } }, { kind: 'native', dialect: 'anthropic-messages', type: 'computer_20250124', value: {} }], topK: 4, extensions: { container: 'c' } },
+    {
+      tools: [
+        {
+          kind: 'web-search',
+          native: { dialect: 'anthropic-messages', value: { type: 'web_search_20250305' } },
+        },
+        { kind: 'native', dialect: 'anthropic-messages', type: 'computer_20250124', value: {} },
+      ],
+      topK: 4,
+      extensions: { container: 'c' },
+    },
   );
   const { value, losses } = encode(request);
   assert.deepEqual(value, {
     model: 'm',
     messages: [
       { role: 'system', content: 'a\n\nb' },
-      { role: 'user', content: [{ type: 'text', text: 'look' }, { type: 'file', file: { filename: 'document.pdf', file_data: 'data:application/pdf;base64,UERG' } }] },
-      { role: 'assistant', content: 'xy', reasoning_content: 'hm', tool_calls: [{ id: 't', type: 'function', function: { name: 'f', arguments: '{}' } }] },
+      {
+        role: 'user',
+        content: [
+          { type: 'text', text: 'look' },
+          {
+            type: 'file',
+            file: { filename: 'document.pdf', file_data: 'data:application/pdf;base64,UERG' },
+          },
+        ],
+      },
+      {
+        role: 'assistant',
+        content: 'xy',
+        reasoning_content: 'hm',
+        tool_calls: [{ id: 't', type: 'function', function: { name: 'f', arguments: '{}' } }],
+      },
       { role: 'tool', tool_call_id: 't', content: 'bad' },
-      { role: 'user', content: [{ type: 'text', text: 'Attachments of the result of tool call t:' }, { type: 'image_url', image_url: { url: 'data:image/png;base64,AAA' } }] },
+      {
+        role: 'user',
+        content: [
+          { type: 'text', text: 'Attachments of the result of tool call t:' },
+          { type: 'image_url', image_url: { url: 'data:image/png;base64,AAA' } },
+        ],
+      },
     ],
     web_search_options: {},
   });
-  assert.deepEqual(losses.filter((loss) => loss.changesMeaning).map((loss) => loss.path), ['tools[1]']);
-  assert.deepEqual(new Set(losses.map((loss) => loss.path.replace(/\[.*/, ''))), new Set(['container', 'messages', 'tools', 'top_k']));
+  assert.deepEqual(
+    losses.filter((loss) => loss.changesMeaning).map((loss) => loss.path),
+    ['tools[1]'],
+  );
+  assert.deepEqual(
+    new Set(losses.map((loss) => loss.path.replace(/\[.*/, ''))),
+    new Set(['container', 'messages', 'tools', 'top_k']),
+  );
 });
 
 test('what chat cannot say changes the meaning', () => {
-  const video = foreign([{ role: 'user', parts: [{ kind: 'media', media: 'video', source: { kind: 'url', url: 'https://x/v.mp4' } }] }]);
+  const video = foreign([
+    {
+      role: 'user',
+      parts: [{ kind: 'media', media: 'video', source: { kind: 'url', url: 'https://x/v.mp4' } }],
+    },
+  ]);
   assert.ok(encode(video).losses.some((loss) => loss.changesMeaning));
   assert.ok(!encode(video, { media: ['video'] }).losses.some((loss) => loss.changesMeaning));
-  const file = foreign([{ role: 'user', parts: [{ kind: 'media', media: 'document', source: { kind: 'file', fileId: 'f', dialect: 'anthropic-messages' } }] }]);
+  const file = foreign([
+    {
+      role: 'user',
+      parts: [
+        {
+          kind: 'media',
+          media: 'document',
+          source: { kind: 'file', fileId: 'f', dialect: 'anthropic-messages' },
+        },
+      ],
+    },
+  ]);
   assert.ok(encode(file).losses.some((loss) => loss.changesMeaning));
-  const image = decode({ messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'https://x/i.png' } }] }] });
+  const image = decode({
+    messages: [
+      { role: 'user', content: [{ type: 'image_url', image_url: { url: 'https://x/i.png' } }] },
+    ],
+  });
   assert.ok(encode(image, { contentArrays: false }).losses.some((loss) => loss.changesMeaning));
 });
 
 test('URLs that the upstream does not fetch are named', () => {
   const request = foreign([
-    { role: 'user', parts: [{ kind: 'media', media: 'image', source: { kind: 'url', url: 'https://x/i.png' } }, { kind: 'media', media: 'document', source: { kind: 'url', url: 'https://x/d.pdf' } }] },
-    { role: 'tool', parts: [{ kind: 'tool-result', id: 'a', parts: [{ kind: 'media', media: 'audio', source: { kind: 'url', url: 'https://x/a.wav' } }] }] },
+    {
+      role: 'user',
+      parts: [
+        { kind: 'media', media: 'image', source: { kind: 'url', url: 'https://x/i.png' } },
+        { kind: 'media', media: 'document', source: { kind: 'url', url: 'https://x/d.pdf' } },
+      ],
+    },
+    {
+      role: 'tool',
+      parts: [
+        {
+          kind: 'tool-result',
+          id: 'a',
+          parts: [
+            { kind: 'media', media: 'audio', source: { kind: 'url', url: 'https://x/a.wav' } },
+          ],
+        },
+      ],
+    },
   ]);
-  assert.deepEqual(openaiChat.request.urlsToInline(request, {}), ['https://x/d.pdf', 'https://x/a.wav']);
-  assert.deepEqual(openaiChat.request.urlsToInline(request, { fetchesUrls: false }), ['https://x/i.png', 'https://x/d.pdf', 'https://x/a.wav']);
+  assert.deepEqual(openaiChat.request.urlsToInline(request, {}), [
+    'https://x/d.pdf',
+    'https://x/a.wav',
+  ]);
+  assert.deepEqual(openaiChat.request.urlsToInline(request, { fetchesUrls: false }), [
+    'https://x/i.png',
+    'https://x/d.pdf',
+    'https://x/a.wav',
+  ]);
 });
 
 test('functions and function results of the time before tools are understood', () => {
   const wire = {
     model: 'm',
-    messages: [user, { role: 'assistant', content: null, function_call: { name: 'f', arguments: '{}' } }, { role: 'function', name: 'f', content: '4' }],
+    messages: [
+      user,
+      { role: 'assistant', content: null, function_call: { name: 'f', arguments: '{}' } },
+      { role: 'function', name: 'f', content: '4' },
+    ],
     functions: [{ name: 'f', parameters: { type: 'object' } }],
     function_call: { name: 'f' },
   };
@@ -249,10 +369,35 @@ test('functions and function results of the time before tools are understood', (
 
 test('custom tools and allowed tools keep their form, or become functions', () => {
   const wire = {
-    tools: [{ type: 'custom', custom: { name: 'sh', description: 'd', format: { type: 'text' } } }, { type: 'function', function: { name: 'f' } }],
-    tool_choice: { type: 'allowed_tools', allowed_tools: { mode: 'required', tools: [{ type: 'custom', custom: { name: 'sh' } }, { type: 'function', function: { name: 'f' } }] } },
+    tools: [
+      { type: 'custom', custom: { name: 'sh', description: 'd', format: { type: 'text' } } },
+      { type: 'function', function: { name: 'f' } },
+    ],
+    tool_choice: {
+      type: 'allowed_tools',
+      allowed_tools: {
+        mode: 'required',
+        tools: [
+          { type: 'custom', custom: { name: 'sh' } },
+          { type: 'function', function: { name: 'f' } },
+        ],
+      },
+    },
   };
   assert.deepEqual(fields(wire), wire);
-  const { value } = encode(decode({ ...wire, messages: [user, { role: 'assistant', content: null, tool_calls: [{ id: 'a', type: 'custom', custom: { name: 'sh', input: 'ls' } }] }] }), { customTools: false });
+  const { value } = encode(
+    decode({
+      ...wire,
+      messages: [
+        user,
+        {
+          role: 'assistant',
+          content: null,
+          tool_calls: [{ id: 'a', type: 'custom', custom: { name: 'sh', input: 'ls' } }],
+        },
+      ],
+    }),
+    { customTools: false },
+  );
   assert.match(JSON.stringify(value['messages']), /"arguments":"\{\\"input\\":\\"ls\\"\}"/);
 });

@@ -1,5 +1,30 @@
-import { fail, GatewayFailure, type ChatRequest, type ChatResponse, type Choice, type Citation, type Encoded, type Finish, type Loss, type MediaPart, type Part, type TextPart, type ToolCallPart, type Usage } from '#canonical';
-import { asArray, asCount, asObject, asObjects, asString, compact, fieldPath, unknownFields, type JsonObject } from '#std';
+import {
+  fail,
+  GatewayFailure,
+  type ChatRequest,
+  type ChatResponse,
+  type Choice,
+  type Citation,
+  type Encoded,
+  type Finish,
+  type Loss,
+  type MediaPart,
+  type Part,
+  type TextPart,
+  type ToolCallPart,
+  type Usage,
+} from '#canonical';
+import {
+  asArray,
+  asCount,
+  asObject,
+  asObjects,
+  asString,
+  compact,
+  fieldPath,
+  unknownFields,
+  type JsonObject,
+} from '#std';
 import type { Quirks } from '../dialect.ts';
 import { decodeUpstreamErrorValue } from '../upstream-error.ts';
 import {
@@ -17,12 +42,22 @@ import { audioFormat } from './media.ts';
 import { readChatQuirks } from './quirks.ts';
 import { decodeUsage, encodeUsage } from './usage.ts';
 
-const knownFields = new Set(['id', 'object', 'created', 'model', 'choices', 'usage', 'service_tier', 'error']);
+const knownFields = new Set([
+  'id',
+  'object',
+  'created',
+  'model',
+  'choices',
+  'usage',
+  'service_tier',
+  'error',
+]);
 
 /** Reads a whole answer tolerantly. Throws GatewayFailure when it is an error, or no answer at all. */
 export function decodeResponse(wire: JsonObject, quirks: Quirks): ChatResponse {
   const choices = asObjects(wire['choices']);
-  if (choices.length === 0 && asObject(wire['error'])) throw new GatewayFailure(decodeUpstreamErrorValue(200, wire));
+  if (choices.length === 0 && asObject(wire['error']))
+    throw new GatewayFailure(decodeUpstreamErrorValue(200, wire));
   if (choices.length === 0) fail('upstream_invalid', 'The upstream provider sent no answer.');
   const id = asString(wire['id']) ?? '';
   const serviceTier = asString(wire['service_tier']);
@@ -43,7 +78,12 @@ function optional<K extends string, V>(key: K, value: V | undefined): { readonly
   return value === undefined ? {} : ({ [key]: value } as { [P in K]: V });
 }
 
-function decodeChoice(wire: JsonObject, position: number, id: string, beside: readonly Citation[]): Choice {
+function decodeChoice(
+  wire: JsonObject,
+  position: number,
+  id: string,
+  beside: readonly Citation[],
+): Choice {
   const message = asObject(wire['message']) ?? asObject(wire['delta']) ?? {};
   const index = asCount(wire['index']) ?? position;
   const parts = decodeAnswer(message, id, index);
@@ -53,7 +93,11 @@ function decodeChoice(wire: JsonObject, position: number, id: string, beside: re
   return {
     index,
     parts: cited ? parts : withCitations(parts, beside),
-    finish: decodeFinish(asString(wire['finish_reason']) ?? '', calling, choiceDetails(wire, message)),
+    finish: decodeFinish(
+      asString(wire['finish_reason']) ?? '',
+      calling,
+      choiceDetails(wire, message),
+    ),
     ...(logprobs.length > 0 ? { logprobs } : {}),
   };
 }
@@ -74,7 +118,9 @@ export function encodeResponse(response: ChatResponse, request: ChatRequest): En
   const losses: Loss[] = [];
   const own = response.dialect === 'openai-chat';
   const legacy = request.legacyFunctions === true;
-  const choices = response.choices.map((choice, position) => encodeChoice(choice, position, own, legacy, losses));
+  const choices = response.choices.map((choice, position) =>
+    encodeChoice(choice, position, own, legacy, losses),
+  );
   const value = compact({
     id: response.id,
     object: 'chat.completion',
@@ -88,12 +134,24 @@ export function encodeResponse(response: ChatResponse, request: ChatRequest): En
   return { value, losses };
 }
 
-function encodeChoice(choice: Choice, position: number, own: boolean, legacy: boolean, losses: Loss[]): JsonObject {
+function encodeChoice(
+  choice: Choice,
+  position: number,
+  own: boolean,
+  legacy: boolean,
+  losses: Loss[],
+): JsonObject {
   const details = own ? choice.finish.details : undefined;
   return {
     index: choice.index,
     message: {
-      ...encodeAnswer(choice.parts, fieldPath(fieldPath('choices', position), 'message'), own, legacy, losses),
+      ...encodeAnswer(
+        choice.parts,
+        fieldPath(fieldPath('choices', position), 'message'),
+        own,
+        legacy,
+        losses,
+      ),
       ...asObject(details?.['message']),
     },
     logprobs: choice.logprobs ? encodeLogprobTokens(choice.logprobs) : null,
@@ -128,7 +186,13 @@ export function nativeFinish(finish: Finish, own: boolean): JsonObject {
   };
 }
 
-function encodeAnswer(parts: readonly Part[], path: string, own: boolean, legacy: boolean, losses: Loss[]): JsonObject {
+function encodeAnswer(
+  parts: readonly Part[],
+  path: string,
+  own: boolean,
+  legacy: boolean,
+  losses: Loss[],
+): JsonObject {
   const texts = parts.filter((part): part is TextPart => part.kind === 'text');
   const refusals = parts.filter((part) => part.kind === 'refusal');
   const calls = parts.filter((part): part is ToolCallPart => part.kind === 'tool-call');
@@ -146,7 +210,9 @@ function encodeAnswer(parts: readonly Part[], path: string, own: boolean, legacy
     content: texts.length > 0 ? texts.map((part) => part.text).join('') : emptyContent(parts),
     refusal: refusals.length > 0 ? refusals.map((part) => part.text).join('') : null,
     reasoning_content: reasoning === '' ? undefined : reasoning,
-    reasoning_details: thinking.some(needsDetail) ? thinking.map((part, index) => encodeDetail(part, index)) : undefined,
+    reasoning_details: thinking.some(needsDetail)
+      ? thinking.map((part, index) => encodeDetail(part, index))
+      : undefined,
     annotations: annotations.length > 0 ? annotations : undefined,
     ...encodeMediaAnswer(media),
     ...encodeCalls(calls, legacy),
@@ -154,14 +220,20 @@ function encodeAnswer(parts: readonly Part[], path: string, own: boolean, legacy
 }
 
 function emptyContent(parts: readonly Part[]): string | null {
-  return parts.some((part) => part.kind === 'tool-call' || part.kind === 'refusal' || part.kind === 'media') ? null : '';
+  return parts.some(
+    (part) => part.kind === 'tool-call' || part.kind === 'refusal' || part.kind === 'media',
+  )
+    ? null
+    : '';
 }
 
 function encodeCalls(calls: readonly ToolCallPart[], legacy: boolean): JsonObject {
   const [first] = calls;
   if (!first) return {};
   if (legacy) return { function_call: { name: first.name, arguments: first.input } };
-  return { tool_calls: calls.map((call) => ({ ...encodeCallHead(call, call.input), ...callExtras(call) })) };
+  return {
+    tool_calls: calls.map((call) => ({ ...encodeCallHead(call, call.input), ...callExtras(call) })),
+  };
 }
 
 /** `{id, type, function}` of a call, or its custom form. */
@@ -178,14 +250,23 @@ export function callExtras(call: Pick<ToolCallPart, 'state' | 'extensions'>): Js
 }
 
 /** Offsets of later texts move by the length of the texts before, because chat has one text only. */
-function encodeAnnotations(texts: readonly TextPart[], losses: Loss[], path: string): readonly JsonObject[] {
+function encodeAnnotations(
+  texts: readonly TextPart[],
+  losses: Loss[],
+  path: string,
+): readonly JsonObject[] {
   const annotations: JsonObject[] = [];
   let offset = 0;
   for (const text of texts) {
     for (const citation of text.citations ?? []) {
       const annotation = encodeCitation(citation, offset);
       if (annotation) annotations.push(annotation);
-      else losses.push({ path: fieldPath(path, 'annotations'), reason: 'chat cites by URL only', changesMeaning: false });
+      else
+        losses.push({
+          path: fieldPath(path, 'annotations'),
+          reason: 'chat cites by URL only',
+          changesMeaning: false,
+        });
     }
     offset += text.text.length;
   }
@@ -196,7 +277,10 @@ export function encodeCitation(citation: Citation, offset: number): JsonObject |
   if (citation.native?.dialect === 'openai-chat') return citation.native.value;
   if (citation.url === undefined) return undefined;
   const { url, title = '', start = 0, end = 0 } = citation;
-  return { type: 'url_citation', url_citation: { url, title, start_index: start + offset, end_index: end + offset } };
+  return {
+    type: 'url_citation',
+    url_citation: { url, title, start_index: start + offset, end_index: end + offset },
+  };
 }
 
 /** Generated audio in OpenAI's field, generated images in the field that OpenRouter made common. */
@@ -204,7 +288,9 @@ function encodeMediaAnswer(media: readonly MediaPart[]): JsonObject {
   const audio = media.find((part) => part.media === 'audio');
   const images = media.filter((part) => part.media === 'image').map(encodeImage);
   return {
-    ...(audio ? { audio: encodeAudio(audio, audio.source.kind === 'data' ? audio.source.data : '') } : {}),
+    ...(audio
+      ? { audio: encodeAudio(audio, audio.source.kind === 'data' ? audio.source.data : '') }
+      : {}),
     ...(images.length > 0 ? { images } : {}),
   };
 }
@@ -222,6 +308,11 @@ export function encodeAudio(part: MediaPart, data: string): JsonObject {
 
 export function encodeImage(part: MediaPart): JsonObject {
   const { source } = part;
-  const url = source.kind === 'url' ? source.url : source.kind === 'data' ? `data:${part.mimeType ?? 'image/png'};base64,${source.data}` : '';
+  const url =
+    source.kind === 'url'
+      ? source.url
+      : source.kind === 'data'
+        ? `data:${part.mimeType ?? 'image/png'};base64,${source.data}`
+        : '';
   return { type: 'image_url', image_url: { url } };
 }

@@ -1,5 +1,24 @@
-import { gatewayError, type ChatEvent, type Citation, type DialectId, type GatewayError, type Part, type TokenLogprob, type Usage } from '#canonical';
-import { asArray, asCount, asObject, asObjects, asString, parseJson, unknownFields, type JsonObject, type JsonValue } from '#std';
+import {
+  gatewayError,
+  type ChatEvent,
+  type Citation,
+  type DialectId,
+  type GatewayError,
+  type Part,
+  type TokenLogprob,
+  type Usage,
+} from '#canonical';
+import {
+  asArray,
+  asCount,
+  asObject,
+  asObjects,
+  asString,
+  parseJson,
+  unknownFields,
+  type JsonObject,
+  type JsonValue,
+} from '#std';
 import type { Frame, Quirks, StreamDecoder } from '../dialect.ts';
 import { decodeUpstreamErrorValue } from '../upstream-error.ts';
 import {
@@ -17,7 +36,18 @@ import { PartQueue } from './part-queue.ts';
 import { usageOf } from './response.ts';
 import { ToolDeltas } from './tool-deltas.ts';
 
-const ignoredFields = new Set(['id', 'object', 'created', 'model', 'choices', 'usage', 'service_tier', 'error', 'obfuscation', 'p']);
+const ignoredFields = new Set([
+  'id',
+  'object',
+  'created',
+  'model',
+  'choices',
+  'usage',
+  'service_tier',
+  'error',
+  'obfuscation',
+  'p',
+]);
 const ignoredDeltaFields = new Set(['channel', 'role', 'token_ids']);
 
 type OpenChoice = {
@@ -48,7 +78,10 @@ const chatVariant: StreamVariant = {
  * Reads a chat stream. Parts end as soon as the next begins or a finish reason is seen; `end` and
  * all after it come with `[DONE]`, or with the close of the connection when a finish reason was seen.
  */
-export function createStreamDecoder(quirks: Quirks, variant: StreamVariant = chatVariant): StreamDecoder {
+export function createStreamDecoder(
+  quirks: Quirks,
+  variant: StreamVariant = chatVariant,
+): StreamDecoder {
   return new ChatStreamDecoder(quirks, variant);
 }
 
@@ -76,14 +109,18 @@ class ChatStreamDecoder implements StreamDecoder {
     if (data === '[DONE]') return this.#finish(true);
     if (data === '') return [];
     const parsed = parseJson(data);
-    if (!parsed.ok) return this.#fail(gatewayError('upstream_invalid', 'The upstream provider sent a frame that is not JSON.'));
+    if (!parsed.ok)
+      return this.#fail(
+        gatewayError('upstream_invalid', 'The upstream provider sent a frame that is not JSON.'),
+      );
     const wire = asObject(parsed.value);
     if (!wire) return [];
     const events: ChatEvent[] = [];
     this.#readTop(wire, events);
     const failure = findError(wire, frame.event);
     if (failure) return [...events, ...this.#fail(failure)];
-    for (const [position, choice] of asObjects(wire['choices']).entries()) this.#readChoice(choice, position, events);
+    for (const [position, choice] of asObjects(wire['choices']).entries())
+      this.#readChoice(choice, position, events);
     return events;
   }
 
@@ -129,7 +166,10 @@ class ChatStreamDecoder implements StreamDecoder {
     const legacy = asObject(delta['function_call']);
     if (legacy) choice.tools.push({ index: 0, function: legacy }, this.#id);
     choice.logprobs.push(...this.#variant.logprobs(wire['logprobs']));
-    choice.details = mergeDetails(choice.details, choiceDetails(wire, unknownFields(delta, ignoredDeltaFields)));
+    choice.details = mergeDetails(
+      choice.details,
+      choiceDetails(wire, unknownFields(delta, ignoredDeltaFields)),
+    );
     choice.queue.pump(events);
     const finish = asString(wire['finish_reason']) ?? '';
     if (finish === '') return;
@@ -142,7 +182,15 @@ class ChatStreamDecoder implements StreamDecoder {
     let choice = this.#choices.get(index);
     if (!choice) {
       const queue = new PartQueue(index, () => this.#partCount++);
-      choice = { index, queue, tools: new ToolDeltas(index, queue), logprobs: [], finish: undefined, cited: false, details: {} };
+      choice = {
+        index,
+        queue,
+        tools: new ToolDeltas(index, queue),
+        logprobs: [],
+        finish: undefined,
+        cited: false,
+        details: {},
+      };
       this.#choices.set(index, choice);
     }
     return choice;
@@ -161,7 +209,8 @@ class ChatStreamDecoder implements StreamDecoder {
       if (part.form !== 'redacted' && part.text === '' && !part.state) continue;
       const key = `detail:${part.form}:${asCount(detail?.['index']) ?? 0}`;
       const head = { ...part, text: '' };
-      const pending = part.form === 'redacted' ? choice.queue.add(head) : choice.queue.open(key, head);
+      const pending =
+        part.form === 'redacted' ? choice.queue.add(head) : choice.queue.open(key, head);
       pending.waiting.push(part.text);
       if (part.state) pending.state = part.state;
       if (part.extensions) pending.extensions = { ...pending.extensions, ...part.extensions };
@@ -195,16 +244,33 @@ class ChatStreamDecoder implements StreamDecoder {
   #finish(marked: boolean): readonly ChatEvent[] {
     const choices = [...this.#choices.values()];
     const cut = !marked && choices.some((choice) => choice.finish === undefined);
-    if (choices.length === 0) return this.#fail(gatewayError(marked ? 'upstream_empty' : 'upstream_cut', 'The upstream provider sent no answer.'));
-    if (cut) return this.#fail(gatewayError('upstream_cut', 'The answer of the upstream provider ended before it was complete.'));
+    if (choices.length === 0)
+      return this.#fail(
+        gatewayError(
+          marked ? 'upstream_empty' : 'upstream_cut',
+          'The upstream provider sent no answer.',
+        ),
+      );
+    if (cut)
+      return this.#fail(
+        gatewayError(
+          'upstream_cut',
+          'The answer of the upstream provider ended before it was complete.',
+        ),
+      );
     this.#over = true;
     const events: ChatEvent[] = [];
     for (const choice of choices) {
       choice.queue.closeAll(events, choice.cited ? [] : this.#beside);
-      if (choice.logprobs.length > 0) events.push({ kind: 'logprobs', choice: choice.index, tokens: choice.logprobs });
+      if (choice.logprobs.length > 0)
+        events.push({ kind: 'logprobs', choice: choice.index, tokens: choice.logprobs });
     }
     for (const choice of choices) {
-      events.push({ kind: 'end', choice: choice.index, finish: decodeFinish(choice.finish ?? '', choice.tools.calling, choice.details) });
+      events.push({
+        kind: 'end',
+        choice: choice.index,
+        finish: decodeFinish(choice.finish ?? '', choice.tools.calling, choice.details),
+      });
     }
     if (this.#usage) events.push({ kind: 'usage', usage: this.#finalUsage(this.#usage) });
     events.push({ kind: 'finished', extensions: this.#extensions });
@@ -212,12 +278,17 @@ class ChatStreamDecoder implements StreamDecoder {
   }
 
   #finalUsage(usage: Usage): Usage {
-    return usage.serviceTier === undefined && this.#serviceTier !== undefined ? { ...usage, serviceTier: this.#serviceTier } : usage;
+    return usage.serviceTier === undefined && this.#serviceTier !== undefined
+      ? { ...usage, serviceTier: this.#serviceTier }
+      : usage;
   }
 
   #fail(error: GatewayError): readonly ChatEvent[] {
     this.#over = true;
-    return [...(this.#usage ? [{ kind: 'usage' as const, usage: this.#usage }] : []), { kind: 'error', error }];
+    return [
+      ...(this.#usage ? [{ kind: 'usage' as const, usage: this.#usage }] : []),
+      { kind: 'error', error },
+    ];
   }
 }
 
@@ -237,10 +308,14 @@ function mergeDetails(details: JsonObject, added: JsonObject): JsonObject {
 /** An error on a stream that began well: `error` in the chunk or its choice, Groq's `x_groq.error`, vLLM's bare object. */
 export function findError(wire: JsonObject, event: string | undefined): GatewayError | undefined {
   const { error } = wire;
-  if ((typeof error === 'object' && error !== null) || (typeof error === 'string' && error !== '')) return decodeUpstreamErrorValue(200, wire);
-  if (event === 'error' || (wire['object'] === 'error' && wire['choices'] === undefined)) return decodeUpstreamErrorValue(200, wire);
+  if ((typeof error === 'object' && error !== null) || (typeof error === 'string' && error !== ''))
+    return decodeUpstreamErrorValue(200, wire);
+  if (event === 'error' || (wire['object'] === 'error' && wire['choices'] === undefined))
+    return decodeUpstreamErrorValue(200, wire);
   const inner = asObject(asObject(asArray(wire['choices'])?.[0])?.['error']);
   if (inner) return decodeUpstreamErrorValue(200, { error: inner });
   const groq = asString(asObject(wire['x_groq'])?.['error']);
-  return groq === undefined || groq === '' ? undefined : decodeUpstreamErrorValue(200, { error: { message: groq } });
+  return groq === undefined || groq === ''
+    ? undefined
+    : decodeUpstreamErrorValue(200, { error: { message: groq } });
 }

@@ -1,10 +1,26 @@
-import type { Bill, ChatEvent, ChatRequest, Part, PartFinal, ReasoningPart, ToolCallPart, Usage } from '#canonical';
+import type {
+  Bill,
+  ChatEvent,
+  ChatRequest,
+  Part,
+  PartFinal,
+  ReasoningPart,
+  ToolCallPart,
+  Usage,
+} from '#canonical';
 import { asObject, compact, fieldPath, formatSse, unknownFields, type JsonObject } from '#std';
 import type { StreamEncoder } from '../dialect.ts';
 import { encodeLogprobTokens } from './answer.ts';
 import { encodeDetail, needsDetail } from './details.ts';
 import { encodeError } from './error.ts';
-import { callExtras, encodeAudio, encodeCitation, encodeImage, finishWord, nativeFinish } from './response.ts';
+import {
+  callExtras,
+  encodeAudio,
+  encodeCitation,
+  encodeImage,
+  finishWord,
+  nativeFinish,
+} from './response.ts';
 import { encodeUsage } from './usage.ts';
 
 type OnLoss = (path: string, reason: string) => void;
@@ -25,7 +41,10 @@ type OpenPart = {
  * Writes a chat stream as the official SDKs expect it: per choice a first chunk with the role, deltas,
  * one chunk with the finish reason; then, only if asked for, the usage with `choices: []`; `[DONE]`.
  */
-export function createStreamEncoder(request: ChatRequest, onLoss: OnLoss = () => {}): StreamEncoder {
+export function createStreamEncoder(
+  request: ChatRequest,
+  onLoss: OnLoss = () => {},
+): StreamEncoder {
   return new ChatStreamEncoder(request, onLoss);
 }
 
@@ -61,10 +80,15 @@ class ChatStreamEncoder implements StreamEncoder {
         return this.#chunk(event.choice, {}, { logprobs: encodeLogprobTokens(event.tokens) });
       case 'end': {
         const { finish, choice } = event;
-        const details = this.#own && finish.details ? unknownFields(finish.details, new Set(['message'])) : {};
+        const details =
+          this.#own && finish.details ? unknownFields(finish.details, new Set(['message'])) : {};
         const said = this.#own ? asObject(finish.details?.['message']) : undefined;
         const legacy = this.#request.legacyFunctions === true;
-        return this.#chunk(choice, said ?? {}, { finish_reason: finishWord(finish, legacy), ...nativeFinish(finish, this.#own), ...details });
+        return this.#chunk(choice, said ?? {}, {
+          finish_reason: finishWord(finish, legacy),
+          ...nativeFinish(finish, this.#own),
+          ...details,
+        });
       }
       case 'usage':
         this.#usage = { usage: event.usage, bill: event.bill };
@@ -79,14 +103,27 @@ class ChatStreamEncoder implements StreamEncoder {
   #begin(event: Extract<ChatEvent, { kind: 'start' }>): void {
     this.#own = event.dialect === 'openai-chat';
     const { id, model, createdAt, serviceTier } = event;
-    this.#head = compact({ id, object: 'chat.completion.chunk', created: createdAt ?? 0, model, service_tier: serviceTier });
+    this.#head = compact({
+      id,
+      object: 'chat.completion.chunk',
+      created: createdAt ?? 0,
+      model,
+      service_tier: serviceTier,
+    });
   }
 
   #startPart(index: number, choice: number, part: Part): string {
     const tool = part.kind === 'tool-call' ? (this.#toolCounts.get(choice) ?? 0) : 0;
     const detailed = part.kind === 'reasoning' && (!this.#own || needsDetail(part));
     const detail = detailed ? this.#detailCount++ : undefined;
-    this.#open.set(index, { part, choice, tool, pieces: [], textStart: this.#textLengths.get(choice) ?? 0, detail });
+    this.#open.set(index, {
+      part,
+      choice,
+      tool,
+      pieces: [],
+      textStart: this.#textLengths.get(choice) ?? 0,
+      detail,
+    });
     switch (part.kind) {
       case 'text':
       case 'refusal':
@@ -96,7 +133,8 @@ class ChatStreamEncoder implements StreamEncoder {
         this.#toolCounts.set(choice, tool + 1);
         return this.#startCall(part, choice, tool);
       case 'native':
-        if (!(this.#own && part.dialect === 'openai-chat')) this.#lose('content', `an item only ${part.dialect} knows`);
+        if (!(this.#own && part.dialect === 'openai-chat'))
+          this.#lose('content', `an item only ${part.dialect} knows`);
         return '';
       case 'media':
       case 'tool-result':
@@ -106,7 +144,9 @@ class ChatStreamEncoder implements StreamEncoder {
 
   #startCall(part: ToolCallPart, choice: number, tool: number): string {
     if (this.#request.legacyFunctions) {
-      return tool === 0 ? this.#chunk(choice, { function_call: { name: part.name, arguments: part.input } }) : '';
+      return tool === 0
+        ? this.#chunk(choice, { function_call: { name: part.name, arguments: part.input } })
+        : '';
     }
     const head = part.custom
       ? { id: part.id, type: 'custom', custom: { name: part.name, input: part.input } }
@@ -129,7 +169,8 @@ class ChatStreamEncoder implements StreamEncoder {
       case 'tool-call':
         return this.#appendCall(part, choice, tool, delta);
       case 'media':
-        if (part.media === 'audio') return this.#chunk(choice, { audio: compact({ id: part.id, data: delta }) });
+        if (part.media === 'audio')
+          return this.#chunk(choice, { audio: compact({ id: part.id, data: delta }) });
         open.pieces.push(delta);
         return '';
       case 'native':
@@ -141,13 +182,21 @@ class ChatStreamEncoder implements StreamEncoder {
   /** Thinking that may be signed at its end is told twice, as OpenRouter does: for reading, and for sending back whole. */
   #thinking(open: OpenPart, part: ReasoningPart, text: string): JsonObject {
     if (open.detail === undefined) return { reasoning_content: text };
-    const piece: ReasoningPart = { kind: 'reasoning', form: part.form, text, ...(this.#own && part.extensions ? { extensions: part.extensions } : {}) };
+    const piece: ReasoningPart = {
+      kind: 'reasoning',
+      form: part.form,
+      text,
+      ...(this.#own && part.extensions ? { extensions: part.extensions } : {}),
+    };
     return { reasoning_content: text, reasoning_details: [encodeDetail(piece, open.detail)] };
   }
 
   #appendCall(part: ToolCallPart, choice: number, tool: number, delta: string): string {
-    if (this.#request.legacyFunctions) return tool === 0 ? this.#chunk(choice, { function_call: { arguments: delta } }) : '';
-    const piece = part.custom ? { type: 'custom', custom: { input: delta } } : { function: { arguments: delta } };
+    if (this.#request.legacyFunctions)
+      return tool === 0 ? this.#chunk(choice, { function_call: { arguments: delta } }) : '';
+    const piece = part.custom
+      ? { type: 'custom', custom: { input: delta } }
+      : { function: { arguments: delta } };
     return this.#chunk(choice, { tool_calls: [{ index: tool, ...piece }] });
   }
 
@@ -163,13 +212,27 @@ class ChatStreamEncoder implements StreamEncoder {
         const state = final.state ?? part.state;
         const extensions = this.#own ? (final.extensions ?? part.extensions) : undefined;
         if (!state) return '';
-        const last: ReasoningPart = { kind: part.kind, form: part.form, text: '', state, ...(extensions ? { extensions } : {}) };
-        const { text: _text, summary: _summary, ...entry } = encodeDetail(last, open.detail ?? this.#detailCount++);
+        const last: ReasoningPart = {
+          kind: part.kind,
+          form: part.form,
+          text: '',
+          state,
+          ...(extensions ? { extensions } : {}),
+        };
+        const {
+          text: _text,
+          summary: _summary,
+          ...entry
+        } = encodeDetail(last, open.detail ?? this.#detailCount++);
         return this.#chunk(choice, { reasoning_details: [entry] });
       }
       case 'tool-call': {
         if (!final.state || part.state || this.#request.legacyFunctions) return '';
-        return this.#chunk(choice, { tool_calls: [{ index: tool, ...callExtras({ state: final.state, extensions: part.extensions }) }] });
+        return this.#chunk(choice, {
+          tool_calls: [
+            { index: tool, ...callExtras({ state: final.state, extensions: part.extensions }) },
+          ],
+        });
       }
       case 'media':
         return this.#endMedia(open, final);
@@ -195,12 +258,18 @@ class ChatStreamEncoder implements StreamEncoder {
     if (part.kind !== 'media') return '';
     const transcript = final.transcript ?? part.transcript;
     if (part.media === 'audio') {
-      const { data: _data, ...rest } = encodeAudio({ ...part, transcript, extensions: this.#own ? final.extensions : undefined }, '');
+      const { data: _data, ...rest } = encodeAudio(
+        { ...part, transcript, extensions: this.#own ? final.extensions : undefined },
+        '',
+      );
       return this.#chunk(choice, { audio: rest });
     }
     if (part.media === 'image') {
       const { source } = part;
-      const whole = source.kind === 'data' ? { ...part, source: { ...source, data: source.data + pieces.join('') } } : part;
+      const whole =
+        source.kind === 'data'
+          ? { ...part, source: { ...source, data: source.data + pieces.join('') } }
+          : part;
       return this.#chunk(choice, { images: [{ ...encodeImage(whole), index: 0 }] });
     }
     this.#lose('content', `chat has no place for generated ${part.media}`);
@@ -212,7 +281,9 @@ class ChatStreamEncoder implements StreamEncoder {
   }
 
   #chunk(choice: number, delta: JsonObject, rest: JsonObject = {}): string {
-    const greeting = this.#greeted.has(choice) ? '' : this.#write(choice, { role: 'assistant', content: '' }, {});
+    const greeting = this.#greeted.has(choice)
+      ? ''
+      : this.#write(choice, { role: 'assistant', content: '' }, {});
     this.#greeted.add(choice);
     return greeting + this.#write(choice, delta, rest);
   }
@@ -227,7 +298,9 @@ class ChatStreamEncoder implements StreamEncoder {
     const rest = this.#own ? extensions : {};
     const done = 'data: [DONE]\n\n';
     if (!this.#request.streamUsage || !this.#usage) {
-      for (const key of Object.keys(rest)) if (key !== 'system_fingerprint') this.#onLoss(key, 'only told with the usage of the stream');
+      for (const key of Object.keys(rest))
+        if (key !== 'system_fingerprint')
+          this.#onLoss(key, 'only told with the usage of the stream');
       return done;
     }
     const { usage, bill } = this.#usage;

@@ -4,37 +4,61 @@ import type { ChatRequest } from '#canonical';
 import fc from 'fast-check';
 import { openaiChat } from './index.ts';
 
-const request: ChatRequest = { dialect: 'openai-chat', model: 'm', messages: [], tools: [], stream: true, streamUsage: false, extensions: {} };
+const request: ChatRequest = {
+  dialect: 'openai-chat',
+  model: 'm',
+  messages: [],
+  tools: [],
+  stream: true,
+  streamUsage: false,
+  extensions: {},
+};
 
-function tapOf(rest: Partial<ChatRequest> = {}): (data: string) => ReturnType<ReturnType<typeof openaiChat.stream.tap>['inspect']> {
+function tapOf(
+  rest: Partial<ChatRequest> = {},
+): (data: string) => ReturnType<ReturnType<typeof openaiChat.stream.tap>['inspect']> {
   const tap = openaiChat.stream.tap({ ...request, ...rest }, {});
   return (data) => tap.inspect({ data });
 }
 
 function chunk(delta: unknown, rest: object = {}, top: object = {}): string {
-  return JSON.stringify({ id: 'c', choices: [{ index: 0, delta, finish_reason: null, ...rest }], usage: null, ...top });
+  return JSON.stringify({
+    id: 'c',
+    choices: [{ index: 0, delta, finish_reason: null, ...rest }],
+    usage: null,
+    ...top,
+  });
 }
 
 test('words are counted whatever they hold', () => {
   const anyText = fc.string({ unit: 'grapheme', maxLength: 60 });
   fc.assert(
-    fc.property(anyText, anyText, fc.constantFrom('content', 'reasoning_content', 'refusal', 'reasoning'), fc.boolean(), (text, other, field, spaced) => {
-      const compact = chunk({ [field]: text, role: other });
-      const data = spaced ? JSON.stringify(JSON.parse(compact), undefined, 1) : compact;
-      const facts = tapOf()(data);
-      assert.equal(facts.characters, text.length);
-      assert.equal(facts.content, text !== '');
-      assert.equal(facts.closing, false);
-    }),
+    fc.property(
+      anyText,
+      anyText,
+      fc.constantFrom('content', 'reasoning_content', 'refusal', 'reasoning'),
+      fc.boolean(),
+      (text, other, field, spaced) => {
+        const compact = chunk({ [field]: text, role: other });
+        const data = spaced ? JSON.stringify(JSON.parse(compact), undefined, 1) : compact;
+        const facts = tapOf()(data);
+        assert.equal(facts.characters, text.length);
+        assert.equal(facts.content, text !== '');
+        assert.equal(facts.closing, false);
+      },
+    ),
     { seed: 20_261_123, numRuns: 400 },
   );
 });
 
 test('frames like the last one are counted alike, and one that ends otherwise is looked into', () => {
-  const frame = (words: string, reason: string, pad: string): string => `{"choices":[{"index":0,"delta":{"content":"${words}"},"finish_reason":${reason}}],"usage":null${pad}}`;
+  const frame = (words: string, reason: string, pad: string): string =>
+    `{"choices":[{"index":0,"delta":{"content":"${words}"},"finish_reason":${reason}}],"usage":null${pad}}`;
   for (const pad of ['', ',"obfuscation":"abc"']) {
     const inspect = tapOf();
-    const counts = ['one', 'two', '\\u4f60\\u597d', 'a\\nb\\\\', '\\"', 'x'].map((words) => inspect(frame(words, 'null', pad)).characters);
+    const counts = ['one', 'two', '\\u4f60\\u597d', 'a\\nb\\\\', '\\"', 'x'].map(
+      (words) => inspect(frame(words, 'null', pad)).characters,
+    );
     assert.deepEqual(counts, [3, 3, 2, 4, 1, 1]);
     const longer = inspect(frame('y', 'null', pad === '' ? pad : ',"obfuscation":"abcdef"'));
     assert.deepEqual([longer.characters, longer.closing], [1, false]);
@@ -43,13 +67,27 @@ test('frames like the last one are counted alike, and one that ends otherwise is
   }
   const inspect = tapOf();
   inspect(frame('a', 'null', ',"obfuscation":"abc"'));
-  assert.equal(inspect(frame('a', 'null', ',"obfuscation":"abc","error":{"message":"x"}')).error?.code, 'upstream_failed');
+  assert.equal(
+    inspect(frame('a', 'null', ',"obfuscation":"abc","error":{"message":"x"}')).error?.code,
+    'upstream_failed',
+  );
 });
 
 test('marks inside a text are only text', () => {
-  for (const text of ['"usage":{"prompt_tokens":1}', '"finish_reason":"stop"', '[DONE]', '"error":{}', '"content":"x"', '\\"usage\\":{']) {
+  for (const text of [
+    '"usage":{"prompt_tokens":1}',
+    '"finish_reason":"stop"',
+    '[DONE]',
+    '"error":{}',
+    '"content":"x"',
+    '\\"usage\\":{',
+  ]) {
     const facts = tapOf()(chunk({ content: text }));
-    assert.deepEqual([facts.characters, facts.closing, facts.complete, facts.usage, facts.error], [text.length, false, false, undefined, undefined], text);
+    assert.deepEqual(
+      [facts.characters, facts.closing, facts.complete, facts.usage, facts.error],
+      [text.length, false, false, undefined, undefined],
+      text,
+    );
   }
 });
 
@@ -79,24 +117,43 @@ test('the usage chunk is unasked for when the client did not ask', () => {
   const inFinish = tapOf()(chunk({}, { finish_reason: 'stop' }, { usage }));
   assert.deepEqual([inFinish.unasked, inFinish.usage?.inputTokens], [false, 4]);
   const running = tapOf()(chunk({ content: 'x' }, {}, { usage }));
-  assert.deepEqual([running.closing, running.usage?.outputTokens], [false, 2], 'usage beside words is only a running count');
+  assert.deepEqual(
+    [running.closing, running.usage?.outputTokens],
+    [false, 2],
+    'usage beside words is only a running count',
+  );
 });
 
 test('tool calls count, with their names', () => {
-  const facts = tapOf()(chunk({ tool_calls: [{ index: 0, id: 'a', function: { name: 'fn', arguments: '{"a":1}' } }] }));
+  const facts = tapOf()(
+    chunk({ tool_calls: [{ index: 0, id: 'a', function: { name: 'fn', arguments: '{"a":1}' } }] }),
+  );
   assert.deepEqual([facts.content, facts.characters], [true, 9]);
 });
 
 test('an error in the stream is seen and closes', () => {
-  for (const data of ['{"error":{"message":"x","code":429}}', '{"id":"c","choices":[{"index":0,"delta":{"content":""},"error":{"message":"x"}}]}']) {
+  for (const data of [
+    '{"error":{"message":"x","code":429}}',
+    '{"id":"c","choices":[{"index":0,"delta":{"content":""},"error":{"message":"x"}}]}',
+  ]) {
     const facts = tapOf()(data);
     assert.ok(facts.error && facts.closing, data);
   }
-  assert.ok(openaiChat.stream.tap(request, {}).inspect({ event: 'error', data: '{"message":"x"}' }).error);
+  assert.ok(
+    openaiChat.stream.tap(request, {}).inspect({ event: 'error', data: '{"message":"x"}' }).error,
+  );
 });
 
 test('frames that are no chunks mean nothing', () => {
-  for (const data of ['', '{', '5', '[]', '{"choices":[]}', '{"choices":[{}]}', '{"choices":[null]}']) {
+  for (const data of [
+    '',
+    '{',
+    '5',
+    '[]',
+    '{"choices":[]}',
+    '{"choices":[{}]}',
+    '{"choices":[null]}',
+  ]) {
     const facts = tapOf()(data);
     assert.deepEqual([facts.content, facts.closing, facts.complete], [false, false, false], data);
   }

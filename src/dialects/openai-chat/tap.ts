@@ -1,5 +1,15 @@
 import type { Bill, ChatRequest } from '#canonical';
-import { asArray, asCount, asObject, asObjects, asString, formatSse, parseJson, type JsonObject, type JsonValue } from '#std';
+import {
+  asArray,
+  asCount,
+  asObject,
+  asObjects,
+  asString,
+  formatSse,
+  parseJson,
+  type JsonObject,
+  type JsonValue,
+} from '#std';
 import type { Frame, FrameFacts, Quirks, StreamTap } from '../dialect.ts';
 import { annotateUsage } from './annotate.ts';
 import { findError } from './stream-decode.ts';
@@ -31,7 +41,11 @@ const padding = '"obfuscation":"';
  * them, are searched and not parsed: inside a JSON string every quote is escaped, so that a mark
  * with its quotes cannot be part of somebody's text.
  */
-export function createTap(request: ChatRequest, quirks: Quirks, form: 'chat' | 'completions' = 'chat'): StreamTap {
+export function createTap(
+  request: ChatRequest,
+  quirks: Quirks,
+  form: 'chat' | 'completions' = 'chat',
+): StreamTap {
   const words = form === 'chat' ? chatWords : completionWords;
   let template: Template | undefined;
   const choicesWanted = request.choiceCount ?? 1;
@@ -43,7 +57,8 @@ export function createTap(request: ChatRequest, quirks: Quirks, form: 'chat' | '
     const usage = usageOf(wire, quirks);
     const characters = choices.reduce((sum, choice) => sum + generatedCharacters(choice), 0);
     for (const [position, choice] of choices.entries()) {
-      if ((asString(choice['finish_reason']) ?? '') !== '') finished.add(asCount(choice['index']) ?? position);
+      if ((asString(choice['finish_reason']) ?? '') !== '')
+        finished.add(asCount(choice['index']) ?? position);
     }
     const error = findError(wire, frame.event);
     const usageOnly = usage !== undefined && choices.length === 0;
@@ -63,11 +78,18 @@ export function createTap(request: ChatRequest, quirks: Quirks, form: 'chat' | '
     inspect(frame) {
       const { data } = frame;
       const alike = template && frame.event === undefined ? templateCharacters(data, template) : -1;
-      if (alike >= 0) return { content: alike > 0, characters: alike, closing, complete: false, unasked: false };
+      if (alike >= 0)
+        return { content: alike > 0, characters: alike, closing, complete: false, unasked: false };
       const plain = frame.event === 'error' ? undefined : plainCharacters(data, words);
       if (plain) {
         template = plain.template ?? template;
-        return { content: plain.characters > 0, characters: plain.characters, closing, complete: false, unasked: false };
+        return {
+          content: plain.characters > 0,
+          characters: plain.characters,
+          closing,
+          complete: false,
+          unasked: false,
+        };
       }
       if (data.trim() === '[DONE]') {
         closing = true;
@@ -75,7 +97,9 @@ export function createTap(request: ChatRequest, quirks: Quirks, form: 'chat' | '
       }
       const parsed = parseJson(data);
       const wire = parsed.ok ? asObject(parsed.value) : undefined;
-      return wire ? inspectParsed(wire, frame) : { content: false, characters: 0, closing, complete: false, unasked: false };
+      return wire
+        ? inspectParsed(wire, frame)
+        : { content: false, characters: 0, closing, complete: false, unasked: false };
     },
     annotate: (frame, bill) => annotateFrame(frame, bill),
   };
@@ -98,11 +122,16 @@ function templateCharacters(data: string, template: Template): number {
   const tailEnd = end + tail.length;
   if (data.slice(end, tailEnd) !== tail) return -1;
   if (!padded) return tailEnd === data.length ? characters : -1;
-  return data.indexOf('"', tailEnd) === data.length - 2 && data.charCodeAt(data.length - 1) === 0x7d ? characters : -1;
+  return data.indexOf('"', tailEnd) === data.length - 2 && data.charCodeAt(data.length - 1) === 0x7d
+    ? characters
+    : -1;
 }
 
 /** Finds the quote that closes a JSON string and counts what is before it, an escape as one. */
-function skipWords(data: string, start: number): { readonly end: number; readonly characters: number } {
+function skipWords(
+  data: string,
+  start: number,
+): { readonly end: number; readonly characters: number } {
   let characters = 0;
   let end = start;
   while (end < data.length) {
@@ -115,9 +144,16 @@ function skipWords(data: string, start: number): { readonly end: number; readonl
 }
 
 /** Characters generated in a frame that holds nothing but words; `undefined` when it must be parsed. */
-function plainCharacters(data: string, words: RegExp): { readonly characters: number; readonly template: Template | undefined } | undefined {
-  if (!data.startsWith('{') || !data.includes('"choices":[{') || telling.test(data)) return undefined;
-  let known: { readonly characters: number; readonly template: Template | undefined } = { characters: 0, template: undefined };
+function plainCharacters(
+  data: string,
+  words: RegExp,
+): { readonly characters: number; readonly template: Template | undefined } | undefined {
+  if (!data.startsWith('{') || !data.includes('"choices":[{') || telling.test(data))
+    return undefined;
+  let known: { readonly characters: number; readonly template: Template | undefined } = {
+    characters: 0,
+    template: undefined,
+  };
   for (const match of data.matchAll(words)) {
     const start = match.index + match[0].length;
     const { end, characters } = skipWords(data, start);
@@ -133,24 +169,38 @@ function templateOf(data: string, start: number, end: number): Template {
   const rest = data.slice(end);
   const at = rest.indexOf(padding);
   const padded = at >= 0;
-  return { head: data.slice(0, start), tail: padded ? rest.slice(0, at + padding.length) : rest, padded };
+  return {
+    head: data.slice(0, start),
+    tail: padded ? rest.slice(0, at + padding.length) : rest,
+    padded,
+  };
 }
 
 function generatedCharacters(choice: JsonObject): number {
   const delta = asObject(choice['delta']);
   if (!delta) return textLength(choice['text']);
-  let characters = contentLength(delta['content']) + textLength(delta['refusal']) + textLength(choice['text']);
+  let characters =
+    contentLength(delta['content']) + textLength(delta['refusal']) + textLength(choice['text']);
   characters += Math.max(
     textLength(delta['reasoning_content']),
     textLength(delta['reasoning']),
     asObjects(delta['reasoning_details']).reduce((sum, detail) => sum + detailLength(detail), 0),
   );
   for (const call of [...asObjects(delta['tool_calls']), delta]) {
-    const inner = asObject(call['function']) ?? asObject(call['custom']) ?? asObject(call['function_call']);
-    characters += textLength(inner?.['name']) + textLength(inner?.['input']) + argumentsLength(inner?.['arguments']);
+    const inner =
+      asObject(call['function']) ?? asObject(call['custom']) ?? asObject(call['function_call']);
+    characters +=
+      textLength(inner?.['name']) +
+      textLength(inner?.['input']) +
+      argumentsLength(inner?.['arguments']);
   }
   const audio = asObject(delta['audio']);
-  return characters + textLength(audio?.['data']) + textLength(audio?.['transcript']) + asObjects(delta['images']).length;
+  return (
+    characters +
+    textLength(audio?.['data']) +
+    textLength(audio?.['transcript']) +
+    asObjects(delta['images']).length
+  );
 }
 
 function detailLength(detail: JsonObject): number {
@@ -167,7 +217,9 @@ function contentLength(content: JsonValue | undefined): number {
 }
 
 function argumentsLength(value: JsonValue | undefined): number {
-  return typeof value === 'object' && value !== null ? JSON.stringify(value).length : textLength(value);
+  return typeof value === 'object' && value !== null
+    ? JSON.stringify(value).length
+    : textLength(value);
 }
 
 function textLength(value: JsonValue | undefined): number {

@@ -4,7 +4,12 @@ import { argumentsText, madeToolId } from './answer.ts';
 import { decodeToolState } from './details.ts';
 import { JsonProgress, type PartQueue, type PendingPart } from './part-queue.ts';
 
-type OpenCall = { readonly part: PendingPart; readonly progress: JsonProgress; id: string; name: string };
+type OpenCall = {
+  readonly part: PendingPart;
+  readonly progress: JsonProgress;
+  id: string;
+  name: string;
+};
 
 /**
  * Puts the pieces of tool calls together, whatever the vendor leaves out or repeats: `index` missing
@@ -31,7 +36,9 @@ export class ToolDeltas {
     const id = asString(delta['id']) ?? '';
     const name = asString(inner['name']) ?? '';
     const piece = custom ? (asString(inner['input']) ?? '') : argumentsText(inner['arguments']);
-    const call = this.#find(asCount(delta['index']), id, name) ?? this.#begin(delta, id, name, custom !== undefined, responseId);
+    const call =
+      this.#find(asCount(delta['index']), id, name) ??
+      this.#begin(delta, id, name, custom !== undefined, responseId);
     this.#complete(call, id, name);
     const { state } = decodeToolState(delta);
     if (state) call.part.state = state;
@@ -40,14 +47,23 @@ export class ToolDeltas {
   }
 
   #find(index: number | undefined, id: string, name: string): OpenCall | undefined {
-    const known = index === undefined ? this.#calls.findLast((call) => id !== '' && call.id === id) : this.#byIndex.get(index);
+    const known =
+      index === undefined
+        ? this.#calls.findLast((call) => id !== '' && call.id === id)
+        : this.#byIndex.get(index);
     const begins = name !== '' && id !== '';
     if (known) return begins && known.id !== '' && known.id !== id ? undefined : known;
     if (index !== undefined || id !== '' || name !== '') return undefined;
     return this.#calls.at(-1);
   }
 
-  #begin(delta: JsonObject, id: string, name: string, custom: boolean, responseId: string): OpenCall {
+  #begin(
+    delta: JsonObject,
+    id: string,
+    name: string,
+    custom: boolean,
+    responseId: string,
+  ): OpenCall {
     const position = this.#calls.length;
     const { extraContent } = decodeToolState(delta);
     const head: ToolCallPart = {
@@ -72,7 +88,10 @@ export class ToolDeltas {
   /** Takes an id or a name that comes late, as long as the part is not out. */
   #complete(call: OpenCall, id: string, name: string): void {
     if (call.part.index !== undefined || call.part.head.kind !== 'tool-call') return;
-    const late = { ...(call.id === '' && id !== '' ? { id } : {}), ...(call.name === '' && name !== '' ? { name } : {}) };
+    const late = {
+      ...(call.id === '' && id !== '' ? { id } : {}),
+      ...(call.name === '' && name !== '' ? { name } : {}),
+    };
     if (call.id === '') call.id = id;
     if (call.name === '') call.name = name;
     call.part.head = { ...call.part.head, ...late };

@@ -30,22 +30,39 @@ export function decodeTools(wire: JsonObject): readonly Tool[] {
     return decodeFunction({}, requireObject(element, path), path);
   });
   const search = optionalObject(wire, 'web_search_options', '');
-  const searchTools: Tool[] = search ? [{ kind: 'web-search', native: { dialect: 'openai-chat', value: search } }] : [];
+  const searchTools: Tool[] = search
+    ? [{ kind: 'web-search', native: { dialect: 'openai-chat', value: search } }]
+    : [];
   return [...tools, ...functions, ...searchTools];
 }
 
 function decodeTool(wire: JsonObject, path: string): Tool {
-  const type = asString(wire['type']) ?? (asObject(wire['function']) ? 'function' : requireString(wire['type'], fieldPath(path, 'type')));
+  const type =
+    asString(wire['type']) ??
+    (asObject(wire['function'])
+      ? 'function'
+      : requireString(wire['type'], fieldPath(path, 'type')));
   if (type === 'function') {
     const at = fieldPath(path, 'function');
-    return decodeFunction(unknownFields(wire, new Set(['type', 'function', 'cache_control'])), requireObject(wire['function'], at), at, wire);
+    return decodeFunction(
+      unknownFields(wire, new Set(['type', 'function', 'cache_control'])),
+      requireObject(wire['function'], at),
+      at,
+      wire,
+    );
   }
   if (type === 'custom') return decodeCustom(wire, path);
-  if (webSearchTypes.has(type)) return { kind: 'web-search', name: type, native: { dialect: 'openai-chat', value: wire } };
+  if (webSearchTypes.has(type))
+    return { kind: 'web-search', name: type, native: { dialect: 'openai-chat', value: wire } };
   return { kind: 'native', dialect: 'openai-chat', type, value: wire };
 }
 
-function decodeFunction(outer: JsonObject, inner: JsonObject, path: string, wire?: JsonObject): Tool {
+function decodeFunction(
+  outer: JsonObject,
+  inner: JsonObject,
+  path: string,
+  wire?: JsonObject,
+): Tool {
   const innerRest = unknownFields(inner, new Set(['name', 'description', 'parameters', 'strict']));
   const extensions = Object.keys(innerRest).length > 0 ? { ...outer, function: innerRest } : outer;
   const mark = asObject(wire?.['cache_control']);
@@ -84,13 +101,20 @@ export function decodeToolChoice(wire: JsonObject): ToolChoice | undefined {
   if (value === undefined || value === null) return undefined;
   if (value === 'auto' || value === 'none' || value === 'required') return { kind: value };
   if (value === 'any') return { kind: 'required' };
-  const path = wire['tool_choice'] === undefined || wire['tool_choice'] === null ? 'function_call' : 'tool_choice';
+  const path =
+    wire['tool_choice'] === undefined || wire['tool_choice'] === null
+      ? 'function_call'
+      : 'tool_choice';
   const object = requireObject(value, path);
   const type = asString(object['type']);
-  if (type === undefined && path === 'function_call') return { kind: 'tool', name: requireString(object['name'], 'function_call.name') };
+  if (type === undefined && path === 'function_call')
+    return { kind: 'tool', name: requireString(object['name'], 'function_call.name') };
   if (type === 'function' || type === 'custom') {
     const at = fieldPath(path, type);
-    return { kind: 'tool', name: requireString(requireObject(object[type], at)['name'], fieldPath(at, 'name')) };
+    return {
+      kind: 'tool',
+      name: requireString(requireObject(object[type], at)['name'], fieldPath(at, 'name')),
+    };
   }
   if (type === 'allowed_tools') return decodeAllowed(object);
   return { kind: 'native', dialect: 'openai-chat', value };
@@ -99,7 +123,9 @@ export function decodeToolChoice(wire: JsonObject): ToolChoice | undefined {
 function decodeAllowed(object: JsonObject): ToolChoice {
   const path = 'tool_choice.allowed_tools';
   const inner = requireObject(object['allowed_tools'], path);
-  const names = asObjects(inner['tools']).map((tool) => asString(asObject(tool[asString(tool['type']) ?? ''])?.['name']));
+  const names = asObjects(inner['tools']).map((tool) =>
+    asString(asObject(tool[asString(tool['type']) ?? ''])?.['name']),
+  );
   return {
     kind: 'allowed',
     mode: inner['mode'] === 'required' ? 'required' : 'auto',
@@ -139,7 +165,8 @@ export function encodeTools(request: ChatRequest, quirks: ChatQuirks, losses: Lo
   let fields: JsonObject = {};
   for (const [index, tool] of request.tools.entries()) {
     const path = fieldPath('tools', index);
-    if (tool.kind === 'web-search') fields = { ...fields, ...encodeWebSearch(tool.native, quirks, tools, path, losses) };
+    if (tool.kind === 'web-search')
+      fields = { ...fields, ...encodeWebSearch(tool.native, quirks, tools, path, losses) };
     else if (tool.kind === 'native') {
       if (tool.dialect === 'openai-chat') tools.push(tool.value);
       else losses.push({ path, reason: `chat has no tool "${tool.type}"`, changesMeaning: true });
@@ -156,26 +183,54 @@ export function encodeTools(request: ChatRequest, quirks: ChatQuirks, losses: Lo
 
 type ClientTool = Extract<Tool, { kind: 'function' | 'custom' }>;
 
-function encodeTool(tool: ClientTool, request: ChatRequest, quirks: ChatQuirks, path: string, losses: Loss[]): JsonObject {
+function encodeTool(
+  tool: ClientTool,
+  request: ChatRequest,
+  quirks: ChatQuirks,
+  path: string,
+  losses: Loss[],
+): JsonObject {
   const own = request.dialect === 'openai-chat' ? (tool.extensions ?? {}) : {};
   if (request.dialect !== 'openai-chat') loseFields(tool.extensions, path, losses);
   if (tool.kind === 'function') {
     const outer = unknownFields(own, new Set(['function']));
     const { name, description, parameters, strict } = tool;
     const mark = cacheMark(tool.cache, request, quirks);
-    if (tool.cache && !mark) losses.push({ path: fieldPath(path, 'cache_control'), reason: 'this upstream takes no cache marks', changesMeaning: false });
-    const inner = { ...compact({ name, description, parameters, strict }), ...asObject(own['function']) };
+    if (tool.cache && !mark)
+      losses.push({
+        path: fieldPath(path, 'cache_control'),
+        reason: 'this upstream takes no cache marks',
+        changesMeaning: false,
+      });
+    const inner = {
+      ...compact({ name, description, parameters, strict }),
+      ...asObject(own['function']),
+    };
     return { type: 'function', function: inner, ...mark, ...outer };
   }
   const { name, description, format } = tool;
-  if (quirks.customTools) return { type: 'custom', custom: compact({ name, description, format }), ...own };
-  losses.push({ path, reason: 'this upstream has no free text tools: sent as a function of one string', changesMeaning: false });
-  const parameters = { type: 'object', properties: { input: { type: 'string' } }, required: ['input'], additionalProperties: false };
+  if (quirks.customTools)
+    return { type: 'custom', custom: compact({ name, description, format }), ...own };
+  losses.push({
+    path,
+    reason: 'this upstream has no free text tools: sent as a function of one string',
+    changesMeaning: false,
+  });
+  const parameters = {
+    type: 'object',
+    properties: { input: { type: 'string' } },
+    required: ['input'],
+    additionalProperties: false,
+  };
   return { type: 'function', function: compact({ name, description, parameters }) };
 }
 
 /** The mark as this upstream spells it; `undefined` where it takes none. */
-export function cacheMark(cache: { readonly ttl?: string | undefined } | undefined, request: ChatRequest, quirks: ChatQuirks): JsonObject | undefined {
+export function cacheMark(
+  cache: { readonly ttl?: string | undefined } | undefined,
+  request: ChatRequest,
+  quirks: ChatQuirks,
+): JsonObject | undefined {
   if (!cache) return undefined;
   const form = quirks.cacheMarks ?? (request.dialect === 'openai-chat' ? 'cache_control' : 'none');
   if (form === 'none') return undefined;
@@ -212,7 +267,12 @@ function encodeWebSearch(
   }
 }
 
-function encodeToolChoice(request: ChatRequest, quirks: ChatQuirks, legacy: boolean, losses: Loss[]): JsonObject {
+function encodeToolChoice(
+  request: ChatRequest,
+  quirks: ChatQuirks,
+  legacy: boolean,
+  losses: Loss[],
+): JsonObject {
   const { toolChoice } = request;
   if (!toolChoice) return {};
   const key = legacy ? 'function_call' : 'tool_choice';
@@ -222,18 +282,28 @@ function encodeToolChoice(request: ChatRequest, quirks: ChatQuirks, legacy: bool
       return { [key]: toolChoice.kind };
     case 'required':
       if (quirks.toolChoiceRequired === 'auto') {
-        losses.push({ path: key, reason: 'this model cannot be forced to call a tool', changesMeaning: true });
+        losses.push({
+          path: key,
+          reason: 'this model cannot be forced to call a tool',
+          changesMeaning: true,
+        });
       }
       return { [key]: quirks.toolChoiceRequired };
     case 'tool':
-      return { [key]: legacy ? { name: toolChoice.name } : toolReference(toolChoice.name, request) };
+      return {
+        [key]: legacy ? { name: toolChoice.name } : toolReference(toolChoice.name, request),
+      };
     case 'allowed': {
       const tools = toolChoice.names.map((name) => toolReference(name, request));
       return { [key]: { type: 'allowed_tools', allowed_tools: { mode: toolChoice.mode, tools } } };
     }
     case 'native':
       if (toolChoice.dialect === 'openai-chat') return { [key]: toolChoice.value };
-      losses.push({ path: key, reason: 'chat cannot say this choice of tools', changesMeaning: true });
+      losses.push({
+        path: key,
+        reason: 'chat cannot say this choice of tools',
+        changesMeaning: true,
+      });
       return {};
   }
 }
@@ -243,7 +313,11 @@ function toolReference(name: string, request: ChatRequest): JsonObject {
   return custom ? { type: 'custom', custom: { name } } : { type: 'function', function: { name } };
 }
 
-export function encodeResponseFormat(request: ChatRequest, quirks: ChatQuirks, losses: Loss[]): JsonObject {
+export function encodeResponseFormat(
+  request: ChatRequest,
+  quirks: ChatQuirks,
+  losses: Loss[],
+): JsonObject {
   const { responseFormat } = request;
   if (!responseFormat) return {};
   const path = 'response_format';
@@ -255,9 +329,18 @@ export function encodeResponseFormat(request: ChatRequest, quirks: ChatQuirks, l
   }
   if (quirks.jsonSchema === 'strict') {
     const { name = 'answer', description, schema, strict } = responseFormat;
-    return { response_format: { type: 'json_schema', json_schema: compact({ name, description, schema, strict }) } };
+    return {
+      response_format: {
+        type: 'json_schema',
+        json_schema: compact({ name, description, schema, strict }),
+      },
+    };
   }
-  losses.push({ path: `${path}.json_schema`, reason: 'this upstream cannot be bound to a JSON schema', changesMeaning: true });
+  losses.push({
+    path: `${path}.json_schema`,
+    reason: 'this upstream cannot be bound to a JSON schema',
+    changesMeaning: true,
+  });
   return quirks.jsonSchema === 'json_object' ? { response_format: { type: 'json_object' } } : {};
 }
 
@@ -265,6 +348,10 @@ export function encodeResponseFormat(request: ChatRequest, quirks: ChatQuirks, l
 export function loseFields(extensions: JsonObject | undefined, path: string, losses: Loss[]): void {
   for (const [key, value] of Object.entries(extensions ?? {})) {
     if (value === null || value === undefined) continue;
-    losses.push({ path: fieldPath(path, key), reason: 'not known in Chat Completions', changesMeaning: false });
+    losses.push({
+      path: fieldPath(path, key),
+      reason: 'not known in Chat Completions',
+      changesMeaning: false,
+    });
   }
 }

@@ -5,7 +5,17 @@ import {
   type Bill,
   type Usage,
 } from '#canonical';
-import { asBoolean, asCount, asNumber, asObject, asString, compact, formatUsd, type JsonObject, type JsonValue } from '#std';
+import {
+  asBoolean,
+  asCount,
+  asNumber,
+  asObject,
+  asString,
+  compact,
+  formatUsd,
+  type JsonObject,
+  type JsonValue,
+} from '#std';
 import type { ChatQuirks } from './quirks.ts';
 
 export type UsageQuirks = Pick<ChatQuirks, 'usageExcludesReasoning' | 'usageGapIsReasoning'>;
@@ -16,17 +26,24 @@ export type UsageQuirks = Pick<ChatQuirks, 'usageExcludesReasoning' | 'usageGapI
  * total says so, or where it exceeds the completion (Gemini behind Vercel's gateway). Cached tokens beyond the prompt, which
  * Azure's Grok reports, are cut to it, so that no bucket is negative and the total stays the prompt's.
  */
-export function decodeUsage(value: JsonValue | undefined, quirks: UsageQuirks, serviceTier?: string): Usage | undefined {
+export function decodeUsage(
+  value: JsonValue | undefined,
+  quirks: UsageQuirks,
+  serviceTier?: string,
+): Usage | undefined {
   const raw = asObject(value);
   if (!raw) return undefined;
   const promptTokens = asCount(raw['prompt_tokens']);
   const completionTokens = asCount(raw['completion_tokens']);
   const input = readInput(raw);
-  const reasoning = asCount(asObject(raw['completion_tokens_details'])?.['reasoning_tokens']) ?? asCount(raw['reasoning_tokens']);
+  const reasoning =
+    asCount(asObject(raw['completion_tokens_details'])?.['reasoning_tokens']) ??
+    asCount(raw['reasoning_tokens']);
   const gap = gapTokens(raw, promptTokens, completionTokens);
   const audioApart = gap > 0 && gap === input.audio && gap !== reasoning;
   const hidden = quirks.usageGapIsReasoning && reasoning === undefined && gap > 0;
-  const beyond = completionTokens !== undefined && reasoning !== undefined && reasoning > completionTokens;
+  const beyond =
+    completionTokens !== undefined && reasoning !== undefined && reasoning > completionTokens;
   const excluded = quirks.usageExcludesReasoning ?? ((gap > 0 && gap === reasoning) || beyond);
   return {
     ...splitInput(promptTokens, audioApart ? { ...input, audio: 0 } : input),
@@ -86,7 +103,12 @@ function splitInput(promptTokens: number | undefined, counts: InputCounts): Usag
   };
 }
 
-function splitOutput(completionTokens: number | undefined, reasoning: number | undefined, apart: boolean, raw: JsonObject): Usage {
+function splitOutput(
+  completionTokens: number | undefined,
+  reasoning: number | undefined,
+  apart: boolean,
+  raw: JsonObject,
+): Usage {
   const details = asObject(raw['completion_tokens_details']);
   let rest = completionTokens ?? Number.MAX_SAFE_INTEGER;
   const take = (count: number | undefined): number | undefined => {
@@ -107,7 +129,11 @@ function splitOutput(completionTokens: number | undefined, reasoning: number | u
 }
 
 /** Tokens of the total that are in neither of the two parts. */
-function gapTokens(raw: JsonObject, promptTokens: number | undefined, completionTokens: number | undefined): number {
+function gapTokens(
+  raw: JsonObject,
+  promptTokens: number | undefined,
+  completionTokens: number | undefined,
+): number {
   const total = asCount(raw['total_tokens']);
   if (total === undefined || promptTokens === undefined || completionTokens === undefined) return 0;
   return Math.max(0, total - promptTokens - completionTokens);
@@ -128,7 +154,10 @@ const ticksPerUsd = 10_000_000_000n;
 function readCostUsd(raw: JsonObject): string | undefined {
   const cost = asNumber(raw['cost']) ?? asNumber(asObject(raw['cost'])?.['total_cost']);
   if (cost !== undefined && cost >= 0) {
-    const own = asBoolean(raw['is_byok']) === true ? asNumber(asObject(raw['cost_details'])?.['upstream_inference_cost']) : undefined;
+    const own =
+      asBoolean(raw['is_byok']) === true
+        ? asNumber(asObject(raw['cost_details'])?.['upstream_inference_cost'])
+        : undefined;
     return decimalText(cost + Math.max(0, own ?? 0));
   }
   const ticks = asCount(raw['cost_in_usd_ticks']);
@@ -158,7 +187,13 @@ export function billFields(bill: Bill): JsonObject {
 
 function ownRaw(usage: Usage): JsonObject | undefined {
   const { raw, rawDialect } = usage;
-  if (!raw || (rawDialect !== undefined && rawDialect !== 'openai-chat' && rawDialect !== 'openai-completions')) return undefined;
+  if (
+    !raw ||
+    (rawDialect !== undefined &&
+      rawDialect !== 'openai-chat' &&
+      rawDialect !== 'openai-completions')
+  )
+    return undefined;
   return 'prompt_tokens' in raw || 'completion_tokens' in raw ? raw : undefined;
 }
 

@@ -13,7 +13,13 @@ export { nativeOnlyReason } from './native-only.ts';
 /** The endpoint before chat, `POST /v1/completions`: a prompt in, its continuation out. */
 export const openaiCompletions: Dialect = {
   id: 'openai-completions',
-  quirkNames: ['streamUsage', 'stopMax', 'refused', 'usageExcludesReasoning', 'usageGapIsReasoning'],
+  quirkNames: [
+    'streamUsage',
+    'stopMax',
+    'refused',
+    'usageExcludesReasoning',
+    'usageGapIsReasoning',
+  ],
   request: { decode: decodeRequest, encode: encodeRequest, urlsToInline: () => [] },
   response: {
     decode: decodeResponse,
@@ -25,7 +31,12 @@ export const openaiCompletions: Dialect = {
   stream: {
     decoder: createCompletionsDecoder,
     encoder: (request, _form, onLoss) => createCompletionsEncoder(request, onLoss),
-    tap: (request, quirks) => createTap({ ...request, choiceCount: (request.choiceCount ?? 1) * request.messages.length }, quirks, 'completions'),
+    tap: (request, quirks) =>
+      createTap(
+        { ...request, choiceCount: (request.choiceCount ?? 1) * request.messages.length },
+        quirks,
+        'completions',
+      ),
     heartbeat: () => ': keep-alive\n\n',
   },
 };

@@ -4,8 +4,10 @@ import type { ChatRequest } from '#canonical';
 export function nativeOnlyReason(request: ChatRequest): string | undefined {
   if (request.dialect !== 'openai-completions') return undefined;
   if (request.messages.length > 1) return 'several prompts in one request';
-  if (request.messages.some((message) => message.parts.some((part) => part.kind === 'native'))) return 'a prompt of token ids';
+  if (request.messages.some((message) => message.parts.some((part) => part.kind === 'native')))
+    return 'a prompt of token ids';
   if (request.extensions['echo'] === true) return 'echo';
-  if (typeof request.extensions['suffix'] === 'string' && request.extensions['suffix'] !== '') return 'suffix';
+  if (typeof request.extensions['suffix'] === 'string' && request.extensions['suffix'] !== '')
+    return 'suffix';
   return undefined;
 }

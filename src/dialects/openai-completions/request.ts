@@ -58,7 +58,10 @@ export function decodeRequest(wire: JsonObject, context: RequestContext): ChatRe
     ...defined({ endUserId: optionalString(wire, 'user', '') }),
     stream: context.stream ?? optionalBoolean(wire, 'stream', '') ?? false,
     streamUsage: asBoolean(streamOptions?.['include_usage']) ?? false,
-    extensions: otherOptions && Object.keys(otherOptions).length > 0 ? { ...extensions, stream_options: otherOptions } : extensions,
+    extensions:
+      otherOptions && Object.keys(otherOptions).length > 0
+        ? { ...extensions, stream_options: otherOptions }
+        : extensions,
   };
 }
 
@@ -66,19 +69,24 @@ function decodePrompt(value: JsonValue | undefined): readonly Message[] {
   if (value === undefined || value === null) return [promptMessage({ kind: 'text', text: '' })];
   if (typeof value === 'string') return [promptMessage({ kind: 'text', text: value })];
   const list = asArray(value);
-  if (!list || list.length === 0) throw new ReadError('prompt', 'expected a string, an array of strings, or token ids');
+  if (!list || list.length === 0)
+    throw new ReadError('prompt', 'expected a string, an array of strings, or token ids');
   if (isTokens(list)) return [promptMessage(tokensPart(list))];
-  if (list.length > promptsMax) throw new ReadError('prompt', `expected at most ${promptsMax} prompts`);
+  if (list.length > promptsMax)
+    throw new ReadError('prompt', `expected at most ${promptsMax} prompts`);
   return list.map((prompt, index) => {
     if (typeof prompt === 'string') return promptMessage({ kind: 'text', text: prompt });
     const tokens = asArray(prompt);
-    if (!tokens || !isTokens(tokens)) throw new ReadError(fieldPath('prompt', index), 'expected a string or an array of token ids');
+    if (!tokens || !isTokens(tokens))
+      throw new ReadError(fieldPath('prompt', index), 'expected a string or an array of token ids');
     return promptMessage(tokensPart(tokens));
   });
 }
 
 function isTokens(list: readonly JsonValue[]): boolean {
-  return list.every((token) => typeof token === 'number' && Number.isSafeInteger(token) && token >= 0);
+  return list.every(
+    (token) => typeof token === 'number' && Number.isSafeInteger(token) && token >= 0,
+  );
 }
 
 function tokensPart(tokens: readonly JsonValue[]): Part {
@@ -114,7 +122,8 @@ export function encodeRequest(request: ChatRequest, quirks: Quirks): Encoded<Jso
     user: request.endUserId,
     ...(own ? unknownFields(request.extensions, new Set(['stream_options'])) : {}),
     stream: request.stream ? true : undefined,
-    stream_options: request.stream && Object.keys(streamOptions).length > 0 ? streamOptions : undefined,
+    stream_options:
+      request.stream && Object.keys(streamOptions).length > 0 ? streamOptions : undefined,
   });
   return { value: unknownFields(body, new Set(known.refused)), losses };
 }
@@ -128,27 +137,44 @@ function encodePrompt(messages: readonly Message[]): JsonValue {
   return prompts.length === 1 ? (prompts[0] ?? '') : prompts;
 }
 
-const speakers = { system: 'System', developer: 'System', user: 'User', assistant: 'Assistant', tool: 'Tool' } as const;
+const speakers = {
+  system: 'System',
+  developer: 'System',
+  user: 'User',
+  assistant: 'Assistant',
+  tool: 'Tool',
+} as const;
 
 /** One message is the prompt itself; a conversation is written down as one, for the model to go on with. */
 function transcript(messages: readonly Message[], losses: Loss[]): string {
   const lines = messages.map((message, index) => {
     const texts = message.parts.flatMap((part) => (part.kind === 'text' ? [part.text] : []));
     const dropped = message.parts.some((part) => part.kind !== 'text' && part.kind !== 'reasoning');
-    if (dropped) losses.push({ path: fieldPath('messages', index), reason: 'a completion prompt is text only', changesMeaning: true });
+    if (dropped)
+      losses.push({
+        path: fieldPath('messages', index),
+        reason: 'a completion prompt is text only',
+        changesMeaning: true,
+      });
     return { speaker: speakers[message.role], text: texts.join('\n\n') };
   });
   const [only] = lines;
   if (only && lines.length === 1) return only.text;
-  losses.push({ path: 'messages', reason: 'this model takes one prompt: the conversation is written down as text', changesMeaning: false });
+  losses.push({
+    path: 'messages',
+    reason: 'this model takes one prompt: the conversation is written down as text',
+    changesMeaning: false,
+  });
   return `${lines.map(({ speaker, text }) => `${speaker}: ${text}`).join('\n\n')}\n\nAssistant:`;
 }
 
 function reportChatLosses(request: ChatRequest, losses: Loss[]): void {
-  const lose = (path: string, changesMeaning: boolean): void => void losses.push({ path, reason: 'not known in legacy completions', changesMeaning });
+  const lose = (path: string, changesMeaning: boolean): void =>
+    void losses.push({ path, reason: 'not known in legacy completions', changesMeaning });
   loseFields(request.extensions, '', losses);
   if (request.tools.length > 0) lose('tools', true);
-  if (request.responseFormat && request.responseFormat.kind !== 'text') lose('response_format', true);
+  if (request.responseFormat && request.responseFormat.kind !== 'text')
+    lose('response_format', true);
   if (request.modalities?.some((modality) => modality !== 'text')) lose('modalities', true);
   if (request.reasoning) lose('reasoning', false);
 }

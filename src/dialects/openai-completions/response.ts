@@ -1,17 +1,49 @@
-import { fail, GatewayFailure, type ChatRequest, type ChatResponse, type Encoded, type Finish, type Loss, type Part, type TokenLogprob } from '#canonical';
-import { asArray, asCount, asNumber, asObject, asObjects, asString, compact, fieldPath, unknownFields, type JsonObject, type JsonValue } from '#std';
+import {
+  fail,
+  GatewayFailure,
+  type ChatRequest,
+  type ChatResponse,
+  type Encoded,
+  type Finish,
+  type Loss,
+  type Part,
+  type TokenLogprob,
+} from '#canonical';
+import {
+  asArray,
+  asCount,
+  asNumber,
+  asObject,
+  asObjects,
+  asString,
+  compact,
+  fieldPath,
+  unknownFields,
+  type JsonObject,
+  type JsonValue,
+} from '#std';
 import type { Quirks } from '../dialect.ts';
 import { choiceDetails, decodeFinish, withoutNulls } from '../openai-chat/answer.ts';
 import { finishWord, usageOf } from '../openai-chat/response.ts';
 import { encodeUsage } from '../openai-chat/usage.ts';
 import { decodeUpstreamErrorValue } from '../upstream-error.ts';
 
-const knownFields = new Set(['id', 'object', 'created', 'model', 'choices', 'usage', 'service_tier', 'error']);
+const knownFields = new Set([
+  'id',
+  'object',
+  'created',
+  'model',
+  'choices',
+  'usage',
+  'service_tier',
+  'error',
+]);
 
 /** Reads `text_completion` answers: the text stands in the choice itself. */
 export function decodeResponse(wire: JsonObject, quirks: Quirks): ChatResponse {
   const choices = asObjects(wire['choices']);
-  if (choices.length === 0 && asObject(wire['error'])) throw new GatewayFailure(decodeUpstreamErrorValue(200, wire));
+  if (choices.length === 0 && asObject(wire['error']))
+    throw new GatewayFailure(decodeUpstreamErrorValue(200, wire));
   if (choices.length === 0) fail('upstream_invalid', 'The upstream provider sent no answer.');
   const createdAt = asCount(wire['created']);
   const usage = usageOf(wire, quirks);
@@ -22,12 +54,17 @@ export function decodeResponse(wire: JsonObject, quirks: Quirks): ChatResponse {
     model: asString(wire['model']) ?? '',
     ...(createdAt === undefined ? {} : { createdAt }),
     choices: choices.map((choice, position) => {
-      const text = asString(choice['text']) ?? asString(asObject(choice['message'])?.['content']) ?? '';
+      const text =
+        asString(choice['text']) ?? asString(asObject(choice['message'])?.['content']) ?? '';
       const logprobs = decodeLogprobLists(choice['logprobs']);
       return {
         index: asCount(choice['index']) ?? position,
         parts: text === '' ? [] : [{ kind: 'text', text }],
-        finish: decodeFinish(asString(choice['finish_reason']) ?? '', false, choiceDetails(choice, {})),
+        finish: decodeFinish(
+          asString(choice['finish_reason']) ?? '',
+          false,
+          choiceDetails(choice, {}),
+        ),
         ...(logprobs.length > 0 ? { logprobs } : {}),
       };
     }),
@@ -64,7 +101,9 @@ export function encodeLogprobLists(tokens: readonly TokenLogprob[], start = 0): 
   return {
     tokens: tokens.map(({ token }) => token),
     token_logprobs: tokens.map(({ logprob }) => logprob),
-    top_logprobs: tokens.map(({ top }) => (top ? Object.fromEntries(top.map((other) => [other.token, other.logprob])) : null)),
+    top_logprobs: tokens.map(({ top }) =>
+      top ? Object.fromEntries(top.map((other) => [other.token, other.logprob])) : null,
+    ),
     text_offset: offsets,
   };
 }
@@ -101,7 +140,12 @@ function encodeText(parts: readonly Part[], path: string, losses: Loss[]): strin
   let text = '';
   for (const part of parts) {
     if (part.kind === 'text' || part.kind === 'refusal') text += part.text;
-    else losses.push({ path, reason: `a completion has no place for ${part.kind}`, changesMeaning: false });
+    else
+      losses.push({
+        path,
+        reason: `a completion has no place for ${part.kind}`,
+        changesMeaning: false,
+      });
   }
   return text;
 }

@@ -18,18 +18,24 @@ export function createCompletionsDecoder(quirks: Quirks): StreamDecoder {
 type OnLoss = (path: string, reason: string) => void;
 
 /** Writes a stream for a client of the legacy endpoint. */
-export function createCompletionsEncoder(request: ChatRequest, onLoss: OnLoss = () => {}): StreamEncoder {
+export function createCompletionsEncoder(
+  request: ChatRequest,
+  onLoss: OnLoss = () => {},
+): StreamEncoder {
   const open = new Map<number, { readonly part: Part; readonly choice: number }>();
   let head: JsonObject = {};
   let told: { readonly usage: Usage; readonly bill: Bill | undefined } | undefined;
 
-  const chunk = (choice: number, text: string, rest: JsonObject = {}): string =>
-    formatSse({ data: JSON.stringify({ ...head, choices: [{ index: choice, text, logprobs: null, finish_reason: null, ...rest }] }) });
+  function chunk(index: number, text: string, rest: JsonObject = {}): string {
+    const choice = { index, text, logprobs: null, finish_reason: null, ...rest };
+    return formatSse({ data: JSON.stringify({ ...head, choices: [choice] }) });
+  }
 
   function startPart(event: Extract<ChatEvent, { kind: 'part-start' }>): string {
     const { part, choice, index } = event;
     open.set(index, { part, choice });
-    if (part.kind === 'text' || part.kind === 'refusal') return part.text === '' ? '' : chunk(choice, part.text);
+    if (part.kind === 'text' || part.kind === 'refusal')
+      return part.text === '' ? '' : chunk(choice, part.text);
     onLoss(fieldPath('choices', choice), `a completion has no place for ${part.kind}`);
     return '';
   }
@@ -37,14 +43,20 @@ export function createCompletionsEncoder(request: ChatRequest, onLoss: OnLoss = 
   function close(): string {
     const done = 'data: [DONE]\n\n';
     if (!told || !request.streamUsage) return done;
-    return formatSse({ data: JSON.stringify({ ...head, choices: [], usage: encodeUsage(told.usage, told.bill) }) }) + done;
+    const usage = encodeUsage(told.usage, told.bill);
+    return formatSse({ data: JSON.stringify({ ...head, choices: [], usage }) }) + done;
   }
 
   return {
     push(event) {
       switch (event.kind) {
         case 'start':
-          head = compact({ id: event.id, object: 'text_completion', created: event.createdAt ?? 0, model: event.model });
+          head = compact({
+            id: event.id,
+            object: 'text_completion',
+            created: event.createdAt ?? 0,
+            model: event.model,
+          });
           return '';
         case 'part-start':
           return startPart(event);

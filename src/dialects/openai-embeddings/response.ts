@@ -1,5 +1,15 @@
 import { fail, GatewayFailure, type EmbeddingRequest, type EmbeddingResponse } from '#canonical';
-import { asArray, asCount, asObject, asObjects, asString, compact, unknownFields, type JsonObject, type JsonValue } from '#std';
+import {
+  asArray,
+  asCount,
+  asObject,
+  asObjects,
+  asString,
+  compact,
+  unknownFields,
+  type JsonObject,
+  type JsonValue,
+} from '#std';
 import { withoutNulls } from '../openai-chat/answer.ts';
 import { decodeUsage, encodeUsage } from '../openai-chat/usage.ts';
 import { decodeUpstreamErrorValue } from '../upstream-error.ts';
@@ -10,11 +20,18 @@ const knownFields = new Set(['object', 'data', 'model', 'usage', 'error']);
 /** Reads the list of vectors. Throws GatewayFailure when there is not one for each input. */
 export function decodeResponse(wire: JsonObject, request: EmbeddingRequest): EmbeddingResponse {
   const data = asObjects(wire['data']);
-  if (data.length === 0 && asObject(wire['error'])) throw new GatewayFailure(decodeUpstreamErrorValue(200, wire));
+  if (data.length === 0 && asObject(wire['error']))
+    throw new GatewayFailure(decodeUpstreamErrorValue(200, wire));
   if (data.length !== request.inputs.length) {
-    fail('upstream_invalid', `The upstream provider sent ${data.length} vectors for ${request.inputs.length} inputs.`);
+    fail(
+      'upstream_invalid',
+      `The upstream provider sent ${data.length} vectors for ${request.inputs.length} inputs.`,
+    );
   }
-  const placed = data.map((entry, position) => ({ entry, place: asCount(entry['index']) ?? position }));
+  const placed = data.map((entry, position) => ({
+    entry,
+    place: asCount(entry['index']) ?? position,
+  }));
   placed.sort((left, right) => left.place - right.place);
   const usage = decodeUsage(wire['usage'], { usageGapIsReasoning: false });
   return {
@@ -28,9 +45,11 @@ export function decodeResponse(wire: JsonObject, request: EmbeddingRequest): Emb
 function readVector(value: JsonValue | undefined): readonly number[] | string {
   if (typeof value === 'string') return value;
   const vector = asArray(value);
-  if (!vector || vector.length === 0) return fail('upstream_invalid', 'The upstream provider sent an entry without a vector.');
+  if (!vector || vector.length === 0)
+    return fail('upstream_invalid', 'The upstream provider sent an entry without a vector.');
   const numbers = vector.filter((component) => typeof component === 'number');
-  if (numbers.length < vector.length) fail('upstream_invalid', 'The upstream provider sent a vector that is not made of numbers.');
+  if (numbers.length < vector.length)
+    fail('upstream_invalid', 'The upstream provider sent a vector that is not made of numbers.');
   return numbers;
 }
 
@@ -51,7 +70,10 @@ export function encodeResponse(response: EmbeddingResponse, request: EmbeddingRe
   });
 }
 
-function inEncoding(vector: readonly number[] | string, encoding: 'float' | 'base64'): readonly number[] | string {
+function inEncoding(
+  vector: readonly number[] | string,
+  encoding: 'float' | 'base64',
+): readonly number[] | string {
   if (encoding === 'base64') return typeof vector === 'string' ? vector : encodeVector(vector);
   return typeof vector === 'string' ? decodeVector(vector) : vector;
 }
