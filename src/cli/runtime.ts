@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path';
 import { createAccess, RateLimiter, type Access } from '#access';
 import { builtInModels, createCatalog } from '#catalog';
 import { anthropicMessages, geminiEmbed, geminiGenerate, openaiChat, openaiCompletions, openaiEmbeddings, openaiResponses } from '#dialects';
-import { buildSnapshot, Drains, Heartbeats, routingChannels, Transcripts, type Channel, type Services, type Snapshot } from '#gateway';
+import { buildSnapshot, Drains, Heartbeats, routingChannels, StateMemory, Transcripts, type Channel, type Services, type Snapshot } from '#gateway';
 import { openLedger, type Ledger } from '#ledger';
 import { channelSchema, providersById, type ChannelDefinition } from '#providers';
 import { createRouter } from '#routing';
@@ -90,6 +90,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     heartbeats: new Heartbeats(config.streaming.heartbeat_ms),
     drains: new Drains(config.streaming.drains),
     transcripts: new Transcripts(),
+    stateMemory: new StateMemory(),
     tokenCache: new Map(),
     settings: {
       heartbeatMs: config.streaming.heartbeat_ms,

@@ -34,6 +34,8 @@ export type Wishes = {
 };
 
 export type ChatCall = {
+  /** The wallet whose conversations these are. */
+  readonly owner: string;
   readonly dialect: Dialect;
   readonly form: StreamForm;
   readonly body: Uint8Array;
@@ -80,7 +82,7 @@ export function reading<T>(read: () => T): T {
   }
 }
 
-export function decodeChat(exchange: Exchange, dialect: Dialect, form: StreamForm, context: { model?: string; stream?: boolean }, parsed: ParsedBody): ChatCall {
+export function decodeChat(exchange: Exchange, owner: string, dialect: Dialect, form: StreamForm, context: { model?: string; stream?: boolean }, parsed: ParsedBody): ChatCall {
   const { scan, wire } = parsed;
   for (const field of dialect.request.required ?? []) {
     if (wire[field] === undefined || wire[field] === null) fail('invalid_request', `\`${field}\`: this field is required.`, { path: field });
@@ -88,7 +90,7 @@ export function decodeChat(exchange: Exchange, dialect: Dialect, form: StreamFor
   const decoded = reading(() => dialect.request.decode(wire, context));
   const wishes = reading(() => readWishes(exchange, wire, decoded));
   const request = { ...decoded, extensions: withoutWishes(decoded.extensions) };
-  return { dialect, form, body: exchange.body, scan, wire, request, wishes, header: (name) => exchange.header(name) };
+  return { owner, dialect, form, body: exchange.body, scan, wire, request, wishes, header: (name) => exchange.header(name) };
 }
 
 function withoutWishes(extensions: JsonObject): JsonObject {

@@ -43,7 +43,7 @@ export async function handleChat(services: Services, exchange: Exchange, route: 
     const principal = (trail.principal = await authenticate(services, exchange));
     const body = parseBody(exchange.body);
     const state = route.keepsState ? await resolveState(services, principal, body.wire) : undefined;
-    const call = decodeChat(exchange, route.dialect, route.form, contextOf(route), stateless(body, state));
+    const call = decodeChat(exchange, principal.walletId, route.dialect, route.form, contextOf(route), stateless(body, state));
     trail.model = call.request.model;
     trail.streamed = call.request.stream;
     const target = resolve(services, principal, call, route.operation);

@@ -55,6 +55,7 @@ export async function finishWhole(delivery: Delivery, answer: WholeAnswer): Prom
   const usage = answer.usage ?? estimatedUsage(delivery.target, answerCharacters(answer), undefined);
   const bill = await settle(delivery, usage, answer.usage ? 'provider' : 'estimated', 'succeeded', answer.empty);
   const body = answer.text === undefined ? JSON.stringify(encodeWhole(delivery, answer, usage, bill)) : call.dialect.response.annotate(answer.text, bill);
+  if (answer.text === undefined) delivery.services.stateMemory.rememberAnswer(call.owner, answer.response);
   const whole = delivery.keep && parseJsonObject(body);
   if (whole) await delivery.keep?.(whole);
   if (exchange.signal.aborted) {
@@ -118,6 +119,7 @@ export async function finishStream(delivery: Delivery, end: StreamEnd, pending: 
     void client.write(renderError(call.dialect, end.error, call.request, bill, call.form));
   } else {
     const tail = end.kind === 'exhausted' ? relay.stop(bill) : relay.close(bill);
+    delivery.services.stateMemory.remember(call.owner, relay.statefulParts);
     await keepTail(delivery, tail);
     void client.write(tail);
   }

@@ -6,3 +6,4 @@ export { buildSnapshot, routingChannels, type Channel, type Offer, type Snapshot
 export type { GatewaySettings, Services } from './services.ts';
 export { testChannel, type ChannelTestResult } from './channel-test.ts';
 export { Transcripts } from './idempotency.ts';
+export { StateMemory } from './state-memory.ts';

@@ -20,7 +20,7 @@ async function prepare(services: Services, exchange: Exchange): Promise<Prepared
   const principal = await authenticate(services, exchange);
   const dialect = dialectOf(services, exchange);
   const model = exchange.query.get('model');
-  const call = decodeChat(exchange, dialect, { framing: 'sse' }, model === null ? {} : { model }, parseBody(exchange.body));
+  const call = decodeChat(exchange, principal.walletId, dialect, { framing: 'sse' }, model === null ? {} : { model }, parseBody(exchange.body));
   return { principal, call, target: resolve(services, principal, call, 'chat') };
 }
 

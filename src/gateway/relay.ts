@@ -11,10 +11,12 @@ import {
   type ChatEvent,
   type ChatRequest,
   type GatewayError,
+  type Part,
   type Usage,
 } from '#canonical';
 import type { Dialect, Quirks, StreamDecoder, StreamEncoder, StreamForm } from '#dialects';
 import type { SseFrame } from '#std';
+import { StateGatherer } from './state-memory.ts';
 
 /** What one frame gave: wire bytes for the client, whether they hold content, or the end by an error. */
 export type RelayStep = {
@@ -33,6 +35,8 @@ export type Relay = {
   readonly usage: Usage | undefined;
   /** Characters generated so far, for an estimate when usage never comes. */
   readonly characters: number;
+  /** Thinking and tool calls with their opaque state, where the answer was translated. */
+  readonly statefulParts: readonly Part[];
   /** The kept tail with the bill in its place. To be called once, after settlement. */
   close(bill: Bill | undefined): string;
   /** The rest of a stream that has to stop here: finish `length`, then the usual tail. */
@@ -93,6 +97,7 @@ export function passThroughRelay(dialect: Dialect, request: ChatRequest, quirks:
     get characters() {
       return characters;
     },
+    statefulParts: [],
     close: tail,
     stop: (bill) => renderError(dialect, gatewayError('insufficient_balance', 'The balance ran out in the middle of the answer.'), request, bill),
   };
@@ -120,6 +125,7 @@ class TranslatingRelay implements Relay {
   complete = false;
   usage: Usage | undefined;
   characters = 0;
+  readonly #gatherer = new StateGatherer();
 
   constructor(decoder: StreamDecoder, encoder: StreamEncoder, restore: ((event: ChatEvent) => readonly ChatEvent[]) | undefined) {
     this.#decoder = decoder;
@@ -133,6 +139,10 @@ class TranslatingRelay implements Relay {
 
   end(): GatewayError | undefined {
     return this.#accept(this.#decoder.end()).error ?? (this.complete ? undefined : cutError());
+  }
+
+  get statefulParts(): readonly Part[] {
+    return this.#gatherer.parts;
   }
 
   close(bill: Bill | undefined): string {
@@ -151,6 +161,7 @@ class TranslatingRelay implements Relay {
     for (const event of this.#restore ? events.flatMap(this.#restore) : events) {
       if (event.kind === 'error') return { output: output === '' ? undefined : output, content, error: event.error };
       if (this.#hold(event)) continue;
+      this.#gatherer.push(event);
       content = this.#count(event) || content;
       output += this.#encoder.push(event);
     }

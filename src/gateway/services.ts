@@ -13,6 +13,7 @@ import type { Heartbeats } from './client-stream.ts';
 import type { Drains } from './drains.ts';
 import type { Transcripts } from './idempotency.ts';
 import type { Snapshot } from './offers.ts';
+import type { StateMemory } from './state-memory.ts';
 
 export type GatewaySettings = {
   /** Silence after which a heartbeat is sent to a streaming client. */
@@ -44,6 +45,7 @@ export type Services = {
   readonly heartbeats: Heartbeats;
   readonly drains: Drains;
   readonly transcripts: Transcripts;
+  readonly stateMemory: StateMemory;
   readonly tokenCache: Map<string, { readonly value: string; readonly expiresAtMs: number }>;
   readonly settings: GatewaySettings;
   /** The current configuration; swapped as a whole when it changes. */

@@ -79,7 +79,7 @@ async function encoded(services: Services, call: ChatCall, route: Route, outputT
   const dialect = services.dialects[speech.dialect as keyof Services['dialects']];
   const limited = outputTokensMax === undefined ? call.request : { ...call.request, outputTokensMax };
   // Usage is always asked for: it is what the bill is made from.
-  const renamed: ChatRequest = { ...limited, model: route.offer.name, streamUsage: true };
+  const renamed: ChatRequest = services.stateMemory.recall(call.owner, { ...limited, model: route.offer.name, streamUsage: true }, dialect.id);
   const urls = dialect.request.urlsToInline(renamed, quirks);
   const complete = urls.length === 0 ? renamed : await inlineMedia(services, renamed, new Set(urls));
   return Buffer.from(JSON.stringify({ ...dialect.request.encode(complete, quirks).value, ...forwardedWishes(call, route) }));
