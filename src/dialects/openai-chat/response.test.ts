@@ -73,6 +73,12 @@ test('what is no answer at all is refused; an error in a good status is an error
         error instanceof GatewayFailure && error.error.code === 'upstream_invalid',
     );
   }
+  const inChoice = { choices: [{ message: { content: 'x' }, error: { message: 'y', code: 429 } }] };
+  assert.throws(
+    () => openaiChat.response.decode(inChoice, {}),
+    (error: unknown) =>
+      error instanceof GatewayFailure && error.error.code === 'capacity_exhausted',
+  );
   assert.throws(
     () => openaiChat.response.decode({ error: { message: 'busy', code: 529 } }, {}),
     (error: unknown) => error instanceof GatewayFailure && error.error.code === 'overloaded',

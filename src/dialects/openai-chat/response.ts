@@ -26,7 +26,6 @@ import {
   type JsonObject,
 } from '#std';
 import type { Quirks } from '../dialect.ts';
-import { decodeUpstreamErrorValue } from '../upstream-error.ts';
 import {
   choiceDetails,
   decodeAnswer,
@@ -38,6 +37,7 @@ import {
   withoutNulls,
 } from './answer.ts';
 import { encodeDetail, encodeToolState, isReasoning, needsDetail } from './details.ts';
+import { findError } from './find-error.ts';
 import { audioFormat } from './media.ts';
 import { readChatQuirks } from './quirks.ts';
 import { decodeUsage, encodeUsage } from './usage.ts';
@@ -56,8 +56,8 @@ const knownFields = new Set([
 /** Reads a whole answer tolerantly. Throws GatewayFailure when it is an error, or no answer at all. */
 export function decodeResponse(wire: JsonObject, quirks: Quirks): ChatResponse {
   const choices = asObjects(wire['choices']);
-  if (choices.length === 0 && asObject(wire['error']))
-    throw new GatewayFailure(decodeUpstreamErrorValue(200, wire));
+  const failure = findError(wire, undefined);
+  if (failure) throw new GatewayFailure(failure);
   if (choices.length === 0) fail('upstream_invalid', 'The upstream provider sent no answer.');
   const id = asString(wire['id']) ?? '';
   const serviceTier = asString(wire['service_tier']);

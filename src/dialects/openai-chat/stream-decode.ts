@@ -9,7 +9,6 @@ import {
   type Usage,
 } from '#canonical';
 import {
-  asArray,
   asCount,
   asObject,
   asObjects,
@@ -20,7 +19,6 @@ import {
   type JsonValue,
 } from '#std';
 import type { Frame, Quirks, StreamDecoder } from '../dialect.ts';
-import { decodeUpstreamErrorValue } from '../upstream-error.ts';
 import {
   choiceDetails,
   decodeAnnotations,
@@ -32,6 +30,7 @@ import {
   withoutNulls,
 } from './answer.ts';
 import { decodeDetail } from './details.ts';
+import { findError } from './find-error.ts';
 import { PartQueue } from './part-queue.ts';
 import { usageOf } from './response.ts';
 import { ToolDeltas } from './tool-deltas.ts';
@@ -303,19 +302,4 @@ function mergeDetails(details: JsonObject, added: JsonObject): JsonObject {
   if (Object.keys(added).length === 0) return details;
   const message = { ...asObject(details['message']), ...asObject(added['message']) };
   return { ...details, ...added, ...(Object.keys(message).length > 0 ? { message } : {}) };
-}
-
-/** An error on a stream that began well: `error` in the chunk or its choice, Groq's `x_groq.error`, vLLM's bare object. */
-export function findError(wire: JsonObject, event: string | undefined): GatewayError | undefined {
-  const { error } = wire;
-  if ((typeof error === 'object' && error !== null) || (typeof error === 'string' && error !== ''))
-    return decodeUpstreamErrorValue(200, wire);
-  if (event === 'error' || (wire['object'] === 'error' && wire['choices'] === undefined))
-    return decodeUpstreamErrorValue(200, wire);
-  const inner = asObject(asObject(asArray(wire['choices'])?.[0])?.['error']);
-  if (inner) return decodeUpstreamErrorValue(200, { error: inner });
-  const groq = asString(asObject(wire['x_groq'])?.['error']);
-  return groq === undefined || groq === ''
-    ? undefined
-    : decodeUpstreamErrorValue(200, { error: { message: groq } });
 }

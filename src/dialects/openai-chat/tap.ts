@@ -12,7 +12,7 @@ import {
 } from '#std';
 import type { Frame, FrameFacts, Quirks, StreamTap } from '../dialect.ts';
 import { annotateUsage } from './annotate.ts';
-import { findError } from './stream-decode.ts';
+import { findError } from './find-error.ts';
 import { usageOf } from './response.ts';
 
 /** Fields that hold generated words, up to the quote that opens them, in compact JSON. */
