@@ -90,7 +90,13 @@ export type Books = {
     readonly lots: Set<LotEntry>;
     readonly budgets: Set<BudgetEntry>;
   };
-  chain: { readonly chainId: string; number: number; sequence: number; hash: string; indexed: number };
+  chain: {
+    readonly chainId: string;
+    number: number;
+    sequence: number;
+    hash: string;
+    indexed: number;
+  };
 };
 
 export function available(wallet: WalletEntry | undefined): NanoUsd {
@@ -123,7 +129,13 @@ export function addPending(books: Books, wallet: WalletEntry, amount: number): v
 function budgetOf(books: Books, key: string): BudgetEntry {
   const known = books.budgets.get(key);
   if (known) return known;
-  const fresh: BudgetEntry = { key, spent: 0, pending: 0, stored: false, added: { spent: 0, pending: 0 } };
+  const fresh: BudgetEntry = {
+    key,
+    spent: 0,
+    pending: 0,
+    stored: false,
+    added: { spent: 0, pending: 0 },
+  };
   books.budgets.set(key, fresh);
   return fresh;
 }
@@ -166,8 +178,13 @@ function bookSide(books: Books, account: string, debit: number, credit: number):
 export type LotPart = Receipt['lots'][number];
 
 /** Takes in spending order. The wallet's balance is the sum of its lots, so it always suffices. */
-export function takeFromLots(books: Books, wallet: WalletEntry, amount: number): readonly LotPart[] {
-  if (!wallet.lotsLoaded) throw new TypeError(`the lots of wallet ${wallet.walletId} were not loaded`);
+export function takeFromLots(
+  books: Books,
+  wallet: WalletEntry,
+  amount: number,
+): readonly LotPart[] {
+  if (!wallet.lotsLoaded)
+    throw new TypeError(`the lots of wallet ${wallet.walletId} were not loaded`);
   const parts: LotPart[] = [];
   let rest = amount;
   for (const lot of wallet.lots) {
@@ -179,7 +196,8 @@ export function takeFromLots(books: Books, wallet: WalletEntry, amount: number):
     rest -= part;
     parts.push({ lotId: lot.lotId, kind: lot.kind, amountNanoUsd: nanoUsd(part) });
   }
-  if (rest > 0) throw new RangeError(`lots of wallet ${wallet.walletId} are short by ${rest} nano-USD`);
+  if (rest > 0)
+    throw new RangeError(`lots of wallet ${wallet.walletId} are short by ${rest} nano-USD`);
   return parts;
 }
 
@@ -204,7 +222,11 @@ export function inSpendingOrder(left: LotEntry, right: LotEntry): number {
 const keptWalletsMax = 10_000;
 
 /** Empty books. In PostgreSQL each node appends to a chain of its own, so that nodes do not wait for each other. */
-export function openBooks(nowMs: number, node: { readonly nodeId: string; readonly epoch: number }, chain: Books['chain']): Books {
+export function openBooks(
+  nowMs: number,
+  node: { readonly nodeId: string; readonly epoch: number },
+  chain: Books['chain'],
+): Books {
   return {
     nowMs,
     nodeId: node.nodeId,
@@ -236,7 +258,8 @@ export function keepBooks(books: Books, nowMs: number): Books {
     wallet.added.credits = 0;
     wallet.added.debits = 0;
     wallet.added.pending = 0;
-    if (wallet.lots.some((lot) => lot.remaining === 0)) wallet.lots = wallet.lots.filter((lot) => lot.remaining > 0);
+    if (wallet.lots.some((lot) => lot.remaining === 0))
+      wallet.lots = wallet.lots.filter((lot) => lot.remaining > 0);
   }
   for (const budget of books.changed.budgets) {
     budget.stored ||= budget.added.spent !== 0 || budget.added.pending !== 0;
@@ -248,5 +271,11 @@ export function keepBooks(books: Books, nowMs: number): Books {
     lot.stored = true;
     if (lot.remaining === 0) books.lots.delete(lot.lotId);
   }
-  return { ...next, wallets: books.wallets, holds: books.holds, budgets: books.budgets, lots: books.lots };
+  return {
+    ...next,
+    wallets: books.wallets,
+    holds: books.holds,
+    budgets: books.budgets,
+    lots: books.lots,
+  };
 }

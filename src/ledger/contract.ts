@@ -327,7 +327,10 @@ export type Receipt = {
   readonly holdNanoUsd: NanoUsd;
   /** The wallet's posted balance after this receipt. */
   readonly balanceAfterNanoUsd: NanoUsd;
-  readonly attempts: readonly (AttemptOutcome & { readonly channelId: string; readonly providerId: string })[];
+  readonly attempts: readonly (AttemptOutcome & {
+    readonly channelId: string;
+    readonly providerId: string;
+  })[];
   readonly postedAttemptId: string | undefined;
   readonly usage: JsonObject;
   readonly usageSource: UsageSource;
@@ -336,7 +339,11 @@ export type Receipt = {
   readonly lines: readonly ReceiptLine[];
   readonly losses: readonly LossEntry[];
   /** From which lots the charge was taken, or which lot was made. */
-  readonly lots: readonly { readonly lotId: string; readonly kind: LotKind; readonly amountNanoUsd: NanoUsd }[];
+  readonly lots: readonly {
+    readonly lotId: string;
+    readonly kind: LotKind;
+    readonly amountNanoUsd: NanoUsd;
+  }[];
   readonly transfers: readonly Omit<Transfer, 'createdAtMs'>[];
   /** `context` of the reservation and `detail` of the settlement, the latter winning. */
   readonly detail: JsonObject;
@@ -358,7 +365,10 @@ export type StatementQuery = {
   readonly limit?: number;
 };
 
-export type Statement = { readonly receipts: readonly Receipt[]; readonly next: string | undefined };
+export type Statement = {
+  readonly receipts: readonly Receipt[];
+  readonly next: string | undefined;
+};
 
 export type AccountTotals = {
   readonly accountId: string;
@@ -380,7 +390,11 @@ export type OpenAttempt = AttemptIntent & {
 export type LookUpAnswer =
   | { readonly found: 'never_arrived' }
   | { readonly found: 'unknown' }
-  | { readonly found: 'billed'; readonly settlement: Omit<Settlement, 'requestId' | 'attempts'>; readonly costNanoUsd: NanoUsd };
+  | {
+      readonly found: 'billed';
+      readonly settlement: Omit<Settlement, 'requestId' | 'attempts'>;
+      readonly costNanoUsd: NanoUsd;
+    };
 
 export type RecoverOptions = {
   /** Asked for attempts with `canLookUp`; a rejection counts as `unknown`. */
@@ -432,7 +446,11 @@ export type Ledger = {
    * Records one more upstream call before it is sent. Safe to repeat. `previous` closes the call
    * that failed before it, so that recovery does not have to treat its outcome as unknown.
    */
-  attempt(requestId: string, intent: AttemptIntent, previous?: AttemptOutcome): Promise<AttemptResult>;
+  attempt(
+    requestId: string,
+    intent: AttemptIntent,
+    previous?: AttemptOutcome,
+  ): Promise<AttemptResult>;
   /** Holds more money for a running request. Safe to repeat by `sequence`. */
   extend(request: ExtendRequest): Promise<ExtendResult>;
   /** Posts min(charge, hold), releases the rest, books costs and losses, writes the receipt. */

@@ -43,7 +43,9 @@ export function reserve(books: Books, request: ReserveRequest): ReserveResult {
     attempts: request.attempt ? [request.attempt] : [],
     context: request.context ?? {},
     extension: 0,
-    idempotencyId: request.idempotency ? idempotencyId(request.walletId, request.idempotency.key) : null,
+    idempotencyId: request.idempotency
+      ? idempotencyId(request.walletId, request.idempotency.key)
+      : null,
     nodeId: books.nodeId,
     epoch: books.epoch,
     createdAtMs: books.nowMs,
@@ -63,8 +65,12 @@ export function idempotencyId(walletId: string, key: string): string {
 }
 
 function repeatedReserve(existing: HoldEntry, request: ReserveRequest): ReserveResult {
-  const same = existing.walletId === request.walletId && existing.attempts[0]?.attemptId === request.attempt?.attemptId;
-  return same ? { ok: true, hold: holdOf(existing), repeated: true } : { ok: false, error: 'conflict' };
+  const same =
+    existing.walletId === request.walletId &&
+    existing.attempts[0]?.attemptId === request.attempt?.attemptId;
+  return same
+    ? { ok: true, hold: holdOf(existing), repeated: true }
+    : { ok: false, error: 'conflict' };
 }
 
 function findDuplicate(books: Books, request: ReserveRequest): ReserveResult | undefined {
@@ -103,7 +109,12 @@ type Wanted = {
 };
 
 /** The amount that fits into the wallet and every budget, or the scope that refuses; of equals the wallet. */
-function grant(books: Books, walletId: string, wanted: Wanted, keys: readonly string[]): number | InsufficientBalance {
+function grant(
+  books: Books,
+  walletId: string,
+  wanted: Wanted,
+  keys: readonly string[],
+): number | InsufficientBalance {
   let tightest: number = available(books.wallets.get(walletId));
   let refusing: BudgetScope | undefined;
   for (const [index, scope] of wanted.scopes.entries()) {
@@ -143,11 +154,15 @@ export function attempt(
   if (!entry) return notOpen(books, requestId);
   const known = entry.attempts.find((candidate) => candidate.attemptId === intent.attemptId);
   if (known) {
-    return known.channelId === intent.channelId ? { ok: true, repeated: true } : { ok: false, error: 'conflict' };
+    return known.channelId === intent.channelId
+      ? { ok: true, repeated: true }
+      : { ok: false, error: 'conflict' };
   }
   if (entry.attempts.length >= attemptsMax) return { ok: false, error: 'conflict' };
   const closed = entry.attempts.map((earlier) =>
-    previous && earlier.attemptId === previous.attemptId ? { ...earlier, outcome: previous } : earlier,
+    previous && earlier.attemptId === previous.attemptId
+      ? { ...earlier, outcome: previous }
+      : earlier,
   );
   entry.attempts = [...closed, intent];
   books.changed.holds.add(entry);
@@ -158,7 +173,9 @@ export function extend(books: Books, request: ExtendRequest): ExtendResult {
   const entry = books.holds.get(request.requestId);
   if (!entry) return notOpen(books, request.requestId);
   if (request.sequence <= entry.extension) return { ok: true, hold: holdOf(entry), repeated: true };
-  const limits = new Map(request.scopes.map((scope) => [`${scope.kind} ${scope.window} ${scope.id}`, scope]));
+  const limits = new Map(
+    request.scopes.map((scope) => [`${scope.kind} ${scope.window} ${scope.id}`, scope]),
+  );
   const scopes = entry.scopeKeys.map((key) => {
     const held = heldScope(key);
     const given = limits.get(`${held.kind} ${held.window} ${held.id}`);
@@ -168,7 +185,8 @@ export function extend(books: Books, request: ExtendRequest): ExtendResult {
   if (typeof granted !== 'number') return granted;
   entry.amount += granted;
   entry.extension = request.sequence;
-  if (request.expiresAtMs !== undefined) entry.expiresAtMs = Math.max(entry.expiresAtMs, request.expiresAtMs);
+  if (request.expiresAtMs !== undefined)
+    entry.expiresAtMs = Math.max(entry.expiresAtMs, request.expiresAtMs);
   books.changed.holds.add(entry);
   holdMore(books, entry, granted);
   return { ok: true, hold: holdOf(entry), repeated: false };

@@ -27,12 +27,26 @@ import { attempt, extend, idempotencyId, reserve } from './hold.ts';
 import { adjust, bookSuspense, credit, creditReceiptId, moveReceiptId, refund } from './move.ts';
 import { chainStart } from './receipt.ts';
 import { settle, voidHold } from './resolve.ts';
-import { loadBudgets, loadChain, loadHolds, loadIdempotency, loadLots, loadReceipts, loadWallets, writeBooks } from './rows.ts';
+import {
+  loadBudgets,
+  loadChain,
+  loadHolds,
+  loadIdempotency,
+  loadLots,
+  loadReceipts,
+  loadWallets,
+} from './rows.ts';
+import { writeBooks } from './write-rows.ts';
 import { scopeKey } from './scopes.ts';
 
 export type Operation =
   | { readonly kind: 'reserve'; readonly request: ReserveRequest }
-  | { readonly kind: 'attempt'; readonly requestId: string; readonly intent: AttemptIntent; readonly previous: AttemptOutcome | undefined }
+  | {
+      readonly kind: 'attempt';
+      readonly requestId: string;
+      readonly intent: AttemptIntent;
+      readonly previous: AttemptOutcome | undefined;
+    }
   | { readonly kind: 'extend'; readonly request: ExtendRequest }
   | { readonly kind: 'settle'; readonly settlement: Settlement }
   | { readonly kind: 'void'; readonly request: VoidRequest }
@@ -41,7 +55,13 @@ export type Operation =
   | { readonly kind: 'adjust'; readonly request: AdjustRequest }
   | { readonly kind: 'suspense'; readonly request: SuspenseRequest };
 
-export type OperationResult = ReserveResult | AttemptResult | ExtendResult | SettleResult | VoidResult | MoveResult;
+export type OperationResult =
+  | ReserveResult
+  | AttemptResult
+  | ExtendResult
+  | SettleResult
+  | VoidResult
+  | MoveResult;
 
 export type LedgerLane = Lane<Operation, OperationResult>;
 
@@ -55,7 +75,13 @@ export function createLedgerLane(engine: Engine, clock: Clock): LedgerLane {
       const books =
         kept && kept.version === version
           ? keepBooks(kept.books, clock.now())
-          : openBooks(clock.now(), engine, { chainId, number: 0, sequence: 0, hash: chainStart, indexed: 0 });
+          : openBooks(clock.now(), engine, {
+              chainId,
+              number: 0,
+              sequence: 0,
+              hash: chainStart,
+              indexed: 0,
+            });
       // A batch that throws leaves books that must not be used again.
       kept = undefined;
       yield* loadBooks(books, operations, version === undefined);
@@ -126,7 +152,8 @@ function touch(touched: Touched, operation: Operation, nowMs: number): void {
       touched.receipts.add(receiptIdOf(request.requestId));
       touched.wallets.add(request.walletId);
       for (const scope of request.scopes) touched.budgets.add(scopeKey(scope, nowMs));
-      if (request.idempotency) touched.idempotency.add(idempotencyId(request.walletId, request.idempotency.key));
+      if (request.idempotency)
+        touched.idempotency.add(idempotencyId(request.walletId, request.idempotency.key));
       return;
     }
     case 'attempt':
@@ -165,7 +192,11 @@ function touch(touched: Touched, operation: Operation, nowMs: number): void {
  * With several writers the wallets are locked before anything else is believed: all that changes
  * a hold, budget or lot holds the lock of its wallet.
  */
-function* loadBooks(books: Books, operations: readonly Operation[], severalWriters: boolean): Steps<void> {
+function* loadBooks(
+  books: Books,
+  operations: readonly Operation[],
+  severalWriters: boolean,
+): Steps<void> {
   const touched = touchedBy(operations, books.nowMs);
   const requestIds = [...touched.requests];
   yield* loadHolds(books, requestIds);
@@ -188,13 +219,15 @@ function* loadBooks(books: Books, operations: readonly Operation[], severalWrite
     if (hold) touched.payingWallets.add(hold.walletId);
   }
   for (const operation of operations) {
-    const reserved = operation.kind === 'reserve' && touched.payingRequests.has(operation.request.requestId);
+    const reserved =
+      operation.kind === 'reserve' && touched.payingRequests.has(operation.request.requestId);
     if (reserved) touched.payingWallets.add(operation.request.walletId);
   }
   yield* loadBudgets(books, [...touched.budgets].sort());
   yield* loadLots(books, [...touched.payingWallets], [...touched.lots]);
   yield* loadIdempotency(books, [...touched.idempotency]);
-  for (const { requestId } of books.idempotency.values()) touched.receipts.add(receiptIdOf(requestId));
+  for (const { requestId } of books.idempotency.values())
+    touched.receipts.add(receiptIdOf(requestId));
   yield* loadReceipts(books, [...touched.receipts]);
   yield* loadChain(books);
 }

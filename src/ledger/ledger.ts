@@ -18,7 +18,14 @@ import { holdOf } from './hold.ts';
 import { createLedgerLane, type Operation, type OperationResult } from './lane.ts';
 import { readReceipt } from './receipt.ts';
 import { createRecovery } from './recover.ts';
-import { holdSelect, lotColumns, readHold, readLot, readReceiptRow, receiptsByKey } from './rows.ts';
+import {
+  holdSelect,
+  lotColumns,
+  readHold,
+  readLot,
+  readReceiptRow,
+  receiptsByKey,
+} from './rows.ts';
 import { heldScope, scopeKey } from './scopes.ts';
 import { readStatement } from './statement.ts';
 import {
@@ -40,17 +47,27 @@ export type LedgerDeps = { readonly store: Store; readonly clock: Clock };
 export function openLedger({ store, clock }: LedgerDeps): Ledger {
   const { engine } = store;
   const lane = createLedgerLane(engine, clock);
-  const submit = async <Result extends OperationResult>(check: () => void, operation: Operation): Promise<Result> => {
+  const submit = async <Result extends OperationResult>(
+    check: () => void,
+    operation: Operation,
+  ): Promise<Result> => {
     check();
     return (await engine.submit(lane, operation)) as Result;
   };
-  const move = (check: () => void, operation: Operation): Promise<MoveResult> => submit(check, operation);
+  const move = (check: () => void, operation: Operation): Promise<MoveResult> =>
+    submit(check, operation);
   const ledger: Omit<Ledger, 'recover' | 'sweep'> = {
     reserve: (request) => submit(() => checkReserve(request), { kind: 'reserve', request }),
     attempt: (requestId, intent, previous) =>
-      submit(() => checkIntent(requestId, intent), { kind: 'attempt', requestId, intent, previous }),
+      submit(() => checkIntent(requestId, intent), {
+        kind: 'attempt',
+        requestId,
+        intent,
+        previous,
+      }),
     extend: (request) => submit(() => checkExtend(request), { kind: 'extend', request }),
-    settle: (settlement) => submit(() => checkSettlement(settlement), { kind: 'settle', settlement }),
+    settle: (settlement) =>
+      submit(() => checkSettlement(settlement), { kind: 'settle', settlement }),
     void: (request) => submit(() => checkVoid(request), { kind: 'void', request }),
     credit: (request) => move(() => checkCredit(request), { kind: 'credit', request }),
     refund: (request) => move(() => checkRefund(request), { kind: 'refund', request }),
@@ -72,8 +89,14 @@ export function openLedger({ store, clock }: LedgerDeps): Ledger {
 }
 
 function* readBalance(walletId: string): Steps<Balance> {
-  const rows = yield* query('SELECT credits_nano_usd - debits_nano_usd AS posted, pending_nano_usd AS pending FROM wallets WHERE wallet_id = ?', [walletId]);
-  const lots = yield* query(`SELECT ${lotColumns.join(', ')} FROM lots WHERE wallet_id = ? AND remaining_nano_usd > 0`, [walletId]);
+  const rows = yield* query(
+    'SELECT credits_nano_usd - debits_nano_usd AS posted, pending_nano_usd AS pending FROM wallets WHERE wallet_id = ?',
+    [walletId],
+  );
+  const lots = yield* query(
+    `SELECT ${lotColumns.join(', ')} FROM lots WHERE wallet_id = ? AND remaining_nano_usd > 0`,
+    [walletId],
+  );
   const posted = nanoUsd(rows[0] ? integerOf(rows[0], 'posted') : 0);
   const pending = nanoUsd(rows[0] ? integerOf(rows[0], 'pending') : 0);
   return {
@@ -87,14 +110,34 @@ function* readBalance(walletId: string): Steps<Balance> {
 
 function lotOf(entry: LotEntry): Lot {
   const { lotId, walletId, kind, source, createdAtMs } = entry;
-  return { lotId, walletId, kind, source, createdAtMs, amountNanoUsd: nanoUsd(entry.amount), remainingNanoUsd: nanoUsd(entry.remaining) };
+  return {
+    lotId,
+    walletId,
+    kind,
+    source,
+    createdAtMs,
+    amountNanoUsd: nanoUsd(entry.amount),
+    remainingNanoUsd: nanoUsd(entry.remaining),
+  };
 }
 
-function* readBudget(kind: string, id: string, window: BudgetWindow, nowMs: number): Steps<BudgetState> {
+function* readBudget(
+  kind: string,
+  id: string,
+  window: BudgetWindow,
+  nowMs: number,
+): Steps<BudgetState> {
   const key = scopeKey({ kind, id, window }, nowMs);
-  const rows = yield* query('SELECT spent_nano_usd, pending_nano_usd FROM budgets WHERE scope_key = ?', [key]);
+  const rows = yield* query(
+    'SELECT spent_nano_usd, pending_nano_usd FROM budgets WHERE scope_key = ?',
+    [key],
+  );
   const amount = (column: string): NanoUsd => nanoUsd(rows[0] ? integerOf(rows[0], column) : 0);
-  return { ...heldScope(key), spentNanoUsd: amount('spent_nano_usd'), pendingNanoUsd: amount('pending_nano_usd') };
+  return {
+    ...heldScope(key),
+    spentNanoUsd: amount('spent_nano_usd'),
+    pendingNanoUsd: amount('pending_nano_usd'),
+  };
 }
 
 function* readOne(receiptId: string): Steps<Receipt | undefined> {
@@ -114,4 +157,3 @@ function* readAccounts(prefix: string): Steps<readonly AccountTotals[]> {
     creditsNanoUsd: BigInt(textOf(row, 'credits')),
   }));
 }
-

@@ -16,7 +16,10 @@ import type { Books, LotEntry, LotPart } from './books.ts';
 import { addLot, available, takeFromLots, walletOf, walletPrefix } from './books.ts';
 import { readReceipt, writeReceipt } from './receipt.ts';
 
-export function moveReceiptId(kind: 'credit' | 'refund' | 'adjust' | 'suspense', event: string): string {
+export function moveReceiptId(
+  kind: 'credit' | 'refund' | 'adjust' | 'suspense',
+  event: string,
+): string {
   return `rcpt_${kind}:${event}`;
 }
 
@@ -34,7 +37,14 @@ export function credit(books: Books, request: CreditRequest): MoveResult {
   const repeated = findRepeated(books, receiptId, request.walletId, -request.amountNanoUsd);
   if (repeated) return repeated;
   const paid = request.lotKind === 'paid';
-  const lot = newLot(books, request.walletId, request.lotKind, request.amountNanoUsd, request.source, eventOf(request));
+  const lot = newLot(
+    books,
+    request.walletId,
+    request.lotKind,
+    request.amountNanoUsd,
+    request.source,
+    eventOf(request),
+  );
   return record(books, {
     receiptId,
     kind: paid ? 'topup' : 'grant',
@@ -46,7 +56,12 @@ export function credit(books: Books, request: CreditRequest): MoveResult {
     amount: request.amountNanoUsd,
     charge: nanoUsd(-request.amountNanoUsd),
     lots: [lot],
-    detail: { source: request.source, event_id: request.eventId, actor: request.actor, note: request.note },
+    detail: {
+      source: request.source,
+      event_id: request.eventId,
+      actor: request.actor,
+      note: request.note,
+    },
   });
 }
 
@@ -108,7 +123,16 @@ export function adjust(books: Books, request: AdjustRequest): MoveResult {
     };
   }
   const lots = given
-    ? [newLot(books, request.walletId, request.lotKind ?? 'gift', amount, 'operator', `adjust:${request.eventId}`)]
+    ? [
+        newLot(
+          books,
+          request.walletId,
+          request.lotKind ?? 'gift',
+          amount,
+          'operator',
+          `adjust:${request.eventId}`,
+        ),
+      ]
     : takeFromLots(books, wallet, amount);
   return record(books, {
     receiptId,
@@ -146,7 +170,12 @@ export function bookSuspense(books: Books, request: SuspenseRequest): MoveResult
   });
 }
 
-function findRepeated(books: Books, receiptId: string, walletId: string, charge: number): MoveResult | undefined {
+function findRepeated(
+  books: Books,
+  receiptId: string,
+  walletId: string,
+  charge: number,
+): MoveResult | undefined {
   const stored = books.receipts.get(receiptId);
   if (!stored) return undefined;
   const receipt = readReceipt(stored);
@@ -154,7 +183,14 @@ function findRepeated(books: Books, receiptId: string, walletId: string, charge:
   return same ? { ok: true, receipt, repeated: true } : { ok: false, error: 'conflict' };
 }
 
-function newLot(books: Books, walletId: string, kind: LotKind, amount: NanoUsd, source: string, event: string): LotPart {
+function newLot(
+  books: Books,
+  walletId: string,
+  kind: LotKind,
+  amount: NanoUsd,
+  source: string,
+  event: string,
+): LotPart {
   const lot: LotEntry = {
     lotId: `lot_${event}`,
     walletId,

@@ -50,7 +50,11 @@ export function chainHash(previousHash: string, body: string): string {
 export function writeReceipt(books: Books, draft: ReceiptDraft): Receipt {
   let body = receiptBody(draft);
   if (body.length > bodyBytesMax) {
-    body = receiptBody({ ...draft, usage: {}, detail: { dropped: 'usage and detail were too large' } });
+    body = receiptBody({
+      ...draft,
+      usage: {},
+      detail: { dropped: 'usage and detail were too large' },
+    });
   }
   const previousHash = books.chain.hash;
   const sequence = books.chain.sequence + 1;
@@ -66,9 +70,13 @@ export function writeReceipt(books: Books, draft: ReceiptDraft): Receipt {
   books.chain.sequence = sequence;
   books.chain.hash = stored.hash;
   books.newReceipts.push(stored);
-  if (draft.transfers.length > transferSpan) throw new RangeError(`receipt ${draft.receiptId} has too many transfers`);
+  if (draft.transfers.length > transferSpan)
+    throw new RangeError(`receipt ${draft.receiptId} has too many transfers`);
   for (const [index, transfer] of draft.transfers.entries()) {
-    post(books, stored.position * transferSpan + index, { ...transfer, createdAtMs: draft.createdAtMs });
+    post(books, stored.position * transferSpan + index, {
+      ...transfer,
+      createdAtMs: draft.createdAtMs,
+    });
   }
   books.receipts.set(stored.receiptId, stored);
   return { ...draft, chainNumber: books.chain.number, sequence, previousHash, hash: stored.hash };
@@ -101,15 +109,24 @@ function receiptBody(draft: ReceiptDraft): string {
       cost_nano_usd: attempt.costNanoUsd,
     })),
     posted_attempt_id: draft.postedAttemptId,
-    losses: draft.losses.map((loss) => ({ reason: loss.reason, amount_nano_usd: loss.amountNanoUsd })),
-    lots: draft.lots.map((lot) => ({ lot_id: lot.lotId, kind: lot.kind, amount_nano_usd: lot.amountNanoUsd })),
-    transfers: isOfRequest(draft.kind) ? undefined : draft.transfers.map((transfer) => ({
-      transfer_id: transfer.transferId,
-      kind: transfer.kind,
-      debit_account: transfer.debitAccount,
-      credit_account: transfer.creditAccount,
-      amount_nano_usd: transfer.amountNanoUsd,
+    losses: draft.losses.map((loss) => ({
+      reason: loss.reason,
+      amount_nano_usd: loss.amountNanoUsd,
     })),
+    lots: draft.lots.map((lot) => ({
+      lot_id: lot.lotId,
+      kind: lot.kind,
+      amount_nano_usd: lot.amountNanoUsd,
+    })),
+    transfers: isOfRequest(draft.kind)
+      ? undefined
+      : draft.transfers.map((transfer) => ({
+          transfer_id: transfer.transferId,
+          kind: transfer.kind,
+          debit_account: transfer.debitAccount,
+          credit_account: transfer.creditAccount,
+          amount_nano_usd: transfer.amountNanoUsd,
+        })),
     scopes: draft.scopeKeys,
     usage: draft.usage,
     detail: draft.detail,
@@ -117,7 +134,9 @@ function receiptBody(draft: ReceiptDraft): string {
 }
 
 /** Reads a stored body. Throws when it is not a receipt: the file is damaged. */
-export function readReceipt(stored: StoredReceipt): Receipt & { readonly scopeKeys: readonly string[] } {
+export function readReceipt(
+  stored: StoredReceipt,
+): Receipt & { readonly scopeKeys: readonly string[] } {
   const body = parseJsonObject(stored.body);
   if (!body) throw new TypeError(`receipt ${stored.receiptId} is not readable`);
   const receipt = {
@@ -163,7 +182,10 @@ export function readReceipt(stored: StoredReceipt): Receipt & { readonly scopeKe
     previousHash: stored.previousHash,
     hash: stored.hash,
   };
-  return { ...receipt, transfers: isOfRequest(receipt.kind) ? transfersOf(receipt) : readTransfers(body) };
+  return {
+    ...receipt,
+    transfers: isOfRequest(receipt.kind) ? transfersOf(receipt) : readTransfers(body),
+  };
 }
 
 /** The transfers of a request follow from the rest of its receipt, so they are not repeated in it. */

@@ -16,7 +16,11 @@ import type {
 } from './contract.ts';
 import { holdSelect, readHold } from './rows.ts';
 
-type Deps = { readonly engine: Engine; readonly clock: Clock; readonly ledger: Pick<Ledger, 'settle' | 'void'> };
+type Deps = {
+  readonly engine: Engine;
+  readonly clock: Clock;
+  readonly ledger: Pick<Ledger, 'settle' | 'void'>;
+};
 
 const lookUpConcurrency = 16;
 /** Holds resolved at once: enough to fill the batches of the writer, few enough to stay small. */
@@ -31,7 +35,10 @@ export function createRecovery(deps: Deps): Pick<Ledger, 'recover' | 'sweep'> {
 async function recover(deps: Deps, options: RecoverOptions): Promise<RecoverSummary> {
   const { engine } = deps;
   const rows = await engine.read(() =>
-    query(`${holdSelect} WHERE node_id = ? AND epoch < ? AND lifetime = 'process' ORDER BY request_id`, [engine.nodeId, engine.epoch]),
+    query(
+      `${holdSelect} WHERE node_id = ? AND epoch < ? AND lifetime = 'process' ORDER BY request_id`,
+      [engine.nodeId, engine.epoch],
+    ),
   );
   const dead = rows.map(readHold);
   const lookUp = options.lookUp;
@@ -42,13 +49,25 @@ async function recover(deps: Deps, options: RecoverOptions): Promise<RecoverSumm
   const background = lookUp
     ? resolveByLookUp(deps, askable, lookUp, options.concurrency ?? lookUpConcurrency)
     : Promise.resolve({ settled: 0, voided: 0 });
-  return { holdsFound: dead.length, voided: rest.length, lostNanoUsd: lost, lookUps: askable.length, background };
+  return {
+    holdsFound: dead.length,
+    voided: rest.length,
+    lostNanoUsd: lost,
+    lookUps: askable.length,
+    background,
+  };
 }
 
-async function sweep(deps: Deps): Promise<{ readonly expired: number; readonly lostNanoUsd: NanoUsd }> {
+async function sweep(
+  deps: Deps,
+): Promise<{ readonly expired: number; readonly lostNanoUsd: NanoUsd }> {
   const { engine, clock } = deps;
   const nowMs = clock.now();
-  const rows = await engine.read(() => query(`${holdSelect} WHERE expires_at_ms <= ? ORDER BY expires_at_ms LIMIT ${sweepMax}`, [nowMs]));
+  const rows = await engine.read(() =>
+    query(`${holdSelect} WHERE expires_at_ms <= ? ORDER BY expires_at_ms LIMIT ${sweepMax}`, [
+      nowMs,
+    ]),
+  );
   const lost = await voidAll(deps, rows.map(readHold), 'expired');
   await engine.submit(forgetKeys, nowMs);
   return { expired: rows.length, lostNanoUsd: lost };
@@ -75,7 +94,9 @@ function needsLookUp(attempt: AttemptEntry): boolean {
 async function voidAll(deps: Deps, holds: readonly HoldEntry[], reason: string): Promise<NanoUsd> {
   let lost = 0;
   for (let start = 0; start < holds.length; start += voidsAtOnce) {
-    const amounts = await Promise.all(holds.slice(start, start + voidsAtOnce).map((hold) => voidUnknown(deps, hold, reason)));
+    const amounts = await Promise.all(
+      holds.slice(start, start + voidsAtOnce).map((hold) => voidUnknown(deps, hold, reason)),
+    );
     for (const amount of amounts) lost += amount;
   }
   return nanoUsd(lost);
@@ -111,23 +132,43 @@ async function resolveByLookUp(
 }
 
 /** At most one attempt is posted to the user: the last one that the vendor has billed. */
-async function resolveOne(deps: Deps, hold: HoldEntry, lookUp: NonNullable<RecoverOptions['lookUp']>): Promise<boolean> {
+async function resolveOne(
+  deps: Deps,
+  hold: HoldEntry,
+  lookUp: NonNullable<RecoverOptions['lookUp']>,
+): Promise<boolean> {
   const unknown: AttemptEntry[] = [];
   const outcomes: AttemptOutcome[] = [];
-  let billed: { readonly attemptId: string; readonly answer: Extract<LookUpAnswer, { found: 'billed' }> } | undefined;
+  let billed:
+    | { readonly attemptId: string; readonly answer: Extract<LookUpAnswer, { found: 'billed' }> }
+    | undefined;
   for (const attempt of hold.attempts) {
     if (attempt.outcome !== undefined) continue;
     const answer = attempt.canLookUp ? await ask(lookUp, hold, attempt) : unknownAnswer;
     if (answer.found === 'unknown') unknown.push(attempt);
-    else if (answer.found === 'never_arrived') outcomes.push({ attemptId: attempt.attemptId, outcome: 'not_sent', costNanoUsd: zeroNanoUsd });
+    else if (answer.found === 'never_arrived')
+      outcomes.push({
+        attemptId: attempt.attemptId,
+        outcome: 'not_sent',
+        costNanoUsd: zeroNanoUsd,
+      });
     else {
-      outcomes.push({ attemptId: attempt.attemptId, outcome: 'succeeded', costNanoUsd: answer.costNanoUsd });
+      outcomes.push({
+        attemptId: attempt.attemptId,
+        outcome: 'succeeded',
+        costNanoUsd: answer.costNanoUsd,
+      });
       billed = { attemptId: attempt.attemptId, answer };
     }
   }
   const losses = boundOfUnknown(unknown);
   if (!billed) {
-    await deps.ledger.void({ requestId: hold.requestId, reason: 'crash', attempts: outcomes, losses });
+    await deps.ledger.void({
+      requestId: hold.requestId,
+      reason: 'crash',
+      attempts: outcomes,
+      losses,
+    });
     return false;
   }
   const { settlement } = billed.answer;
@@ -143,7 +184,11 @@ async function resolveOne(deps: Deps, hold: HoldEntry, lookUp: NonNullable<Recov
 
 const unknownAnswer: LookUpAnswer = { found: 'unknown' };
 
-async function ask(lookUp: NonNullable<RecoverOptions['lookUp']>, hold: HoldEntry, attempt: AttemptEntry): Promise<LookUpAnswer> {
+async function ask(
+  lookUp: NonNullable<RecoverOptions['lookUp']>,
+  hold: HoldEntry,
+  attempt: AttemptEntry,
+): Promise<LookUpAnswer> {
   const { outcome: _, ...intent } = attempt;
   const open: OpenAttempt = {
     ...intent,

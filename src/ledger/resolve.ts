@@ -101,11 +101,19 @@ type Resolution = {
 
 function resolve(books: Books, entry: HoldEntry, resolution: Resolution): Receipt {
   const wallet = walletOf(books, entry.walletId);
-  const lots: readonly LotPart[] = resolution.charge > 0 ? takeFromLots(books, wallet, resolution.charge) : [];
+  const lots: readonly LotPart[] =
+    resolution.charge > 0 ? takeFromLots(books, wallet, resolution.charge) : [];
   const attempts = outcomes(entry, resolution.attempts);
   const { walletId, requestId } = entry;
   const { postedAttemptId, losses } = resolution;
-  const transfers = transfersOf({ walletId, requestId, chargeNanoUsd: resolution.charge, postedAttemptId, attempts, losses });
+  const transfers = transfersOf({
+    walletId,
+    requestId,
+    chargeNanoUsd: resolution.charge,
+    postedAttemptId,
+    attempts,
+    losses,
+  });
 
   if (entry.amount > 0) addPending(books, wallet, -entry.amount);
   for (const key of entry.scopeKeys) addToBudget(books, key, resolution.charge, -entry.amount);
@@ -147,7 +155,8 @@ type ResolvedAttempt = Receipt['attempts'][number];
  */
 function outcomes(entry: HoldEntry, given: readonly AttemptOutcome[]): readonly ResolvedAttempt[] {
   const resolved: ResolvedAttempt[] = entry.attempts.map((recorded) => {
-    const outcome = given.find((candidate) => candidate.attemptId === recorded.attemptId) ?? recorded.outcome;
+    const outcome =
+      given.find((candidate) => candidate.attemptId === recorded.attemptId) ?? recorded.outcome;
     return {
       attemptId: recorded.attemptId,
       outcome: outcome?.outcome ?? 'unknown',

@@ -13,7 +13,10 @@ export function windowStartMs(window: BudgetWindow, nowMs: number): number {
 }
 
 /** `kind window start id`: the id last, because only it may hold any printable character. */
-export function scopeKey(scope: Pick<BudgetScope, 'kind' | 'id' | 'window'>, nowMs: number): string {
+export function scopeKey(
+  scope: Pick<BudgetScope, 'kind' | 'id' | 'window'>,
+  nowMs: number,
+): string {
   return `${scope.kind} ${scope.window} ${windowStartMs(scope.window, nowMs)} ${scope.id}`;
 }
 

@@ -28,16 +28,24 @@ export function* readStatement(request: StatementQuery): Steps<Statement> {
   const stored = merged([...recent, ...indexed]);
   const page = stored.slice(0, limit);
   const last = page.at(-1);
-  return { receipts: page.map(readReceipt), next: stored.length > limit && last ? `${last.createdAtMs}-${last.position}` : undefined };
+  return {
+    receipts: page.map(readReceipt),
+    next: stored.length > limit && last ? `${last.createdAtMs}-${last.position}` : undefined,
+  };
 }
 
 /** The index may have grown between the two queries: a receipt can be in both. */
 function merged(rows: readonly Row[]): readonly StoredReceipt[] {
   const byPosition = new Map(rows.map((row) => [Number(row['position']), readReceiptRow(row)]));
-  return [...byPosition.values()].sort((left, right) => right.createdAtMs - left.createdAtMs || right.position - left.position);
+  return [...byPosition.values()].sort(
+    (left, right) => right.createdAtMs - left.createdAtMs || right.position - left.position,
+  );
 }
 
-function conditionsOf(request: StatementQuery): { readonly where: string; readonly parameters: readonly Value[] } {
+function conditionsOf(request: StatementQuery): {
+  readonly where: string;
+  readonly parameters: readonly Value[];
+} {
   const conditions = ['place.wallet_id = ?'];
   const parameters: Value[] = [request.walletId];
   const add = (sql: string, ...values: readonly Value[]): void => {
@@ -48,7 +56,12 @@ function conditionsOf(request: StatementQuery): { readonly where: string; readon
   if (request.untilMs !== undefined) add('place.created_at_ms < ?', request.untilMs);
   if (request.before !== undefined) {
     const [atMs, position] = request.before.split('-');
-    add('(place.created_at_ms < ? OR (place.created_at_ms = ? AND place.position < ?))', Number(atMs), Number(atMs), Number(position));
+    add(
+      '(place.created_at_ms < ? OR (place.created_at_ms = ? AND place.position < ?))',
+      Number(atMs),
+      Number(atMs),
+      Number(position),
+    );
   }
   return { where: conditions.join(' AND '), parameters };
 }

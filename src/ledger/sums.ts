@@ -46,11 +46,16 @@ type Table = {
   readonly expectedKeys: Iterable<string>;
 };
 
-export async function compareSums(reader: SnapshotReader, sums: Sums, report: Report): Promise<void> {
+export async function compareSums(
+  reader: SnapshotReader,
+  sums: Sums,
+  report: Report,
+): Promise<void> {
   for (const table of tablesOf(sums)) await compareTable(reader, table, report);
   const debits = total(sums.debits);
   const credits = total(sums.credits);
-  if (debits !== credits) report('double_entry', 'all accounts', `debits ${debits}, credits ${credits}`);
+  if (debits !== credits)
+    report('double_entry', 'all accounts', `debits ${debits}, credits ${credits}`);
 }
 
 function tablesOf(sums: Sums): readonly Table[] {
@@ -66,7 +71,12 @@ function tablesOf(sums: Sums): readonly Table[] {
         ['debits_nano_usd', (key) => sums.debits.get(wallet(key)) ?? 0n],
         ['pending_nano_usd', (key) => sums.pending.get(key) ?? 0n],
       ],
-      expectedKeys: [...accounts.filter((id) => id.startsWith(walletPrefix)).map((id) => id.slice(walletPrefix.length)), ...sums.pending.keys()],
+      expectedKeys: [
+        ...accounts
+          .filter((id) => id.startsWith(walletPrefix))
+          .map((id) => id.slice(walletPrefix.length)),
+        ...sums.pending.keys(),
+      ],
     },
     {
       kind: 'account_balance',
@@ -84,7 +94,10 @@ function tablesOf(sums: Sums): readonly Table[] {
       key: 'lot_id',
       columns: [
         ['amount_nano_usd', (key) => sums.lotMade.get(key) ?? 0n],
-        ['remaining_nano_usd', (key) => (sums.lotMade.get(key) ?? 0n) - (sums.lotTaken.get(key) ?? 0n)],
+        [
+          'remaining_nano_usd',
+          (key) => (sums.lotMade.get(key) ?? 0n) - (sums.lotTaken.get(key) ?? 0n),
+        ],
       ],
       expectedKeys: sums.lotMade.keys(),
     },
@@ -111,18 +124,22 @@ async function compareTable(reader: SnapshotReader, table: Table, report: Report
       missing.delete(after);
       for (const [column, expected] of table.columns) {
         const stored = BigInt(textOf(row, column));
-        if (stored !== expected(after)) report(table.kind, after, `${column} is ${stored}, the receipts say ${expected(after)}`);
+        if (stored !== expected(after))
+          report(table.kind, after, `${column} is ${stored}, the receipts say ${expected(after)}`);
       }
     }
     if (rows.length < pageSize) break;
   }
   for (const key of missing) {
-    if (table.columns.some(([, expected]) => expected(key) !== 0n)) report(table.kind, key, 'the row is missing');
+    if (table.columns.some(([, expected]) => expected(key) !== 0n))
+      report(table.kind, key, 'the row is missing');
   }
 }
 
 async function page(reader: SnapshotReader, table: Table, after: string): Promise<readonly Row[]> {
-  const columns = table.columns.map(([column]) => `CAST(${column} AS TEXT) AS ${column}`).join(', ');
+  const columns = table.columns
+    .map(([column]) => `CAST(${column} AS TEXT) AS ${column}`)
+    .join(', ');
   const sql = `SELECT ${table.key} AS row_key, ${columns} FROM ${table.table} WHERE ${table.key} > ? ORDER BY ${table.key} LIMIT ${pageSize}`;
   return rowsOf(await reader.run({ run: 'query', sql, parameters: [after] }));
 }

@@ -25,15 +25,18 @@ const idempotencyKeyLengthMax = 255;
 const scopesMax = 16;
 
 function checkId(name: string, id: string): void {
-  if (id.length > idLengthMax || !idPattern.test(id)) throw new RangeError(`${name} is not an id: ${JSON.stringify(id).slice(0, 80)}`);
+  if (id.length > idLengthMax || !idPattern.test(id))
+    throw new RangeError(`${name} is not an id: ${JSON.stringify(id).slice(0, 80)}`);
 }
 
 function checkAmount(name: string, amount: NanoUsd, minimum: 0 | 1): void {
-  if (!Number.isSafeInteger(amount) || amount < minimum) throw new RangeError(`${name} must be an integer of at least ${minimum}: ${amount}`);
+  if (!Number.isSafeInteger(amount) || amount < minimum)
+    throw new RangeError(`${name} must be an integer of at least ${minimum}: ${amount}`);
 }
 
 function checkSize(name: string, object: JsonObject | undefined): void {
-  if (object && JSON.stringify(object).length > contextLengthMax) throw new RangeError(`${name} is larger than ${contextLengthMax} characters`);
+  if (object && JSON.stringify(object).length > contextLengthMax)
+    throw new RangeError(`${name} is larger than ${contextLengthMax} characters`);
 }
 
 function checkScopes(scopes: readonly BudgetScope[]): void {
@@ -69,7 +72,8 @@ export function checkReserve(request: ReserveRequest): void {
   checkId('requestId', request.requestId);
   checkId('walletId', request.walletId);
   checkAmount('amountNanoUsd', request.amountNanoUsd, 0);
-  if (request.minimumNanoUsd !== undefined) checkAmount('minimumNanoUsd', request.minimumNanoUsd, 0);
+  if (request.minimumNanoUsd !== undefined)
+    checkAmount('minimumNanoUsd', request.minimumNanoUsd, 0);
   checkScopes(request.scopes);
   checkSize('context', request.context);
   if (request.attempt) checkIntent(request.requestId, request.attempt);
@@ -77,13 +81,15 @@ export function checkReserve(request: ReserveRequest): void {
   if (idempotency && (idempotency.key === '' || idempotency.key.length > idempotencyKeyLengthMax)) {
     throw new RangeError(`an idempotency key has 1 to ${idempotencyKeyLengthMax} characters`);
   }
-  if (!Number.isSafeInteger(request.expiresAtMs)) throw new RangeError('expiresAtMs must be whole milliseconds');
+  if (!Number.isSafeInteger(request.expiresAtMs))
+    throw new RangeError('expiresAtMs must be whole milliseconds');
 }
 
 export function checkExtend(request: ExtendRequest): void {
   checkId('requestId', request.requestId);
   checkAmount('amountNanoUsd', request.amountNanoUsd, 0);
-  if (request.minimumNanoUsd !== undefined) checkAmount('minimumNanoUsd', request.minimumNanoUsd, 0);
+  if (request.minimumNanoUsd !== undefined)
+    checkAmount('minimumNanoUsd', request.minimumNanoUsd, 0);
   checkScopes(request.scopes);
 }
 
@@ -100,7 +106,8 @@ export function checkVoid(request: VoidRequest): void {
 
 export function checkCredit(request: CreditRequest): void {
   checkId('walletId', request.walletId);
-  if (!sourcePattern.test(request.source)) throw new RangeError('a source has lower case letters, digits, `:`, `_` and `-`');
+  if (!sourcePattern.test(request.source))
+    throw new RangeError('a source has lower case letters, digits, `:`, `_` and `-`');
   checkId('eventId', request.eventId);
   checkAmount('amountNanoUsd', request.amountNanoUsd, 1);
 }
@@ -115,7 +122,8 @@ export function checkRefund(request: RefundRequest): void {
 export function checkAdjust(request: AdjustRequest): void {
   checkId('walletId', request.walletId);
   checkId('eventId', request.eventId);
-  if (!Number.isSafeInteger(request.amountNanoUsd) || request.amountNanoUsd === 0) throw new RangeError('an adjustment has an amount other than 0');
+  if (!Number.isSafeInteger(request.amountNanoUsd) || request.amountNanoUsd === 0)
+    throw new RangeError('an adjustment has an amount other than 0');
   checkReason(request.actor, request.reason);
 }
 
@@ -123,10 +131,12 @@ export function checkSuspense(request: SuspenseRequest): void {
   checkId('eventId', request.eventId);
   checkId('channelId', request.channelId);
   checkId('providerId', request.providerId);
-  if (!Number.isSafeInteger(request.amountNanoUsd) || request.amountNanoUsd === 0) throw new RangeError('a suspense entry has an amount other than 0');
+  if (!Number.isSafeInteger(request.amountNanoUsd) || request.amountNanoUsd === 0)
+    throw new RangeError('a suspense entry has an amount other than 0');
   checkReason(request.actor, request.reason);
 }
 
 function checkReason(actor: string, reason: string): void {
-  if (actor.trim() === '' || reason.trim() === '') throw new RangeError('an actor and a reason are mandatory');
+  if (actor.trim() === '' || reason.trim() === '')
+    throw new RangeError('an actor and a reason are mandatory');
 }

@@ -16,9 +16,9 @@ export function enqueue<Operation, Result>(
 ): Promise<Result> {
   return new Promise<Result>((resolve, reject) => {
     queue.push({
-      lane: lane as Lane<unknown, unknown>,
+      lane: lane,
       operation,
-      resolve: resolve as (result: unknown) => void,
+      resolve,
       reject,
     });
   });
@@ -36,10 +36,14 @@ export function* applyBatch(batch: readonly Queued[]): Steps<readonly unknown[]>
     else byLane.set(queued.lane, [index]);
   }
   const results: unknown[] = Array.from({ length: batch.length });
-  const lanes = byLane.size === 1 ? [...byLane] : [...byLane].sort(([left], [right]) => (left.name < right.name ? -1 : 1));
+  const lanes =
+    byLane.size === 1
+      ? [...byLane]
+      : [...byLane].sort(([left], [right]) => (left.name < right.name ? -1 : 1));
   for (const [lane, indexes] of lanes) {
     const laneResults = yield* lane.apply(indexes.map((index) => batch[index]?.operation));
-    if (laneResults.length !== indexes.length) throw new TypeError(`lane ${lane.name} lost a result`);
+    if (laneResults.length !== indexes.length)
+      throw new TypeError(`lane ${lane.name} lost a result`);
     for (const [position, index] of indexes.entries()) results[index] = laneResults[position];
   }
   return results;

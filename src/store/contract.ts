@@ -6,7 +6,7 @@
  * A write's promise resolves only when it is durable. Reads see what is committed.
  */
 
-import type { JsonObject } from '#std';
+import type { JsonObject, NanoUsd } from '#std';
 import type { Engine } from './engine.ts';
 
 /** Nothing was written: disk full, database gone, or this process was replaced by a newer one. */
@@ -41,7 +41,11 @@ export type KeyRepository = {
   findByDigest(digest: string): Promise<KeyRecord | undefined>;
   get(keyId: string): Promise<KeyRecord | undefined>;
   /** Newest first. */
-  list(filter: { readonly walletId?: string; readonly projectId?: string; readonly limit?: number }): Promise<readonly KeyRecord[]>;
+  list(filter: {
+    readonly walletId?: string;
+    readonly projectId?: string;
+    readonly limit?: number;
+  }): Promise<readonly KeyRecord[]>;
   /** Inserts or replaces by `keyId`. Rejects when another key has the digest. */
   put(record: KeyRecord): Promise<void>;
 };
@@ -58,14 +62,24 @@ export type StoredDocument<T extends JsonObject = JsonObject> = {
   readonly updatedAtMs: number;
 };
 
-export type PutResult = { readonly ok: true; readonly version: number } | { readonly ok: false; readonly error: 'version_conflict'; readonly version: number };
+export type PutResult =
+  | { readonly ok: true; readonly version: number }
+  | { readonly ok: false; readonly error: 'version_conflict'; readonly version: number };
 
 export type Collection<T extends JsonObject = JsonObject> = {
   get(id: string): Promise<StoredDocument<T> | undefined>;
   /** Ordered by id. `after` is the id of the last one seen. Limit default 100, at most 1,000. */
-  list(filter?: { readonly parent?: string; readonly after?: string; readonly limit?: number }): Promise<readonly StoredDocument<T>[]>;
+  list(filter?: {
+    readonly parent?: string;
+    readonly after?: string;
+    readonly limit?: number;
+  }): Promise<readonly StoredDocument<T>[]>;
   /** `expectedVersion` 0: must not exist; `undefined`: whatever is there; else compare and set. */
-  put(id: string, body: T, options?: { readonly parent?: string; readonly expectedVersion?: number }): Promise<PutResult>;
+  put(
+    id: string,
+    body: T,
+    options?: { readonly parent?: string; readonly expectedVersion?: number },
+  ): Promise<PutResult>;
   /** `false` when it was not there. */
   remove(id: string): Promise<boolean>;
 };
@@ -85,7 +99,7 @@ export type RequestRecord = {
   readonly operation: string;
   readonly model: string;
   readonly channelId: string | null;
-  readonly chargeNanoUsd: number;
+  readonly chargeNanoUsd: NanoUsd;
   readonly inputTokens: number;
   readonly outputTokens: number;
   readonly streamed: boolean;
@@ -113,7 +127,7 @@ export type RequestTotals = {
   readonly model: string;
   readonly requests: number;
   readonly errors: number;
-  readonly chargeNanoUsd: number;
+  readonly chargeNanoUsd: NanoUsd;
   readonly inputTokens: number;
   readonly outputTokens: number;
 };
@@ -122,9 +136,13 @@ export type RequestRepository = {
   /** Rides in the same transaction as the ledger writes of this turn. Safe to repeat. */
   append(record: RequestRecord): Promise<void>;
   get(requestId: string): Promise<RequestRecord | undefined>;
-  list(query: RequestQuery): Promise<{ readonly records: readonly RequestRecord[]; readonly next: string | undefined }>;
+  list(
+    query: RequestQuery,
+  ): Promise<{ readonly records: readonly RequestRecord[]; readonly next: string | undefined }>;
   /** Sums per bucket and model. */
-  totals(query: Omit<RequestQuery, 'before' | 'limit'> & { readonly bucketMs: number }): Promise<readonly RequestTotals[]>;
+  totals(
+    query: Omit<RequestQuery, 'before' | 'limit'> & { readonly bucketMs: number },
+  ): Promise<readonly RequestTotals[]>;
   /** Deletes records older than the moment, at most `limit`; the ledger keeps its own. */
   prune(beforeMs: number, limit: number): Promise<number>;
 };
@@ -135,9 +153,23 @@ export type BlobRepository = {
    * Writes or replaces. Refused (`false`) when the body alone or, after the expired ones are
    * dropped, the namespace would pass its byte bound.
    */
-  put(entry: { readonly namespace: string; readonly id: string; readonly owner: string; readonly body: Uint8Array; readonly expiresAtMs: number; readonly detail?: JsonObject }): Promise<boolean>;
+  put(entry: {
+    readonly namespace: string;
+    readonly id: string;
+    readonly owner: string;
+    readonly body: Uint8Array;
+    readonly expiresAtMs: number;
+    readonly detail?: JsonObject;
+  }): Promise<boolean>;
   /** `undefined` when absent, expired, or owned by another. */
-  get(namespace: string, id: string, owner: string): Promise<{ readonly body: Uint8Array; readonly detail: JsonObject; readonly expiresAtMs: number } | undefined>;
+  get(
+    namespace: string,
+    id: string,
+    owner: string,
+  ): Promise<
+    | { readonly body: Uint8Array; readonly detail: JsonObject; readonly expiresAtMs: number }
+    | undefined
+  >;
   remove(namespace: string, id: string, owner: string): Promise<boolean>;
   /** Drops what has expired, at most `limit`. */
   sweep(limit: number): Promise<number>;
@@ -156,7 +188,12 @@ export type AuditEntry = {
 export type AuditRepository = {
   append(entry: AuditEntry): Promise<void>;
   /** Newest first. */
-  list(query: { readonly actor?: string; readonly target?: string; readonly before?: string; readonly limit?: number }): Promise<readonly AuditEntry[]>;
+  list(query: {
+    readonly actor?: string;
+    readonly target?: string;
+    readonly before?: string;
+    readonly limit?: number;
+  }): Promise<readonly AuditEntry[]>;
 };
 
 export type Store = {

@@ -22,7 +22,11 @@ export type LoadStatement = {
   readonly lock?: boolean;
 };
 
-export type ColumnWrite = { readonly name: string; readonly type: ColumnType; readonly nullable?: boolean };
+export type ColumnWrite = {
+  readonly name: string;
+  readonly type: ColumnType;
+  readonly nullable?: boolean;
+};
 
 /** One statement for many rows; each row lists its values in the order of the columns. */
 export type WriteStatement =
@@ -31,10 +35,18 @@ export type WriteStatement =
       readonly table: string;
       readonly columns: readonly ColumnWrite[];
       /** `fail` by default. `add` adds the columns named in `added` to the row that is there. */
-      readonly conflict?: { readonly keys: readonly string[]; readonly action: 'ignore' | 'replace' | 'add'; readonly added?: readonly string[] };
+      readonly conflict?: {
+        readonly keys: readonly string[];
+        readonly action: 'ignore' | 'replace' | 'add';
+        readonly added?: readonly string[];
+      };
     }
   /** The first column is the key; the others are set, or added to what is there. */
-  | { readonly action: 'set' | 'add'; readonly table: string; readonly columns: readonly ColumnWrite[] }
+  | {
+      readonly action: 'set' | 'add';
+      readonly table: string;
+      readonly columns: readonly ColumnWrite[];
+    }
   /** The only column is the key. */
   | { readonly action: 'delete'; readonly table: string; readonly columns: readonly ColumnWrite[] };
 
@@ -43,7 +55,11 @@ export type Command =
   | { readonly run: 'query'; readonly sql: string; readonly parameters: readonly Value[] }
   | { readonly run: 'change'; readonly sql: string; readonly parameters: readonly Value[] }
   | { readonly run: 'load'; readonly load: LoadStatement; readonly keys: readonly string[] }
-  | { readonly run: 'write'; readonly write: WriteStatement; readonly rows: readonly (readonly Value[])[] };
+  | {
+      readonly run: 'write';
+      readonly write: WriteStatement;
+      readonly rows: readonly (readonly Value[])[];
+    };
 
 /** Rows of `query` and `load`, the number of changed rows of `change` and `write`. */
 export type CommandResult = readonly Row[] | number;
@@ -89,7 +105,10 @@ export function* load(statement: LoadStatement, keys: readonly string[]): Steps<
   return rowsOf(yield { run: 'load', load: statement, keys });
 }
 
-export function* write(statement: WriteStatement, rows: readonly (readonly Value[])[]): Steps<number> {
+export function* write(
+  statement: WriteStatement,
+  rows: readonly (readonly Value[])[],
+): Steps<number> {
   if (rows.length === 0) return 0;
   return countOf(yield { run: 'write', write: statement, rows });
 }

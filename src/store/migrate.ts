@@ -6,12 +6,22 @@ import { migrations } from './schema.ts';
  * a newer version is refused, not guessed at.
  */
 export function* migrate(kind: 'sqlite' | 'postgres', nowMs: number): Steps<void> {
-  yield change(kind, 'CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at_ms INTEGER NOT NULL) STRICT');
-  const rows = yield { run: 'query', sql: 'SELECT number FROM migrations ORDER BY number', parameters: [] };
+  yield change(
+    kind,
+    'CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at_ms INTEGER NOT NULL) STRICT',
+  );
+  const rows = yield {
+    run: 'query',
+    sql: 'SELECT number FROM migrations ORDER BY number',
+    parameters: [],
+  };
   const applied = new Set(typeof rows === 'number' ? [] : rows.map((row) => Number(row['number'])));
   const newest = migrations.at(-1)?.number ?? 0;
   for (const number of applied) {
-    if (number > newest) throw new Error(`the database is of a newer version (migration ${number}, known up to ${newest})`);
+    if (number > newest)
+      throw new Error(
+        `the database is of a newer version (migration ${number}, known up to ${newest})`,
+      );
   }
   for (const migration of migrations) {
     if (applied.has(migration.number)) continue;
@@ -25,7 +35,11 @@ export function* migrate(kind: 'sqlite' | 'postgres', nowMs: number): Steps<void
 }
 
 function change(kind: 'sqlite' | 'postgres', sql: string) {
-  return { run: 'change', sql: kind === 'sqlite' ? sql : postgresSchema(sql), parameters: [] } as const;
+  return {
+    run: 'change',
+    sql: kind === 'sqlite' ? sql : postgresSchema(sql),
+    parameters: [],
+  } as const;
 }
 
 /** The schema is written once, for SQLite. Text keys compare bytewise in both. */

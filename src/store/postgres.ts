@@ -1,7 +1,17 @@
 import pg from 'pg';
 import { applyBatch, enqueue, type Queued } from './batch.ts';
 import { StoreUnavailableError } from './contract.ts';
-import type { Command, CommandResult, Engine, Lane, Row, SnapshotReader, Steps, Value, WriteStatement } from './engine.ts';
+import type {
+  Command,
+  CommandResult,
+  Engine,
+  Lane,
+  Row,
+  SnapshotReader,
+  Steps,
+  Value,
+  WriteStatement,
+} from './engine.ts';
 import { migrate } from './migrate.ts';
 import { numberParameters, postgresLoad, postgresWrite } from './statements.ts';
 
@@ -113,13 +123,15 @@ class PostgresEngine implements Engine {
       if (this.#failure) throw this.#failure;
       results = await this.#transact(batch);
     } catch (error) {
-      if (isConflict(error) && retries < conflictRetriesMax) return this.#commit(batch, retries + 1);
+      if (isConflict(error) && retries < conflictRetriesMax)
+        return this.#commit(batch, retries + 1);
       if (batch.length > 1 && concernsOneOperation(error)) {
         for (const queued of batch) await this.#commit([queued], 0);
         return;
       }
       const refusal = unavailable(error);
-      if (refusal instanceof StoreUnavailableError && refusal.code === 'store_fenced') this.#failure = refusal;
+      if (refusal instanceof StoreUnavailableError && refusal.code === 'store_fenced')
+        this.#failure = refusal;
       for (const queued of batch) queued.reject(refusal);
       return;
     }
@@ -162,7 +174,11 @@ class PostgresEngine implements Engine {
 
   async #wasCommitted(transactionId: string): Promise<boolean> {
     const writer = await this.#connected();
-    const rows = await writer.run({ run: 'query', sql: 'SELECT pg_xact_status(CAST(? AS xid8)) AS status', parameters: [transactionId] });
+    const rows = await writer.run({
+      run: 'query',
+      sql: 'SELECT pg_xact_status(CAST(? AS xid8)) AS status',
+      parameters: [transactionId],
+    });
     return typeof rows !== 'number' && rows[0]?.['status'] === 'committed';
   }
 }
@@ -170,15 +186,20 @@ class PostgresEngine implements Engine {
 /** Exact, or an error: a sum that passes the safe integers must be read as text. */
 function readInteger(text: string): number {
   const value = Number(text);
-  if (!Number.isSafeInteger(value)) throw new RangeError(`the database holds an integer that is not exact here: ${text}`);
+  if (!Number.isSafeInteger(value))
+    throw new RangeError(`the database holds an integer that is not exact here: ${text}`);
   return value;
 }
 
 const bigintType = 20;
 const types: pg.CustomTypesConfig = {
-  getTypeParser: ((type: number, format?: 'text' | 'binary') =>
-    type === bigintType ? readInteger : pg.types.getTypeParser(type, format ?? 'text')) as typeof pg.types.getTypeParser,
+  getTypeParser: (type: number, format?: string): ((text: string) => unknown) =>
+    type === bigintType ? readInteger : readOther(type, format === 'binary' ? 'binary' : 'text'),
 };
+
+function readOther(type: number, format: 'text' | 'binary'): (text: string) => unknown {
+  return pg.types.getTypeParser(type, format) as (text: string) => unknown;
+}
 
 /**
  * The writer only looks up keys. Its plans are made while tables are empty and then kept, so a
@@ -249,13 +270,25 @@ class Connection {
   async run(command: Command): Promise<CommandResult> {
     switch (command.run) {
       case 'query':
-        return (await this.#send(this.#text(command.sql, numberParameters), command.parameters)).rows as Row[];
+        return (await this.#send(this.#text(command.sql, numberParameters), command.parameters))
+          .rows as Row[];
       case 'change':
-        return (await this.#send(this.#text(command.sql, numberParameters), command.parameters)).rowCount ?? 0;
+        return (
+          (await this.#send(this.#text(command.sql, numberParameters), command.parameters))
+            .rowCount ?? 0
+        );
       case 'load':
-        return (await this.#send(this.#text(command.load, postgresLoad), [command.keys])).rows as Row[];
+        return (await this.#send(this.#text(command.load, postgresLoad), [command.keys]))
+          .rows as Row[];
       case 'write':
-        return (await this.#send(this.#text(command.write, postgresWrite), columnsOf(command.write, command.rows))).rowCount ?? 0;
+        return (
+          (
+            await this.#send(
+              this.#text(command.write, postgresWrite),
+              columnsOf(command.write, command.rows),
+            )
+          ).rowCount ?? 0
+        );
     }
   }
 
@@ -272,7 +305,11 @@ class Connection {
       name = `m${this.#names.size}`;
       this.#names.set(text, name);
     }
-    return this.#client.query({ text, values: [...values], ...(name === undefined ? {} : { name }) });
+    return this.#client.query({
+      text,
+      values: [...values],
+      ...(name === undefined ? {} : { name }),
+    });
   }
 
   #text<Key>(key: Key, make: (key: Key) => string): string {
@@ -318,7 +355,10 @@ class Pool {
   }
 }
 
-function columnsOf(write: WriteStatement, rows: readonly (readonly Value[])[]): readonly (readonly Value[])[] {
+function columnsOf(
+  write: WriteStatement,
+  rows: readonly (readonly Value[])[],
+): readonly (readonly Value[])[] {
   return write.columns.map((_, index) => rows.map((row) => row[index] ?? null));
 }
 
@@ -332,14 +372,20 @@ function* raiseEpoch(nodeId: string, nowMs: number): Steps<number> {
 }
 
 /** The share lock holds off whoever wants to raise the epoch until this batch is decided. */
-function* fenced(nodeId: string, epoch: number, batch: readonly Queued[], began: (transactionId: string) => void): Steps<readonly unknown[]> {
+function* fenced(
+  nodeId: string,
+  epoch: number,
+  batch: readonly Queued[],
+  began: (transactionId: string) => void,
+): Steps<readonly unknown[]> {
   const rows = yield {
     run: 'query',
     sql: 'SELECT epoch, CAST(pg_current_xact_id() AS text) AS transaction_id FROM nodes WHERE node_id = ? FOR SHARE',
     parameters: [nodeId],
   };
   const row = typeof rows === 'number' ? undefined : rows[0];
-  if (row?.['epoch'] !== epoch) throw new StoreUnavailableError('store_fenced', `a newer process writes as node ${nodeId}`);
+  if (row?.['epoch'] !== epoch)
+    throw new StoreUnavailableError('store_fenced', `a newer process writes as node ${nodeId}`);
   began(String(row['transaction_id']));
   return yield* applyBatch(batch);
 }
@@ -369,5 +415,9 @@ function concernsOneOperation(error: unknown): boolean {
 function unavailable(error: unknown): unknown {
   if (error instanceof StoreUnavailableError || concernsOneOperation(error)) return error;
   const reason = error instanceof Error ? error.message : 'unknown';
-  return new StoreUnavailableError('store_unavailable', `PostgreSQL could not do it (${errorCode(error) ?? 'no code'}): ${reason}`, error);
+  return new StoreUnavailableError(
+    'store_unavailable',
+    `PostgreSQL could not do it (${errorCode(error) ?? 'no code'}): ${reason}`,
+    error,
+  );
 }

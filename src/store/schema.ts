@@ -3,7 +3,11 @@
  * `migrate.ts` translates the few that differ. Never edit a migration that was released.
  */
 
-export type Migration = { readonly number: number; readonly name: string; readonly statements: readonly string[] };
+export type Migration = {
+  readonly number: number;
+  readonly name: string;
+  readonly statements: readonly string[];
+};
 
 const nodes = `CREATE TABLE nodes (
   node_id TEXT PRIMARY KEY,
@@ -148,7 +152,8 @@ const documents = `CREATE TABLE documents (
   updated_at_ms INTEGER NOT NULL
 ) STRICT`;
 
-const documentsByParent = 'CREATE UNIQUE INDEX documents_by_parent ON documents (collection, parent, id)';
+const documentsByParent =
+  'CREATE UNIQUE INDEX documents_by_parent ON documents (collection, parent, id)';
 const documentsById = 'CREATE UNIQUE INDEX documents_by_id ON documents (collection, id)';
 
 const requests = `CREATE TABLE requests (
@@ -173,7 +178,8 @@ const requests = `CREATE TABLE requests (
 ) STRICT`;
 
 const requestsByTime = 'CREATE INDEX requests_by_time ON requests (created_at_ms, request_id)';
-const requestsByWallet = 'CREATE INDEX requests_by_wallet ON requests (wallet_id, created_at_ms, request_id)';
+const requestsByWallet =
+  'CREATE INDEX requests_by_wallet ON requests (wallet_id, created_at_ms, request_id)';
 
 const blobs = `CREATE TABLE blobs (
   blob_id TEXT PRIMARY KEY,

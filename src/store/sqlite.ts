@@ -1,7 +1,16 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { applyBatch, enqueue, type Queued } from './batch.ts';
 import { StoreUnavailableError } from './contract.ts';
-import type { Command, CommandResult, Engine, Lane, Row, SnapshotReader, Steps, Value } from './engine.ts';
+import type {
+  Command,
+  CommandResult,
+  Engine,
+  Lane,
+  Row,
+  SnapshotReader,
+  Steps,
+  Value,
+} from './engine.ts';
 import { sqliteLoad, sqliteWrite } from './statements.ts';
 import { migrate } from './migrate.ts';
 
@@ -18,7 +27,13 @@ export type SqliteOptions = {
 };
 
 /** Result codes of sqlite3 (https://www.sqlite.org/rescode.html), primary part. */
-const resultCode = { full: 13, ioError: 10, corrupt: 11, notADatabase: 26, constraint: 19 } as const;
+const resultCode = {
+  full: 13,
+  ioError: 10,
+  corrupt: 11,
+  notADatabase: 26,
+  constraint: 19,
+} as const;
 /** SQLITE_IOERR_FSYNC and SQLITE_IOERR_DIR_FSYNC: what was written before may be gone from the disk. */
 const failedFlush: readonly number[] = [1034, 1290];
 
@@ -46,10 +61,15 @@ class SqliteEngine implements Engine {
     this.#path = options.path;
     this.nodeId = options.nodeId;
     this.#batchMax = options.batchMax ?? 128;
-    this.#writer = new Connection(options.path, options.synchronous ?? 'FULL', options.checkpointPages);
+    this.#writer = new Connection(
+      options.path,
+      options.synchronous ?? 'FULL',
+      options.checkpointPages,
+    );
     this.#writer.transact(migrate('sqlite', options.nowMs));
     this.epoch = this.#writer.transact(raiseEpoch(options.nodeId, options.nowMs));
-    this.#reader = options.path === ':memory:' ? this.#writer : new Connection(options.path, 'reader');
+    this.#reader =
+      options.path === ':memory:' ? this.#writer : new Connection(options.path, 'reader');
   }
 
   submit<Operation, Result>(lane: Lane<Operation, Result>, operation: Operation): Promise<Result> {
@@ -59,16 +79,17 @@ class SqliteEngine implements Engine {
     return result;
   }
 
-  read<R>(steps: () => Steps<R>): Promise<R> {
+  async read<R>(steps: () => Steps<R>): Promise<R> {
     try {
-      return Promise.resolve(this.#reader.drive(steps()));
+      return this.#reader.drive(steps());
     } catch (error) {
-      return Promise.reject(unavailable(error));
+      throw unavailable(error);
     }
   }
 
   async snapshot<R>(work: (reader: SnapshotReader) => Promise<R>): Promise<R> {
-    const connection = this.#path === ':memory:' ? this.#writer : new Connection(this.#path, 'reader');
+    const connection =
+      this.#path === ':memory:' ? this.#writer : new Connection(this.#path, 'reader');
     if (connection !== this.#writer) connection.database.exec('BEGIN');
     try {
       return await work({ run: async (command) => connection.run(command) });
@@ -81,7 +102,11 @@ class SqliteEngine implements Engine {
 
   async checkStorage(): Promise<readonly string[]> {
     try {
-      const rows = this.#reader.run({ run: 'query', sql: 'PRAGMA integrity_check(100)', parameters: [] });
+      const rows = this.#reader.run({
+        run: 'query',
+        sql: 'PRAGMA integrity_check(100)',
+        parameters: [],
+      });
       if (typeof rows === 'number') return [];
       return rows.map((row) => String(row['integrity_check'])).filter((line) => line !== 'ok');
     } catch (error) {
@@ -122,7 +147,10 @@ class SqliteEngine implements Engine {
     if (version !== this.stateVersion) {
       const rows = yield { run: 'query', sql: epochSql, parameters: [this.nodeId] };
       if (typeof rows === 'number' || rows[0]?.['epoch'] !== this.epoch) {
-        throw new StoreUnavailableError('store_fenced', `a newer process writes as node ${this.nodeId}`);
+        throw new StoreUnavailableError(
+          'store_fenced',
+          `a newer process writes as node ${this.nodeId}`,
+        );
       }
       this.stateVersion = version;
     }
@@ -158,9 +186,13 @@ class Connection {
 
   constructor(path: string, mode: 'FULL' | 'NORMAL' | 'OFF' | 'reader', checkpointPages = 4000) {
     this.database = new DatabaseSync(path, { timeout: 5000, readOnly: mode === 'reader' });
-    this.database.exec('PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -32768; PRAGMA temp_store = MEMORY');
+    this.database.exec(
+      'PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -32768; PRAGMA temp_store = MEMORY',
+    );
     if (mode === 'reader') return;
-    this.database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${mode}; PRAGMA wal_autocheckpoint = ${checkpointPages}; PRAGMA journal_size_limit = 67108864`);
+    this.database.exec(
+      `PRAGMA journal_mode = WAL; PRAGMA synchronous = ${mode}; PRAGMA wal_autocheckpoint = ${checkpointPages}; PRAGMA journal_size_limit = 67108864`,
+    );
   }
 
   /** IMMEDIATE: a second process waits at the start, not in the middle. */
@@ -201,7 +233,8 @@ class Connection {
   }
 
   #load(command: Extract<Command, { run: 'load' }>): readonly Row[] {
-    const statement = this.#cached(command.load) ?? this.#prepare(command.load, sqliteLoad(command.load));
+    const statement =
+      this.#cached(command.load) ?? this.#prepare(command.load, sqliteLoad(command.load));
     const rows: Row[] = [];
     for (const key of command.keys) {
       if (command.load.many) for (const row of statement.all(key)) rows.push(row as Row);
@@ -268,7 +301,11 @@ function unavailable(error: unknown): unknown {
   if (error instanceof StoreUnavailableError || code === undefined) return error;
   if ((code & 0xff) === resultCode.constraint) return error;
   const reason = error instanceof Error ? error.message : 'unknown';
-  return new StoreUnavailableError('store_unavailable', `SQLite could not do it (${code}): ${reason}`, error);
+  return new StoreUnavailableError(
+    'store_unavailable',
+    `SQLite could not do it (${code}): ${reason}`,
+    error,
+  );
 }
 
 /** After these no later success could be trusted before the file was opened anew. */
@@ -276,5 +313,9 @@ function isFinal(refusal: StoreUnavailableError): boolean {
   if (refusal.code === 'store_fenced') return true;
   const code = errorCode(refusal.cause);
   if (code === undefined) return false;
-  return failedFlush.includes(code) || (code & 0xff) === resultCode.corrupt || (code & 0xff) === resultCode.notADatabase;
+  return (
+    failedFlush.includes(code) ||
+    (code & 0xff) === resultCode.corrupt ||
+    (code & 0xff) === resultCode.notADatabase
+  );
 }

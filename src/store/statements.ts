@@ -34,7 +34,9 @@ export function sqliteWrite(statement: WriteStatement): string {
   }
   const [key, ...rest] = names;
   if (statement.action === 'delete') return `DELETE FROM ${table} WHERE ${key} = ?`;
-  const assignments = rest.map((name) => `${name} = ${statement.action === 'add' ? `${name} + ` : ''}?`);
+  const assignments = rest.map(
+    (name) => `${name} = ${statement.action === 'add' ? `${name} + ` : ''}?`,
+  );
   return `UPDATE ${table} SET ${assignments.join(', ')} WHERE ${key} = ?`;
 }
 
@@ -48,7 +50,9 @@ export function postgresWrite(statement: WriteStatement): string {
   }
   const [key, ...rest] = names;
   if (statement.action === 'delete') return `DELETE FROM ${table} WHERE ${key} = ANY(${arrays})`;
-  const assignments = rest.map((name) => `${name} = ${statement.action === 'add' ? `${table}.${name} + ` : ''}given.${name}`);
+  const assignments = rest.map(
+    (name) => `${name} = ${statement.action === 'add' ? `${table}.${name} + ` : ''}given.${name}`,
+  );
   return `UPDATE ${table} SET ${assignments.join(', ')} FROM unnest(${arrays}) AS given(${names.join(', ')}) WHERE ${table}.${key} = given.${key}`;
 }
 
@@ -61,7 +65,9 @@ function onConflict(statement: Extract<WriteStatement, { action: 'insert' }>): s
   if (!conflict) return '';
   const target = ` ON CONFLICT (${conflict.keys.join(', ')})`;
   if (conflict.action === 'ignore') return `${target} DO NOTHING`;
-  const others = columns.map((column) => column.name).filter((name) => !conflict.keys.includes(name));
+  const others = columns
+    .map((column) => column.name)
+    .filter((name) => !conflict.keys.includes(name));
   const assignments =
     conflict.action === 'add'
       ? (conflict.added ?? []).map((name) => `${name} = ${table}.${name} + excluded.${name}`)

@@ -15,7 +15,11 @@ export function manualClock(startMs = Date.UTC(2026, 10, 23, 12)) {
 }
 
 /** A ledger on the database, under one node name, that can be restarted in place. */
-export async function openFixture(url: string, remove: () => Promise<void>, synchronous: 'FULL' | 'OFF' = 'FULL'): Promise<LedgerFixture> {
+export async function openFixture(
+  url: string,
+  remove: () => Promise<void>,
+  synchronous: 'FULL' | 'OFF' = 'FULL',
+): Promise<LedgerFixture> {
   const clock = manualClock();
   const start = async () => {
     const opened = await openStore({ url, clock, synchronous });

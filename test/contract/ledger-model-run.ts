@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { openFixture } from './ledger-fixture.ts';
-import { compareWithModel, programs } from './ledger-model.ts';
+import { compareWithModel, programs } from './ledger-programs.ts';
 import type { LedgerFixture } from './ledger-script.ts';
 
 export type ModelRun = {
@@ -38,5 +38,9 @@ export async function checkModel(run: ModelRun): Promise<number> {
 /** Flushing is off: the model looks at decisions, the crash tests look at the disk. */
 function openTemporary(): Promise<LedgerFixture> {
   const folder = mkdtempSync(join(tmpdir(), 'manifold-model-'));
-  return openFixture(join(folder, 'ledger.db'), async () => rmSync(folder, { recursive: true, force: true }), 'OFF');
+  return openFixture(
+    join(folder, 'ledger.db'),
+    async () => rmSync(folder, { recursive: true, force: true }),
+    'OFF',
+  );
 }

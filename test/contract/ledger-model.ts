@@ -3,9 +3,6 @@
  * `ledger-script.ts`, so that random scripts can be compared line by line with the real one (T-B3).
  */
 
-import fc from 'fast-check';
-import { runLine, type LedgerFixture } from './ledger-script.ts';
-
 type ModelHold = {
   readonly walletId: string;
   amount: number;
@@ -19,7 +16,15 @@ type ModelHold = {
   readonly process: number;
 };
 
-type ModelLot = { readonly lotId: string; readonly kind: string; readonly made: number; remaining: number };
+type ModelLot = {
+  readonly lotId: string;
+  readonly kind: string;
+  readonly made: number;
+  remaining: number;
+};
+
+/** Bound of an attempt that is added later; the first one carries its own. */
+export const extraBound = 3;
 
 const dayMs = 86_400_000;
 const kinds = ['demo', 'gift', 'invite', 'paid'];
@@ -29,10 +34,16 @@ export class LedgerModel {
   #process = 0;
   readonly #lots = new Map<string, ModelLot[]>();
   readonly #holds = new Map<string, ModelHold>();
-  readonly #resolved = new Map<string, { readonly kind: 'settled' | 'voided'; readonly charge: number }>();
+  readonly #resolved = new Map<
+    string,
+    { readonly kind: 'settled' | 'voided'; readonly charge: number }
+  >();
   readonly #spent = new Map<string, number>();
   readonly #events = new Map<string, string>();
-  readonly #keys = new Map<string, { readonly requestId: string; readonly hash: string; readonly expiresAtMs: number }>();
+  readonly #keys = new Map<
+    string,
+    { readonly requestId: string; readonly hash: string; readonly expiresAtMs: number }
+  >();
 
   constructor(nowMs: number) {
     this.#nowMs = nowMs;
@@ -60,7 +71,11 @@ export class LedgerModel {
       case 'balance':
         return this.#balance(words[0] ?? '');
       case 'lots':
-        return this.#open(words[0] ?? '').map((lot) => `${lot.kind}:${lot.remaining}`).join(' ') || 'none';
+        return (
+          this.#open(words[0] ?? '')
+            .map((lot) => `${lot.kind}:${lot.remaining}`)
+            .join(' ') || 'none'
+        );
       case 'budget':
         return this.#budget(words[0] ?? '');
       case 'clock':
@@ -98,10 +113,16 @@ export class LedgerModel {
     return this.#posted(walletId) - this.#pending(walletId);
   }
 
-  #scopeOf(word: string | undefined): { readonly key: string; readonly id: string; readonly limit: number } | undefined {
+  #scopeOf(
+    word: string | undefined,
+  ): { readonly key: string; readonly id: string; readonly limit: number } | undefined {
     const match = /^key:(\w+):daily=(\d+)$/.exec(word ?? '');
     if (!match) return undefined;
-    return { id: match[1] ?? '', key: `${match[1]} ${Math.floor(this.#nowMs / dayMs)}`, limit: Number(match[2]) };
+    return {
+      id: match[1] ?? '',
+      key: `${match[1]} ${Math.floor(this.#nowMs / dayMs)}`,
+      limit: Number(match[2]),
+    };
   }
 
   #heldIn(scope: string): number {
@@ -114,7 +135,12 @@ export class LedgerModel {
     const lots = this.#lots.get(walletId) ?? [];
     lots.push({ lotId, kind, made: this.#nowMs, remaining: amount });
     // Within one millisecond the order is that of the ids.
-    lots.sort((left, right) => kinds.indexOf(left.kind) - kinds.indexOf(right.kind) || left.made - right.made || (left.lotId < right.lotId ? -1 : 1));
+    lots.sort(
+      (left, right) =>
+        kinds.indexOf(left.kind) - kinds.indexOf(right.kind) ||
+        left.made - right.made ||
+        (left.lotId < right.lotId ? -1 : 1),
+    );
     this.#lots.set(walletId, lots);
   }
 
@@ -173,7 +199,8 @@ export class LedgerModel {
   }
 
   #reserve([requestId = '', walletId = '', amountText = '', ...words]: readonly string[]): string {
-    const option = (name: string) => words.find((word) => word.startsWith(`${name}=`))?.slice(name.length + 1);
+    const option = (name: string) =>
+      words.find((word) => word.startsWith(`${name}=`))?.slice(name.length + 1);
     const attempt = option('attempt')?.split('/');
     const existing = this.#holds.get(requestId);
     if (existing) {
@@ -187,7 +214,12 @@ export class LedgerModel {
     if (duplicate !== undefined) return duplicate;
 
     const scope = this.#scopeOf(words.find((word) => word.startsWith('key:')));
-    const amount = this.#grant(walletId, Number(amountText), Number(option('min') ?? amountText), scope);
+    const amount = this.#grant(
+      walletId,
+      Number(amountText),
+      Number(option('min') ?? amountText),
+      scope,
+    );
     if (typeof amount === 'string') return amount;
     this.#holds.set(requestId, {
       walletId,
@@ -201,7 +233,12 @@ export class LedgerModel {
       bound: Number(attempt?.[2] ?? 0),
       process: this.#process,
     });
-    if (key !== undefined) this.#keys.set(key, { requestId, hash: idempotency?.[1] ?? '', expiresAtMs: this.#nowMs + dayMs });
+    if (key !== undefined)
+      this.#keys.set(key, {
+        requestId,
+        hash: idempotency?.[1] ?? '',
+        expiresAtMs: this.#nowMs + dayMs,
+      });
     return `ok ${amount}`;
   }
 
@@ -214,9 +251,16 @@ export class LedgerModel {
     return `idempotency_duplicate ${known.requestId} ${resolved?.kind ?? 'open'}`;
   }
 
-  #grant(walletId: string, amount: number, minimum: number, scope: { key: string; id: string; limit: number } | undefined): number | string {
+  #grant(
+    walletId: string,
+    amount: number,
+    minimum: number,
+    scope: { key: string; id: string; limit: number } | undefined,
+  ): number | string {
     const wallet = this.#available(walletId);
-    const budget = scope ? Math.max(0, scope.limit - (this.#spent.get(scope.key) ?? 0) - this.#heldIn(scope.key)) : Infinity;
+    const budget = scope
+      ? Math.max(0, scope.limit - (this.#spent.get(scope.key) ?? 0) - this.#heldIn(scope.key))
+      : Infinity;
     const fits = Math.min(wallet, budget);
     if (amount <= fits) return amount;
     if (minimum <= fits) return fits;
@@ -252,7 +296,8 @@ export class LedgerModel {
     }
     const charge = Math.min(Number(text), hold.amount);
     this.#take(hold.walletId, charge);
-    if (hold.scope !== undefined) this.#spent.set(hold.scope, (this.#spent.get(hold.scope) ?? 0) + charge);
+    if (hold.scope !== undefined)
+      this.#spent.set(hold.scope, (this.#spent.get(hold.scope) ?? 0) + charge);
     this.#holds.delete(requestId);
     this.#resolved.set(requestId, { kind: 'settled', charge });
     return `ok ${charge}`;
@@ -275,14 +320,19 @@ export class LedgerModel {
     if (releaseKey && hold.key !== undefined) this.#keys.delete(hold.key);
   }
 
-  #releaseAll(which: (hold: ModelHold) => boolean): { readonly count: number; readonly lost: number } {
+  #releaseAll(which: (hold: ModelHold) => boolean): {
+    readonly count: number;
+    readonly lost: number;
+  } {
     let count = 0;
     let lost = 0;
     for (const [requestId, hold] of [...this.#holds]) {
       if (!which(hold)) continue;
       this.#release(requestId, hold, true);
       count += 1;
-      lost += hold.bound * (hold.attempts.length > 0 ? 1 : 0) + extraBound * Math.max(0, hold.attempts.length - (hold.bound > 0 ? 1 : 0));
+      lost +=
+        hold.bound * (hold.attempts.length > 0 ? 1 : 0) +
+        extraBound * Math.max(0, hold.attempts.length - (hold.bound > 0 ? 1 : 0));
     }
     return { count, lost };
   }
@@ -295,7 +345,8 @@ export class LedgerModel {
   #sweep(): string {
     const { count, lost } = this.#releaseAll((hold) => hold.expiresAtMs <= this.#nowMs);
     for (const [key, known] of [...this.#keys]) {
-      if (known.expiresAtMs <= this.#nowMs && !this.#holds.has(known.requestId)) this.#keys.delete(key);
+      if (known.expiresAtMs <= this.#nowMs && !this.#holds.has(known.requestId))
+        this.#keys.delete(key);
     }
     return `expired ${count} lost ${lost}`;
   }
@@ -310,92 +361,4 @@ export class LedgerModel {
     const key = `${id} ${Math.floor(this.#nowMs / dayMs)}`;
     return `spent ${this.#spent.get(key) ?? 0} pending ${this.#heldIn(key)}`;
   }
-}
-
-/** Bound of an attempt that is added later; the first one carries its own. */
-const extraBound = 3;
-
-const wallet = fc.constantFrom('alice', 'bob', 'carol');
-const request = fc.integer({ min: 0, max: 60 }).map((index) => `r${index}`);
-const event = fc.integer({ min: 0, max: 25 });
-const amount = fc.integer({ min: 1, max: 400 });
-
-const reserveLine = fc
-  .record({
-    request,
-    wallet,
-    amount: fc.integer({ min: 0, max: 300 }),
-    minimum: fc.option(fc.integer({ min: 0, max: 40 }), { nil: undefined }),
-    limit: fc.option(fc.integer({ min: 50, max: 900 }), { nil: undefined }),
-    idempotency: fc.option(fc.tuple(fc.integer({ min: 0, max: 4 }), fc.integer({ min: 0, max: 1 })), { nil: undefined }),
-    bound: fc.option(fc.integer({ min: 1, max: 90 }), { nil: undefined }),
-    job: fc.boolean(),
-    ttl: fc.constantFrom(1000, 600_000, 200_000_000),
-  })
-  .map((each) =>
-    [
-      `reserve ${each.request} ${each.wallet} ${each.amount} ttl=${each.ttl}`,
-      ...(each.minimum === undefined ? [] : [`min=${Math.min(each.minimum, each.amount)}`]),
-      // A scope belongs to one wallet.
-      ...(each.limit === undefined ? [] : [`key:k_${each.wallet}:daily=${each.limit}`]),
-      ...(each.idempotency === undefined ? [] : [`idem=k${each.idempotency[0]}/h${each.idempotency[1]}`]),
-      ...(each.bound === undefined ? [] : [`attempt=a0_${each.request}/c1/${each.bound}`]),
-      ...(each.job ? ['job'] : []),
-    ].join(' '),
-  );
-
-/** Lines are grouped into bursts; the lines of a burst are submitted in one turn of the event loop. */
-const changeLine = fc.oneof(
-  { weight: 9, arbitrary: reserveLine },
-  { weight: 7, arbitrary: fc.tuple(request, fc.integer({ min: 0, max: 350 })).map(([id, charge]) => `settle ${id} ${charge}`) },
-  { weight: 2, arbitrary: fc.tuple(request, fc.constantFrom('', ' keep')).map(([id, keep]) => `void ${id}${keep}`) },
-  { weight: 2, arbitrary: fc.tuple(request, fc.integer({ min: 1, max: 3 })).map(([id, index]) => `attempt ${id} a${index}_${id} c2 ${extraBound}`) },
-  { weight: 2, arbitrary: fc.tuple(request, fc.integer({ min: 1, max: 4 }), amount).map(([id, sequence, more]) => `extend ${id} ${sequence} ${more}`) },
-  {
-    weight: 3,
-    arbitrary: fc
-      .tuple(wallet, fc.constantFrom('paid', 'paid', 'gift', 'demo', 'invite'), amount, event)
-      .map(([id, kind, more, index]) => `credit ${id} ${kind} ${more} e${String(index).padStart(2, '0')}`),
-  },
-  { weight: 1, arbitrary: fc.tuple(wallet, event, event).map(([id, lot, index]) => `refund ${id} lot_test~e${String(lot).padStart(2, '0')} f${index}`) },
-  {
-    weight: 1,
-    arbitrary: fc.tuple(wallet, fc.integer({ min: -200, max: 100 }), event).map(([id, more, index]) => `adjust ${id} ${more === 0 ? 1 : more} x${index}`),
-  },
-);
-
-const soloLine = fc.oneof(
-  { weight: 3, arbitrary: fc.constantFrom(1, 1000, 700_000, 50_000_000, 90_000_000).map((ms) => `clock ${ms}`) },
-  { weight: 1, arbitrary: fc.constant('restart') },
-  { weight: 2, arbitrary: fc.constantFrom('recover', 'sweep') },
-  { weight: 2, arbitrary: wallet.map((id) => `balance ${id}`) },
-  { weight: 1, arbitrary: wallet.map((id) => `lots ${id}`) },
-  { weight: 1, arbitrary: wallet.map((id) => `budget k_${id} daily`) },
-);
-
-export function programs(lengthMax: number): fc.Arbitrary<readonly (readonly string[])[]> {
-  const burst = fc.array(changeLine, { minLength: 1, maxLength: 12 });
-  return fc.array(fc.oneof({ weight: 3, arbitrary: burst }, { weight: 2, arbitrary: soloLine.map((line) => [line]) }), {
-    maxLength: lengthMax,
-    size: 'max',
-  });
-}
-
-/** Throws at the first line where ledger and model differ; returns the number of lines. */
-export async function compareWithModel(fixture: LedgerFixture, program: readonly (readonly string[])[]): Promise<number> {
-  const model = new LedgerModel(fixture.clock.now());
-  let lines = 0;
-  for (const burst of program) {
-    const expected = burst.map((line) => model.run(line));
-    const actual = await Promise.all(burst.map((line) => runLine(fixture, line)));
-    lines += burst.length;
-    for (const [index, line] of burst.entries()) {
-      if (actual[index] !== expected[index]) throw new Error(`${line}\n  ledger: ${actual[index]}\n  model:  ${expected[index]}`);
-    }
-  }
-  for (const line of ['balance alice', 'balance bob', 'balance carol', 'lots alice', 'verify']) {
-    const actual = await runLine(fixture, line);
-    if (actual !== model.run(line)) throw new Error(`at the end: ${line}\n  ledger: ${actual}\n  model:  ${model.run(line)}`);
-  }
-  return lines;
 }

@@ -3,7 +3,7 @@
  * root it runs as the user `postgres`, because PostgreSQL refuses to be root.
  */
 
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -13,6 +13,8 @@ import pg from 'pg';
 export type Cluster = {
   /** A new, empty schema of its own. */
   freshUrl(): Promise<string>;
+  /** As after a crash: no connection survives. */
+  restart(): Promise<void>;
   stop(): void;
 };
 
@@ -21,15 +23,21 @@ const debianFolder = '/usr/lib/postgresql';
 function findPrograms(): string | undefined {
   if (!existsSync(debianFolder)) return undefined;
   const versions = readdirSync(debianFolder).sort((left, right) => Number(right) - Number(left));
-  return versions.map((version) => join(debianFolder, version, 'bin')).find((folder) => existsSync(join(folder, 'initdb')));
+  return versions
+    .map((version) => join(debianFolder, version, 'bin'))
+    .find((folder) => existsSync(join(folder, 'initdb')));
 }
 
 /** `undefined`, with the reason on stderr, when it cannot run here. `flush` off: contracts only. */
 export async function startCluster(flush: 'on' | 'off' = 'off'): Promise<Cluster | undefined> {
   const isRoot = process.getuid?.() === 0;
-  if (findPrograms() === undefined && isRoot) spawnSync('apt-get', ['install', '-y', '-q', '--no-install-recommends', 'postgresql'], { timeout: 120_000 });
+  if (findPrograms() === undefined && isRoot)
+    spawnSync('apt-get', ['install', '-y', '-q', '--no-install-recommends', 'postgresql'], {
+      timeout: 120_000,
+    });
   const programs = findPrograms();
-  if (programs === undefined) return notHere('the PostgreSQL server is not installed (Debian: postgresql)');
+  if (programs === undefined)
+    return notHere('the PostgreSQL server is not installed (Debian: postgresql)');
   const folder = mkdtempSync(join(tmpdir(), 'manifold-postgres-'));
   if (isRoot) {
     const account = /^postgres:[^:]*:(\d+):(\d+):/m.exec(readFileSync('/etc/passwd', 'utf8'));
@@ -39,14 +47,41 @@ export async function startCluster(flush: 'on' | 'off' = 'off'): Promise<Cluster
   const run = (program: string, ...words: readonly string[]) => {
     const line = [join(programs, program), ...words];
     const [command = '', ...rest] = isRoot ? ['runuser', '-u', 'postgres', '--', ...line] : line;
-    return spawnSync(command, rest, { encoding: 'utf8', cwd: folder, timeout: 60_000, stdio: ['ignore', 'pipe', 'pipe'] });
+    return spawnSync(command, rest, {
+      encoding: 'utf8',
+      cwd: folder,
+      timeout: 60_000,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
   };
+  const runLater = (program: string, ...words: readonly string[]) =>
+    new Promise<void>((resolve, reject) => {
+      const line = [join(programs, program), ...words];
+      const [command = '', ...rest] = isRoot ? ['runuser', '-u', 'postgres', '--', ...line] : line;
+      const child = spawn(command, rest, { cwd: folder, stdio: 'ignore' });
+      child.once('error', reject);
+      child.once('exit', (code) =>
+        code === 0 ? resolve() : reject(new Error(`${program} ended with ${code}`)),
+      );
+    });
   const data = join(folder, 'data');
-  const made = run('initdb', '-D', data, '-U', 'manifold', '--auth=trust', '-E', 'UTF8', '--locale=C', '--data-checksums');
+  const made = run(
+    'initdb',
+    '-D',
+    data,
+    '-U',
+    'manifold',
+    '--auth=trust',
+    '-E',
+    'UTF8',
+    '--locale=C',
+    '--data-checksums',
+  );
   if (made.status !== 0) return notHere(`initdb failed: ${made.stderr}`);
   const port = await freePort();
   const settings = `-c listen_addresses=127.0.0.1 -p ${port} -k ${folder} -c max_connections=60 -c fsync=${flush}`;
-  const started = run('pg_ctl', '-D', data, '-w', '-l', join(folder, 'server.log'), '-o', settings, 'start');
+  const start = ['-D', data, '-w', '-l', join(folder, 'server.log'), '-o', settings];
+  const started = run('pg_ctl', ...start, 'start');
   if (started.status !== 0) return notHere(`the server did not start: ${started.stderr}`);
 
   const url = `postgres://manifold@127.0.0.1:${port}/postgres`;
@@ -60,6 +95,7 @@ export async function startCluster(flush: 'on' | 'off' = 'off'): Promise<Cluster
       await client.end();
       return `${url}?options=${encodeURIComponent(`-c search_path=t${schemas}`)}`;
     },
+    restart: () => runLater('pg_ctl', ...start, '-m', 'immediate', 'restart'),
     stop: () => {
       run('pg_ctl', '-D', data, '-m', 'immediate', '-w', 'stop');
       rmSync(folder, { recursive: true, force: true });

@@ -1,21 +1,76 @@
+import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import { receiptIdOf } from '#ledger';
+import { StoreUnavailableError } from '#store';
 import { openFixture } from './ledger-fixture.ts';
 import { checkModel } from './ledger-model-run.ts';
 import { startCluster } from './ledger-postgres-cluster.ts';
 import { testNodes } from './ledger-nodes.ts';
+import { runLine } from './ledger-script.ts';
 import { testLedgerContract } from './ledger.ts';
 
 const cluster = await startCluster();
 
-if (!cluster) test('the ledger on PostgreSQL', { skip: 'no PostgreSQL server here' }, () => undefined);
+if (!cluster)
+  test('the ledger on PostgreSQL', { skip: 'no PostgreSQL server here' }, () => undefined);
 else {
   after(() => cluster.stop());
   const open = async () => openFixture(await cluster.freshUrl(), async () => undefined);
   testLedgerContract(open);
   testNodes(async () => ({ url: await cluster.freshUrl(), remove: () => undefined }), 10);
 
+  test('the database restarts under load: nothing acknowledged is lost, and work goes on by itself', async () => {
+    const fixture = await open();
+    const charged = new Map<string, number>();
+    let refused = 0;
+    let stop = false;
+    await runLine(fixture, 'credit w paid 100000000 e1');
+    const stream = async (name: number): Promise<void> => {
+      for (let index = 0; !stop; index += 1) {
+        const requestId = `r${name}_${index}`;
+        try {
+          await runLine(fixture, `reserve ${requestId} w 10`);
+          const settled = await runLine(fixture, `settle ${requestId} 7`);
+          if (settled.startsWith('ok 7')) charged.set(requestId, 7);
+        } catch (error) {
+          assert.ok(error instanceof StoreUnavailableError, String(error));
+          refused += 1;
+          await new Promise<void>((resolve) => setImmediate(resolve));
+        }
+      }
+    };
+    const streams = Promise.all(Array.from({ length: 20 }, (_, name) => stream(name)));
+    for (let round = 0; round < 3; round += 1) {
+      await waitFor(() => charged.size > 200 * (round + 1));
+      await cluster.restart();
+    }
+    const before = charged.size;
+    await waitFor(() => charged.size > before + 200);
+    stop = true;
+    await streams;
+    assert.ok(refused > 0, 'no restart was felt');
+    for (const requestId of charged.keys()) {
+      assert.equal(
+        (await fixture.ledger().receipt(receiptIdOf(requestId)))?.chargeNanoUsd,
+        7,
+        requestId,
+      );
+    }
+    assert.equal(await runLine(fixture, 'verify'), 'ok');
+    await fixture.close();
+  });
+
   const seed = Number(process.env['LEDGER_MODEL_SEED'] ?? 20_261_123);
   test(`random scripts agree with a naive model (seed ${seed})`, async () => {
-    await checkModel({ seed, commandsMin: 600, lengthMax: 80, open });
+    await checkModel({ seed, commandsMin: 300, lengthMax: 80, open });
   });
+}
+
+/** Waits for other tasks of this process, not for the clock. */
+async function waitFor(condition: () => boolean): Promise<void> {
+  const deadline = performance.now() + 30_000;
+  while (!condition()) {
+    assert.ok(performance.now() < deadline, 'it took too long');
+    await new Promise<void>((resolve) => setImmediate(resolve));
+  }
 }

@@ -4,7 +4,16 @@
  */
 
 import { nanoUsd, type Clock } from '#std';
-import type { AttemptOutcome, BudgetScope, BudgetWindow, Ledger, LotKind, LossReason, Receipt, ReserveRequest } from '#ledger';
+import type {
+  AttemptOutcome,
+  BudgetScope,
+  BudgetWindow,
+  Ledger,
+  LotKind,
+  LossReason,
+  Receipt,
+  ReserveRequest,
+} from '#ledger';
 
 export type LedgerFixture = {
   readonly ledger: () => Ledger;
@@ -14,7 +23,11 @@ export type LedgerFixture = {
   close(): Promise<void>;
 };
 
-export type ScriptLine = { readonly number: number; readonly command: string; readonly expected: string };
+export type ScriptLine = {
+  readonly number: number;
+  readonly command: string;
+  readonly expected: string;
+};
 
 export function parseScript(text: string): readonly ScriptLine[] {
   const lines: ScriptLine[] = [];
@@ -41,30 +54,85 @@ const actor = 'operator';
 
 const verbs: { readonly [verb: string]: Verb } = {
   credit: async ({ ledger }, [walletId = '', lotKind = '', amount = '', eventId = '']) =>
-    outcome(await ledger().credit({ walletId, lotKind: lotKind as LotKind, amountNanoUsd: money(amount), source: 'test', eventId, actor })),
+    outcome(
+      await ledger().credit({
+        walletId,
+        lotKind: lotKind as LotKind,
+        amountNanoUsd: money(amount),
+        source: 'test',
+        eventId,
+        actor,
+      }),
+    ),
   refund: async ({ ledger }, [walletId = '', lotId = '', eventId = '', amount]) =>
-    outcome(await ledger().refund({ walletId, lotId, eventId, actor, reason: 'asked', ...(amount === undefined ? {} : { amountNanoUsd: money(amount) }) })),
+    outcome(
+      await ledger().refund({
+        walletId,
+        lotId,
+        eventId,
+        actor,
+        reason: 'asked',
+        ...(amount === undefined ? {} : { amountNanoUsd: money(amount) }),
+      }),
+    ),
   adjust: async ({ ledger }, [walletId = '', amount = '', eventId = '']) =>
-    outcome(await ledger().adjust({ walletId, amountNanoUsd: money(amount), eventId, actor, reason: 'correction' })),
+    outcome(
+      await ledger().adjust({
+        walletId,
+        amountNanoUsd: money(amount),
+        eventId,
+        actor,
+        reason: 'correction',
+      }),
+    ),
   suspense: async ({ ledger }, [channelId = '', amount = '', eventId = '']) =>
-    outcome(await ledger().bookSuspense({ channelId, providerId: `p_${channelId}`, amountNanoUsd: money(amount), eventId, actor, reason: 'invoice' })),
-  reserve: async ({ ledger, clock }, words) => outcome(await ledger().reserve(reserveRequest(words, clock.now()))),
-  attempt: async ({ ledger }, [requestId = '', attemptId = '', channelId = '', bound = '', previous, cost]) => {
+    outcome(
+      await ledger().bookSuspense({
+        channelId,
+        providerId: `p_${channelId}`,
+        amountNanoUsd: money(amount),
+        eventId,
+        actor,
+        reason: 'invoice',
+      }),
+    ),
+  reserve: async ({ ledger, clock }, words) =>
+    outcome(await ledger().reserve(reserveRequest(words, clock.now()))),
+  attempt: async (
+    { ledger },
+    [requestId = '', attemptId = '', channelId = '', bound = '', previous, cost],
+  ) => {
     const earlier: AttemptOutcome | undefined =
-      previous === undefined ? undefined : { attemptId: previous, outcome: 'failed', costNanoUsd: money(cost ?? '0') };
-    return outcome(await ledger().attempt(requestId, intent(attemptId, channelId, bound, false), earlier));
+      previous === undefined
+        ? undefined
+        : { attemptId: previous, outcome: 'failed', costNanoUsd: money(cost ?? '0') };
+    return outcome(
+      await ledger().attempt(requestId, intent(attemptId, channelId, bound, false), earlier),
+    );
   },
   extend: async ({ ledger }, [requestId = '', sequence = '', amount = '', ...scopes]) =>
-    outcome(await ledger().extend({ requestId, sequence: Number(sequence), amountNanoUsd: money(amount), scopes: scopes.map(scope) })),
-  settle: async ({ ledger }, [requestId = '', charge = '', ...rest]) => outcome(await ledger().settle(settlement(requestId, charge, rest))),
+    outcome(
+      await ledger().extend({
+        requestId,
+        sequence: Number(sequence),
+        amountNanoUsd: money(amount),
+        scopes: scopes.map(scope),
+      }),
+    ),
+  settle: async ({ ledger }, [requestId = '', charge = '', ...rest]) =>
+    outcome(await ledger().settle(settlement(requestId, charge, rest))),
   void: async ({ ledger }, [requestId = '', mode]) =>
-    outcome(await ledger().void({ requestId, reason: 'test', releaseIdempotency: mode !== 'keep' })),
+    outcome(
+      await ledger().void({ requestId, reason: 'test', releaseIdempotency: mode !== 'keep' }),
+    ),
   balance: async ({ ledger }, [walletId = '']) => {
     const balance = await ledger().balance(walletId);
     return `posted ${balance.postedNanoUsd} pending ${balance.pendingNanoUsd} available ${balance.availableNanoUsd}`;
   },
   lots: async ({ ledger }, [walletId = '']) =>
-    (await ledger().balance(walletId)).lots.map((lot) => `${lot.kind}:${lot.remainingNanoUsd}`).join(' ') || 'none',
+    (await ledger().balance(walletId)).lots
+      .map((lot) => `${lot.kind}:${lot.remainingNanoUsd}`)
+      .join(' ') || 'none',
   budget: async ({ ledger }, [id = '', window = '']) => {
     const budget = await ledger().budget('key', id, window as BudgetWindow);
     return `spent ${budget.spentNanoUsd} pending ${budget.pendingNanoUsd}`;
@@ -75,7 +143,9 @@ const verbs: { readonly [verb: string]: Verb } = {
   },
   receipt: async ({ ledger }, [receiptId = '']) => describe(await ledger().receipt(receiptId)),
   statement: async ({ ledger }, [walletId = '']) =>
-    (await ledger().statement({ walletId })).receipts.map((receipt) => `${receipt.kind}:${receipt.chargeNanoUsd}`).join(' ') || 'none',
+    (await ledger().statement({ walletId })).receipts
+      .map((receipt) => `${receipt.kind}:${receipt.chargeNanoUsd}`)
+      .join(' ') || 'none',
   hold: async ({ ledger }, [requestId = '']) => {
     const hold = await ledger().hold(requestId);
     return hold ? `${hold.state} ${hold.amountNanoUsd}` : 'none';
@@ -107,7 +177,11 @@ const verbs: { readonly [verb: string]: Verb } = {
   },
   verify: async ({ ledger }) => {
     const summary = await ledger().verify();
-    return summary.ok ? 'ok' : summary.differences.map((difference) => `${difference.kind} ${difference.where} ${difference.detail}`).join('; ');
+    return summary.ok
+      ? 'ok'
+      : summary.differences
+          .map((difference) => `${difference.kind} ${difference.where} ${difference.detail}`)
+          .join('; ');
   },
 };
 
@@ -117,18 +191,34 @@ function money(text: string) {
 }
 
 function intent(attemptId: string, channelId: string, bound: string, canLookUp: boolean) {
-  return { attemptId, channelId, providerId: `p_${channelId}`, priceVersion: 'v1', boundNanoUsd: money(bound), canLookUp };
+  return {
+    attemptId,
+    channelId,
+    providerId: `p_${channelId}`,
+    priceVersion: 'v1',
+    boundNanoUsd: money(bound),
+    canLookUp,
+  };
 }
 
 /** `key:ID:WINDOW=LIMIT`. */
 function scope(word: string): BudgetScope {
   const [kind = '', id = '', window = '', limit = ''] = word.split(/[:=]/);
-  return { kind, id, window: window as BudgetWindow, limitNanoUsd: limit === 'none' ? null : money(limit) };
+  return {
+    kind,
+    id,
+    window: window as BudgetWindow,
+    limitNanoUsd: limit === 'none' ? null : money(limit),
+  };
 }
 
 /** `REQUEST WALLET AMOUNT [min=N] [idem=KEY/HASH] [attempt=ID/CHANNEL/BOUND[/lookup]] [job] [ttl=MS] [SCOPE…]`. */
-function reserveRequest([requestId = '', walletId = '', amount = '', ...words]: readonly string[], nowMs: number): ReserveRequest {
-  const option = (name: string): string | undefined => words.find((word) => word.startsWith(`${name}=`))?.slice(name.length + 1);
+function reserveRequest(
+  [requestId = '', walletId = '', amount = '', ...words]: readonly string[],
+  nowMs: number,
+): ReserveRequest {
+  const option = (name: string): string | undefined =>
+    words.find((word) => word.startsWith(`${name}=`))?.slice(name.length + 1);
   const minimum = option('min');
   const idempotency = option('idem')?.split('/');
   const attempt = option('attempt')?.split('/');
@@ -140,19 +230,46 @@ function reserveRequest([requestId = '', walletId = '', amount = '', ...words]: 
     expiresAtMs: nowMs + Number(option('ttl') ?? 600_000),
     lifetime: words.includes('job') ? 'job' : 'process',
     ...(minimum === undefined ? {} : { minimumNanoUsd: money(minimum) }),
-    ...(idempotency ? { idempotency: { key: idempotency[0] ?? '', parametersHash: idempotency[1] ?? '', expiresAtMs: nowMs + 86_400_000 } } : {}),
-    ...(attempt ? { attempt: intent(attempt[0] ?? '', attempt[1] ?? '', attempt[2] ?? '0', attempt[3] === 'lookup') } : {}),
+    ...(idempotency
+      ? {
+          idempotency: {
+            key: idempotency[0] ?? '',
+            parametersHash: idempotency[1] ?? '',
+            expiresAtMs: nowMs + 86_400_000,
+          },
+        }
+      : {}),
+    ...(attempt
+      ? {
+          attempt: intent(
+            attempt[0] ?? '',
+            attempt[1] ?? '',
+            attempt[2] ?? '0',
+            attempt[3] === 'lookup',
+          ),
+        }
+      : {}),
   };
 }
 
 /** `REQUEST CHARGE [cost=ATTEMPT/AMOUNT…] [loss=REASON/AMOUNT…]`. */
 function settlement(requestId: string, charge: string, words: readonly string[]) {
-  const pairs = (name: string) => words.filter((word) => word.startsWith(`${name}=`)).map((word) => word.slice(name.length + 1).split('/'));
+  const pairs = (name: string) =>
+    words
+      .filter((word) => word.startsWith(`${name}=`))
+      .map((word) => word.slice(name.length + 1).split('/'));
   return {
     requestId,
     chargeNanoUsd: money(charge),
-    attempts: pairs('cost').map(([attemptId = '', cost = '']) => ({ attemptId, outcome: 'succeeded' as const, costNanoUsd: money(cost) })),
-    losses: pairs('loss').map(([reason = '', amount = '']) => ({ reason: reason as LossReason, amountNanoUsd: money(amount) })),
+    attempts: pairs('cost').map(([attemptId = '', cost = '']) => ({
+      attemptId,
+      outcome: 'succeeded' as const,
+      costNanoUsd: money(cost),
+    })),
+    losses: pairs('loss').map(([reason = '', amount = '']) => ({
+      reason: reason as LossReason,
+      amountNanoUsd: money(amount),
+    })),
     usage: {},
     usageSource: 'provider' as const,
     priceVersion: 'v1',
@@ -180,7 +297,8 @@ function outcome(result: AnyResult): string {
   if (result.ok && result.receipt) words.push(result.receipt.chargeNanoUsd);
   if (result.repeated === true) words.push('repeat');
   if (result.scope) words.push(result.scope.id);
-  if (result.availableNanoUsd !== undefined) words.push('available', result.availableNanoUsd, 'required', result.requiredNanoUsd ?? '');
+  if (result.availableNanoUsd !== undefined)
+    words.push('available', result.availableNanoUsd, 'required', result.requiredNanoUsd ?? '');
   if (result.requestId !== undefined) words.push(result.requestId);
   if (result.state !== undefined) words.push(result.state);
   return words.join(' ');
@@ -190,7 +308,9 @@ function describe(receipt: Receipt | undefined): string {
   if (!receipt) return 'none';
   const lots = receipt.lots.map((lot) => `${lot.kind}:${lot.amountNanoUsd}`).join(',');
   const losses = receipt.losses.map((loss) => `${loss.reason}:${loss.amountNanoUsd}`).join(',');
-  const attempts = receipt.attempts.map((attempt) => `${attempt.attemptId}:${attempt.outcome}:${attempt.costNanoUsd}`).join(',');
+  const attempts = receipt.attempts
+    .map((attempt) => `${attempt.attemptId}:${attempt.outcome}:${attempt.costNanoUsd}`)
+    .join(',');
   return [
     `${receipt.kind} charge ${receipt.chargeNanoUsd} rated ${receipt.ratedNanoUsd} held ${receipt.holdNanoUsd} after ${receipt.balanceAfterNanoUsd}`,
     `lots ${lots || 'none'} losses ${losses || 'none'} attempts ${attempts || 'none'}`,

@@ -7,10 +7,15 @@ import { testLedgerContract } from './ledger.ts';
 
 testLedgerContract(async () => {
   const folder = mkdtempSync(join(tmpdir(), 'manifold-ledger-'));
-  return openFixture(join(folder, 'ledger.db'), async () => rmSync(folder, { recursive: true, force: true }));
+  return openFixture(join(folder, 'ledger.db'), async () =>
+    rmSync(folder, { recursive: true, force: true }),
+  );
 });
 
 testNodes(async () => {
   const folder = mkdtempSync(join(tmpdir(), 'manifold-nodes-'));
-  return { url: join(folder, 'ledger.db'), remove: () => rmSync(folder, { recursive: true, force: true }) };
+  return {
+    url: join(folder, 'ledger.db'),
+    remove: () => rmSync(folder, { recursive: true, force: true }),
+  };
 }, 10);

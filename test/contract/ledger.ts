@@ -19,7 +19,11 @@ export function testLedgerContract(open: OpenFixture): void {
       const fixture = await open();
       try {
         for (const line of parseScript(readFileSync(join(casesFolder, file), 'utf8'))) {
-          assert.equal(await runLine(fixture, line.command), line.expected, `${file}:${line.number} ${line.command}`);
+          assert.equal(
+            await runLine(fixture, line.command),
+            line.expected,
+            `${file}:${line.number} ${line.command}`,
+          );
         }
         assert.equal(await runLine(fixture, 'verify'), 'ok', `${file}: the books at the end`);
       } finally {
@@ -35,9 +39,15 @@ function testConcurrency(open: OpenFixture): void {
   test('1,000 concurrent requests on a balance for 10 admit exactly 10', async () => {
     await withFixture(open, async (fixture) => {
       await runLine(fixture, 'credit w paid 1009 e1');
-      const results = await Promise.all(Array.from({ length: 1000 }, (_, index) => runLine(fixture, `reserve r${index} w 100`)));
+      const results = await Promise.all(
+        Array.from({ length: 1000 }, (_, index) => runLine(fixture, `reserve r${index} w 100`)),
+      );
       assert.equal(results.filter((result) => result === 'ok 100').length, 10);
-      assert.equal(results.filter((result) => result === 'insufficient_balance available 9 required 100').length, 990);
+      assert.equal(
+        results.filter((result) => result === 'insufficient_balance available 9 required 100')
+          .length,
+        990,
+      );
       assert.equal(await runLine(fixture, 'balance w'), 'posted 1009 pending 1000 available 9');
     });
   });
@@ -45,7 +55,11 @@ function testConcurrency(open: OpenFixture): void {
   test('a budget holds exactly under concurrency while the wallet has plenty', async () => {
     await withFixture(open, async (fixture) => {
       await runLine(fixture, 'credit w paid 1000000 e1');
-      const results = await Promise.all(Array.from({ length: 300 }, (_, index) => runLine(fixture, `reserve r${index} w 100 key:k1:daily=750 project:p1:monthly=900`)));
+      const results = await Promise.all(
+        Array.from({ length: 300 }, (_, index) =>
+          runLine(fixture, `reserve r${index} w 100 key:k1:daily=750 project:p1:monthly=900`),
+        ),
+      );
       assert.equal(results.filter((result) => result === 'ok 100').length, 7);
       assert.equal(results.filter((result) => result.startsWith('budget_exceeded k1')).length, 293);
       assert.equal(await runLine(fixture, 'budget k1 daily'), 'spent 0 pending 700');
@@ -54,7 +68,9 @@ function testConcurrency(open: OpenFixture): void {
 
   test('a top-up event that arrives 1,000 times at once credits once', async () => {
     await withFixture(open, async (fixture) => {
-      const results = await Promise.all(Array.from({ length: 1000 }, () => runLine(fixture, 'credit w paid 500 e1')));
+      const results = await Promise.all(
+        Array.from({ length: 1000 }, () => runLine(fixture, 'credit w paid 500 e1')),
+      );
       assert.equal(results.filter((result) => result === 'ok -500').length, 1);
       assert.equal(results.filter((result) => result === 'ok -500 repeat').length, 999);
       assert.equal(await runLine(fixture, 'balance w'), 'posted 500 pending 0 available 500');
@@ -64,10 +80,20 @@ function testConcurrency(open: OpenFixture): void {
   test('100 concurrent requests with one idempotency key make one hold', async () => {
     await withFixture(open, async (fixture) => {
       await runLine(fixture, 'credit w paid 100000 e1');
-      const results = await Promise.all(Array.from({ length: 100 }, (_, index) => runLine(fixture, `reserve r${index} w 100 idem=k/h`)));
+      const results = await Promise.all(
+        Array.from({ length: 100 }, (_, index) =>
+          runLine(fixture, `reserve r${index} w 100 idem=k/h`),
+        ),
+      );
       assert.equal(results.filter((result) => result === 'ok 100').length, 1);
-      assert.equal(results.filter((result) => result === 'idempotency_duplicate r0 open').length, 99);
-      assert.equal(await runLine(fixture, 'reserve other w 100 idem=k/different'), 'idempotency_mismatch r0');
+      assert.equal(
+        results.filter((result) => result === 'idempotency_duplicate r0 open').length,
+        99,
+      );
+      assert.equal(
+        await runLine(fixture, 'reserve other w 100 idem=k/different'),
+        'idempotency_mismatch r0',
+      );
     });
   });
 
@@ -75,7 +101,9 @@ function testConcurrency(open: OpenFixture): void {
     await withFixture(open, async (fixture) => {
       await runLine(fixture, 'credit w paid 1000 e1');
       await runLine(fixture, 'reserve r w 500');
-      const results = await Promise.all(Array.from({ length: 50 }, () => runLine(fixture, 'settle r 300')));
+      const results = await Promise.all(
+        Array.from({ length: 50 }, () => runLine(fixture, 'settle r 300')),
+      );
       assert.equal(results.filter((result) => result === 'ok 300').length, 1);
       assert.equal(results.filter((result) => result === 'ok 300 repeat').length, 49);
       assert.equal(await runLine(fixture, 'balance w'), 'posted 700 pending 0 available 700');
@@ -88,22 +116,47 @@ function testConcurrency(open: OpenFixture): void {
       const count = 2200;
       for (let start = 0; start < count; start += 100) {
         fixture.clock.advance(1);
-        const ids = Array.from({ length: 100 }, (_, index) => `r${String(start + index).padStart(5, '0')}`);
-        await Promise.all(ids.flatMap((id) => [runLine(fixture, `reserve ${id} w 1`), runLine(fixture, `settle ${id} 1`)]));
+        const ids = Array.from(
+          { length: 100 },
+          (_, index) => `r${String(start + index).padStart(5, '0')}`,
+        );
+        await Promise.all(
+          ids.flatMap((id) => [
+            runLine(fixture, `reserve ${id} w 1`),
+            runLine(fixture, `settle ${id} 1`),
+          ]),
+        );
       }
       const seen: string[] = [];
       let before: string | undefined;
       do {
-        const page = await fixture.ledger().statement({ walletId: 'w', limit: 499, ...(before === undefined ? {} : { before }) });
-        seen.push(...page.receipts.map((receipt) => `${receipt.createdAtMs} ${String(receipt.sequence).padStart(6, '0')}`));
+        const page = await fixture
+          .ledger()
+          .statement({ walletId: 'w', limit: 499, ...(before === undefined ? {} : { before }) });
+        seen.push(
+          ...page.receipts.map(
+            (receipt) => `${receipt.createdAtMs} ${String(receipt.sequence).padStart(6, '0')}`,
+          ),
+        );
         before = page.next;
       } while (before !== undefined);
       assert.equal(seen.length, count + 1);
       assert.equal(new Set(seen).size, count + 1);
       assert.deepEqual(seen, [...seen].sort().reverse());
       const untilMs = fixture.clock.now();
-      assert.equal((await fixture.ledger().statement({ walletId: 'w', fromMs: untilMs, limit: 500 })).receipts.length, 100);
-      assert.equal((await fixture.ledger().statement({ walletId: 'w', fromMs: untilMs - 1, untilMs, limit: 500 })).receipts.length, 100);
+      assert.equal(
+        (await fixture.ledger().statement({ walletId: 'w', fromMs: untilMs, limit: 500 })).receipts
+          .length,
+        100,
+      );
+      assert.equal(
+        (
+          await fixture
+            .ledger()
+            .statement({ walletId: 'w', fromMs: untilMs - 1, untilMs, limit: 500 })
+        ).receipts.length,
+        100,
+      );
       assert.equal((await fixture.ledger().statement({ walletId: 'nobody' })).receipts.length, 0);
     });
   });
@@ -111,7 +164,11 @@ function testConcurrency(open: OpenFixture): void {
   test('reserve and settle of the same request in one batch both happen', async () => {
     await withFixture(open, async (fixture) => {
       await runLine(fixture, 'credit w paid 1000 e1');
-      const results = await Promise.all(['reserve r w 500', 'settle r 300', 'credit w gift 50 e2', 'settle r 300'].map((line) => runLine(fixture, line)));
+      const results = await Promise.all(
+        ['reserve r w 500', 'settle r 300', 'credit w gift 50 e2', 'settle r 300'].map((line) =>
+          runLine(fixture, line),
+        ),
+      );
       assert.deepEqual(results, ['ok 500', 'ok 300', 'ok -50', 'ok 300 repeat']);
       assert.equal(await runLine(fixture, 'verify'), 'ok');
     });
@@ -128,16 +185,28 @@ function testArguments(open: OpenFixture): void {
         ledger.reserve({ ...base, requestId: 'r1', amountNanoUsd: nanoUsd(10) }),
         ledger.reserve({ ...base, requestId: 'r2', amountNanoUsd: nanoUsd(-10) }),
         ledger.reserve({ ...base, requestId: 'has space', amountNanoUsd: nanoUsd(10) }),
-        ledger.adjust({ walletId: 'w', amountNanoUsd: nanoUsd(5), eventId: 'x', actor: 'a', reason: ' ' }),
+        ledger.adjust({
+          walletId: 'w',
+          amountNanoUsd: nanoUsd(5),
+          eventId: 'x',
+          actor: 'a',
+          reason: ' ',
+        }),
         ledger.reserve({ ...base, requestId: 'r3', amountNanoUsd: nanoUsd(10) }),
       ]);
-      assert.deepEqual(results.map((result) => result.status), ['fulfilled', 'rejected', 'rejected', 'rejected', 'fulfilled']);
+      assert.deepEqual(
+        results.map((result) => result.status),
+        ['fulfilled', 'rejected', 'rejected', 'rejected', 'fulfilled'],
+      );
       assert.equal(await runLine(fixture, 'balance w'), 'posted 1000 pending 20 available 980');
     });
   });
 }
 
-async function withFixture(open: OpenFixture, run: (fixture: LedgerFixture) => Promise<void>): Promise<void> {
+async function withFixture(
+  open: OpenFixture,
+  run: (fixture: LedgerFixture) => Promise<void>,
+): Promise<void> {
   const fixture = await open();
   try {
     await run(fixture);

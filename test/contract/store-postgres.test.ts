@@ -4,7 +4,8 @@ import { testStoreContract } from './store.ts';
 
 const cluster = await startCluster();
 
-if (!cluster) test('the store on PostgreSQL', { skip: 'no PostgreSQL server here' }, () => undefined);
+if (!cluster)
+  test('the store on PostgreSQL', { skip: 'no PostgreSQL server here' }, () => undefined);
 else {
   after(() => cluster.stop());
   testStoreContract(async () => ({ url: await cluster.freshUrl(), remove: () => undefined }));

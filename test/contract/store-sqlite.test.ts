@@ -5,5 +5,8 @@ import { testStoreContract } from './store.ts';
 
 testStoreContract(async () => {
   const folder = mkdtempSync(join(tmpdir(), 'manifold-store-'));
-  return { url: join(folder, 'store.db'), remove: () => rmSync(folder, { recursive: true, force: true }) };
+  return {
+    url: join(folder, 'store.db'),
+    remove: () => rmSync(folder, { recursive: true, force: true }),
+  };
 });

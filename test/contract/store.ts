@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { nanoUsd } from '#std';
 import type { KeyRecord, RequestRecord, Store } from '#store';
 import { openStore, query, write, type Lane, type WriteStatement } from '#store';
 import { manualClock } from './ledger-fixture.ts';
@@ -37,7 +38,7 @@ function record(index: number, more: Partial<RequestRecord> = {}): RequestRecord
     operation: 'chat',
     model: index % 2 === 0 ? 'small' : 'large',
     channelId: 'c1',
-    chargeNanoUsd: 10,
+    chargeNanoUsd: nanoUsd(10),
     inputTokens: 5,
     outputTokens: 7,
     streamed: index % 2 === 0,
@@ -48,16 +49,25 @@ function record(index: number, more: Partial<RequestRecord> = {}): RequestRecord
 
 export function testStoreContract(freshUrl: FreshUrl): void {
   const clock = manualClock();
-  const withStore = (run: (store: Store, url: string) => Promise<void>, options: { readonly namespaceBytesMax?: number } = {}) => async () => {
-    const { url, remove } = await freshUrl();
-    const store = await openStore({ url, clock, blobBounds: { bodyBytesMax: 1000, namespaceBytesMax: 2500, ...options } });
-    try {
-      await run(store, url);
-    } finally {
-      await store.close();
-      remove();
-    }
-  };
+  const withStore =
+    (
+      run: (store: Store, url: string) => Promise<void>,
+      options: { readonly namespaceBytesMax?: number } = {},
+    ) =>
+    async () => {
+      const { url, remove } = await freshUrl();
+      const store = await openStore({
+        url,
+        clock,
+        blobBounds: { bodyBytesMax: 1000, namespaceBytesMax: 2500, ...options },
+      });
+      try {
+        await run(store, url);
+      } finally {
+        await store.close();
+        remove();
+      }
+    };
 
   test(
     'keys are found by digest, replaced by id, and never share a digest',
@@ -73,25 +83,55 @@ export function testStoreContract(freshUrl: FreshUrl): void {
         keys.put({ ...key, keyId: 'key_3' }),
         keys.put({ ...key, keyId: 'key_4', digest: 'd4', createdAtMs: 3, walletId: 'w2' }),
       ]);
-      assert.deepEqual(results.map((result) => result.status), ['fulfilled', 'rejected', 'fulfilled']);
-      assert.deepEqual((await keys.list({})).map((each) => each.keyId), ['key_4', 'key_2', 'key_1']);
-      assert.deepEqual((await keys.list({ walletId: 'w1' })).map((each) => each.keyId), ['key_2', 'key_1']);
+      assert.deepEqual(
+        results.map((result) => result.status),
+        ['fulfilled', 'rejected', 'fulfilled'],
+      );
+      assert.deepEqual(
+        (await keys.list({})).map((each) => each.keyId),
+        ['key_4', 'key_2', 'key_1'],
+      );
+      assert.deepEqual(
+        (await keys.list({ walletId: 'w1' })).map((each) => each.keyId),
+        ['key_2', 'key_1'],
+      );
     }),
   );
 
   test(
     'documents are written by compare and set',
     withStore(async ({ channels, collection }) => {
-      assert.deepEqual(await channels.put('c1', { url: 'a' }, { expectedVersion: 0, parent: 'u1' }), { ok: true, version: 1 });
-      assert.deepEqual(await channels.put('c1', { url: 'b' }, { expectedVersion: 0 }), { ok: false, error: 'version_conflict', version: 1 });
-      const race = await Promise.all(['x', 'y', 'z'].map((url) => channels.put('c1', { url }, { expectedVersion: 1 })));
-      assert.deepEqual(race.map((result) => result.ok), [true, false, false]);
+      assert.deepEqual(
+        await channels.put('c1', { url: 'a' }, { expectedVersion: 0, parent: 'u1' }),
+        { ok: true, version: 1 },
+      );
+      assert.deepEqual(await channels.put('c1', { url: 'b' }, { expectedVersion: 0 }), {
+        ok: false,
+        error: 'version_conflict',
+        version: 1,
+      });
+      const race = await Promise.all(
+        ['x', 'y', 'z'].map((url) => channels.put('c1', { url }, { expectedVersion: 1 })),
+      );
+      assert.deepEqual(
+        race.map((result) => result.ok),
+        [true, false, false],
+      );
       const stored = await channels.get('c1');
       assert.deepEqual([stored?.body, stored?.version, stored?.parent], [{ url: 'x' }, 2, 'u1']);
       await channels.put('c2', { url: 'q' });
-      assert.deepEqual((await channels.list()).map((each) => each.id), ['c1', 'c2']);
-      assert.deepEqual((await channels.list({ parent: 'u1' })).map((each) => each.id), ['c1']);
-      assert.deepEqual((await channels.list({ after: 'c1' })).map((each) => each.id), ['c2']);
+      assert.deepEqual(
+        (await channels.list()).map((each) => each.id),
+        ['c1', 'c2'],
+      );
+      assert.deepEqual(
+        (await channels.list({ parent: 'u1' })).map((each) => each.id),
+        ['c1'],
+      );
+      assert.deepEqual(
+        (await channels.list({ after: 'c1' })).map((each) => each.id),
+        ['c2'],
+      );
       assert.equal((await collection('others').list()).length, 0);
       assert.deepEqual([await channels.remove('c1'), await channels.remove('c1')], [true, false]);
       assert.throws(() => collection('Not A Name'), RangeError);
@@ -105,16 +145,45 @@ export function testStoreContract(freshUrl: FreshUrl): void {
       await requests.append(record(3, { status: 999 }));
       assert.deepEqual(await requests.get('r0003'), { ...record(3), durationMs: 12 });
       const first = await requests.list({ walletId: 'w1', limit: 5 });
-      const second = await requests.list({ walletId: 'w1', limit: 100, ...(first.next === undefined ? {} : { before: first.next }) });
-      assert.deepEqual(first.records.map((each) => each.requestId), ['r0023', 'r0021', 'r0019', 'r0017', 'r0015']);
+      const second = await requests.list({
+        walletId: 'w1',
+        limit: 100,
+        ...(first.next === undefined ? {} : { before: first.next }),
+      });
+      assert.deepEqual(
+        first.records.map((each) => each.requestId),
+        ['r0023', 'r0021', 'r0019', 'r0017', 'r0015'],
+      );
       assert.equal(second.records.length, 7);
       assert.equal(second.next, undefined);
       assert.equal((await requests.list({ errorsOnly: true })).records.length, 7);
-      assert.equal((await requests.list({ projectId: 'p1', fromMs: 1_000_900, untilMs: 1_001_500 })).records.length, 2);
-      const totals = await requests.totals({ bucketMs: 1000, fromMs: 1_000_000, untilMs: 1_002_000 });
-      assert.deepEqual(totals[0], { atMs: 1_000_000, model: 'large', requests: 5, errors: 0, chargeNanoUsd: 50, inputTokens: 25, outputTokens: 35 });
-      assert.equal(totals.reduce((sum, each) => sum + each.requests, 0), 20);
-      assert.deepEqual([await requests.prune(1_001_000, 4), await requests.prune(1_001_000, 100)], [4, 6]);
+      assert.equal(
+        (await requests.list({ projectId: 'p1', fromMs: 1_000_900, untilMs: 1_001_500 })).records
+          .length,
+        2,
+      );
+      const totals = await requests.totals({
+        bucketMs: 1000,
+        fromMs: 1_000_000,
+        untilMs: 1_002_000,
+      });
+      assert.deepEqual(totals[0], {
+        atMs: 1_000_000,
+        model: 'large',
+        requests: 5,
+        errors: 0,
+        chargeNanoUsd: 50,
+        inputTokens: 25,
+        outputTokens: 35,
+      });
+      assert.equal(
+        totals.reduce((sum, each) => sum + each.requests, 0),
+        20,
+      );
+      assert.deepEqual(
+        [await requests.prune(1_001_000, 4), await requests.prune(1_001_000, 100)],
+        [4, 6],
+      );
     }),
   );
 
@@ -122,21 +191,44 @@ export function testStoreContract(freshUrl: FreshUrl): void {
     'blobs belong to their owner, expire, and stay within their bounds',
     withStore(async ({ blobs }) => {
       const body = new Uint8Array([0, 255, 10, 13]);
-      const entry = { namespace: 'answers', id: 'a', owner: 'w1', body, expiresAtMs: clock.now() + 1000, detail: { type: 'sse' } };
+      const entry = {
+        namespace: 'answers',
+        id: 'a',
+        owner: 'w1',
+        body,
+        expiresAtMs: clock.now() + 1000,
+        detail: { type: 'sse' },
+      };
       assert.equal(await blobs.put(entry), true);
       const stored = await blobs.get('answers', 'a', 'w1');
-      assert.deepEqual([stored?.body && [...stored.body], stored?.detail], [[0, 255, 10, 13], { type: 'sse' }]);
+      assert.deepEqual(
+        [stored?.body && [...stored.body], stored?.detail],
+        [[0, 255, 10, 13], { type: 'sse' }],
+      );
       assert.equal(await blobs.get('answers', 'a', 'w2'), undefined);
       assert.equal(await blobs.put({ ...entry, owner: 'w2' }), false);
       assert.equal(await blobs.remove('answers', 'a', 'w2'), false);
       assert.equal(await blobs.put({ ...entry, id: 'large', body: new Uint8Array(1001) }), false);
-      const fill = await Promise.all(['b', 'c', 'd'].map((id) => blobs.put({ ...entry, id, body: new Uint8Array(1000) })));
+      const fill = await Promise.all(
+        ['b', 'c', 'd'].map((id) => blobs.put({ ...entry, id, body: new Uint8Array(1000) })),
+      );
       assert.deepEqual(fill, [true, true, false]);
-      assert.equal(await blobs.put({ ...entry, namespace: 'state', id: 'd', body: new Uint8Array(1000) }), true);
+      assert.equal(
+        await blobs.put({ ...entry, namespace: 'state', id: 'd', body: new Uint8Array(1000) }),
+        true,
+      );
       clock.advance(1000);
       assert.equal(await blobs.get('answers', 'a', 'w1'), undefined);
       // The expired make room.
-      assert.equal(await blobs.put({ ...entry, id: 'e', body: new Uint8Array(1000), expiresAtMs: clock.now() + 1000 }), true);
+      assert.equal(
+        await blobs.put({
+          ...entry,
+          id: 'e',
+          body: new Uint8Array(1000),
+          expiresAtMs: clock.now() + 1000,
+        }),
+        true,
+      );
       assert.equal(await blobs.remove('answers', 'e', 'w1'), true);
       assert.equal(await blobs.sweep(100), 0);
     }),
@@ -146,11 +238,33 @@ export function testStoreContract(freshUrl: FreshUrl): void {
     'audit entries are listed newest first',
     withStore(async ({ audit }) => {
       for (const index of [1, 2, 3]) {
-        await audit.append({ auditId: `aud_${index}`, createdAtMs: index, actor: index === 2 ? 'bob' : 'alice', action: 'key.create', target: 'key_1', detail: { index } });
+        await audit.append({
+          auditId: `aud_${index}`,
+          createdAtMs: index,
+          actor: index === 2 ? 'bob' : 'alice',
+          action: 'key.create',
+          target: 'key_1',
+          detail: { index },
+        });
       }
-      assert.deepEqual((await audit.list({})).map((each) => each.auditId), ['aud_3', 'aud_2', 'aud_1']);
-      assert.deepEqual((await audit.list({ actor: 'alice', before: 'aud_3' })).map((each) => each.auditId), ['aud_1']);
-      await assert.rejects(audit.append({ auditId: 'aud_1', createdAtMs: 9, actor: 'x', action: 'x', target: 'x', detail: {} }));
+      assert.deepEqual(
+        (await audit.list({})).map((each) => each.auditId),
+        ['aud_3', 'aud_2', 'aud_1'],
+      );
+      assert.deepEqual(
+        (await audit.list({ actor: 'alice', before: 'aud_3' })).map((each) => each.auditId),
+        ['aud_1'],
+      );
+      await assert.rejects(
+        audit.append({
+          auditId: 'aud_1',
+          createdAtMs: 9,
+          actor: 'x',
+          action: 'x',
+          target: 'x',
+          detail: {},
+        }),
+      );
     }),
   );
 
@@ -160,12 +274,23 @@ export function testStoreContract(freshUrl: FreshUrl): void {
       const insert: WriteStatement = {
         action: 'insert',
         table: 'wallets',
-        columns: (['wallet_id', 'credits_nano_usd', 'debits_nano_usd', 'pending_nano_usd', 'created_at_ms'] as const).map((name) => ({ name, type: name === 'wallet_id' ? 'text' : 'integer' })),
+        columns: (
+          [
+            'wallet_id',
+            'credits_nano_usd',
+            'debits_nano_usd',
+            'pending_nano_usd',
+            'created_at_ms',
+          ] as const
+        ).map((name) => ({ name, type: name === 'wallet_id' ? 'text' : 'integer' })),
       };
       const lane: Lane<readonly [string, number, number], true> = {
         name: 'test',
         *apply(rows) {
-          yield* write(insert, rows.map(([id, credits, pending]) => [id, credits, 0, pending, 1]));
+          yield* write(
+            insert,
+            rows.map(([id, credits, pending]) => [id, credits, 0, pending, 1]),
+          );
           return rows.map(() => true);
         },
       };
@@ -175,9 +300,17 @@ export function testStoreContract(freshUrl: FreshUrl): void {
         engine.submit(lane, ['b', 10, 11]),
         engine.submit(lane, ['c', 10, 10]),
       ]);
-      assert.deepEqual(results.map((result) => result.status), ['fulfilled', 'rejected', 'fulfilled']);
-      const rows = await engine.read(() => query('SELECT wallet_id FROM wallets ORDER BY wallet_id', []));
-      assert.deepEqual(rows.map((row) => row['wallet_id']), ['a', 'c']);
+      assert.deepEqual(
+        results.map((result) => result.status),
+        ['fulfilled', 'rejected', 'fulfilled'],
+      );
+      const rows = await engine.read(() =>
+        query('SELECT wallet_id FROM wallets ORDER BY wallet_id', []),
+      );
+      assert.deepEqual(
+        rows.map((row) => row['wallet_id']),
+        ['a', 'c'],
+      );
     }),
   );
 
@@ -188,13 +321,29 @@ export function testStoreContract(freshUrl: FreshUrl): void {
         name: 'test',
         *apply(rows) {
           for (const [transferKey, kind, debit] of rows) {
-            yield { run: 'change', sql: 'INSERT INTO transfers (transfer_key, transfer_id, kind, debit_account, credit_account, amount_nano_usd, created_at_ms) VALUES (?, ?, ?, ?, ?, 1, 1)', parameters: [transferKey, 't', kind, debit, 'revenue'] };
+            yield {
+              run: 'change',
+              sql: 'INSERT INTO transfers (transfer_key, transfer_id, kind, debit_account, credit_account, amount_nano_usd, created_at_ms) VALUES (?, ?, ?, ?, ?, 1, 1)',
+              parameters: [transferKey, 't', kind, debit, 'revenue'],
+            };
           }
           return rows.map(() => true);
         },
       };
-      const tried = ['expire', 'topup', 'grant', 'cost', 'loss', 'suspense', 'post', 'refund_to_source', 'admin_adjust'];
-      const results = await Promise.allSettled(tried.map((kind, index) => engine.submit(lane, [index, kind, 'wallet:w'])));
+      const tried = [
+        'expire',
+        'topup',
+        'grant',
+        'cost',
+        'loss',
+        'suspense',
+        'post',
+        'refund_to_source',
+        'admin_adjust',
+      ];
+      const results = await Promise.allSettled(
+        tried.map((kind, index) => engine.submit(lane, [index, kind, 'wallet:w'])),
+      );
       const allowed = tried.filter((_, index) => results[index]?.status === 'fulfilled');
       assert.deepEqual(allowed, ['post', 'refund_to_source', 'admin_adjust']);
     }),
@@ -209,7 +358,12 @@ export function testStoreContract(freshUrl: FreshUrl): void {
       const lane: Lane<number, true> = {
         name: 'test',
         *apply(numbers) {
-          for (const number of numbers) yield { run: 'change', sql: 'INSERT INTO migrations (number, name, applied_at_ms) VALUES (?, ?, ?)', parameters: [number, 'future', 1] };
+          for (const number of numbers)
+            yield {
+              run: 'change',
+              sql: 'INSERT INTO migrations (number, name, applied_at_ms) VALUES (?, ?, ?)',
+              parameters: [number, 'future', 1],
+            };
           return numbers.map(() => true);
         },
       };
@@ -222,7 +376,9 @@ export function testStoreContract(freshUrl: FreshUrl): void {
   test(
     'closing waits for what is queued, and refuses what comes after',
     withStore(async (store, url) => {
-      const pending = Array.from({ length: 300 }, (_, index) => store.requests.append(record(index)));
+      const pending = Array.from({ length: 300 }, (_, index) =>
+        store.requests.append(record(index)),
+      );
       await store.close();
       await Promise.all(pending);
       await assert.rejects(store.requests.append(record(1)), /closed/);

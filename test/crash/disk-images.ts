@@ -9,7 +9,12 @@ import { createInterface } from 'node:readline';
 import type { Random } from '#std';
 
 export type DiskEvent =
-  | { readonly kind: 'write'; readonly file: string; readonly offset: number; readonly data: Buffer }
+  | {
+      readonly kind: 'write';
+      readonly file: string;
+      readonly offset: number;
+      readonly data: Buffer;
+    }
   | { readonly kind: 'truncate'; readonly file: string; readonly size: number }
   | { readonly kind: 'flush'; readonly file: string }
   /** Taken as durable at once: SQLite deletes a file only where both outcomes are right. */
@@ -20,12 +25,17 @@ export type DiskEvent =
 /** Calls to be recorded: `strace -f -y -xx -s 1000000 -e trace=…`. */
 export const tracedCalls = 'pwrite64,write,fdatasync,fsync,ftruncate,unlink';
 
-const callPattern = /^\d+\s+(pwrite64|write|ftruncate|fsync|fdatasync)\(\d+<((?:\\x[0-9a-f]{2})*)>(?:, (.*)|[) ].*)$/;
+const callPattern =
+  /^\d+\s+(pwrite64|write|ftruncate|fsync|fdatasync)\(\d+<((?:\\x[0-9a-f]{2})*)>(?:, (.*)|[) ].*)$/;
 const unlinkPattern = /^\d+\s+unlink\("((?:\\x[0-9a-f]{2})*)"\)/;
 const resumedPattern = /^(\d+)\s+<\.\.\. (?:fsync|fdatasync) resumed>/;
 
 /** Events of the database files and of the file that took the process's words. */
-export async function readTrace(path: string, database: string, spoken: string): Promise<readonly DiskEvent[]> {
+export async function readTrace(
+  path: string,
+  database: string,
+  spoken: string,
+): Promise<readonly DiskEvent[]> {
   const events: DiskEvent[] = [];
   const flushing = new Map<string, string>();
   for await (const line of createInterface({ input: createReadStream(path) })) {
@@ -48,7 +58,8 @@ export async function readTrace(path: string, database: string, spoken: string):
     if (call === 'fsync' || call === 'fdatasync') {
       if (line.includes('<unfinished')) flushing.set(line.slice(0, line.indexOf(' ')), file);
       else events.push({ kind: 'flush', file });
-    } else if (call === 'ftruncate') events.push({ kind: 'truncate', file, size: Number.parseInt(rest, 10) });
+    } else if (call === 'ftruncate')
+      events.push({ kind: 'truncate', file, size: Number.parseInt(rest, 10) });
     else events.push(writeEvent(call, file, rest, spoken));
   }
   return events;
@@ -59,7 +70,8 @@ function writeEvent(call: string, file: string, rest: string, spoken: string): D
   const data = unescape(rest.slice(1, end));
   if (file === spoken) return { kind: 'say', text: data.toString() };
   const [length = '', offset = ''] = rest.slice(end + 1).match(/\d+/g) ?? [];
-  if (call !== 'pwrite64' || data.length !== Number(length)) throw new Error(`a write that was not fully recorded: ${call} ${length}`);
+  if (call !== 'pwrite64' || data.length !== Number(length))
+    throw new Error(`a write that was not fully recorded: ${call} ${length}`);
   return { kind: 'write', file, offset: Number(offset), data };
 }
 
@@ -129,8 +141,16 @@ function shuffled<T>(values: readonly T[], random: Random): T[] {
 export type DiskImage = { readonly files: ReadonlyMap<string, Buffer>; readonly said: string };
 
 /** Images at `count` random moments between `from` (a position in the events) and the end. */
-export function* diskImages(events: readonly DiskEvent[], from: number, count: number, random: Random): Generator<DiskImage> {
-  const cuts = Array.from({ length: count }, () => from + Math.floor(random() * (events.length - from))).sort((left, right) => left - right);
+export function* diskImages(
+  events: readonly DiskEvent[],
+  from: number,
+  count: number,
+  random: Random,
+): Generator<DiskImage> {
+  const cuts = Array.from(
+    { length: count },
+    () => from + Math.floor(random() * (events.length - from)),
+  ).sort((left, right) => left - right);
   const files = new Map<string, DiskFile>();
   let said = '';
   let position = 0;

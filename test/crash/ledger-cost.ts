@@ -21,7 +21,14 @@ const store = await openStore({ url: url ?? join(folder, 'ledger.db'), clock: sy
 const ledger = openLedger({ store, clock: systemClock });
 const run = Date.now();
 for (let index = 0; index < wallets; index += 1) {
-  await ledger.credit({ walletId: `w${index}`, amountNanoUsd: nanoUsd(1_000_000_000_000), lotKind: 'paid', source: 'test', eventId: `${run}-${index}`, actor: 'test' });
+  await ledger.credit({
+    walletId: `w${index}`,
+    amountNanoUsd: nanoUsd(1_000_000_000_000),
+    lotKind: 'paid',
+    source: 'test',
+    eventId: `${run}-${index}`,
+    actor: 'test',
+  });
 }
 
 const reserveMs: number[] = [];
@@ -33,7 +40,8 @@ await work(ledger, requests, `r${run}`);
 const elapsedMs = performance.now() - start;
 const cpu = process.cpuUsage(cpuStart);
 reserveMs.sort((left, right) => left - right);
-const percentile = (share: number): number => Number((reserveMs[Math.floor(reserveMs.length * share)] ?? 0).toFixed(2));
+const percentile = (share: number): number =>
+  Number((reserveMs[Math.floor(reserveMs.length * share)] ?? 0).toFixed(2));
 console.log(
   JSON.stringify({
     store: store.kind,
@@ -43,7 +51,9 @@ console.log(
     requests_per_second: Math.round((requests / elapsedMs) * 1000),
     reserve_p50_ms: percentile(0.5),
     reserve_p99_ms: percentile(0.99),
-    bytes_per_request: url ? undefined : Math.round(statSync(join(folder, 'ledger.db')).size / (requests + 2000)),
+    bytes_per_request: url
+      ? undefined
+      : Math.round(statSync(join(folder, 'ledger.db')).size / (requests + 2000)),
   }),
 );
 await store.close();
@@ -52,7 +62,8 @@ rmSync(folder, { recursive: true, force: true });
 async function work(on: Ledger, count: number, prefix: string): Promise<void> {
   let next = 0;
   const stream = async (): Promise<void> => {
-    for (let index = next++; index < count; index = next++) await one(on, `${prefix}_${String(index).padStart(10, '0')}`, `w${index % wallets}`);
+    for (let index = next++; index < count; index = next++)
+      await one(on, `${prefix}_${String(index).padStart(10, '0')}`, `w${index % wallets}`);
   };
   await Promise.all(Array.from({ length: concurrency }, stream));
 }
@@ -64,8 +75,17 @@ async function one(on: Ledger, requestId: string, walletId: string): Promise<voi
     requestId,
     walletId,
     amountNanoUsd: nanoUsd(5_000_000),
-    scopes: [{ kind: 'key', id: walletId, window: 'monthly', limitNanoUsd: nanoUsd(900_000_000_000) }],
-    attempt: { attemptId, channelId: 'c1', providerId: 'p1', priceVersion: 'v1', boundNanoUsd: nanoUsd(5_000_000), canLookUp: false },
+    scopes: [
+      { kind: 'key', id: walletId, window: 'monthly', limitNanoUsd: nanoUsd(900_000_000_000) },
+    ],
+    attempt: {
+      attemptId,
+      channelId: 'c1',
+      providerId: 'p1',
+      priceVersion: 'v1',
+      boundNanoUsd: nanoUsd(5_000_000),
+      canLookUp: false,
+    },
     expiresAtMs: Date.now() + 600_000,
     context: { model: 'gpt-test', key_id: 'key_1' },
   });

@@ -29,9 +29,20 @@ let otherErrors = 0;
 let made = 0;
 let loops = 0;
 try {
-  const store = await openStore({ url: join(folder, 'ledger.db'), clock: systemClock, checkpointPages: 100 });
+  const store = await openStore({
+    url: join(folder, 'ledger.db'),
+    clock: systemClock,
+    checkpointPages: 100,
+  });
   const ledger = openLedger({ store, clock: systemClock });
-  await ledger.credit({ walletId: 'w', amountNanoUsd: nanoUsd(1_000_000_000), lotKind: 'paid', source: 'test', eventId: 'once', actor: 'test' });
+  await ledger.credit({
+    walletId: 'w',
+    amountNanoUsd: nanoUsd(1_000_000_000),
+    lotKind: 'paid',
+    source: 'test',
+    eventId: 'once',
+    actor: 'test',
+  });
   let refusedBefore = 0;
   let stuckRounds = 0;
   for (let round = 0; round < rounds; round += 1) {
@@ -57,12 +68,28 @@ try {
   const { postedNanoUsd } = await ledger.balance('w');
   const unexplained = 1_000_000_000 - postedNanoUsd - sum;
   await store.close();
-  const ok = missing === 0 && stuckRounds === 0 && otherErrors === 0 && verified.ok && unexplained === 0;
-  console.log(JSON.stringify({ test: 'T-B6', rounds, charged: charged.size, refused, other_errors: otherErrors, charges_without_record: missing, unexplained_nano_usd: unexplained, rounds_not_recovered: stuckRounds, differences: verified.differences.slice(0, 3), ok }));
+  const ok =
+    missing === 0 && stuckRounds === 0 && otherErrors === 0 && verified.ok && unexplained === 0;
+  console.log(
+    JSON.stringify({
+      test: 'T-B6',
+      rounds,
+      charged: charged.size,
+      refused,
+      other_errors: otherErrors,
+      charges_without_record: missing,
+      unexplained_nano_usd: unexplained,
+      rounds_not_recovered: stuckRounds,
+      differences: verified.differences.slice(0, 3),
+      ok,
+    }),
+  );
   process.exitCode = ok ? 0 : 1;
 
   async function work(count: number): Promise<void> {
-    const results = await Promise.allSettled(Array.from({ length: count }, () => one(`r${String((made += 1)).padStart(8, '0')}`)));
+    const results = await Promise.allSettled(
+      Array.from({ length: count }, () => one(`r${String((made += 1)).padStart(8, '0')}`)),
+    );
     for (const result of results) {
       if (result.status === 'fulfilled') continue;
       if (result.reason instanceof StoreUnavailableError) refused += 1;
@@ -74,9 +101,25 @@ try {
   }
 
   async function one(requestId: string): Promise<void> {
-    const reserved = await ledger.reserve({ requestId, walletId: 'w', amountNanoUsd: nanoUsd(1000), scopes: [], expiresAtMs: systemClock.now() + 600_000, context: { padding: 'x'.repeat(500) } });
+    const reserved = await ledger.reserve({
+      requestId,
+      walletId: 'w',
+      amountNanoUsd: nanoUsd(1000),
+      scopes: [],
+      expiresAtMs: systemClock.now() + 600_000,
+      context: { padding: 'x'.repeat(500) },
+    });
     if (!reserved.ok) throw new Error(reserved.error);
-    const settlement = { requestId, chargeNanoUsd: nanoUsd(100), attempts: [], usage: {}, usageSource: 'provider', priceVersion: 'v1', formula: '', lines: [] } as const;
+    const settlement = {
+      requestId,
+      chargeNanoUsd: nanoUsd(100),
+      attempts: [],
+      usage: {},
+      usageSource: 'provider',
+      priceVersion: 'v1',
+      formula: '',
+      lines: [],
+    } as const;
     for (;;) {
       try {
         const settled = await ledger.settle(settlement);
@@ -87,7 +130,8 @@ try {
         if (!(error instanceof StoreUnavailableError)) throw error;
         rmSync(ballast, { force: true });
         refused += 1;
-        if ((loops += 1) > 100_000) throw new Error('the ledger does not recover', { cause: error });
+        if ((loops += 1) > 100_000)
+          throw new Error('the ledger does not recover', { cause: error });
       }
     }
   }

@@ -41,7 +41,14 @@ await store.close();
 rmSync(folder, { recursive: true, force: true });
 
 recoveryMs.sort((left, right) => left - right);
-const failed = report.orphans + report.lostAcknowledgements + report.lookUpMismatches + differences + verified.differenceCount + pending > 0;
+const failed =
+  report.orphans +
+    report.lostAcknowledgements +
+    report.lookUpMismatches +
+    differences +
+    verified.differenceCount +
+    pending >
+  0;
 console.log(
   JSON.stringify({
     test: 'T-B1',
@@ -68,7 +75,13 @@ async function live(name: string, end: 'SIGKILL' | 'end'): Promise<void> {
   const last = end === 'end';
   await liveAndDie({
     script: join(import.meta.dirname, 'ledger-victim.ts'),
-    arguments: [url, last ? '0' : '60', String(seed + (last ? 1_000_000 : Number(name))), '0', fault],
+    arguments: [
+      url,
+      last ? '0' : '60',
+      String(seed + (last ? 1_000_000 : Number(name))),
+      '0',
+      fault,
+    ],
     random,
     liveMs: last ? { minimum: 60_000, maximum: 60_000 } : { minimum: 30, maximum: 450 },
     startTimeoutMs: 20_000,
@@ -92,6 +105,7 @@ async function verifyBooks(): Promise<number> {
 
 async function pendingOfAll(): Promise<number> {
   let pendingSum = 0;
-  for (let index = 0; index < 20; index += 1) pendingSum += (await ledger.balance(`w${index}`)).pendingNanoUsd;
+  for (let index = 0; index < 20; index += 1)
+    pendingSum += (await ledger.balance(`w${index}`)).pendingNanoUsd;
   return pendingSum;
 }

@@ -15,12 +15,21 @@ if (!cluster) process.exit(0);
 try {
   if (program === 'model') {
     const seed = Number(second);
-    const commands = await checkModel({ seed, commandsMin: Number(first), lengthMax: 400, open: async () => openFixture(await cluster.freshUrl(), async () => undefined) });
+    const commands = await checkModel({
+      seed,
+      commandsMin: Number(first),
+      lengthMax: 400,
+      open: async () => openFixture(await cluster.freshUrl(), async () => undefined),
+    });
     console.log(JSON.stringify({ test: 'T-B3', store: 'postgres', seed, commands, violations: 0 }));
   } else {
     const url = await cluster.freshUrl();
     const words = program === 'kill' ? [first, second, 'none', url] : [first, second, url];
-    const result = spawnSync(process.execPath, [join(import.meta.dirname, `ledger-${program}.ts`), ...words], { stdio: 'inherit' });
+    const result = spawnSync(
+      process.execPath,
+      [join(import.meta.dirname, `ledger-${program}.ts`), ...words],
+      { stdio: 'inherit' },
+    );
     process.exitCode = result.status ?? 1;
   }
 } finally {

@@ -29,25 +29,72 @@ record();
 const events = await readTrace(join(folder, 'trace'), database, spoken);
 const ready = events.findIndex((event) => event.kind === 'say' && event.text.includes('ready'));
 const flushes = events.filter((event) => event.kind === 'flush' && event.file === database).length;
-const totals = { images: 0, acknowledged: 0, lost: 0, imagesWithLoss: 0, orphans: 0, mismatches: 0, differences: 0, unopened: 0 };
+const totals = {
+  images: 0,
+  acknowledged: 0,
+  lost: 0,
+  imagesWithLoss: 0,
+  orphans: 0,
+  mismatches: 0,
+  differences: 0,
+  unopened: 0,
+};
 const firstDifferences: unknown[] = [];
 for (const image of diskImages(events, ready + 1, images, seededRandom(seed))) await judge(image);
 rmSync(folder, { recursive: true, force: true });
 
-const failed = totals.images < images || totals.lost + totals.orphans + totals.mismatches + totals.differences + totals.unopened > 0;
+const failed =
+  totals.images < images ||
+  totals.lost + totals.orphans + totals.mismatches + totals.differences + totals.unopened > 0;
 console.log(
-  JSON.stringify({ test: 'T-B2', seed, synchronous, ...totals, checkpoints: flushes, events: events.length, first_differences: firstDifferences.slice(0, 3), seconds: Math.round((performance.now() - start) / 1000), ok: !failed }),
+  JSON.stringify({
+    test: 'T-B2',
+    seed,
+    synchronous,
+    ...totals,
+    checkpoints: flushes,
+    events: events.length,
+    first_differences: firstDifferences.slice(0, 3),
+    seconds: Math.round((performance.now() - start) / 1000),
+    ok: !failed,
+  }),
 );
 process.exitCode = failed ? 1 : 0;
 
 function record(): void {
   const said = openSync(spoken, 'w');
-  const victim = [join(import.meta.dirname, 'ledger-victim.ts'), database, '60', String(seed), String(requests), 'none', synchronous, '200'];
-  const traced = spawnSync('strace', ['-f', '-y', '-xx', '-s', '1000000', '-e', `trace=${tracedCalls}`, '-o', join(folder, 'trace'), process.execPath, ...victim], {
-    stdio: ['ignore', 'inherit', 'inherit', said],
-  });
+  const victim = [
+    join(import.meta.dirname, 'ledger-victim.ts'),
+    database,
+    '60',
+    String(seed),
+    String(requests),
+    'none',
+    synchronous,
+    '200',
+  ];
+  const traced = spawnSync(
+    'strace',
+    [
+      '-f',
+      '-y',
+      '-xx',
+      '-s',
+      '1000000',
+      '-e',
+      `trace=${tracedCalls}`,
+      '-o',
+      join(folder, 'trace'),
+      process.execPath,
+      ...victim,
+    ],
+    {
+      stdio: ['ignore', 'inherit', 'inherit', said],
+    },
+  );
   closeSync(said);
-  if (traced.status !== 0) throw new Error(`strace did not run (${traced.error?.message ?? traced.status})`);
+  if (traced.status !== 0)
+    throw new Error(`strace did not run (${traced.error?.message ?? traced.status})`);
 }
 
 /** The vendor and the client remember; the machine starts again with what is on its disk. */
@@ -62,7 +109,11 @@ async function judge(image: DiskImage): Promise<void> {
   for (const line of image.said.split('\n').slice(0, -1)) truth.read(line, () => undefined);
   totals.images += 1;
   try {
-    const store = await openStore({ url: join(place, 'ledger.db'), clock: systemClock, synchronous: 'OFF' });
+    const store = await openStore({
+      url: join(place, 'ledger.db'),
+      clock: systemClock,
+      synchronous: 'OFF',
+    });
     const ledger = openLedger({ store, clock: systemClock });
     await ledger.recover();
     const verified = await ledger.verify();

@@ -9,11 +9,16 @@ type Outcome = { readonly code: number; readonly report: { readonly [name: strin
 
 function run(program: string, ...words: readonly string[]): Promise<Outcome> {
   return new Promise((resolve, reject) => {
-    execFile(process.execPath, [join(import.meta.dirname, program), ...words], { timeout: 100_000 }, (error, stdout, stderr) => {
-      const line = stdout.trim().split('\n').at(-1) ?? '';
-      if (!line.startsWith('{')) reject(new Error(`${program}: ${stderr}`, { cause: error }));
-      else resolve({ code: error ? 1 : 0, report: JSON.parse(line) as Outcome['report'] });
-    });
+    execFile(
+      process.execPath,
+      [join(import.meta.dirname, program), ...words],
+      { timeout: 100_000 },
+      (error, stdout, stderr) => {
+        const line = stdout.trim().split('\n').at(-1) ?? '';
+        if (!line.startsWith('{')) reject(new Error(`${program}: ${stderr}`, { cause: error }));
+        else resolve({ code: error ? 1 : 0, report: JSON.parse(line) as Outcome['report'] });
+      },
+    );
   });
 }
 
@@ -40,16 +45,24 @@ if (!hasStrace) {
   console.error('SKIPPED: the power cut test needs strace');
 }
 
-test('power cut: nothing acknowledged is lost with FULL (T-B2, short)', { skip: !hasStrace }, async () => {
-  const { code, report } = await run('ledger-power.ts', '25', '20261123', 'FULL', '400');
-  assert.equal(code, 0, JSON.stringify(report));
-});
+test(
+  'power cut: nothing acknowledged is lost with FULL (T-B2, short)',
+  { skip: !hasStrace },
+  async () => {
+    const { code, report } = await run('ledger-power.ts', '25', '20261123', 'FULL', '400');
+    assert.equal(code, 0, JSON.stringify(report));
+  },
+);
 
-test('power cut: NORMAL loses what was acknowledged (guard of T-B2)', { skip: !hasStrace }, async () => {
-  const { code, report } = await run('ledger-power.ts', '25', '20261123', 'NORMAL', '400');
-  assert.equal(code, 1, JSON.stringify(report));
-  assert.ok(Number(report['lost']) > 0);
-});
+test(
+  'power cut: NORMAL loses what was acknowledged (guard of T-B2)',
+  { skip: !hasStrace },
+  async () => {
+    const { code, report } = await run('ledger-power.ts', '25', '20261123', 'NORMAL', '400');
+    assert.equal(code, 1, JSON.stringify(report));
+    assert.ok(Number(report['lost']) > 0);
+  },
+);
 
 test('a flipped bit in a receipt is located (short)', async () => {
   const { code, report } = await run('ledger-verify.ts', '1500', '4', '20261123');

@@ -13,14 +13,27 @@ import { nanoUsd, seededRandom, systemClock, zeroNanoUsd } from '#std';
 import { openLedger, type AttemptOutcome, type LookUpAnswer } from '#ledger';
 import { openStore } from '#store';
 
-const [url = '', streamsText = '60', seedText = '1', requestsText = '0', fault = 'none', synchronous = 'FULL', checkpointPages = '4000'] = process.argv.slice(2);
+const [
+  url = '',
+  streamsText = '60',
+  seedText = '1',
+  requestsText = '0',
+  fault = 'none',
+  synchronous = 'FULL',
+  checkpointPages = '4000',
+] = process.argv.slice(2);
 const random = seededRandom(Number(seedText));
 const run = `${process.pid}_${seedText}`;
 const wallets = 20;
 /** A planted fault shows only when the flush takes as long as on a slow disk. */
 const plantedDelayMs = 20;
 
-const store = await openStore({ url, clock: systemClock, synchronous: synchronous === 'NORMAL' ? 'NORMAL' : 'FULL', checkpointPages: Number(checkpointPages) });
+const store = await openStore({
+  url,
+  clock: systemClock,
+  synchronous: synchronous === 'NORMAL' ? 'NORMAL' : 'FULL',
+  checkpointPages: Number(checkpointPages),
+});
 const ledger = openLedger({ store, clock: systemClock });
 
 const waiting = new Map<string, (answer: string) => void>();
@@ -43,12 +56,25 @@ const recovered = await ledger.recover({
     });
     if (answer === 'none') return { found: 'never_arrived' };
     const cost = nanoUsd(Number(answer));
-    return { found: 'billed', costNanoUsd: cost, settlement: { ...bill(cost), usageSource: 'lookup' } };
+    return {
+      found: 'billed',
+      costNanoUsd: cost,
+      settlement: { ...bill(cost), usageSource: 'lookup' },
+    };
   },
 });
-say(`recovered ${(performance.now() - recoveryStart).toFixed(1)} ${recovered.holdsFound} ${recovered.lostNanoUsd}`);
+say(
+  `recovered ${(performance.now() - recoveryStart).toFixed(1)} ${recovered.holdsFound} ${recovered.lostNanoUsd}`,
+);
 for (let index = 0; index < wallets; index += 1) {
-  await ledger.credit({ walletId: `w${index}`, amountNanoUsd: nanoUsd(4_000_000_000_000), lotKind: 'paid', source: 'test', eventId: `once-${index}`, actor: 'test' });
+  await ledger.credit({
+    walletId: `w${index}`,
+    amountNanoUsd: nanoUsd(4_000_000_000_000),
+    lotKind: 'paid',
+    source: 'test',
+    eventId: `once-${index}`,
+    actor: 'test',
+  });
 }
 say('ready');
 void recovered.background.then(({ settled, voided }) => say(`looked_up ${settled} ${voided}`));
@@ -68,7 +94,14 @@ async function stream(): Promise<void> {
 }
 
 function bill(cost: ReturnType<typeof nanoUsd>) {
-  return { chargeNanoUsd: cost, usage: {}, usageSource: 'provider' as const, priceVersion: 'v1', formula: 'cost', lines: [] };
+  return {
+    chargeNanoUsd: cost,
+    usage: {},
+    usageSource: 'provider' as const,
+    priceVersion: 'v1',
+    formula: 'cost',
+    lines: [],
+  };
 }
 
 /** 10 % of first attempts fail, 15 % are cut by the client, 10 % end without usage. */
@@ -77,7 +110,14 @@ async function request(requestId: string): Promise<void> {
   const walletId = `w${Math.floor(random() * wallets)}`;
   const lookUp = random() < 0.5;
   const attemptId = `a1_${requestId}`;
-  const intent = (id: string) => ({ attemptId: id, channelId: lookUp ? 'known' : 'blind', providerId: 'vendor', priceVersion: 'v1', boundNanoUsd: bound, canLookUp: lookUp });
+  const intent = (id: string) => ({
+    attemptId: id,
+    channelId: lookUp ? 'known' : 'blind',
+    providerId: 'vendor',
+    priceVersion: 'v1',
+    boundNanoUsd: bound,
+    canLookUp: lookUp,
+  });
   const reserve = () =>
     ledger.reserve({
       requestId,
@@ -105,12 +145,22 @@ async function request(requestId: string): Promise<void> {
   const cost = nanoUsd(Math.floor(bound / 2));
   if (fault !== 'send_early') say(`sent ${current} ${requestId} ${cost} ${lookUp ? 1 : 0}`);
   await sleep(random() * 15);
-  outcomes.push({ attemptId: current, outcome: random() < 0.15 ? 'aborted' : 'succeeded', costNanoUsd: cost });
+  outcomes.push({
+    attemptId: current,
+    outcome: random() < 0.15 ? 'aborted' : 'succeeded',
+    costNanoUsd: cost,
+  });
   if (fault === 'ack_early') {
     say(`ack ${requestId} ${cost}`);
     await sleep(plantedDelayMs);
   }
-  const settled = await ledger.settle({ ...bill(cost), requestId, attempts: outcomes, postedAttemptId: current, usageSource: random() < 0.1 ? 'estimated' : 'provider' });
+  const settled = await ledger.settle({
+    ...bill(cost),
+    requestId,
+    attempts: outcomes,
+    postedAttemptId: current,
+    usageSource: random() < 0.1 ? 'estimated' : 'provider',
+  });
   if (!settled.ok) throw new Error(settled.error);
   if (fault !== 'ack_early') say(`ack ${requestId} ${settled.receipt.chargeNanoUsd}`);
 }

@@ -24,23 +24,61 @@ for (let index = 0; index < cases; index += 1) {
 const settled = 2000;
 const store = await openStore({ url: 'sqlite::memory:', clock: systemClock });
 const ledger = openLedger({ store, clock: systemClock });
-await ledger.credit({ walletId: 'w', amountNanoUsd: nanoUsd(4e15), lotKind: 'paid', source: 'test', eventId: 'once', actor: 'test' });
+await ledger.credit({
+  walletId: 'w',
+  amountNanoUsd: nanoUsd(4e15),
+  lotKind: 'paid',
+  source: 'test',
+  eventId: 'once',
+  actor: 'test',
+});
 let sum = 0n;
 for (let index = 0; index < settled; index += 1) {
   const { lines, factorMillionths } = randomBill();
   const charge = rateLines(lines, factorMillionths);
   const requestId = `r${index}`;
-  await ledger.reserve({ requestId, walletId: 'w', amountNanoUsd: charge, scopes: [], expiresAtMs: systemClock.now() + 60_000 });
-  const result = await ledger.settle({ requestId, chargeNanoUsd: charge, attempts: [], usage: {}, usageSource: 'provider', priceVersion: 'v1', formula: '', lines: lines.map((line) => ({ unit: 'input', ...line })), detail: { factor_millionths: factorMillionths } });
+  await ledger.reserve({
+    requestId,
+    walletId: 'w',
+    amountNanoUsd: charge,
+    scopes: [],
+    expiresAtMs: systemClock.now() + 60_000,
+  });
+  const result = await ledger.settle({
+    requestId,
+    chargeNanoUsd: charge,
+    attempts: [],
+    usage: {},
+    usageSource: 'provider',
+    priceVersion: 'v1',
+    formula: '',
+    lines: lines.map((line) => ({ unit: 'input', ...line })),
+    detail: { factor_millionths: factorMillionths },
+  });
   if (result.ok) sum += BigInt(result.receipt.chargeNanoUsd);
 }
-const verified = await ledger.verify({ rate: (receipt) => rateLines(receipt.lines, Number(receipt.detail['factor_millionths'])) });
+const verified = await ledger.verify({
+  rate: (receipt) => rateLines(receipt.lines, Number(receipt.detail['factor_millionths'])),
+});
 const revenue = (await ledger.accounts('revenue'))[0]?.creditsNanoUsd ?? 0n;
-const unexplained = 4_000_000_000_000_000n - sum - BigInt((await ledger.balance('w')).postedNanoUsd);
+const unexplained =
+  4_000_000_000_000_000n - sum - BigInt((await ledger.balance('w')).postedNanoUsd);
 await store.close();
 
-const ok = wrong === 0 && verified.ok && verified.unrated === 0 && revenue === sum && unexplained === 0n;
-console.log(JSON.stringify({ test: 'T-B12', seed, cases, errors_of_one_nano_or_more: wrong, settled, differences: verified.differenceCount, sum_of_receipts_is_ledger: revenue === sum, ok }));
+const ok =
+  wrong === 0 && verified.ok && verified.unrated === 0 && revenue === sum && unexplained === 0n;
+console.log(
+  JSON.stringify({
+    test: 'T-B12',
+    seed,
+    cases,
+    errors_of_one_nano_or_more: wrong,
+    settled,
+    differences: verified.differenceCount,
+    sum_of_receipts_is_ledger: revenue === sum,
+    ok,
+  }),
+);
 process.exitCode = ok ? 0 : 1;
 
 function randomBill() {

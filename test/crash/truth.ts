@@ -4,13 +4,17 @@ import type { Ledger, Receipt } from '#ledger';
 import { receiptIdOf } from '#ledger';
 
 export class Truth {
-  readonly sent = new Map<string, { readonly requestId: string; readonly cost: number; readonly canLookUp: boolean }>();
+  readonly sent = new Map<
+    string,
+    { readonly requestId: string; readonly cost: number; readonly canLookUp: boolean }
+  >();
   readonly acknowledged = new Map<string, number>();
 
   /** Takes the lines of `ledger-victim.ts`; `undefined` when it is another one. */
   read(line: string, answer: (text: string) => void): 'taken' | undefined {
     const [verb, first = '', second = '', third = '', fourth = ''] = line.split(' ');
-    if (verb === 'sent') this.sent.set(first, { requestId: second, cost: Number(third), canLookUp: fourth === '1' });
+    if (verb === 'sent')
+      this.sent.set(first, { requestId: second, cost: Number(third), canLookUp: fourth === '1' });
     else if (verb === 'ack') this.acknowledged.set(first, Number(second));
     else if (verb === 'ask') answer(`${first} ${this.sent.get(first)?.cost ?? 'none'}`);
     else return undefined;
@@ -34,14 +38,17 @@ export type TruthReport = {
 export async function compareWithTruth(truth: Truth, ledger: Ledger): Promise<TruthReport> {
   const receipts = new Map<string, Receipt | undefined>();
   const receiptOf = async (requestId: string): Promise<Receipt | undefined> => {
-    if (!receipts.has(requestId)) receipts.set(requestId, await ledger.receipt(receiptIdOf(requestId)));
+    if (!receipts.has(requestId))
+      receipts.set(requestId, await ledger.receipt(receiptIdOf(requestId)));
     return receipts.get(requestId);
   };
   let orphans = 0;
   let lookUpMismatches = 0;
   let unknownOutcomes = 0;
   for (const [attemptId, call] of truth.sent) {
-    const attempt = (await receiptOf(call.requestId))?.attempts.find((candidate) => candidate.attemptId === attemptId);
+    const attempt = (await receiptOf(call.requestId))?.attempts.find(
+      (candidate) => candidate.attemptId === attemptId,
+    );
     if (!attempt || attempt.channelId === 'unrecorded') orphans += 1;
     else if (attempt.outcome === 'unknown') {
       unknownOutcomes += 1;
@@ -53,5 +60,12 @@ export async function compareWithTruth(truth: Truth, ledger: Ledger): Promise<Tr
     const receipt = await receiptOf(requestId);
     if (receipt?.kind !== 'usage' || receipt.chargeNanoUsd !== charge) lostAcknowledgements += 1;
   }
-  return { calls: truth.sent.size, acknowledged: truth.acknowledged.size, orphans, lostAcknowledgements, lookUpMismatches, unknownOutcomes };
+  return {
+    calls: truth.sent.size,
+    acknowledged: truth.acknowledged.size,
+    orphans,
+    lostAcknowledgements,
+    lookUpMismatches,
+    unknownOutcomes,
+  };
 }

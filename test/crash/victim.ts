@@ -22,7 +22,11 @@ export type VictimOptions = {
   readonly startTimeoutMs: number;
 };
 
-export type Life = { readonly startMs: number; readonly killed: boolean; readonly exitCode: number | null };
+export type Life = {
+  readonly startMs: number;
+  readonly killed: boolean;
+  readonly exitCode: number | null;
+};
 
 /** One life; resolves when all that the process said was read. Rejects when it does not start. */
 export async function liveAndDie(options: VictimOptions): Promise<Life> {
@@ -39,8 +43,15 @@ export async function liveAndDie(options: VictimOptions): Promise<Life> {
     if (line === 'ready') {
       clearTimeout(startTimer);
       startMs = performance.now() - began;
-      timer = setTimeout(() => child.kill('SIGKILL'), liveMs.minimum + random() * (liveMs.maximum - liveMs.minimum));
-    } else options.onLine(line, (text) => void (child.stdin?.writable === true && child.stdin.write(`${text}\n`)));
+      timer = setTimeout(
+        () => child.kill('SIGKILL'),
+        liveMs.minimum + random() * (liveMs.maximum - liveMs.minimum),
+      );
+    } else
+      options.onLine(
+        line,
+        (text) => void (child.stdin?.writable === true && child.stdin.write(`${text}\n`)),
+      );
   });
   child.stdin?.on('error', () => undefined);
   const [exitCode] = (await once(child, 'exit')) as [number | null];

@@ -14,7 +14,17 @@ const insertAudit: WriteStatement = {
 const lane: Lane<AuditEntry, true> = {
   name: 'audit',
   *apply(entries) {
-    yield* write(insertAudit, entries.map(({ auditId, createdAtMs, actor, action, target, detail }) => [auditId, createdAtMs, actor, action, target, JSON.stringify(detail)]));
+    yield* write(
+      insertAudit,
+      entries.map(({ auditId, createdAtMs, actor, action, target, detail }) => [
+        auditId,
+        createdAtMs,
+        actor,
+        action,
+        target,
+        JSON.stringify(detail),
+      ]),
+    );
     return entries.map(() => true);
   },
 };
@@ -36,17 +46,18 @@ export function createAuditRepository(engine: Engine): AuditRepository {
         if (request.target !== undefined) add('target = ?', request.target);
         if (request.before !== undefined) add('audit_id < ?', request.before);
         const where = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`;
-        const rows = yield* query(`SELECT ${columns.join(', ')} FROM audit${where} ORDER BY audit_id DESC LIMIT ${pageLimit(request.limit, 100)}`, parameters);
-        return rows.map(
-          (row): AuditEntry => ({
-            auditId: textOf(row, 'audit_id'),
-            createdAtMs: integerOf(row, 'created_at_ms'),
-            actor: textOf(row, 'actor'),
-            action: textOf(row, 'action'),
-            target: textOf(row, 'target'),
-            detail: objectOf(row, 'detail'),
-          }),
+        const rows = yield* query(
+          `SELECT ${columns.join(', ')} FROM audit${where} ORDER BY audit_id DESC LIMIT ${pageLimit(request.limit, 100)}`,
+          parameters,
         );
+        return rows.map((row): AuditEntry => ({
+          auditId: textOf(row, 'audit_id'),
+          createdAtMs: integerOf(row, 'created_at_ms'),
+          actor: textOf(row, 'actor'),
+          action: textOf(row, 'action'),
+          target: textOf(row, 'target'),
+          detail: objectOf(row, 'detail'),
+        }));
       }),
   };
 }

@@ -11,10 +11,22 @@ export type BlobBounds = {
   readonly namespaceBytesMax: number;
 };
 
-export const blobBoundsDefault: BlobBounds = { bodyBytesMax: 16 * 2 ** 20, namespaceBytesMax: 2 ** 30 };
+export const blobBoundsDefault: BlobBounds = {
+  bodyBytesMax: 16 * 2 ** 20,
+  namespaceBytesMax: 2 ** 30,
+};
 
-const byKey: LoadStatement = { table: 'blobs', column: 'blob_id', columns: ['blob_id', 'owner', 'byte_count'] };
-const bytesByNamespace: LoadStatement = { table: 'blob_bytes', column: 'namespace', columns: ['namespace', 'byte_count'], lock: true };
+const byKey: LoadStatement = {
+  table: 'blobs',
+  column: 'blob_id',
+  columns: ['blob_id', 'owner', 'byte_count'],
+};
+const bytesByNamespace: LoadStatement = {
+  table: 'blob_bytes',
+  column: 'namespace',
+  columns: ['namespace', 'byte_count'],
+  lock: true,
+};
 
 const putBlobs: WriteStatement = {
   action: 'insert',
@@ -31,15 +43,28 @@ const putBlobs: WriteStatement = {
   conflict: { keys: ['blob_id'], action: 'replace' },
 };
 
-const removeBlobs: WriteStatement = { action: 'delete', table: 'blobs', columns: [{ name: 'blob_id', type: 'text' }] };
+const removeBlobs: WriteStatement = {
+  action: 'delete',
+  table: 'blobs',
+  columns: [{ name: 'blob_id', type: 'text' }],
+};
 
 type Entry = Parameters<BlobRepository['put']>[0];
 type Operation =
   | { readonly kind: 'put'; readonly entry: Entry; readonly nowMs: number }
-  | { readonly kind: 'remove'; readonly namespace: string; readonly id: string; readonly owner: string }
+  | {
+      readonly kind: 'remove';
+      readonly namespace: string;
+      readonly id: string;
+      readonly owner: string;
+    }
   | { readonly kind: 'sweep'; readonly limit: number; readonly nowMs: number };
 
-export function createBlobRepository(engine: Engine, now: () => number, bounds: BlobBounds): BlobRepository {
+export function createBlobRepository(
+  engine: Engine,
+  now: () => number,
+  bounds: BlobBounds,
+): BlobRepository {
   const lane: Lane<Operation, number> = {
     name: 'blobs',
     *apply(operations) {
@@ -53,8 +78,10 @@ export function createBlobRepository(engine: Engine, now: () => number, bounds: 
       if (entry.body.byteLength > bounds.bodyBytesMax) return false;
       return (await engine.submit(lane, { kind: 'put', entry, nowMs: now() })) === 1;
     },
-    get: (namespace, id, owner) => engine.read(() => readBlob(blobKey(namespace, id), owner, now())),
-    remove: async (namespace, id, owner) => (await engine.submit(lane, { kind: 'remove', namespace, id, owner })) === 1,
+    get: (namespace, id, owner) =>
+      engine.read(() => readBlob(blobKey(namespace, id), owner, now())),
+    remove: async (namespace, id, owner) =>
+      (await engine.submit(lane, { kind: 'remove', namespace, id, owner })) === 1,
     sweep: (limit) => engine.submit(lane, { kind: 'sweep', limit, nowMs: now() }),
   };
 }
@@ -64,11 +91,24 @@ function blobKey(namespace: string, id: string): string {
   return `${namespace} ${id}`;
 }
 
-type Body = { readonly body: Uint8Array; readonly detail: JsonObject; readonly expiresAtMs: number };
+type Body = {
+  readonly body: Uint8Array;
+  readonly detail: JsonObject;
+  readonly expiresAtMs: number;
+};
 
 function* readBlob(key: string, owner: string, nowMs: number): Steps<Body | undefined> {
-  const [row] = yield* query('SELECT body, detail, expires_at_ms FROM blobs WHERE blob_id = ? AND owner = ? AND expires_at_ms > ?', [key, owner, nowMs]);
-  return row ? { body: bytesOf(row, 'body'), detail: objectOf(row, 'detail'), expiresAtMs: integerOf(row, 'expires_at_ms') } : undefined;
+  const [row] = yield* query(
+    'SELECT body, detail, expires_at_ms FROM blobs WHERE blob_id = ? AND owner = ? AND expires_at_ms > ?',
+    [key, owner, nowMs],
+  );
+  return row
+    ? {
+        body: bytesOf(row, 'body'),
+        detail: objectOf(row, 'detail'),
+        expiresAtMs: integerOf(row, 'expires_at_ms'),
+      }
+    : undefined;
 }
 
 function* perform(operation: Operation, bounds: BlobBounds): Steps<number> {
@@ -94,7 +134,15 @@ function* put(entry: Entry, nowMs: number, bounds: BlobBounds): Steps<number> {
     if ((yield* bytesOfNamespace(entry.namespace)) + added > bounds.namespaceBytesMax) return 0;
   }
   yield* write(putBlobs, [
-    [key, entry.namespace, entry.owner, entry.body, entry.body.byteLength, JSON.stringify(entry.detail ?? {}), entry.expiresAtMs],
+    [
+      key,
+      entry.namespace,
+      entry.owner,
+      entry.body,
+      entry.body.byteLength,
+      JSON.stringify(entry.detail ?? {}),
+      entry.expiresAtMs,
+    ],
   ]);
   yield* addBytes(entry.namespace, added);
   return 1;
@@ -106,8 +154,15 @@ function* bytesOfNamespace(namespace: string): Steps<number> {
 }
 
 function* addBytes(namespace: string, added: number): Steps<void> {
-  const changed = yield* change('UPDATE blob_bytes SET byte_count = byte_count + ? WHERE namespace = ?', [added, namespace]);
-  if (changed === 0) yield* change('INSERT INTO blob_bytes (namespace, byte_count) VALUES (?, ?)', [namespace, added]);
+  const changed = yield* change(
+    'UPDATE blob_bytes SET byte_count = byte_count + ? WHERE namespace = ?',
+    [added, namespace],
+  );
+  if (changed === 0)
+    yield* change('INSERT INTO blob_bytes (namespace, byte_count) VALUES (?, ?)', [
+      namespace,
+      added,
+    ]);
 }
 
 function* remove(namespace: string, id: string, owner: string): Steps<number> {
@@ -120,8 +175,14 @@ function* remove(namespace: string, id: string, owner: string): Steps<number> {
 }
 
 function* sweep(limit: number, nowMs: number): Steps<number> {
-  const rows = yield* query(`SELECT blob_id, namespace, byte_count FROM blobs WHERE expires_at_ms <= ? ORDER BY expires_at_ms LIMIT ${Math.trunc(limit)}`, [nowMs]);
-  yield* write(removeBlobs, rows.map((row) => [textOf(row, 'blob_id')]));
+  const rows = yield* query(
+    `SELECT blob_id, namespace, byte_count FROM blobs WHERE expires_at_ms <= ? ORDER BY expires_at_ms LIMIT ${Math.trunc(limit)}`,
+    [nowMs],
+  );
+  yield* write(
+    removeBlobs,
+    rows.map((row) => [textOf(row, 'blob_id')]),
+  );
   const freed = new Map<string, number>();
   for (const row of rows) {
     const namespace = textOf(row, 'namespace');

@@ -3,7 +3,19 @@ import type { Engine, Lane, LoadStatement, Row, Value, WriteStatement } from '..
 import { integerOf, integerOrNull, load, query, textOf, textOrNull, write } from '../engine.ts';
 import { objectOf, pageLimit } from './json.ts';
 
-const columns = ['key_id', 'digest', 'last_four', 'name', 'wallet_id', 'project_id', 'limits', 'metadata', 'created_at_ms', 'expires_at_ms', 'revoked_at_ms'] as const;
+const columns = [
+  'key_id',
+  'digest',
+  'last_four',
+  'name',
+  'wallet_id',
+  'project_id',
+  'limits',
+  'metadata',
+  'created_at_ms',
+  'expires_at_ms',
+  'revoked_at_ms',
+] as const;
 
 const byDigest: LoadStatement = { table: 'keys', column: 'digest', columns };
 const byId: LoadStatement = { table: 'keys', column: 'key_id', columns };
@@ -31,13 +43,19 @@ export function createKeyRepository(engine: Engine): KeyRepository {
       engine.read(function* () {
         const conditions: string[] = [];
         const parameters: Value[] = [];
-        for (const [column, value] of [['wallet_id', filter.walletId], ['project_id', filter.projectId]] as const) {
+        for (const [column, value] of [
+          ['wallet_id', filter.walletId],
+          ['project_id', filter.projectId],
+        ] as const) {
           if (value === undefined) continue;
           conditions.push(`${column} = ?`);
           parameters.push(value);
         }
         const where = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`;
-        const rows = yield* query(`SELECT ${columns.join(', ')} FROM keys${where} ORDER BY created_at_ms DESC, key_id DESC LIMIT ${pageLimit(filter.limit, 100)}`, parameters);
+        const rows = yield* query(
+          `SELECT ${columns.join(', ')} FROM keys${where} ORDER BY created_at_ms DESC, key_id DESC LIMIT ${pageLimit(filter.limit, 100)}`,
+          parameters,
+        );
         return rows.map(fromRow);
       }),
     put: async (record) => {
@@ -52,8 +70,32 @@ function* first(statement: LoadStatement, key: string) {
 }
 
 function toRow(record: KeyRecord): readonly Value[] {
-  const { keyId, digest, lastFour, name, walletId, projectId, limits, metadata, createdAtMs, expiresAtMs, revokedAtMs } = record;
-  return [keyId, digest, lastFour, name, walletId, projectId, JSON.stringify(limits), JSON.stringify(metadata), createdAtMs, expiresAtMs, revokedAtMs];
+  const {
+    keyId,
+    digest,
+    lastFour,
+    name,
+    walletId,
+    projectId,
+    limits,
+    metadata,
+    createdAtMs,
+    expiresAtMs,
+    revokedAtMs,
+  } = record;
+  return [
+    keyId,
+    digest,
+    lastFour,
+    name,
+    walletId,
+    projectId,
+    JSON.stringify(limits),
+    JSON.stringify(metadata),
+    createdAtMs,
+    expiresAtMs,
+    revokedAtMs,
+  ];
 }
 
 function fromRow(row: Row): KeyRecord {

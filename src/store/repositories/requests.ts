@@ -1,11 +1,40 @@
+import { nanoUsd } from '#std';
 import type { RequestQuery, RequestRecord, RequestRepository, RequestTotals } from '../contract.ts';
 import type { Engine, Lane, Row, Value, WriteStatement } from '../engine.ts';
 import { change, integerOf, integerOrNull, query, textOf, textOrNull, write } from '../engine.ts';
 import { objectOf, pageLimit } from './json.ts';
 
-const integerColumns: ReadonlySet<string> = new Set(['created_at_ms', 'duration_ms', 'first_content_ms', 'status', 'charge_nano_usd', 'input_tokens', 'output_tokens', 'streamed']);
+const integerColumns: ReadonlySet<string> = new Set([
+  'created_at_ms',
+  'duration_ms',
+  'first_content_ms',
+  'status',
+  'charge_nano_usd',
+  'input_tokens',
+  'output_tokens',
+  'streamed',
+]);
 
-const columns = ['request_id', 'wallet_id', 'key_id', 'project_id', 'created_at_ms', 'duration_ms', 'first_content_ms', 'status', 'error_code', 'dialect', 'operation', 'model', 'channel_id', 'charge_nano_usd', 'input_tokens', 'output_tokens', 'streamed', 'detail'] as const;
+const columns = [
+  'request_id',
+  'wallet_id',
+  'key_id',
+  'project_id',
+  'created_at_ms',
+  'duration_ms',
+  'first_content_ms',
+  'status',
+  'error_code',
+  'dialect',
+  'operation',
+  'model',
+  'channel_id',
+  'charge_nano_usd',
+  'input_tokens',
+  'output_tokens',
+  'streamed',
+  'detail',
+] as const;
 
 const insertRequests: WriteStatement = {
   action: 'insert',
@@ -28,7 +57,10 @@ const pruneLane: Lane<{ readonly beforeMs: number; readonly limit: number }, num
     const counts: number[] = [];
     for (const { beforeMs, limit } of prunes) {
       counts.push(
-        yield* change('DELETE FROM requests WHERE request_id IN (SELECT request_id FROM requests WHERE created_at_ms < ? ORDER BY created_at_ms LIMIT ?)', [beforeMs, limit]),
+        yield* change(
+          'DELETE FROM requests WHERE request_id IN (SELECT request_id FROM requests WHERE created_at_ms < ? ORDER BY created_at_ms LIMIT ?)',
+          [beforeMs, limit],
+        ),
       );
     }
     return counts;
@@ -42,7 +74,10 @@ export function createRequestRepository(engine: Engine): RequestRepository {
     },
     get: (requestId) =>
       engine.read(function* () {
-        const [row] = yield* query(`SELECT ${columns.join(', ')} FROM requests WHERE request_id = ?`, [requestId]);
+        const [row] = yield* query(
+          `SELECT ${columns.join(', ')} FROM requests WHERE request_id = ?`,
+          [requestId],
+        );
         return row ? fromRow(row) : undefined;
       }),
     list: (request) =>
@@ -55,14 +90,20 @@ export function createRequestRepository(engine: Engine): RequestRepository {
         );
         const records = rows.slice(0, limit).map(fromRow);
         const last = records.at(-1);
-        return { records, next: rows.length > limit && last ? `${last.createdAtMs} ${last.requestId}` : undefined };
+        return {
+          records,
+          next: rows.length > limit && last ? `${last.createdAtMs} ${last.requestId}` : undefined,
+        };
       }),
     totals: (request) => engine.read(() => readTotals(request)),
     prune: (beforeMs, limit) => engine.submit(pruneLane, { beforeMs, limit }),
   };
 }
 
-function filter(request: RequestQuery): { readonly where: string; readonly parameters: readonly Value[] } {
+function filter(request: RequestQuery): {
+  readonly where: string;
+  readonly parameters: readonly Value[];
+} {
   const conditions: string[] = [];
   const parameters: Value[] = [];
   const add = (sql: string, ...values: readonly Value[]): void => {
@@ -79,7 +120,12 @@ function filter(request: RequestQuery): { readonly where: string; readonly param
   if (request.untilMs !== undefined) add('created_at_ms < ?', request.untilMs);
   if (request.before !== undefined) {
     const [atMs = '', ...rest] = request.before.split(' ');
-    add('(created_at_ms < ? OR (created_at_ms = ? AND request_id < ?))', Number(atMs), Number(atMs), rest.join(' '));
+    add(
+      '(created_at_ms < ? OR (created_at_ms = ? AND request_id < ?))',
+      Number(atMs),
+      Number(atMs),
+      rest.join(' '),
+    );
   }
   return { where: conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`, parameters };
 }
@@ -96,17 +142,15 @@ function* readTotals(request: Parameters<RequestRepository['totals']>[0]) {
      FROM requests${where} GROUP BY 1, 2 ORDER BY 1, 2 LIMIT ${bucketsMax}`,
     parameters,
   );
-  return rows.map(
-    (row): RequestTotals => ({
-      atMs: integerOf(row, 'at_ms'),
-      model: textOf(row, 'model'),
-      requests: integerOf(row, 'requests'),
-      errors: integerOf(row, 'errors'),
-      chargeNanoUsd: integerOf(row, 'charge_nano_usd'),
-      inputTokens: integerOf(row, 'input_tokens'),
-      outputTokens: integerOf(row, 'output_tokens'),
-    }),
-  );
+  return rows.map((row): RequestTotals => ({
+    atMs: integerOf(row, 'at_ms'),
+    model: textOf(row, 'model'),
+    requests: integerOf(row, 'requests'),
+    errors: integerOf(row, 'errors'),
+    chargeNanoUsd: nanoUsd(integerOf(row, 'charge_nano_usd')),
+    inputTokens: integerOf(row, 'input_tokens'),
+    outputTokens: integerOf(row, 'output_tokens'),
+  }));
 }
 
 function toRow(record: RequestRecord): readonly Value[] {
@@ -147,7 +191,7 @@ function fromRow(row: Row): RequestRecord {
     operation: textOf(row, 'operation'),
     model: textOf(row, 'model'),
     channelId: textOrNull(row, 'channel_id'),
-    chargeNanoUsd: integerOf(row, 'charge_nano_usd'),
+    chargeNanoUsd: nanoUsd(integerOf(row, 'charge_nano_usd')),
     inputTokens: integerOf(row, 'input_tokens'),
     outputTokens: integerOf(row, 'output_tokens'),
     streamed: integerOf(row, 'streamed') === 1,
