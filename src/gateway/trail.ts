@@ -4,7 +4,7 @@ import type { Principal } from '#access';
 import { inputTotalTokens, outputTotalTokens, type GatewayError, type Loss, type Usage } from '#canonical';
 import type { AttemptOutcome, Receipt } from '#ledger';
 import type { Plan } from '#routing';
-import type { JsonObject } from '#std';
+import { zeroNanoUsd, type JsonObject } from '#std';
 import type { Exchange } from './http/index.ts';
 import type { Services } from './services.ts';
 import type { Route } from './target.ts';
@@ -89,7 +89,7 @@ export class Trail {
         operation: this.operation,
         model: this.model,
         channelId: last?.channelId ?? null,
-        chargeNanoUsd: this.receipt?.chargeNanoUsd ?? 0,
+        chargeNanoUsd: this.receipt?.chargeNanoUsd ?? zeroNanoUsd,
         inputTokens: (this.usage && inputTotalTokens(this.usage)) ?? 0,
         outputTokens: (this.usage && outputTotalTokens(this.usage)) ?? 0,
         streamed: this.streamed,
