@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { resolve } from 'node:path';
 import { textOption, withBooks, type CommandContext } from './command.ts';
 import { loadConfig, type Config } from './config.ts';
-import { rateReceipt } from './ledger-command.ts';
+import { rateReceipt } from './rate-receipt.ts';
 import { createRuntime } from './runtime.ts';
 
 type Finding = { readonly ok: boolean; readonly what: string; readonly remedy?: string };

@@ -14,6 +14,7 @@ import { simulate } from './simulate.ts';
 import { stopSignal } from './stop-signal.ts';
 
 export { terminal } from './output.ts';
+export { serve, type RunningServer } from './serve.ts';
 // For tests and tools that run a gateway in their own process.
 export { configSchema, type Config } from './config.ts';
 export { createRuntime, openBooks, type Books, type Runtime } from './runtime.ts';

@@ -1,10 +1,10 @@
 /** `manifold ledger …`: the books, for the operator and for whoever wants to check them. */
 
-import { rateLines } from '#metering';
-import { formatUsd, nanoUsd, parseUsd, type NanoUsd } from '#std';
-import type { LotKind, Receipt } from '#ledger';
+import { formatUsd, nanoUsd, parseUsd } from '#std';
+import type { LotKind } from '#ledger';
 import { requiredWord, table, textOption, withBooks, type CommandContext } from './command.ts';
 import { ConfigError } from './config.ts';
+import { rateReceipt } from './rate-receipt.ts';
 
 const actions: { readonly [action: string]: (context: CommandContext) => Promise<number> } = {
   verify,
@@ -21,14 +21,6 @@ export async function ledgerCommand(context: CommandContext): Promise<number> {
   const run = actions[action];
   if (!run) throw new ConfigError(`\`ledger ${action}\` is not a command. There are ${Object.keys(actions).join(', ')}.`);
   return run(context);
-}
-
-/** The charge of a receipt computed again from its own lines. */
-export function rateReceipt(receipt: Receipt): NanoUsd | undefined {
-  if (receipt.kind !== 'usage') return undefined;
-  if (receipt.detail['insurance'] !== undefined) return nanoUsd(0);
-  const factor = receipt.detail['price_factor_millionths'];
-  return rateLines(receipt.lines, typeof factor === 'number' ? factor : 1_000_000);
 }
 
 async function verify(context: CommandContext): Promise<number> {

@@ -1,10 +1,12 @@
 /** `manifold serve`: the gateway with everything it needs, from one command. */
 
 import { createGateway, type HttpFront } from '#gateway';
+import { controlPrefix, createControl } from '#control';
 import { channelSchema, type ChannelDefinition } from '#providers';
 import { startSimulator, type RunningSimulator } from '#simulator';
 import { formatUsd, nanoUsd, systemClock, systemRandom } from '#std';
 import { loadConfig, type Config, type Environment } from './config.ts';
+import { controlServices, operatorTokenPath, readOperatorToken } from './control-services.ts';
 import { createRuntime, openBooks, storedChannels, type Books, type Runtime } from './runtime.ts';
 import type { Output } from './output.ts';
 
@@ -26,8 +28,10 @@ export async function serve(options: ServeOptions, environment: Environment, out
   if (recovered.holdsFound > 0) books.log('warning', 'ledger.recovered', { holds: recovered.holdsFound, voided: recovered.voided, lost_usd: formatUsd(recovered.lostNanoUsd) });
   const simulator = config.simulator ? await startSimulator({ host: '127.0.0.1', port: 0, recordings: config.recordings, clock: systemClock, random: systemRandom }) : undefined;
   const runtime = await createRuntime({ config, environment, books, extra: simulator ? [simulatorChannel(simulator)] : [] });
+  const operatorToken = readOperatorToken(config);
   const front = createGateway({
     services: runtime.services,
+    mounted: { prefix: controlPrefix, listener: createControl(controlServices(books, runtime), operatorToken) },
     listener: {
       host: config.listen.host,
       port: config.listen.port,
@@ -40,7 +44,7 @@ export async function serve(options: ServeOptions, environment: Environment, out
   const url = `http://${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`;
   const sweeper = setInterval(() => void sweep(books), sweepMs).unref();
   const watcher = watchChannels(books, runtime);
-  await greet(books, runtime.snapshot().models.length, url, file, output);
+  await greet(books, runtime.snapshot().models.length, url, file, operatorTokenPath(config), output);
   return {
     url,
     front,
@@ -94,8 +98,9 @@ async function sweep(books: Books): Promise<void> {
 }
 
 /** The first start makes a wallet with demo money and a key, and shows the key this one time. */
-async function greet(books: Books, models: number, url: string, file: string | undefined, output: Output): Promise<void> {
+async function greet(books: Books, models: number, url: string, file: string | undefined, tokenPath: string, output: Output): Promise<void> {
   output.line(`Manifold listens on ${url} · ${models} models · ${file ?? 'no configuration file, defaults'}`);
+  output.line(`Control API: ${url}${controlPrefix}/openapi.json, with the operator token in ${tokenPath}`);
   const keys = await books.access.listKeys({});
   if (keys.length > 0) return;
   await books.ledger.credit({ walletId: demoWallet, amountNanoUsd: demoNanoUsd, lotKind: 'demo', source: 'setup', eventId: 'first-start', actor: 'setup' });

@@ -15,6 +15,8 @@ export type PassThroughChange = {
   readonly drop: readonly string[];
   /** Whether reasoning state has to come back encrypted because nothing is stored upstream. */
   readonly encryptedReasoning: boolean;
+  /** False where the vendor refuses to be asked for usage in streams. */
+  readonly streamUsage: boolean;
 };
 
 export function passThroughEdits(dialect: DialectId, wire: JsonObject, request: ChatRequest, change: PassThroughChange): readonly JsonEdit[] {
@@ -30,7 +32,7 @@ function dialectEdits(dialect: DialectId, wire: JsonObject, request: ChatRequest
     case 'openai-chat':
     case 'openai-completions': {
       const field = dialect === 'openai-chat' && wire['max_tokens'] === undefined ? 'max_completion_tokens' : 'max_tokens';
-      return [...limitEdit(field, outputTokensMax), ...usageEdit(wire, request)];
+      return [...limitEdit(field, outputTokensMax), ...(change.streamUsage ? usageEdit(wire, request) : [])];
     }
     case 'openai-responses':
       return [...limitEdit('max_output_tokens', outputTokensMax), ...stateEdits(wire, change)];

@@ -139,7 +139,7 @@ function candidateCache(offersOf: (model: Model) => readonly Offer[]): Snapshot[
     if (kept?.period === period) return kept.candidates;
     const candidates: OfferCandidate[] = [];
     for (const offer of offersOf(model)) {
-      const speaks = offer.channel.provider.speaks.some((speech) => speech.operation === operation && serves(offer, speech));
+      const speaks = offer.channel.provider.speaks.some((speech) => isWayFor(speech, operation) && serves(offer, speech));
       if (speaks) candidates.push(candidateOf(offer, atMs));
     }
     cache.set(key, { period, candidates });
@@ -167,6 +167,11 @@ function nanoPerMillion(text: string | undefined): number {
   return text === undefined ? 0 : (parseUsd(text) ?? 0);
 }
 
+/** Old-style completions can be had from a chat model too, where a vendor has no completions any more. */
+function isWayFor(speech: Speech, operation: Operation): boolean {
+  return speech.operation === operation || (operation === 'completions' && speech.operation === 'chat');
+}
+
 /** Whether this way of speaking serves the model at this channel. */
 export function serves(offer: Offer, speech: Speech): boolean {
   if (offer.dialects !== undefined && speech.operation === 'chat' && !offer.dialects.includes(speech.dialect)) return false;
@@ -180,7 +185,7 @@ export type SpeechChoice = { readonly speech: Speech; readonly quirks: Quirks };
  * (bytes pass through), then the vendor's own order. Models whose tools work in one dialect only say so.
  */
 export function speechChoices(offer: Offer, operation: Operation, dialect: DialectId | undefined, hasTools: boolean): readonly SpeechChoice[] {
-  const ways = offer.channel.provider.speaks.filter((speech) => speech.operation === operation && serves(offer, speech));
+  const ways = offer.channel.provider.speaks.filter((speech) => isWayFor(speech, operation) && serves(offer, speech));
   const rank = (speech: Speech): number => {
     if (hasTools && offer.model.tools_dialect === speech.dialect) return 0;
     return speech.dialect === dialect ? 1 : 2;

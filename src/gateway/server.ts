@@ -1,5 +1,6 @@
 /** The data plane as one object: listens, renders errors in the client's dialect, stops gracefully. */
 
+import type { RequestListener } from 'node:http';
 import { gatewayError, type GatewayError } from '#canonical';
 import { anthropicMessages, geminiGenerate, openaiChat, type Dialect } from '#dialects';
 import { createHttpFront, type HttpFront, type HttpLimits, type ListenerSettings, type RenderedError } from './http/index.ts';
@@ -10,13 +11,16 @@ export type GatewayOptions = {
   readonly services: Services;
   readonly listener: ListenerSettings;
   readonly limits: Partial<HttpLimits>;
+  /** Another program below a prefix of the same port: the control plane. */
+  readonly mounted?: { readonly prefix: string; readonly listener: RequestListener };
 };
 
-export function createGateway({ services, listener, limits }: GatewayOptions): HttpFront {
+export function createGateway({ services, listener, limits, mounted }: GatewayOptions): HttpFront {
   return createHttpFront<GatewayRoute>({
     listener,
     limits,
     routes: gatewayRoutes(services),
+    ...(mounted ? { mount: (path: string) => (path === mounted.prefix || path.startsWith(`${mounted.prefix}/`) ? mounted.listener : undefined) } : {}),
     clock: services.clock,
     newRequestId: () => services.newId('req'),
     renderError: (route, error, path) => render(route?.dialect ?? dialectOfPath(path), error, services.newId('err')),

@@ -3,6 +3,7 @@
 import { allowsModel, type Principal } from '#access';
 import { fail, type ChatRequest, type Loss } from '#canonical';
 import { priceAt, type Model, type Price } from '#catalog';
+import { nativeOnlyReason, openaiCompletions } from '#dialects';
 import type { Operation } from '#providers';
 import { affordableOutputTokens, dearest, estimateInputTokens, inputBound, quote, type PriceSnapshot } from '#metering';
 import type { Hints, RouteRequest } from '#routing';
@@ -126,6 +127,8 @@ function chooseWay(services: Services, call: ChatCall, offer: Offer, operation: 
 /** What this way of speaking cannot say. Equal dialects without quirks say everything. */
 function lossesAt(services: Services, call: ChatCall, choice: SpeechChoice): readonly Loss[] {
   if (choice.speech.dialect === call.dialect.id) return [];
+  const reason = call.dialect.id === openaiCompletions.id ? nativeOnlyReason(call.request) : undefined;
+  if (reason !== undefined) return [{ path: 'prompt', reason, changesMeaning: true }];
   const dialect = services.dialects[choice.speech.dialect as keyof Services['dialects']];
   return dialect.request.encode(call.request, choice.quirks).losses;
 }

@@ -59,7 +59,8 @@ function untouched(call: ChatCall, route: Route, outputTokensMax: number | undef
     model: route.offer.name,
     outputTokensMax,
     drop: route.speech.speech.forwardsWishes === true ? ownWishFields : wishFields,
-    encryptedReasoning: route.offer.model.reasoning,
+    encryptedReasoning: quirks['encryptedReasoning'] === undefined ? route.offer.model.reasoning : quirks['encryptedReasoning'] === true,
+    streamUsage: quirks['streamUsage'] !== false,
   });
   if (edits.length === 0) return call.body;
   const pieces = spliceJson(call.body, call.scan, edits);

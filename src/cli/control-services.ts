@@ -1,0 +1,55 @@
+/** The control plane's view of a running gateway. */
+
+import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { ControlServices } from '#control';
+import { channelSchema } from '#providers';
+import { ConfigError, type Config } from './config.ts';
+import { rateReceipt } from './rate-receipt.ts';
+import { storedChannels, type Books, type Runtime } from './runtime.ts';
+
+export function operatorTokenPath(config: Config): string {
+  return join(resolve(config.data), 'admin_token');
+}
+
+/** Made at the first start, readable by its owner only. */
+export function readOperatorToken(config: Config): string {
+  const path = operatorTokenPath(config);
+  if (!existsSync(path)) writeFileSync(path, `op-${randomBytes(32).toString('base64url')}\n`, { mode: 0o600, flag: 'wx' });
+  return readFileSync(path, 'utf8').trim();
+}
+
+export function controlServices(books: Books, runtime: Runtime): ControlServices {
+  const { store, ledger, access, newId, log } = books;
+  return {
+    store,
+    ledger,
+    access,
+    newId,
+    log,
+    clock: runtime.services.clock,
+    router: runtime.services.router,
+    rate: rateReceipt,
+    channels: {
+      async put(id, body) {
+        const parsed = channelSchema.safeParse({ ...body, id });
+        if (!parsed.success) return parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ');
+        const others = (await storedChannels(store)).filter((definition) => definition.id !== id);
+        try {
+          runtime.reload([...others, parsed.data]);
+        } catch (error) {
+          if (error instanceof ConfigError) return error.message;
+          throw error;
+        }
+        await store.channels.put(id, parsed.data);
+        return undefined;
+      },
+      async remove(id) {
+        const removed = await store.channels.remove(id);
+        if (removed) runtime.reload(await storedChannels(store));
+        return removed;
+      },
+    },
+  };
+}

@@ -1,0 +1,2 @@
+export { controlPrefix, createControl } from './app.ts';
+export type { ControlServices } from './services.ts';

@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { serve, type RunningServer } from '#cli';
+
+describe('the control API beside the gateway', () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'manifold-control-'));
+  let server: RunningServer;
+  let token = '';
+  before(async () => {
+    server = await serve({ port: 0 }, { MANIFOLD_DATA: folder }, { line: () => undefined, error: () => undefined });
+    token = readFileSync(path.join(folder, 'admin_token'), 'utf8').trim();
+  });
+  after(async () => {
+    await server.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  async function ask(method: string, at: string, body?: unknown, bearer = token): Promise<{ status: number; body: Record<string, unknown> }> {
+    const response = await fetch(`${server.url}/admin${at}`, { method, headers: { authorization: `Bearer ${bearer}`, 'content-type': 'application/json' }, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
+    return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+  }
+
+  it('answers nobody without the operator token', async () => {
+    assert.equal((await ask('GET', '/keys', undefined, 'wrong')).status, 401);
+    assert.equal((await ask('GET', '/openapi.json', undefined, '')).status, 401);
+  });
+
+  it('describes each of its routes in OpenAPI', async () => {
+    const { body } = await ask('GET', '/openapi.json');
+    const paths = body['paths'] as Record<string, unknown>;
+    assert.ok(paths['/admin/wallets/{wallet_id}/topups']);
+    assert.ok(Object.keys(paths).length >= 12);
+  });
+
+  it('credits a top-up once, refunds it, and writes both into statement and audit log', async () => {
+    const topup = { amount_usd: '12.5', event_id: 'invoice-1' };
+    const first = await ask('POST', '/wallets/w1/topups', topup);
+    const second = await ask('POST', '/wallets/w1/topups', topup);
+    assert.equal(first.status, 200);
+    assert.equal(first.body['receipt_id'], second.body['receipt_id']);
+    const wallet = await ask('GET', '/wallets/w1');
+    assert.equal(wallet.body['available_usd'], '12.5');
+    const lot = (wallet.body['lots'] as { lot_id: string }[])[0];
+    assert.equal((await ask('POST', '/wallets/w1/refunds', { lot_id: lot?.lot_id, amount_usd: '2.5', event_id: 'refund-1', reason: 'asked for it' })).status, 200);
+    assert.equal((await ask('GET', '/wallets/w1')).body['available_usd'], '10');
+    const statement = await ask('GET', '/wallets/w1/statement');
+    assert.equal((statement.body['receipts'] as unknown[]).length, 2);
+    const audit = await ask('GET', '/audit');
+    assert.ok((audit.body['entries'] as { action: string }[]).some((entry) => entry.action === 'wallet.refund'));
+  });
+
+  it('makes a key that works at once and revokes it at once', async () => {
+    await ask('POST', '/wallets/w2/topups', { amount_usd: '1', event_id: 'w2', kind: 'gift' });
+    const made = await ask('POST', '/keys', { name: 'k', wallet_id: 'w2', limits: { models: ['sim-*'] } });
+    const chat = async (): Promise<number> => {
+      const response = await fetch(`${server.url}/v1/chat/completions`, { method: 'POST', headers: { authorization: `Bearer ${String(made.body['key'])}` }, body: JSON.stringify({ model: 'sim-chat', messages: [{ role: 'user', content: 'hi' }] }) });
+      await response.text();
+      return response.status;
+    };
+    assert.equal(await chat(), 200);
+    assert.equal((await ask('DELETE', `/keys/${String(made.body['key_id'])}`)).status, 200);
+    assert.equal(await chat(), 401);
+    const listed = JSON.stringify((await ask('GET', '/keys')).body);
+    assert.ok(!listed.includes(String(made.body['key'])));
+  });
+
+  it('takes a channel without a restart and never shows its secret', async () => {
+    const put = await ask('PUT', '/channels/mine', { dialect: 'openai-chat', base_url: 'https://models.example.com/v1', secret: 'very-secret', models: { 'my-model': { prices: { input: '1', output: '2' } } } });
+    assert.equal(put.status, 200, JSON.stringify(put.body));
+    assert.ok(!JSON.stringify((await ask('GET', '/channels')).body).includes('very-secret'));
+    assert.equal((await ask('PUT', '/channels/bad', { provider: 'nobody' })).status, 400);
+    assert.equal((await ask('DELETE', '/channels/mine')).status, 200);
+  });
+
+  it('verifies the ledger', async () => {
+    const { body } = await ask('POST', '/ledger/verify');
+    assert.equal(body['ok'], true);
+    assert.equal(body['difference_count'], 0);
+  });
+
+  it('refuses fields it does not know', async () => {
+    const { status, body } = await ask('POST', '/keys', { name: 'k', wallet_id: 'w', role: 'admin' });
+    assert.equal(status, 400);
+    assert.match(JSON.stringify(body), /role/);
+  });
+});
