@@ -249,12 +249,8 @@ class Connection {
   #write(command: Extract<Command, { run: 'write' }>): number {
     const { write, rows } = command;
     const statement = this.#cached(write) ?? this.#prepare(write, sqliteWrite(write));
-    const keyLast = write.action === 'set' || write.action === 'add';
     let changes = 0;
-    for (const row of rows) {
-      const parameters: readonly Value[] = keyLast ? [...row.slice(1), row[0] ?? null] : row;
-      changes += Number(statement.run(...parameters).changes);
-    }
+    for (const row of rows) changes += Number(statement.run(...row).changes);
     return changes;
   }
 

@@ -24,7 +24,7 @@ function filter(statement: LoadStatement): string {
   return statement.where === undefined ? '' : ` AND ${statement.where}`;
 }
 
-/** For one row; the parameters are the row's values, the key of an update moved to the end. */
+/** For one row; the parameters are the row's values, by number, since an update names its key last. */
 export function sqliteWrite(statement: WriteStatement): string {
   const { table } = statement;
   const names = statement.columns.map((column) => column.name);
@@ -35,9 +35,9 @@ export function sqliteWrite(statement: WriteStatement): string {
   const [key, ...rest] = names;
   if (statement.action === 'delete') return `DELETE FROM ${table} WHERE ${key} = ?`;
   const assignments = rest.map(
-    (name) => `${name} = ${statement.action === 'add' ? `${name} + ` : ''}?`,
+    (name, index) => `${name} = ${statement.action === 'add' ? `${name} + ` : ''}?${index + 2}`,
   );
-  return `UPDATE ${table} SET ${assignments.join(', ')} WHERE ${key} = ?`;
+  return `UPDATE ${table} SET ${assignments.join(', ')} WHERE ${key} = ?1`;
 }
 
 /** For all rows; each parameter is the array of one column's values. */
