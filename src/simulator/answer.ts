@@ -6,20 +6,24 @@
 
 import type { ChatRequest, ChatResponse, FunctionTool, Message, Part, Usage } from '#canonical';
 import { asArray, asObject, asString, type JsonObject, type JsonValue } from '#std';
+import { charactersPerToken } from './meter.ts';
+import { scripted, type Turn } from './turns.ts';
 
 /** Names of the simulator's own models, also in the catalog. */
 export const simulatorModels = ['sim-chat', 'sim-reasoning', 'sim-embedding'] as const;
 
-export function answer(request: ChatRequest, id: string, createdAt: number): ChatResponse {
-  const parts = partsOf(request);
+/** `turns` come before the model's own mind. */
+export function answer(request: ChatRequest, id: string, createdAt: number, turns: readonly Turn[] = []): ChatResponse {
+  const said = scripted(request, turns, id);
+  const parts = said?.parts ?? partsOf(request);
   const called = parts.some((part) => part.kind === 'tool-call');
   return {
     dialect: request.dialect,
     id,
     model: request.model,
     createdAt,
-    choices: [{ index: 0, parts, finish: { reason: called ? 'tool-calls' : 'stop', raw: '' } }],
-    usage: usageOf(request, parts),
+    choices: [{ index: 0, parts, finish: { reason: cut ? 'length' : called ? 'tool-calls' : 'stop', raw: '' } }],
+    usage: said?.usage ?? usageOf(request, parts),
     extensions: {},
   };
 }
@@ -37,15 +41,44 @@ function partsOf(request: ChatRequest): readonly Part[] {
   }
   if (request.responseFormat?.kind === 'json-schema') return [...thinking, { kind: 'text', text: JSON.stringify(exampleOf(request.responseFormat.schema, question)) }];
   if (request.responseFormat?.kind === 'json') return [...thinking, { kind: 'text', text: JSON.stringify({ answer: question }) }];
-  return [...thinking, { kind: 'text', text: limited(`This is the simulator speaking, no vendor was asked. You said: "${question}" 你好!`, request.outputTokensMax) }];
+  const words = /\bin (\d{1,6}) words\b/.exec(question)?.[1];
+  const text = words === undefined ? `This is the simulator speaking, no vendor was asked. You said: "${question}" 你好!` : essay(question, Number(words));
+  return [...thinking, { kind: 'text', text }];
+}
+
+const vocabulary = 'river stone under morning light each small answer grows slowly from what was asked and nobody knows the end of it before it comes'.split(' ');
+const wordsMax = 100_000;
+
+/** A text of so many words that depends on the question alone: "… in 300 words". */
+function essay(question: string, wordCount: number): string {
+  let state = 2_166_136_261;
+  for (let index = 0; index < question.length; index += 1) state = Math.imul(state ^ question.charCodeAt(index), 16_777_619);
+  const words: string[] = [];
+  for (let index = 0; index < Math.min(wordCount, wordsMax); index += 1) {
+    state = Math.imul(state ^ index, 16_777_619);
+    words.push(vocabulary[(state >>> 8) % vocabulary.length] ?? 'and');
+  }
+  return words.join(' ');
 }
 
 function thinks(request: ChatRequest): boolean {
   return request.model === 'sim-reasoning' || (request.reasoning !== undefined && request.reasoning.effort !== 'none' && request.reasoning.budgetTokens !== 0);
 }
 
-function limited(text: string, outputTokensMax: number | undefined): string {
-  return outputTokensMax === undefined ? text : text.split(/(?<= )/).slice(0, Math.max(1, outputTokensMax)).join('');
+/** No more tokens than allowed, reasoning first; the end of an answer takes one. Calls stay whole. */
+function limited(parts: readonly Part[], outputTokensMax: number | undefined): { readonly parts: readonly Part[]; readonly cut: boolean } {
+  if (outputTokensMax === undefined) return { parts, cut: false };
+  let room = Math.max(1, (outputTokensMax - 1) * charactersPerToken);
+  let cut = false;
+  const kept: Part[] = [];
+  for (const part of parts) {
+    if (!('text' in part) || part.text.length <= room) kept.push(part);
+    else if (room > 0) kept.push({ ...part, text: part.text.slice(0, room) });
+    cut ||= 'text' in part && part.text.length > room;
+    // Each part is counted up to whole tokens by itself.
+    if ('text' in part) room = Math.max(0, room - Math.ceil(part.text.length / charactersPerToken) * charactersPerToken);
+  }
+  return { parts: kept, cut };
 }
 
 function textOf(message: Message | undefined): string {
@@ -114,10 +147,10 @@ function usageOf(request: ChatRequest, parts: readonly Part[]): Usage {
   const reasoning = parts.filter((part) => part.kind === 'reasoning').reduce((sum, part) => sum + count(part), 0);
   const visible = parts.filter((part) => part.kind !== 'reasoning').reduce((sum, part) => sum + count(part), 0);
   return {
-    inputTokens: Math.ceil(asked / 4) + 4,
+    inputTokens: Math.ceil(asked / charactersPerToken) + 4,
     cacheReadTokens: 0,
-    outputTokens: Math.ceil(visible / 4) + 1,
-    ...(reasoning > 0 ? { reasoningTokens: Math.ceil(reasoning / 4) } : { reasoningTokens: 0 }),
+    outputTokens: Math.ceil(visible / charactersPerToken) + 1,
+    ...(reasoning > 0 ? { reasoningTokens: Math.ceil(reasoning / charactersPerToken) } : { reasoningTokens: 0 }),
   };
 }
 

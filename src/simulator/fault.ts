@@ -4,8 +4,17 @@
  */
 
 import { z } from 'zod';
+import type { Random } from '#std';
 
 const count = z.number().int().nonnegative();
+
+/**
+ * Lies about usage. Numbers become null, 0, negative, broken, texts or 2⁶³; a first report is twice
+ * the last; the report comes twice, after the terminal mark only, or inside an error event.
+ */
+export const usageFaults = ['missing', 'null', 'zero', 'negative', 'float', 'string', 'huge', 'decreasing', 'twice', 'after_end', 'in_error'] as const;
+
+export type UsageFault = (typeof usageFaults)[number];
 
 export const faultSchema = z.strictObject({
   /** Answer with this status and an error body in the request's dialect. */
@@ -28,8 +37,13 @@ export const faultSchema = z.strictObject({
   end_at_byte: count.optional(),
   /** Replace everything after so many stream events by an error event of the dialect. */
   error_after_events: count.optional(),
-  /** Leave usage out, or lie. */
-  usage: z.union([z.literal('missing'), z.record(z.string(), z.json())]).optional(),
+  /** Leave usage out, or lie: one of the known lies, or an object of your own. */
+  usage: z.union([z.enum(usageFaults), z.record(z.string(), z.json())]).optional(),
+  /** Milliseconds between the events of a stream. */
+  pace_ms: count.optional(),
+  /** Stop for `pause_ms` after so many events of a stream. */
+  pause_after_events: count.optional(),
+  pause_ms: count.optional(),
   /** Take the request and never answer. */
   silent: z.boolean().optional(),
   /** Close the socket without an answer. */
@@ -45,6 +59,8 @@ export const ruleSchema = z.strictObject({
   times: z.number().int().positive().optional(),
   /** Skip so many matching requests first. */
   skip: count.optional(),
+  /** Part of the matching requests that it hits, by chance; all when absent. */
+  share: z.number().min(0).max(1).optional(),
   fault: faultSchema,
 });
 
@@ -56,8 +72,10 @@ export type Rule = z.infer<typeof ruleSchema>;
 /** Rules with their counters. */
 export class Script {
   #rules: { readonly rule: Rule; seen: number }[] = [];
+  readonly #random: Random;
 
-  constructor(rules: readonly Rule[] = []) {
+  constructor(rules: readonly Rule[], random: Random) {
+    this.#random = random;
     this.replace(rules);
   }
 
@@ -68,9 +86,10 @@ export class Script {
   /** The fault for a request, counted; `undefined`: behave. */
   next(model: string, path: string): Fault | undefined {
     for (const entry of this.#rules) {
-      const { model: wanted, path: prefix, times, skip = 0, fault } = entry.rule;
+      const { model: wanted, path: prefix, times, skip = 0, share, fault } = entry.rule;
       if (wanted !== undefined && wanted !== model) continue;
       if (prefix !== undefined && !path.startsWith(prefix)) continue;
+      if (share !== undefined && this.#random() >= share) continue;
       entry.seen += 1;
       if (entry.seen <= skip) continue;
       if (times !== undefined && entry.seen > skip + times) continue;

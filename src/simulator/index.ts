@@ -2,3 +2,4 @@ export { startSimulator, type RunningSimulator, type SeenRequest, type Simulator
 export { ruleSchema, scriptSchema, type Fault, type Rule } from './fault.ts';
 export { loadRecordings, type RecordedCase, type Recordings } from './recordings.ts';
 export { simulatorModels } from './answer.ts';
+export type { ScriptedCall, Turn } from './turns.ts';

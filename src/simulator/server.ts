@@ -13,6 +13,7 @@ import { answer, embed, simulatorModels } from './answer.ts';
 import { deliver, type Reply } from './deliver.ts';
 import { scriptSchema, Script, type Fault, type Rule } from './fault.ts';
 import { loadRecordings, operationOf, type Recordings } from './recordings.ts';
+import type { Turn } from './turns.ts';
 
 export type SimulatorOptions = {
   readonly host: string;
@@ -22,6 +23,8 @@ export type SimulatorOptions = {
   /** File with fault rules (JSON, see fault.ts). */
   readonly script?: string | undefined;
   readonly rules?: readonly Rule[] | undefined;
+  /** Scripted answers; the first that applies is given. */
+  readonly turns?: readonly Turn[] | undefined;
   readonly clock: Clock;
   readonly random: Random;
   /** Milliseconds between the events of the simulator's own streams. */
@@ -157,7 +160,7 @@ class Simulator {
   #chat(dialect: Dialect, url: URL, model: string, body: JsonObject, stream: boolean, fault: Fault): Reply {
     this.#count += 1;
     const request: ChatRequest = { ...dialect.request.decode(body, { model, stream }), model };
-    const made = answer(request, `sim-${this.#count}`, Math.floor(this.#options.clock.now() / 1000));
+    const made = answer(request, `sim-${this.#count}`, Math.floor(this.#options.clock.now() / 1000), this.#options.turns);
     const { usage, ...rest } = made;
     const response = fault.usage === 'missing' ? rest : made;
     if (!stream) {
