@@ -201,15 +201,30 @@ test('two routers that never talked place new sessions on the same channels, and
 
 test('a channel that joins experienced ones gets at most 5 % of the choices until 20 samples', () => {
   const rig = new Rig(['old'], { newLaneShare: 0.05 });
-  rig.teach({ old: 800 });
+  rig.teach({ old: 3_000 });
   rig.pass(120_000);
   rig.router.update([{ id: 'old' }, { id: 'new' }]);
   rig.candidates = [candidate('old'), candidate('new')];
   let served = 0;
   for (let count = 0; count < 200; count++) {
-    if (rig.serve({}, 100) === 'new') served += 1;
+    if (rig.serve({}, 500) === 'new') served += 1;
   }
   assert.ok(served >= 1 && served <= 25, `new channel served ${served} of 200`);
+});
+
+test('a nearly empty bucket is kept for what fits nowhere else', () => {
+  const limits = { tokensPerMinute: 100_000 };
+  const rig = new Rig([
+    { id: 'scarce', limits },
+    { id: 'plenty', limits },
+  ]);
+  rig.teach({ scarce: 400, plenty: 440 });
+  rig.pass(60_000);
+  assert.equal(rig.serve(), 'scarce');
+  const drain = rig.plan({ inputTokens: 90_000, hints: { only: ['scarce'] } });
+  rig.answer(attemptOf(drain.next()));
+  drain.close();
+  assert.equal(rig.serve(), 'plenty');
 });
 
 test('the explanation is JSON with every candidate, its score or the reason of its rejection, and the attempts', () => {

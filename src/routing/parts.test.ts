@@ -100,6 +100,34 @@ test('a request that waits longer than expected raises the prediction before it 
   assert.equal(latency.waiting, 0);
 });
 
+test('a lane falls silent: at a high rate that shows within half an answer, at a low one within a slow answer', () => {
+  const busy = new Latency(settings);
+  const idle = new Latency(settings);
+  for (let sample = 0; sample < 200; sample++) {
+    busy.content(sample * 10);
+    busy.sample(400, 0, sample * 10);
+  }
+  for (let sample = 0; sample < 50; sample++) {
+    idle.content(sample * 5_000);
+    idle.sample(400 + (sample % 2) * 100, 0, sample * 5_000);
+  }
+  const waitingFrom = (sentAtMs: number) => ({
+    sentAtMs,
+    overdueAtMs: sentAtMs + 1_000,
+    inputTokens: 0,
+    waitingBefore: undefined,
+    waitingAfter: undefined,
+  });
+  for (let count = 0; count < 5; count++) busy.push(waitingFrom(2_000 + count));
+  assert.equal(busy.isStalled(2_100), false);
+  assert.equal(busy.isStalled(2_250), true);
+  busy.content(2_260);
+  assert.equal(busy.isStalled(2_261), false);
+  idle.push(waitingFrom(300_000));
+  assert.equal(idle.isStalled(300_400), false);
+  assert.equal(idle.isStalled(301_000), true);
+});
+
 test('rendezvous weights move only the sessions of a lane that is gone', () => {
   const lanes = ['a', 'b', 'c', 'd', 'e'].map(hashText);
   const winner = (key: number, among: readonly number[]): number =>

@@ -120,7 +120,7 @@ export class Rig {
 }
 
 export function attemptOf(step: Step): Attempt {
-  assert.equal(step.kind, 'attempt', JSON.stringify(step));
+  assert.equal(step.kind, 'attempt', step.kind === 'give-up' ? step.reason : step.kind);
   if (step.kind !== 'attempt') throw new Error('unreachable');
   return step;
 }
