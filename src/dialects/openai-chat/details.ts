@@ -2,8 +2,10 @@ import {
   readState,
   writeState,
   type NativePart,
+  type OpaqueState,
   type Part,
   type ReasoningPart,
+  type TextPart,
   type WrappedState,
 } from '#canonical';
 import {
@@ -127,6 +129,15 @@ export function encodeToolState(
       thought_signature: writeState(state, 'openai-chat'),
     },
   };
+}
+
+/**
+ * State bound to a text (Gemini signs its last words) has no place of its own in chat: it travels as
+ * an encrypted detail, and its form tells its vendor's dialect where it belongs.
+ */
+export function textStateDetail(part: TextPart, late?: OpaqueState): ReasoningPart | undefined {
+  const state = late ?? part.state;
+  return state && { kind: 'reasoning', form: 'redacted', text: '', state };
 }
 
 export function isReasoning(part: Part): part is ReasoningPart {

@@ -36,7 +36,13 @@ import {
   withCitations,
   withoutNulls,
 } from './answer.ts';
-import { encodeDetail, encodeToolState, isReasoning, needsDetail } from './details.ts';
+import {
+  encodeDetail,
+  encodeToolState,
+  isReasoning,
+  needsDetail,
+  textStateDetail,
+} from './details.ts';
 import { findError } from './find-error.ts';
 import { audioFormat } from './media.ts';
 import { readChatQuirks } from './quirks.ts';
@@ -204,14 +210,15 @@ function encodeAnswer(
     }
   }
   const reasoning = thinking.map((part) => part.text).join('');
+  const details = [...thinking, ...texts.flatMap((part) => textStateDetail(part) ?? [])];
   const annotations = encodeAnnotations(texts, losses, path);
   return compact({
     role: 'assistant',
     content: texts.length > 0 ? texts.map((part) => part.text).join('') : emptyContent(parts),
     refusal: refusals.length > 0 ? refusals.map((part) => part.text).join('') : null,
     reasoning_content: reasoning === '' ? undefined : reasoning,
-    reasoning_details: thinking.some(needsDetail)
-      ? thinking.map((part, index) => encodeDetail(part, index))
+    reasoning_details: details.some(needsDetail)
+      ? details.map((part, index) => encodeDetail(part, index))
       : undefined,
     annotations: annotations.length > 0 ? annotations : undefined,
     ...encodeMediaAnswer(media),

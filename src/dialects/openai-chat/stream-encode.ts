@@ -11,7 +11,7 @@ import type {
 import { asObject, compact, fieldPath, formatSse, unknownFields, type JsonObject } from '#std';
 import type { StreamEncoder } from '../dialect.ts';
 import { encodeLogprobTokens } from './answer.ts';
-import { encodeDetail, needsDetail } from './details.ts';
+import { encodeDetail, needsDetail, textStateDetail } from './details.ts';
 import { encodeError } from './error.ts';
 import {
   callExtras,
@@ -207,7 +207,10 @@ class ChatStreamEncoder implements StreamEncoder {
     const { part, choice, tool } = open;
     switch (part.kind) {
       case 'text':
-        return this.#cite(open, final.citations ?? part.citations ?? []);
+        return (
+          this.#cite(open, final.citations ?? part.citations ?? []) +
+          this.#textState(choice, textStateDetail(part, final.state))
+        );
       case 'reasoning': {
         const state = final.state ?? part.state;
         const extensions = this.#own ? (final.extensions ?? part.extensions) : undefined;
@@ -241,6 +244,11 @@ class ChatStreamEncoder implements StreamEncoder {
       case 'tool-result':
         return '';
     }
+  }
+
+  #textState(choice: number, detail: ReasoningPart | undefined): string {
+    if (!detail) return '';
+    return this.#chunk(choice, { reasoning_details: [encodeDetail(detail, this.#detailCount++)] });
   }
 
   #cite(open: OpenPart, citations: NonNullable<PartFinal['citations']>): string {
