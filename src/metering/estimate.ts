@@ -6,33 +6,98 @@
 
 import type { ChatRequest, MediaPart, Part, Tool } from '#canonical';
 
+/** Kinds of characters that a byte-pair vocabulary treats alike. */
+type CharacterKind = 'lower' | 'upper' | 'digit' | 'space' | 'other';
+
 /**
- * About as many tokens as a modern byte-pair vocabulary makes of the text: one per six letters of a
- * word, three digits, punctuation mark, or other character. Measured against o200k in the tests.
+ * About as many tokens as a modern byte-pair vocabulary makes of the text, rather a few more: one per
+ * six letters of a word, part of a camelCased name, three digits, mark, or character of a script
+ * without spaces. Runs that no language has (keys, encoded data) count by two letters. Measured
+ * against o200k and cl100k in the tests.
  */
 export function estimateTextTokens(text: string): number {
   let tokens = 0;
+  let previous: CharacterKind = 'other';
+  let previousCode = -1;
+  /** Characters of the present run of one kind, of the run before it, and of letters in a row. */
+  let run = 0;
+  let previousRun = 0;
   let letters = 0;
-  let numerals = 0;
   for (let index = 0; index < text.length; index += 1) {
     const code = text.charCodeAt(index);
-    if ((code >= 97 && code <= 122) || (code >= 65 && code <= 90)) {
-      if (letters % 6 === 0) tokens += 1;
-      letters += 1;
-      numerals = 0;
-      continue;
-    }
-    letters = 0;
-    if (code >= 48 && code <= 57) {
-      if (numerals % 3 === 0) tokens += 1;
-      numerals += 1;
-      continue;
-    }
-    numerals = 0;
-    if (code === 32) continue;
-    tokens += code < 128 || code >= 0x2e80 ? 1 : 0.7;
+    const kind = kindOf(code);
+    if (kind !== previous) previousRun = run;
+    run = kind === previous ? run + 1 : 1;
+    letters = kind === 'lower' || kind === 'upper' ? letters + 1 : 0;
+    if (letters > longestWord) tokens += letterBeyondWords;
+    else if (kind === 'lower') tokens += lowerWeight(run, previous, previousRun);
+    else if (kind === 'upper') tokens += run % 4 === 1 ? 1 : 0;
+    else if (kind === 'digit') tokens += digitWeight(run, previousCode);
+    else if (kind === 'space') tokens += run === 2 ? 1 : 0;
+    else tokens += code < 128 ? markWeight(code, previousCode) : otherWeight(code);
+    previous = kind;
+    previousCode = code;
   }
   return Math.ceil(tokens);
+}
+
+/** Beyond so many letters in a row it is hardly a word. */
+const longestWord = 12;
+const letterBeyondWords = 0.7;
+/** Rows of one mark merge nearly all, marks side by side (`":{"`) by twos. */
+const repeatedMark = 0.25;
+const adjacentMark = 0.6;
+
+function kindOf(code: number): CharacterKind {
+  if (code >= 97 && code <= 122) return 'lower';
+  if (code >= 65 && code <= 90) return 'upper';
+  if (code >= 48 && code <= 57) return 'digit';
+  return code === 32 ? 'space' : 'other';
+}
+
+/** A single capital and the small letters after it are one part of a word. */
+function lowerWeight(run: number, previous: CharacterKind, previousRun: number): number {
+  if (run === 1) return previous === 'upper' && previousRun === 1 ? 0 : 1;
+  return run % 6 === 1 ? 1 : 0;
+}
+
+/** Digits go by three; the space before a number is a token of its own. */
+function digitWeight(run: number, previousCode: number): number {
+  return (run % 3 === 1 ? 1 : 0) + (run === 1 && previousCode === 32 ? 1 : 0);
+}
+
+function markWeight(code: number, previousCode: number): number {
+  if (code === previousCode) return repeatedMark;
+  return code > 32 && previousCode > 32 && previousCode < 128 && kindOf(previousCode) === 'other'
+    ? adjacentMark
+    : 1;
+}
+
+/** Upper ends of ranges of UTF-16 code units, and tokens for one unit of each. */
+const weights: readonly (readonly [end: number, tokens: number])[] = [
+  // Latin with marks, Greek, Cyrillic, Hebrew, Arabic.
+  [0x24f, 0.9],
+  [0x8ff, 0.7],
+  // Scripts of India and South-East Asia; large vocabularies need a third of it, older ones more.
+  [0x109f, 1],
+  // Scripts that vocabularies hardly know, written as their bytes.
+  [0x1dff, 2.4],
+  [0x1eff, 0.9],
+  [0x2dff, 1.3],
+  [0x33ff, 1],
+  [0x4dff, 3],
+  [0xabff, 1],
+  [0xd7ff, 1],
+  // Surrogates: the common pictures lie in three blocks, everything else is written as its bytes.
+  [0xd83b, 2],
+  [0xd83e, 1],
+  [0xdfff, 2],
+  [0xffff, 1.5],
+];
+
+function otherWeight(code: number): number {
+  for (const [end, tokens] of weights) if (code <= end) return tokens;
+  return 2;
 }
 
 /** Roughly what generated text of so many characters costs in tokens, for streams without usage. */
@@ -53,7 +118,8 @@ export function estimateInputTokens(request: ChatRequest): number {
     for (const part of message.parts) tokens += partTokens(part);
   }
   for (const tool of request.tools) tokens += toolTokens + toolTextTokens(tool);
-  if (request.responseFormat?.kind === 'json-schema') tokens += jsonTokens(request.responseFormat.schema);
+  if (request.responseFormat?.kind === 'json-schema')
+    tokens += jsonTokens(request.responseFormat.schema);
   return tokens;
 }
 
@@ -62,7 +128,9 @@ function partTokens(part: Part): number {
     case 'text':
     case 'refusal':
     case 'reasoning':
-      return estimateTextTokens(part.text) + (part.state ? Math.ceil(part.state.value.length / 4) : 0);
+      return (
+        estimateTextTokens(part.text) + (part.state ? Math.ceil(part.state.value.length / 4) : 0)
+      );
     case 'tool-call':
       return 12 + estimateTextTokens(part.name) + estimateTextTokens(part.input);
     case 'tool-result':

@@ -1,10 +1,43 @@
 /** How much a request may cost at most: the size of its hold. */
 
+import type { ChatRequest, Part, UsageBucket } from '#canonical';
+import type { Unit, UnitPrices } from '#catalog';
 import { nanoUsd, type NanoUsd } from '#std';
-import type { Usage } from '#canonical';
 import { applicableUnits, rate, unitPrice, type PriceSnapshot } from './rate.ts';
 
-export type Bound = { readonly inputTokens: number; readonly outputTokens: number };
+/** What a request asks for beyond text in and text out, where that may cost more. */
+export type Extras = {
+  /** Units besides plain input and output that the answer may be charged in. */
+  readonly units?: readonly ExtraUnit[];
+  /** Tier that the request asks for. */
+  readonly serviceTier?: string | undefined;
+  readonly webSearches?: number;
+};
+
+export type Bound = Extras & { readonly inputTokens: number; readonly outputTokens: number };
+
+type ExtraUnit = 'cache_write_1h' | 'input_audio' | 'input_image' | 'output_audio' | 'output_image';
+
+const inputBuckets: readonly (readonly [Unit, UsageBucket])[] = [
+  ['input', 'inputTokens'],
+  ['cache_write', 'cacheWriteTokens'],
+  ['cache_write_1h', 'cacheWriteLongTokens'],
+  ['input_audio', 'inputAudioTokens'],
+  ['input_image', 'inputImageTokens'],
+];
+
+const outputBuckets: readonly (readonly [Unit, UsageBucket])[] = [
+  ['output', 'outputTokens'],
+  ['reasoning', 'reasoningTokens'],
+  ['output_audio', 'outputAudioTokens'],
+  ['output_image', 'outputImageTokens'],
+];
+
+/** Charged for by every vendor that has them, whatever the request says. */
+const alwaysPossible: ReadonlySet<Unit> = new Set(['input', 'cache_write', 'output', 'reasoning']);
+
+/** Searches that one answer makes at most: more have not been seen. */
+const webSearchesMost = 10;
 
 /** Estimates miss the truth by a third at most on ordinary text; the hold covers that. */
 const inputMarginPercent = 35;
@@ -13,30 +46,77 @@ export function inputBound(inputTokensEstimated: number): number {
   return Math.ceil((inputTokensEstimated * (100 + inputMarginPercent)) / 100);
 }
 
-/** The dearest way to be charged for the bound: all input written to a cache if that costs more. */
-export function quote(snapshot: PriceSnapshot, bound: Bound): NanoUsd {
-  const units = applicableUnits(snapshot, bound.inputTokens);
-  const written = (unitPrice(units, 'cache_write') ?? 0n) > (unitPrice(units, 'input') ?? 0n);
-  const usage: Usage = {
-    ...(written ? { cacheWriteTokens: bound.inputTokens } : { inputTokens: bound.inputTokens }),
-    ...outputUsage(units, bound.outputTokens),
+/** Reads from a request which units besides text it may be charged in. */
+export function extrasOf(request: ChatRequest): Extras {
+  const parts = request.messages.flatMap((message) => message.parts);
+  const units = new Set<ExtraUnit>();
+  for (const part of parts) addPartUnits(part, units);
+  if (request.tools.some((tool) => tool.kind === 'function' && tool.cache?.ttl === '1h'))
+    units.add('cache_write_1h');
+  if (request.modalities?.includes('audio')) units.add('output_audio');
+  if (request.modalities?.includes('image')) units.add('output_image');
+  const searches = request.tools.some((tool) => tool.kind === 'web-search');
+  return {
+    units: [...units],
+    serviceTier: request.serviceTier,
+    ...(searches ? { webSearches: webSearchesMost } : {}),
   };
-  return rate(snapshot, usage).amountNanoUsd;
 }
 
-function outputUsage(units: Parameters<typeof unitPrice>[0], tokens: number): Usage {
-  const reasoning = unitPrice(units, 'reasoning') ?? 0n;
-  return reasoning > (unitPrice(units, 'output') ?? 0n) ? { reasoningTokens: tokens } : { outputTokens: tokens };
+function addPartUnits(part: Part, units: Set<ExtraUnit>): void {
+  if (part.cache?.ttl === '1h') units.add('cache_write_1h');
+  if (part.kind === 'tool-result') for (const inner of part.parts) addPartUnits(inner, units);
+  if (part.kind !== 'media') return;
+  // The sound of a video is counted as audio by those who count audio apart.
+  if (part.media === 'audio' || part.media === 'video') units.add('input_audio');
+  if (part.media !== 'audio') units.add('input_image');
 }
 
-/** How many output tokens `available` pays for, after the input. May be negative. */
-export function affordableOutputTokens(snapshot: PriceSnapshot, inputTokens: number, available: NanoUsd, atMost: number): number {
-  if (quote(snapshot, { inputTokens, outputTokens: atMost }) <= available) return atMost;
+/** The dearest way to be charged for the bound: every token in the dearest unit that may apply. */
+export function quote(snapshot: PriceSnapshot, bound: Bound): NanoUsd {
+  const { inputTokens, outputTokens, serviceTier, webSearches } = bound;
+  const units = applicableUnits(snapshot, inputTokens);
+  return rate(snapshot, {
+    [dearestBucket(units, inputBuckets, bound)]: inputTokens,
+    [dearestBucket(units, outputBuckets, bound)]: outputTokens,
+    webSearches,
+    serviceTier,
+  }).amountNanoUsd;
+}
+
+function dearestBucket(
+  units: UnitPrices,
+  buckets: readonly (readonly [Unit, UsageBucket])[],
+  { units: extras = [] }: Bound,
+): UsageBucket {
+  let dearestPrice = -1n;
+  let found: UsageBucket = 'inputTokens';
+  for (const [unit, bucket] of buckets) {
+    if (!alwaysPossible.has(unit) && !extras.some((extra) => extra === unit)) continue;
+    const price = unitPrice(units, unit) ?? 0n;
+    if (price <= dearestPrice) continue;
+    dearestPrice = price;
+    found = bucket;
+  }
+  return found;
+}
+
+/** How many output tokens `available` pays for, after the input: at most `atMost`, −1 when not even the input. */
+export function affordableOutputTokens(
+  snapshot: PriceSnapshot,
+  inputTokens: number,
+  available: NanoUsd,
+  atMost: number,
+  extras: Extras = {},
+): number {
+  const cost = (outputTokens: number): NanoUsd =>
+    quote(snapshot, { ...extras, inputTokens, outputTokens });
+  if (cost(atMost) <= available) return atMost;
   let low = -1;
   let high = atMost;
   while (high - low > 1) {
     const middle = Math.floor((low + high) / 2);
-    if (quote(snapshot, { inputTokens, outputTokens: middle }) <= available) low = middle;
+    if (cost(middle) <= available) low = middle;
     else high = middle;
   }
   return low;

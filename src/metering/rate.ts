@@ -25,7 +25,11 @@ export type RatedLine = {
   readonly priceNanoUsdPerMillion: number;
 };
 
-export type Rated = { readonly amountNanoUsd: NanoUsd; readonly lines: readonly RatedLine[]; readonly formula: string };
+export type Rated = {
+  readonly amountNanoUsd: NanoUsd;
+  readonly lines: readonly RatedLine[];
+  readonly formula: string;
+};
 
 const million = 1_000_000n;
 
@@ -71,7 +75,8 @@ export function applicableUnits(snapshot: PriceSnapshot, inputTokens: number): U
   let units = price.units;
   const minute = Math.floor(atMs / 60_000) % 1440;
   for (const window of price.windows ?? []) {
-    if (minute >= window.from_minute && minute < window.until_minute) units = { ...units, ...window.units };
+    if (minute >= window.from_minute && minute < window.until_minute)
+      units = { ...units, ...window.units };
   }
   for (const tier of price.tiers ?? []) {
     if (inputTokens > tier.above_input_tokens) units = { ...units, ...tier.units };
@@ -81,7 +86,8 @@ export function applicableUnits(snapshot: PriceSnapshot, inputTokens: number): U
 
 /** Nano-USD per million of a unit, `undefined` when neither it nor a fallback has a price. */
 export function unitPrice(units: UnitPrices, unit: Unit): bigint | undefined {
-  const own = units[unit] ?? fallbacks[unit].map((other) => units[other]).find((text) => text !== undefined);
+  const own =
+    units[unit] ?? fallbacks[unit].map((other) => units[other]).find((text) => text !== undefined);
   const amount = own === undefined ? undefined : parseUsd(own);
   return amount === undefined ? undefined : BigInt(amount);
 }
@@ -93,7 +99,8 @@ export function rate(snapshot: PriceSnapshot, usage: Usage): Rated {
   const lines: RatedLine[] = [];
   let total = 0n;
   const add = (unit: Unit, quantity: number): void => {
-    const price = ((unitPrice(units, unit) ?? 0n) * tierFactor) / million;
+    // A price after its tier is a whole number of nano-USD per million, rounded up: a receipt recomputes it.
+    const price = ((unitPrice(units, unit) ?? 0n) * tierFactor + million - 1n) / million;
     lines.push({ unit, quantity, priceNanoUsdPerMillion: Number(price) });
     total += BigInt(quantity) * price;
   };
@@ -102,11 +109,18 @@ export function rate(snapshot: PriceSnapshot, usage: Usage): Rated {
     if (quantity !== undefined && quantity > 0) add(unit, quantity);
   }
   if (unitPrice(units, 'request') !== undefined) add('request', 1);
-  return { amountNanoUsd: amountOf(total, snapshot.factorMillionths), lines, formula: formulaOf(snapshot.factorMillionths) };
+  return {
+    amountNanoUsd: amountOf(total, snapshot.factorMillionths),
+    lines,
+    formula: formulaOf(snapshot.factorMillionths),
+  };
 }
 
 /** Recomputes a charge from the lines of a receipt and its factor: what `ledger verify` calls. */
-export function rateLines(lines: readonly { quantity: number; priceNanoUsdPerMillion: number }[], factorMillionths: number): NanoUsd {
+export function rateLines(
+  lines: readonly { quantity: number; priceNanoUsdPerMillion: number }[],
+  factorMillionths: number,
+): NanoUsd {
   let total = 0n;
   for (const line of lines) total += BigInt(line.quantity) * BigInt(line.priceNanoUsdPerMillion);
   return amountOf(total, factorMillionths);
