@@ -1,7 +1,8 @@
 /**
- * CPU of reserve + settle per request (T-B13): `node test/crash/ledger-cost.ts [concurrency] [requests]`.
- * Prints one line of JSON. Both operations are durable (`synchronous=FULL`), with one budget scope,
- * one attempt with cost, and the request record in the same batch.
+ * CPU of reserve + settle per request (T-B13):
+ * `node test/crash/ledger-cost.ts [concurrency] [requests] [url] [record]`. Both operations are
+ * durable (`synchronous=FULL`), with one budget and one attempt with cost; with `record` the row of
+ * the request log is written too. Prints one line of JSON.
  */
 
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
@@ -13,7 +14,8 @@ import { openStore } from '#store';
 
 const concurrency = Number(process.argv[2] ?? 100);
 const requests = Number(process.argv[3] ?? 30_000);
-const url = process.argv[4];
+const url = process.argv[4] === '' ? undefined : process.argv[4];
+const withRecord = process.argv[5] === 'record';
 const wallets = 100;
 
 const folder = mkdtempSync(join(tmpdir(), 'manifold-cost-'));
@@ -106,4 +108,28 @@ async function one(on: Ledger, requestId: string, walletId: string): Promise<voi
     ],
   });
   if (!settled.ok) throw new Error(settled.error);
+  if (withRecord) await record(requestId, walletId, attemptId);
+}
+
+function record(requestId: string, walletId: string, attemptId: string): Promise<void> {
+  return store.requests.append({
+    requestId,
+    walletId,
+    keyId: walletId,
+    projectId: null,
+    createdAtMs: systemClock.now(),
+    durationMs: 1000,
+    firstContentMs: 300,
+    status: 200,
+    errorCode: null,
+    dialect: 'openai-chat',
+    operation: 'chat',
+    model: 'gpt-test',
+    channelId: 'c1',
+    chargeNanoUsd: nanoUsd(1_234_567),
+    inputTokens: 100,
+    outputTokens: 200,
+    streamed: true,
+    detail: { attempts: [{ attempt_id: attemptId, channel: 'c1', status: 200, duration_ms: 990 }] },
+  });
 }
