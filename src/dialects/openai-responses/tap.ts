@@ -145,7 +145,7 @@ function deltaLength(data: string): number {
   if (data.charCodeAt(start) !== 0x22) return 0;
   const end = skipString(data, start) - 1;
   const escapeAt = data.indexOf('\\', start);
-  if (escapeAt < 0 || escapeAt >= end) return end - start - 1;
+  if (escapeAt < 0 || escapeAt >= end) return Math.max(0, end - start - 1);
   let length = escapeAt - start - 1;
   for (let at = escapeAt; at < end; length += 1) {
     if (data.charCodeAt(at) !== 0x5c) at += 1;
