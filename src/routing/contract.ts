@@ -18,6 +18,7 @@
  *   step.sent()                                    // the bytes leave now
  *   step.headers(readRateLimitHeaders(family, lookup, now))
  *   if (it failed before content) { step = plan.next({ kind: 'server-error' }); continue }
+ *   // no content after timeouts.recheckMs? every 250 ms: if (step.isLost()) step = plan.next({ kind: 'timeout-content' })
  *   step.firstContent()                            // the commit point: no silent failover after it
  *   step.finished(usage)                           // or step.failed({ kind: 'cut' })
  *   break
