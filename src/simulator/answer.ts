@@ -15,7 +15,7 @@ export const simulatorModels = ['sim-chat', 'sim-reasoning', 'sim-embedding'] as
 /** `turns` come before the model's own mind. */
 export function answer(request: ChatRequest, id: string, createdAt: number, turns: readonly Turn[] = []): ChatResponse {
   const said = scripted(request, turns, id);
-  const parts = said?.parts ?? partsOf(request);
+  const { parts, cut } = said ? { parts: said.parts, cut: false } : limited(partsOf(request), request.outputTokensMax);
   const called = parts.some((part) => part.kind === 'tool-call');
   return {
     dialect: request.dialect,
@@ -149,8 +149,8 @@ function usageOf(request: ChatRequest, parts: readonly Part[]): Usage {
   return {
     inputTokens: Math.ceil(asked / charactersPerToken) + 4,
     cacheReadTokens: 0,
-    outputTokens: Math.ceil(visible / charactersPerToken) + 1,
-    ...(reasoning > 0 ? { reasoningTokens: Math.ceil(reasoning / charactersPerToken) } : { reasoningTokens: 0 }),
+    outputTokens: Math.min(Math.ceil(visible / charactersPerToken) + 1, request.outputTokensMax ?? Number.MAX_SAFE_INTEGER),
+    reasoningTokens: Math.ceil(reasoning / charactersPerToken),
   };
 }
 

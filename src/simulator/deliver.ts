@@ -2,6 +2,7 @@
 
 import type { ServerResponse } from 'node:http';
 import type { Fault } from './fault.ts';
+import type { Measured } from './meter.ts';
 
 export type Reply = {
   readonly status: number;
@@ -9,9 +10,14 @@ export type Reply = {
   /** Whole, or the pieces of a stream. */
   readonly body: Buffer | readonly string[];
   readonly paceMs: number;
+  /** What the answer is made of, when it is billed. */
+  readonly measured?: Measured | undefined;
 };
 
-export async function deliver(response: ServerResponse, reply: Reply, fault: Fault): Promise<void> {
+/** How much of the body was written so far. */
+export type Progress = { bytes: number };
+
+export async function deliver(response: ServerResponse, reply: Reply, fault: Fault, progress: Progress): Promise<void> {
   if (fault.reset === true) {
     response.destroy();
     return;
@@ -26,29 +32,34 @@ export async function deliver(response: ServerResponse, reply: Reply, fault: Fau
   }
   const whole = fault.body === undefined ? reply.body : Buffer.from(fault.body);
   const plain = fault.drip_ms === undefined && fault.cut_at_byte === undefined && fault.end_at_byte === undefined;
-  if (plain && !Buffer.isBuffer(whole) && reply.paceMs > 0) return paced(response, whole, reply.paceMs);
+  const stepwise = reply.paceMs > 0 || fault.pause_after_events !== undefined;
+  if (plain && !Buffer.isBuffer(whole) && stepwise) return paced(response, whole, reply.paceMs, fault, progress);
   const bytes = Buffer.isBuffer(whole) ? whole : Buffer.from(whole.join(''));
   if (plain) {
+    if (!response.destroyed) progress.bytes = bytes.length;
     response.end(bytes);
     return;
   }
-  await drip(response, bytes, fault);
+  await drip(response, bytes, fault, progress);
 }
 
-async function paced(response: ServerResponse, pieces: readonly string[], paceMs: number): Promise<void> {
-  for (const piece of pieces) {
+async function paced(response: ServerResponse, pieces: readonly string[], paceMs: number, fault: Fault, progress: Progress): Promise<void> {
+  for (const [index, piece] of pieces.entries()) {
+    if (index === fault.pause_after_events) await pause(fault.pause_ms, response);
     if (response.destroyed) return;
     response.write(piece);
+    progress.bytes += Buffer.byteLength(piece);
     await pause(paceMs, response);
   }
   response.end();
 }
 
-async function drip(response: ServerResponse, bytes: Buffer, fault: Fault): Promise<void> {
+async function drip(response: ServerResponse, bytes: Buffer, fault: Fault, progress: Progress): Promise<void> {
   const end = Math.min(bytes.length, fault.cut_at_byte ?? fault.end_at_byte ?? bytes.length);
   const step = fault.drip_ms === undefined ? Math.max(1, end) : Math.max(1, fault.drip_bytes ?? 16);
   for (let at = 0; at < end && !response.destroyed; at += step) {
     await written(response, bytes.subarray(at, Math.min(end, at + step)));
+    progress.bytes = Math.min(end, at + step);
     await pause(fault.drip_ms, response);
   }
   if (fault.cut_at_byte === undefined) response.end();

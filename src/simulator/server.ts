@@ -6,13 +6,15 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
-import { explode, gatewayError, type ChatRequest, type ErrorCode } from '#canonical';
+import { explode, gatewayError, type ChatEvent, type ChatRequest, type ChatResponse, type ErrorCode } from '#canonical';
 import { anthropicMessages, geminiGenerate, openaiChat, openaiCompletions, openaiResponses, type Dialect, type StreamForm } from '#dialects';
 import { asArray, asNumber, asString, parseJson, parseJsonObject, type Clock, type JsonObject, type JsonValue, type Random } from '#std';
 import { answer, embed, simulatorModels } from './answer.ts';
-import { deliver, type Reply } from './deliver.ts';
+import { deliver, type Progress, type Reply } from './deliver.ts';
 import { scriptSchema, Script, type Fault, type Rule } from './fault.ts';
+import { Bill, entryOf, type Mark } from './meter.ts';
 import { loadRecordings, operationOf, type Recordings } from './recordings.ts';
+import { lieInStream, lieInWhole } from './usage-fault.ts';
 import type { Turn } from './turns.ts';
 
 export type SimulatorOptions = {
@@ -29,10 +31,12 @@ export type SimulatorOptions = {
   readonly random: Random;
   /** Milliseconds between the events of the simulator's own streams. */
   readonly paceMs?: number | undefined;
+  /** Bill streams in full when the client leaves, as vendors do that cannot be interrupted. */
+  readonly worksOnAfterAbort?: boolean | undefined;
 };
 
 /** What was asked, for tests that check what reached the upstream. */
-export type SeenRequest = { readonly path: string; readonly headers: Readonly<Record<string, string>>; readonly body: JsonObject; readonly atMs: number; closedEarly: boolean };
+export type SeenRequest = { readonly path: string; readonly headers: Readonly<Record<string, string>>; readonly body: JsonObject; readonly atMs: number; closedEarly: boolean; closedAtMs?: number };
 
 export type RunningSimulator = {
   readonly url: string;
@@ -40,6 +44,8 @@ export type RunningSimulator = {
   /** The last thousand requests. */
   readonly seen: SeenRequest[];
   readonly script: Script;
+  /** What would be billed, also at `GET /_bill`; `DELETE` clears it. */
+  readonly bill: Bill;
   close(): Promise<void>;
 };
 
@@ -48,9 +54,10 @@ const seenMax = 1_000;
 
 export async function startSimulator(options: SimulatorOptions): Promise<RunningSimulator> {
   const recordings = options.recordings === undefined ? undefined : loadRecordings(options.recordings);
-  const script = new Script(options.rules ?? (options.script === undefined ? [] : readScript(options.script)));
+  const script = new Script(options.rules ?? (options.script === undefined ? [] : readScript(options.script)), options.random);
   const seen: SeenRequest[] = [];
-  const simulator = new Simulator(options, recordings, script, seen);
+  const bill = new Bill();
+  const simulator = new Simulator(options, recordings, script, seen, bill);
   const server = createServer((request, response) => void simulator.serve(request, response));
   server.requestTimeout = 0;
   await new Promise<void>((listening, failed) => {
@@ -63,6 +70,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Running
     models: [...new Set([...simulatorModels, ...(recordings?.models ?? [])])],
     seen,
     script,
+    bill,
     close: () => closeServer(server),
   };
 }
@@ -97,13 +105,15 @@ class Simulator {
   readonly #recordings: Recordings | undefined;
   readonly #script: Script;
   readonly #seen: SeenRequest[];
+  readonly #bill: Bill;
   #count = 0;
 
-  constructor(options: SimulatorOptions, recordings: Recordings | undefined, script: Script, seen: SeenRequest[]) {
+  constructor(options: SimulatorOptions, recordings: Recordings | undefined, script: Script, seen: SeenRequest[], bill: Bill) {
     this.#options = options;
     this.#recordings = recordings;
     this.#script = script;
     this.#seen = seen;
+    this.#bill = bill;
   }
 
   async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -111,12 +121,19 @@ class Simulator {
     try {
       const text = await readBody(request);
       if (url.pathname === '/_script') return this.#replaceScript(text, response);
+      if (url.pathname === '/_bill') return this.#showBill(request.method === 'DELETE', response);
       const body = parseJsonObject(text) ?? {};
       const model = modelOf(url.pathname, body);
       const seen = this.#note(request, url.pathname, body);
-      response.once('close', () => (seen.closedEarly = !response.writableFinished));
       const fault = this.#script.next(model, url.pathname) ?? {};
-      await deliver(response, this.#reply(url, model, body, fault), fault);
+      const reply = this.#reply(url, model, body, fault);
+      const progress: Progress = { bytes: 0 };
+      response.once('close', () => {
+        seen.closedEarly = !response.writableFinished;
+        seen.closedAtMs = this.#options.clock.now();
+        this.#charge(seen, model, reply, fault, progress);
+      });
+      await deliver(response, reply, fault, progress);
     } catch {
       response.destroy();
     }
@@ -129,6 +146,22 @@ class Simulator {
     this.#seen.push(seen);
     if (this.#seen.length > seenMax) this.#seen.shift();
     return seen;
+  }
+
+  #charge(seen: SeenRequest, model: string, reply: Reply, fault: Fault, progress: Progress): void {
+    const { measured } = reply;
+    if (!measured || fault.reset === true || fault.silent === true || (fault.status ?? 200) >= 400) return;
+    const { path, atMs, headers } = seen;
+    const place = { attemptId: headers['x-client-request-id'], path, model, atMs };
+    const whole = Buffer.isBuffer(reply.body) ? 0 : reply.body.reduce((sum, piece) => sum + Buffer.byteLength(piece), 0);
+    const complete = this.#options.worksOnAfterAbort === true || progress.bytes >= whole;
+    this.#bill.add(entryOf(place, measured, progress.bytes, complete));
+  }
+
+  #showBill(clears: boolean, response: ServerResponse): void {
+    if (clears) this.#bill.clear();
+    response.writeHead(200, { 'content-type': 'application/json' });
+    response.end(JSON.stringify({ object: 'list', data: this.#bill.entries }));
   }
 
   /** `PUT /_script` with rules replaces them while the simulator runs. */
@@ -161,40 +194,64 @@ class Simulator {
     this.#count += 1;
     const request: ChatRequest = { ...dialect.request.decode(body, { model, stream }), model };
     const made = answer(request, `sim-${this.#count}`, Math.floor(this.#options.clock.now() / 1000), this.#options.turns);
-    const { usage, ...rest } = made;
-    const response = fault.usage === 'missing' ? rest : made;
+    const { usage = {}, ...rest } = made;
+    const lie = fault.usage;
+    const response = lie === 'missing' ? rest : made;
     if (!stream) {
       const wire = dialect.response.encode(response, request).value;
-      return jsonReply(fault.usage === undefined || fault.usage === 'missing' ? wire : withUsage(wire, fault.usage as JsonObject));
+      return { ...jsonReply(lie === undefined || lie === 'missing' ? wire : lieInWhole(wire, lie)), measured: { usage, marks: [] } };
     }
     const form: StreamForm = { framing: dialect === geminiGenerate && url.searchParams.get('alt') !== 'sse' ? 'json-array' : 'sse' };
-    const encoder = dialect.stream.encoder({ ...request, stream: true }, form);
-    const pieces: string[] = [];
-    for (const event of explodeFinely(explode(response))) {
-      const text = encoder.push(event);
-      if (text !== '') pieces.push(text);
-      if (fault.error_after_events !== undefined && pieces.length >= fault.error_after_events) {
-        pieces.push(encoder.push({ kind: 'error', error: gatewayError('overloaded', 'Overloaded') }));
-        break;
-      }
-    }
-    const lie = fault.usage !== undefined && fault.usage !== 'missing' ? JSON.stringify(fault.usage) : undefined;
-    const texts = lie === undefined ? pieces : pieces.map((piece) => piece.replace(/("usage(?:Metadata)?":)\{(?:[^{}]|\{[^{}]*\})*\}/, `$1${lie}`));
-    return { status: 200, headers: { 'content-type': form.framing === 'sse' ? 'text/event-stream' : 'application/json' }, body: texts, paceMs: this.#options.paceMs ?? 0 };
+    const told = streamPieces(dialect, request, response, form, fault.error_after_events);
+    const texts = lie === undefined || lie === 'missing' ? told.texts : lieInStream(told.texts, lie);
+    return {
+      status: 200,
+      headers: { 'content-type': form.framing === 'sse' ? 'text/event-stream' : 'application/json' },
+      body: texts,
+      paceMs: fault.pace_ms ?? this.#options.paceMs ?? 0,
+      ...(fault.error_after_events === undefined ? { measured: { usage, marks: told.marks } } : {}),
+    };
   }
 }
 
+/** The wire text of a stream in its events, and how much of the answer each of them brings. */
+function streamPieces(dialect: Dialect, request: ChatRequest, response: ChatResponse, form: StreamForm, errorAfterEvents: number | undefined): { readonly texts: readonly string[]; readonly marks: readonly Mark[] } {
+  const encoder = dialect.stream.encoder({ ...request, stream: true }, form);
+  const texts: string[] = [];
+  const marks: Mark[] = [];
+  const reasoning = new Set<number>();
+  const mark = { bytes: 0, visibleCharacters: 0, reasoningCharacters: 0 };
+  for (const event of explodeFinely(explode(response))) {
+    if (event.kind === 'part-start' && event.part.kind === 'reasoning') reasoning.add(event.index);
+    const characters = charactersOf(event);
+    if ('index' in event && reasoning.has(event.index)) mark.reasoningCharacters += characters;
+    else mark.visibleCharacters += characters;
+    const text = encoder.push(event);
+    if (text === '') continue;
+    mark.bytes += Buffer.byteLength(text);
+    texts.push(text);
+    marks.push({ ...mark });
+    if (errorAfterEvents !== undefined && texts.length >= errorAfterEvents) {
+      texts.push(encoder.push({ kind: 'error', error: gatewayError('overloaded', 'Overloaded') }));
+      break;
+    }
+  }
+  return { texts, marks };
+}
+
+function charactersOf(event: ChatEvent): number {
+  if (event.kind === 'part-delta') return event.delta.length;
+  if (event.kind !== 'part-start') return 0;
+  if (event.part.kind === 'tool-call') return event.part.name.length + event.part.input.length;
+  return 'text' in event.part ? event.part.text.length : 0;
+}
+
 /** Words instead of whole texts, so that a stream looks like one. */
-function* explodeFinely(events: Iterable<Parameters<ReturnType<Dialect['stream']['encoder']>['push']>[0]>): Generator<Parameters<ReturnType<Dialect['stream']['encoder']>['push']>[0]> {
+function* explodeFinely(events: Iterable<ChatEvent>): Generator<ChatEvent> {
   for (const event of events) {
     if (event.kind !== 'part-delta') yield event;
     else for (const delta of event.delta.split(/(?<=[ ,"])/)) yield { ...event, delta };
   }
-}
-
-function withUsage(wire: JsonObject, usage: JsonObject): JsonObject {
-  const key = wire['usageMetadata'] === undefined ? 'usage' : 'usageMetadata';
-  return { ...wire, [key]: usage };
 }
 
 function modelOf(path: string, body: JsonObject): string {
