@@ -147,6 +147,9 @@ function candidateCache(offersOf: (model: Model) => readonly Offer[]): Snapshot[
   };
 }
 
+/** Input is estimated: only what is far beyond a context is not even tried; the vendor knows exactly. */
+export const estimateSlack = 1.5;
+
 function candidateOf(offer: Offer, atMs: number): OfferCandidate {
   const units = priceAt(offer.prices, atMs)?.units;
   const input = nanoPerMillion(units?.input);
@@ -158,7 +161,7 @@ function candidateOf(offer: Offer, atMs: number): OfferCandidate {
     inputNanoUsdPerMillion: input,
     outputNanoUsdPerMillion: nanoPerMillion(units?.output),
     cachedInputNanoUsdPerMillion: units?.cache_read === undefined ? input : nanoPerMillion(units.cache_read),
-    ...(contextTokens === undefined ? {} : { contextTokens }),
+    ...(contextTokens === undefined ? {} : { contextTokens: contextTokens * estimateSlack }),
     ...(reasoning ? { firstContentFloorMs: 120_000 } : {}),
   };
 }

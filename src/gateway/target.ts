@@ -83,6 +83,7 @@ export function resolve(services: Services, principal: Principal, call: ChatCall
     routes.set(candidate, { candidate, offer, ...way, price: priced, bound: quote(priced, bound) });
     kept.push(candidate);
   }
+  if (kept.length > 0 && kept.every((candidate) => inputTokens > (candidate.contextTokens ?? Number.POSITIVE_INFINITY))) tooLong(model, inputTokens);
   if (kept.length === 0) refuse(model, candidates.length, refusals, withoutPrice, wishes.strict);
   return {
     model,
@@ -92,6 +93,10 @@ export function resolve(services: Services, principal: Principal, call: ChatCall
     inputTokensBound: bound.inputTokens,
     outputTokensMax,
   };
+}
+
+function tooLong(model: Model, inputTokens: number): never {
+  fail('context_length_exceeded', `The request has about ${inputTokens} tokens; \`${model.id}\` takes ${model.context_tokens ?? 0} at most. Shorten it, or choose a model with a larger context.`);
 }
 
 function outputLimit(request: ChatRequest, model: Model): number {
