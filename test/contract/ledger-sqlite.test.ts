@@ -5,6 +5,9 @@ import { openFixture } from './ledger-fixture.ts';
 import { testNodes } from './ledger-nodes.ts';
 import { testLedgerContract } from './ledger.ts';
 
+/** T-B4 asks for 100; `LEDGER_NODE_ROUNDS=100`. */
+const rounds = Number(process.env['LEDGER_NODE_ROUNDS'] ?? 10);
+
 testLedgerContract(async () => {
   const folder = mkdtempSync(join(tmpdir(), 'manifold-ledger-'));
   return openFixture(join(folder, 'ledger.db'), async () =>
@@ -18,4 +21,4 @@ testNodes(async () => {
     url: join(folder, 'ledger.db'),
     remove: () => rmSync(folder, { recursive: true, force: true }),
   };
-}, 10);
+}, rounds);
