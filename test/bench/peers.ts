@@ -1,0 +1,103 @@
+/**
+ * Gets the other programs without touching the machine: Debian packages are unpacked beside the
+ * cache, not installed; npm and pip packages go into folders of their own. What cannot be had is
+ * said aloud and left out of the table.
+ */
+
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+
+export const portkeyVersion = '1.15.2';
+export const litellmVersion = '1.109.1';
+const debianPackages = [
+  'nginx',
+  'haproxy',
+  'liblua5.3-0',
+  'libopentracing1',
+  'libopentracing-c-wrapper0',
+];
+
+export type Program = {
+  readonly command: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+};
+/** A program, or the reason why there is none. */
+export type Found = Program | { readonly missing: string };
+
+/** nginx or HAProxy: the machine's own, else Debian's package unpacked under `folder`. */
+export function debianProgram(name: 'nginx' | 'haproxy', folder: string): Found {
+  const own = [`/usr/sbin/${name}`, `/usr/local/sbin/${name}`].find(existsSync);
+  if (own !== undefined) return { command: [own], environment: {} };
+  const rootFolder = path.join(folder, 'debian', 'root');
+  const file = path.join(rootFolder, 'usr', 'sbin', name);
+  try {
+    if (!existsSync(file)) unpackDebian(path.join(folder, 'debian'), rootFolder);
+  } catch (error) {
+    return { missing: `apt-get download failed: ${firstLine(error)}` };
+  }
+  if (!existsSync(file)) return { missing: 'Debian has no such package here' };
+  const libraries = readdirSync(path.join(rootFolder, 'usr', 'lib')).map((each) =>
+    path.join(rootFolder, 'usr', 'lib', each),
+  );
+  return { command: [file], environment: { LD_LIBRARY_PATH: libraries.join(':') } };
+}
+
+function unpackDebian(folder: string, rootFolder: string): void {
+  mkdirSync(rootFolder, { recursive: true });
+  execFileSync('apt-get', ['download', ...debianPackages], { cwd: folder, stdio: 'pipe' });
+  for (const name of readdirSync(folder).filter((each) => each.endsWith('.deb'))) {
+    execFileSync('dpkg-deb', ['-x', path.join(folder, name), rootFolder], { stdio: 'pipe' });
+  }
+}
+
+/** Portkey's gateway from npm, in a folder of its own. */
+export function portkey(folder: string): Found {
+  const home = path.join(folder, 'portkey');
+  const file = path.join(
+    home,
+    'node_modules',
+    '@portkey-ai',
+    'gateway',
+    'build',
+    'start-server.js',
+  );
+  try {
+    if (!existsSync(file)) {
+      mkdirSync(home, { recursive: true });
+      writeFileSync(path.join(home, 'package.json'), '{"private":true}\n');
+      const words = [
+        'install',
+        '--ignore-scripts',
+        '--no-audit',
+        '--no-fund',
+        `@portkey-ai/gateway@${portkeyVersion}`,
+      ];
+      execFileSync('npm', words, { cwd: home, stdio: 'pipe' });
+    }
+  } catch (error) {
+    return { missing: `npm install failed: ${firstLine(error)}` };
+  }
+  return { command: [process.execPath, file], environment: { NODE_ENV: 'production' } };
+}
+
+/** LiteLLM's proxy from PyPI, in a virtual environment of its own. */
+export function litellm(folder: string): Found {
+  const home = path.join(folder, 'litellm');
+  const file = path.join(home, 'bin', 'litellm');
+  try {
+    if (!existsSync(file)) {
+      execFileSync('python3', ['-m', 'venv', home], { stdio: 'pipe' });
+      const words = ['install', '--quiet', `litellm[proxy]==${litellmVersion}`];
+      execFileSync(path.join(home, 'bin', 'pip'), words, { stdio: 'pipe' });
+    }
+  } catch (error) {
+    return { missing: `pip install failed: ${firstLine(error)}` };
+  }
+  return { command: [file], environment: {} };
+}
+
+function firstLine(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return text.split('\n').slice(0, 2).join(' ');
+}

@@ -1,0 +1,138 @@
+/**
+ * `npm run bench`: what a request costs here, beside bare proxies and other gateways, on the machine
+ * it runs on. docs/benchmarks.md says what each figure means.
+ *
+ *   node tools/bench.ts [--quick] [--workloads W1,W2] [--legs direct,node-dispatch,manifold]
+ *                       [--rounds 12] [--seconds 8] [--peers] [--seed 1] [--warm-up 1]
+ *
+ * `--peers` adds LiteLLM, which is slow to install. Raw results stay in .cache/bench/results.
+ */
+
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, loadavg, release } from 'node:os';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { legStarters, standardLegs, type Leg } from '../test/bench/legs.ts';
+import { announced, processors, startPinned, stop } from '../test/bench/programs.ts';
+import { tableOf } from '../test/bench/report.ts';
+import { LoadGenerator, measureWorkload, type Measurement } from '../test/bench/rounds.ts';
+import { workloads, type Workload } from '../test/bench/workloads.ts';
+import { root } from './run.ts';
+
+const { values } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    workloads: { type: 'string' },
+    legs: { type: 'string' },
+    rounds: { type: 'string' },
+    seconds: { type: 'string' },
+    'warm-up': { type: 'string' },
+    seed: { type: 'string', default: '1' },
+    peers: { type: 'boolean', default: false },
+  },
+});
+
+const quick = {
+  workloads: 'W1,W2,W5',
+  legs: 'direct,node-dispatch,nginx,manifold',
+  rounds: 3,
+  seconds: 2.5,
+  warmUp: 0.4,
+};
+const full = {
+  workloads: workloads.map(({ id }) => id).join(','),
+  legs: [...standardLegs, ...(values.peers ? ['litellm'] : [])].join(','),
+  rounds: 12,
+  seconds: 8,
+  warmUp: 1,
+};
+const preset = values.quick ? quick : full;
+const settings = {
+  rounds: Number(values.rounds ?? preset.rounds),
+  seconds: Number(values.seconds ?? preset.seconds),
+  warmUpFactor: Number(values['warm-up'] ?? preset.warmUp),
+  seed: Number(values.seed),
+};
+
+const cache = path.join(root, '.cache', 'bench');
+mkdirSync(path.join(cache, 'results'), { recursive: true });
+const run = mkdtempSync(path.join(cache, 'run-'));
+
+function selectedWorkloads(): readonly Workload[] {
+  return (values.workloads ?? preset.workloads).split(',').map((id) => {
+    const found = workloads.find((workload) => workload.id === id);
+    if (!found) throw new RangeError(`there is no workload ${id}`);
+    return found;
+  });
+}
+
+async function startLegs(upstreamPort: number): Promise<readonly Leg[]> {
+  const legs: Leg[] = [];
+  for (const id of (values.legs ?? preset.legs).split(',')) {
+    const start = legStarters[id];
+    if (!start)
+      throw new RangeError(
+        `there is no leg ${id}: there are ${Object.keys(legStarters).join(', ')}`,
+      );
+    const leg = await start(id, { root, cache, run, upstreamPort });
+    if ('missing' in leg) console.log(`!!! ${id} IS NOT MEASURED: ${leg.missing}`);
+    else legs.push(leg);
+  }
+  return legs;
+}
+
+/** What a reader needs to judge the figures. */
+function circumstances(): Readonly<Record<string, unknown>> {
+  return {
+    date: new Date().toISOString(),
+    commit: execFileSync('git', ['rev-parse', '--short', 'HEAD'], {
+      cwd: root,
+      encoding: 'utf8',
+    }).trim(),
+    node: process.version,
+    kernel: release(),
+    processors: `${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}`,
+    loadAverage: loadavg().map((value) => Number(value.toFixed(2))),
+    settings,
+  };
+}
+
+async function main(): Promise<void> {
+  const before = circumstances();
+  const upstream = startPinned(
+    [process.execPath, path.join(root, 'test', 'bench', 'upstream-process.ts')],
+    processors.rig,
+  );
+  const generator = new LoadGenerator(root);
+  const measurements: Measurement[] = [];
+  let legs: readonly Leg[] = [];
+  try {
+    legs = await startLegs(Number(await announced(upstream, /^(\d+)$/m)));
+    console.log(JSON.stringify(before));
+    for (const workload of selectedWorkloads()) {
+      const own: Measurement[] = [];
+      await measureWorkload(generator, workload, legs, settings, (measurement) =>
+        own.push(measurement),
+      );
+      measurements.push(...own);
+      console.log(
+        `\n${workload.id}: ${workload.title}; ${workload.rate} requests/s, ${settings.rounds} rounds of ${settings.seconds} s\n${tableOf(workload, own)}`,
+      );
+      const failed = own.find(({ failures }) => failures > 0);
+      if (failed) console.log(`first failure: ${failed.leg}: ${failed.firstFailure}`);
+    }
+  } finally {
+    const file = path.join(
+      cache,
+      'results',
+      `${new Date().toISOString().replaceAll(':', '-')}.json`,
+    );
+    writeFileSync(file, JSON.stringify({ before, after: circumstances(), measurements }));
+    console.log(`\nraw results: ${path.relative(root, file)}`);
+    await Promise.all([...legs.map((leg) => leg.stop()), generator.close(), stop(upstream)]);
+    rmSync(run, { recursive: true, force: true });
+  }
+}
+
+await main();
