@@ -1,24 +1,27 @@
-/** `manifold channel add | list | test | remove`. */
+/** `manifold channel add | list | status | test | remove`. */
 
 import { testChannel } from '#gateway';
 import { channelSchema } from '#providers';
 import { requiredWord, table, textOption, withBooks, type CommandContext } from './command.ts';
+import { channelStatus } from './channel-status.ts';
 import { ConfigError, loadConfig } from './config.ts';
 import { createRuntime, storedChannels, type Runtime } from './runtime.ts';
 
 export async function channelCommand(context: CommandContext): Promise<number> {
-  const action = requiredWord(context, 0, 'add, list, test or remove');
+  const action = requiredWord(context, 0, 'add, list, status, test or remove');
   switch (action) {
     case 'add':
       return add(context, requiredWord(context, 1, 'an id for the channel'));
     case 'list':
       return list(context);
+    case 'status':
+      return channelStatus(context, context.words[1]);
     case 'test':
       return test(context, context.words[1]);
     case 'remove':
       return remove(context, requiredWord(context, 1, 'the id of the channel'));
     default:
-      throw new ConfigError(`\`channel ${action}\` is not a command. There are add, list, test and remove.`);
+      throw new ConfigError(`\`channel ${action}\` is not a command. There are add, list, status, test and remove.`);
   }
 }
 

@@ -9,6 +9,7 @@ import { keyCommand } from './key-command.ts';
 import { ledgerCommand } from './ledger-command.ts';
 import { modelsCommand } from './models-command.ts';
 import type { Output } from './output.ts';
+import { routeCommand } from './route-command.ts';
 import { serve } from './serve.ts';
 import { simulate } from './simulate.ts';
 import { stopSignal } from './stop-signal.ts';
@@ -26,7 +27,8 @@ export const usage = `manifold: one endpoint, one key and one balance over every
   manifold key create [--name NAME] [--wallet ID] [--limits JSON] [--expires DATE]
   manifold key list | key revoke KEY_ID
   manifold channel add ID --provider NAME [--secret KEY] [--base-url URL] [--dialect NAME] [--models A,B]
-  manifold channel list | channel test [ID] | channel remove ID
+  manifold channel list | channel status [ID] | channel test [ID] | channel remove ID
+  manifold route explain REQUEST_ID [--json]
   manifold models [--all]
   manifold ledger verify | balance [WALLET] | statement [WALLET] | receipt ID | export [WALLET]
   manifold ledger topup WALLET USD --note TEXT | refund WALLET LOT_ID --reason TEXT
@@ -68,6 +70,7 @@ const commands: { readonly [word: string]: Command } = {
   key: keyCommand,
   channel: channelCommand,
   models: modelsCommand,
+  route: routeCommand,
   ledger: ledgerCommand,
   doctor,
 };

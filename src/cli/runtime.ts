@@ -12,7 +12,7 @@ import { channelSchema, providersById, type ChannelDefinition } from '#providers
 import { createRouter } from '#routing';
 import { openStore, type Store } from '#store';
 import { createNewId, systemClock, systemRandom, type NewId } from '#std';
-import { createLog, type Log } from '#telemetry';
+import { createLog, createRegistry, createRequestMetrics, type Log, type Registry } from '#telemetry';
 import { createEgress, createUpstream } from '#upstream';
 import { channelsFromEnvironment, resolveChannel } from './channels.ts';
 import { ConfigError, type Config, type Environment } from './config.ts';
@@ -42,7 +42,7 @@ function readPepper(folder: string): Uint8Array {
   return readFileSync(path);
 }
 
-export type Runtime = { readonly services: Services; readonly snapshot: () => Snapshot; reload(definitions: readonly ChannelDefinition[]): void; close(): Promise<void> };
+export type Runtime = { readonly services: Services; readonly registry: Registry; readonly snapshot: () => Snapshot; reload(definitions: readonly ChannelDefinition[]): void; close(): Promise<void> };
 
 export type RuntimeOptions = {
   readonly config: Config;
@@ -58,6 +58,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
   const catalog = createCatalog(builtInModels(), { aliases: config.aliases, models: config.models });
   checkAliases(config, catalog.find);
   const clock = systemClock;
+  const registry = createRegistry();
   const upstream = createUpstream({ clock });
   const router = createRouter({ clock, random: systemRandom, onAlarm: (alarm) => log('error', 'channel.off', { channel: alarm.channelId, reason: alarm.reason }) });
   let current = buildSnapshot(catalog, []);
@@ -72,6 +73,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     random: systemRandom,
     newId,
     log,
+    metrics: createRequestMetrics(registry),
     store,
     ledger,
     access,
@@ -102,7 +104,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     },
     snapshot: () => current,
   };
-  return { services, snapshot: () => current, reload, close: () => upstream.close() };
+  return { services, registry, snapshot: () => current, reload, close: () => upstream.close() };
 }
 
 function checkAliases(config: Config, find: (name: string) => unknown): void {

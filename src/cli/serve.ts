@@ -7,6 +7,7 @@ import { startSimulator, type RunningSimulator } from '#simulator';
 import { formatUsd, nanoUsd, systemClock, systemRandom } from '#std';
 import { loadConfig, type Config, type Environment } from './config.ts';
 import { controlServices, operatorTokenPath, readOperatorToken } from './control-services.ts';
+import { createMetricsListener, metricsPath, registerGauges } from './metrics.ts';
 import { createRuntime, openBooks, storedChannels, type Books, type Runtime } from './runtime.ts';
 import type { Output } from './output.ts';
 
@@ -31,7 +32,10 @@ export async function serve(options: ServeOptions, environment: Environment, out
   const operatorToken = readOperatorToken(config);
   const front = createGateway({
     services: runtime.services,
-    mounted: { prefix: controlPrefix, listener: createControl(controlServices(books, runtime), operatorToken) },
+    mounted: [
+      { prefix: controlPrefix, listener: createControl(controlServices(books, runtime), operatorToken) },
+      { prefix: metricsPath, listener: createMetricsListener(runtime.registry, operatorToken) },
+    ],
     listener: {
       host: config.listen.host,
       port: config.listen.port,
@@ -40,6 +44,7 @@ export async function serve(options: ServeOptions, environment: Environment, out
     },
     limits: { bodyBytesMax: config.limits.body_bytes, heldBytesMax: config.limits.held_bytes, connectionsMax: config.limits.connections },
   });
+  registerGauges(runtime, front);
   const address = await front.listen();
   const url = `http://${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`;
   const sweeper = setInterval(() => void sweep(books), sweepMs).unref();

@@ -12,6 +12,11 @@ export class Heartbeats {
     this.#periodMs = periodMs;
   }
 
+  /** Streams that are open. */
+  get size(): number {
+    return this.#streams.size;
+  }
+
   add(stream: ClientStream): void {
     this.#streams.add(stream);
     this.#timer ??= setInterval(() => this.#beat(), Math.max(5, this.#periodMs / 4)).unref();

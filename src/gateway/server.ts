@@ -7,12 +7,14 @@ import { createHttpFront, type HttpFront, type HttpLimits, type ListenerSettings
 import { gatewayRoutes, type GatewayRoute } from './routes.ts';
 import type { Services } from './services.ts';
 
+export type Mounted = { readonly prefix: string; readonly listener: RequestListener };
+
 export type GatewayOptions = {
   readonly services: Services;
   readonly listener: ListenerSettings;
   readonly limits: Partial<HttpLimits>;
-  /** Another program below a prefix of the same port: the control plane. */
-  readonly mounted?: { readonly prefix: string; readonly listener: RequestListener };
+  /** Other programs below prefixes of the same port: the control plane, the metrics. */
+  readonly mounted?: readonly Mounted[];
 };
 
 export function createGateway({ services, listener, limits, mounted }: GatewayOptions): HttpFront {
@@ -20,7 +22,7 @@ export function createGateway({ services, listener, limits, mounted }: GatewayOp
     listener,
     limits,
     routes: gatewayRoutes(services),
-    ...(mounted ? { mount: (path: string) => (path === mounted.prefix || path.startsWith(`${mounted.prefix}/`) ? mounted.listener : undefined) } : {}),
+    ...(mounted ? { mount: (path: string) => mounted.find(({ prefix }) => path === prefix || path.startsWith(`${prefix}/`))?.listener } : {}),
     clock: services.clock,
     newRequestId: () => services.newId('req'),
     renderError: (route, error, path) => render(route?.dialect ?? dialectOfPath(path), error, services.newId('err')),

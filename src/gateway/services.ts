@@ -7,7 +7,7 @@ import type { Ledger } from '#ledger';
 import type { Router } from '#routing';
 import type { Clock, NewId, Random } from '#std';
 import type { Store } from '#store';
-import type { Log } from '#telemetry';
+import type { Log, RequestMetrics } from '#telemetry';
 import type { Egress, Upstream } from '#upstream';
 import type { Heartbeats } from './client-stream.ts';
 import type { Drains } from './drains.ts';
@@ -33,6 +33,7 @@ export type Services = {
   readonly random: Random;
   readonly newId: NewId;
   readonly log: Log;
+  readonly metrics: RequestMetrics;
   readonly store: Store;
   readonly ledger: Ledger;
   readonly access: Access;

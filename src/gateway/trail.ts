@@ -5,6 +5,7 @@ import { inputTotalTokens, outputTotalTokens, type GatewayError, type Loss, type
 import type { AttemptOutcome, Receipt } from '#ledger';
 import type { Plan } from '#routing';
 import { zeroNanoUsd, type JsonObject } from '#std';
+import { boundedExplanation } from './explanation.ts';
 import type { Exchange } from './http/index.ts';
 import type { Services } from './services.ts';
 import type { Route } from './target.ts';
@@ -46,6 +47,7 @@ export class Trail {
     this.dialect = dialect;
     this.operation = operation;
     this.#startedAtMs = services.clock.monotonic();
+    services.metrics.begun();
   }
 
   elapsedMs(): number {
@@ -71,6 +73,7 @@ export class Trail {
 
   /** Rides in the next transaction of the store; a failure is logged and never reaches the client. */
   write(): void {
+    this.#measure();
     const { principal } = this;
     if (!principal) return;
     const last = this.attempts.at(-1);
@@ -98,6 +101,18 @@ export class Trail {
       .catch((error: unknown) => this.#services.log('error', 'record.failed', { request_id: this.requestId, error: String(error) }));
   }
 
+  #measure(): void {
+    this.#services.metrics.ended({
+      dialect: this.dialect,
+      model: this.#services.snapshot().find(this.model)?.id ?? 'unknown',
+      status: this.status,
+      errorCode: this.error?.code,
+      durationMs: this.elapsedMs(),
+      firstContentMs: this.firstContentMs,
+      attempts: this.attempts,
+    });
+  }
+
   #detail(): JsonObject {
     return {
       attempts: this.attempts.map((attempt) => ({
@@ -113,7 +128,7 @@ export class Trail {
       })),
       ...(this.losses.length > 0 ? { losses: this.losses.slice(0, 20).map(({ path, reason }) => ({ path, reason })) } : {}),
       ...(this.clientGone ? { client_gone: true } : {}),
-      ...(this.plan && this.attempts.length !== 1 ? { routing: this.plan.explain() } : {}),
+      ...(this.plan ? { routing: boundedExplanation(this.plan.explain()) } : {}),
     };
   }
 }
