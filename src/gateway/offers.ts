@@ -66,7 +66,7 @@ export function buildSnapshot(catalog: Catalog, channels: readonly Channel[]): S
     models,
     offersOf,
     candidatesOf: candidateCache(offersOf),
-    find: (name) => catalog.find(name) ?? byModel.get(name)?.model,
+    find: (name) => byModel.get(name)?.model ?? catalog.find(name),
   };
 }
 
@@ -96,7 +96,9 @@ type OfferedModel = Exclude<NonNullable<ChannelDefinition['models']>, string[]>[
 
 function namedOffer(catalog: Catalog, channel: Channel, name: string, value: OfferedModel): Offer {
   const settings = typeof value === 'string' ? { name: value } : value;
-  const model = catalog.find(name) ?? unknownModel(name, channel, settings);
+  const listed = catalog.find(name);
+  // A name the operator gives is a public model of its own, even where the catalog has it as an alias.
+  const model = listed ? (listed.id === name ? listed : { ...listed, id: name, aliases: [] }) : unknownModel(name, channel, settings);
   const known = catalog.offer(model, channel.provider.id);
   const prices = pricesOf(settings, channel.id);
   return {

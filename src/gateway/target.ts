@@ -32,6 +32,8 @@ export type Target = {
   /** With margin: what the hold covers. */
   readonly inputTokensBound: number;
   readonly outputTokensMax: number;
+  /** Answers wanted at once: they share the bound. */
+  readonly choiceCount: number;
 };
 
 /** Where neither client nor catalog says how long an answer may get. */
@@ -74,7 +76,7 @@ export function resolve(services: Services, principal: Principal, call: ChatCall
   const refusals: Loss[] = [];
   let withoutPrice = false;
   for (const candidate of candidates) {
-    const { offer } = candidate;
+    const offer = asAsked(candidate.offer, request.model);
     const price = priceAt(offer.prices, nowMs);
     if (!price) withoutPrice = true;
     const way = price ? chooseWay(services, call, offer, operation, refusals) : undefined;
@@ -92,7 +94,14 @@ export function resolve(services: Services, principal: Principal, call: ChatCall
     inputTokens,
     inputTokensBound: bound.inputTokens,
     outputTokensMax,
+    choiceCount: request.choiceCount ?? 1,
   };
+}
+
+/** A dated or floating name that the vendor itself knows goes out as the client wrote it. */
+function asAsked(offer: Offer, name: string): Offer {
+  const { model } = offer;
+  return name !== model.id && offer.name === model.id && model.aliases?.includes(name) === true ? { ...offer, name } : offer;
 }
 
 function tooLong(model: Model, inputTokens: number): never {
@@ -217,16 +226,23 @@ export type HoldSize = {
 };
 
 const sliceTokens = 2_048;
+/** Vendors may think unseen: what cannot be counted while it streams is held in larger steps. */
+const sliceTokensReasoning = 16_384;
 const outputTokensLeast = 16;
 
-export function holdSize(target: Target, stream: boolean): HoldSize {
+/** `inFull` holds for the whole answer at once, for keys whose answers must not be cut short. */
+export function holdSize(target: Target, stream: boolean, inFull = false): HoldSize {
   const routes = [...target.routes.values()];
-  const sliced = stream && target.outputTokensMax > sliceTokens && routes.every(stopsBilling);
-  const outputTokens = sliced ? sliceTokens : target.outputTokensMax;
-  const at = (tokens: number): NanoUsd => {
-    return dearest(routes.map((route) => quote(route.price, { inputTokens: target.inputTokensBound, outputTokens: tokens })));
-  };
+  const slice = routes.some((route) => route.offer.model.reasoning) ? sliceTokensReasoning : sliceTokens;
+  const sliced = stream && !inFull && target.outputTokensMax > slice && routes.every(stopsBilling);
+  const outputTokens = sliced ? slice : target.outputTokensMax;
+  const at = (tokens: number): NanoUsd => boundAt(target, tokens);
   return { amount: at(outputTokens), minimum: at(Math.min(outputTokensLeast, outputTokens)), outputTokens, sliced };
+}
+
+/** The most that the request can cost with so many output tokens, at the dearest route. */
+export function boundAt(target: Target, outputTokens: number): NanoUsd {
+  return dearest(Array.from(target.routes.values(), (route) => quote(route.price, { inputTokens: target.inputTokensBound, outputTokens })));
 }
 
 export function stopsBilling(route: Route): boolean {
@@ -242,14 +258,18 @@ export function affordableOutput(target: Target, held: NanoUsd): number {
   return least;
 }
 
-export function checkCostCap(target: Target, cap: NanoUsd | undefined): NanoUsd | undefined {
-  if (cap === undefined) return undefined;
-  const least = Math.min(...[...target.routes.values()].map((route) => quote(route.price, { inputTokens: target.inputTokensBound, outputTokens: outputTokensLeast })));
-  if (least > cap) {
+/** The routes whose shortest answer `max_cost` pays for. Throws GatewayFailure when there is none. */
+export function withinCostCap(target: Target, cap: NanoUsd | undefined): Target {
+  if (cap === undefined) return target;
+  const outputTokens = Math.min(outputTokensLeast, target.outputTokensMax);
+  const kept = [...target.routes].filter(([, route]) => quote(route.price, { inputTokens: target.inputTokensBound, outputTokens }) <= cap);
+  if (kept.length === 0) {
     fail('cost_cap_exceeded', `\`max_cost\` of ${formatUsd(cap)} USD does not pay for the input of this request.`, {
       path: 'max_cost',
       details: { max_cost_usd: formatUsd(cap) },
     });
   }
-  return cap;
+  if (kept.length === target.routes.size) return target;
+  const routes = new Map(kept);
+  return { ...target, routes, candidates: target.candidates.filter((candidate) => routes.has(candidate)) };
 }

@@ -40,7 +40,7 @@ export function encodeThinking(
   reportExtensions(reasoning, encoding);
   const form = encoding.quirks.thinking ?? (encoding.own ? undefined : 'adaptive');
   const wanted =
-    form === undefined
+    form === undefined || (encoding.own && isTaken(reasoning, form, encoding))
       ? verbatim(reasoning, encoding)
       : translated(reasoning, form, outputTokensMax, encoding);
   if (!mustStop || wanted.thinking?.['type'] !== 'enabled') return wanted;
@@ -50,6 +50,20 @@ export function encodeThinking(
     'thinking is switched off until the open tool loop ends, because its earlier thinking cannot be sent back',
   );
   return { ...off, effort: wanted.effort };
+}
+
+/** Whether the model takes what a client of this dialect said as it said it. */
+function isTaken(
+  reasoning: ReasoningRequest,
+  form: 'budget' | 'adaptive' | 'none',
+  encoding: Encoding,
+): boolean {
+  const { budgetTokens, mode, effort } = reasoning;
+  const { efforts, thinkingCanDisable } = encoding.quirks;
+  if (effort !== undefined && efforts !== undefined && !efforts.includes(effort)) return false;
+  if (budgetTokens === 0) return thinkingCanDisable;
+  if (form === 'none') return false;
+  return form === 'adaptive' ? budgetTokens === undefined : mode === undefined;
 }
 
 function reportExtensions(reasoning: ReasoningRequest, encoding: Encoding): void {
