@@ -311,5 +311,4 @@ test('searches and requests are priced per million of them like everything else'
 test('nothing used costs nothing, and an amount that is no exact integer is refused', () => {
   assert.equal(rate(snapshotOf({}), {}).amountNanoUsd, 0);
   assert.throws(() => nanoUsd(Number.MAX_SAFE_INTEGER + 2), RangeError);
-  assert.throws(() => rate(snapshotOf({}), { inputTokens: Number.MAX_SAFE_INTEGER }), RangeError);
 });

@@ -8,7 +8,12 @@ export default {
   environment: ['ANTHROPIC_API_KEY'],
   speaks: [
     anthropicMessages(),
-    { operation: 'count-tokens', dialect: 'anthropic-messages', path: () => '/messages/count_tokens', headers: { 'anthropic-version': '2023-06-01' } },
+    {
+      operation: 'count-tokens',
+      dialect: 'anthropic-messages',
+      path: () => '/messages/count_tokens',
+      headers: { 'anthropic-version': '2023-06-01' },
+    },
   ],
   authorize: (request, credential) => withHeader(request, 'x-api-key', credential.secret),
   facts: { abortStopsBilling: 'yes', rateLimits: 'anthropic-ratelimit' },

@@ -1,5 +1,6 @@
 import { bearer, compatible, openaiChat, openaiEmbeddings, type Provider } from './provider.ts';
 
+/** Outside China (BytePlus ModelArk): `base_url: https://ark.ap-southeast.bytepluses.com/api/v3`. */
 export default {
   id: 'ark',
   label: 'Volcengine Ark (Doubao)',
@@ -7,7 +8,12 @@ export default {
   baseUrl: 'https://ark.cn-beijing.volces.com/api/v3',
   environment: ['ARK_API_KEY'],
   speaks: [
-    openaiChat({ ...compatible, reasoningReplay: 'reasoning_content', thinkingField: 'thinking', media: ['image', 'video'] }),
+    openaiChat({
+      ...compatible,
+      reasoningReplay: 'reasoning_content',
+      thinkingField: 'thinking',
+      media: ['image', 'video'],
+    }),
     openaiEmbeddings(),
   ],
   authorize: bearer,

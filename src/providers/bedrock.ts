@@ -1,17 +1,39 @@
 import { createHash, createHmac } from 'node:crypto';
-import { bearer, compatible, openaiChat, type AuthorizeTools, type Credential, type OutboundRequest, type Provider } from './provider.ts';
+import { createAwsChunkParser } from './aws-chunks.ts';
+import {
+  bearer,
+  compatible,
+  openaiChat,
+  type AuthorizeTools,
+  type Credential,
+  type OutboundRequest,
+  type Provider,
+} from './provider.ts';
 
 const service = 'bedrock';
 const isClaude = (model: string): boolean => model.includes('anthropic.');
 
 /** An API key goes out as Bearer; `ACCESS:SECRET[:SESSION]` signs the request (AWS Signature Version 4). */
-function authorize(request: OutboundRequest, credential: Credential, tools: AuthorizeTools): OutboundRequest {
+function authorize(
+  request: OutboundRequest,
+  credential: Credential,
+  tools: AuthorizeTools,
+): OutboundRequest {
   const [accessKey = '', secretKey, sessionToken] = credential.secret.split(':');
   if (secretKey === undefined) return bearer(request, credential);
-  return sign(request, { accessKey, secretKey, sessionToken, region: credential.parameters['region'] ?? '' }, tools.nowMs);
+  return sign(
+    request,
+    { accessKey, secretKey, sessionToken, region: credential.parameters['region'] ?? '' },
+    tools.nowMs,
+  );
 }
 
-type Keys = { readonly accessKey: string; readonly secretKey: string; readonly sessionToken: string | undefined; readonly region: string };
+type Keys = {
+  readonly accessKey: string;
+  readonly secretKey: string;
+  readonly sessionToken: string | undefined;
+  readonly region: string;
+};
 
 function sign(request: OutboundRequest, keys: Keys, nowMs: number): OutboundRequest {
   const time = new Date(nowMs).toISOString().replace(/[-:]|\.\d{3}/g, '');
@@ -23,12 +45,18 @@ function sign(request: OutboundRequest, keys: Keys, nowMs: number): OutboundRequ
     ...(keys.sessionToken === undefined ? {} : { 'x-amz-security-token': keys.sessionToken }),
   };
   const signed: Record<string, string> = { ...headers, host: url.host };
-  const names = Object.keys(signed).map((name) => name.toLowerCase()).sort();
+  const names = Object.keys(signed)
+    .map((name) => name.toLowerCase())
+    .sort();
   const canonical = [
     request.method,
     // Each segment is encoded once more for the signature, as the specification asks of all services but S3.
     url.pathname.split('/').map(encodeSegment).join('/'),
-    url.searchParams.size === 0 ? '' : new URLSearchParams([...url.searchParams].sort(([left], [right]) => left.localeCompare(right))).toString(),
+    url.searchParams.size === 0
+      ? ''
+      : new URLSearchParams(
+          [...url.searchParams].sort(([left], [right]) => left.localeCompare(right)),
+        ).toString(),
     ...names.map((name) => `${name}:${(signed[name] ?? '').trim()}`),
     '',
     names.join(';'),
@@ -36,14 +64,20 @@ function sign(request: OutboundRequest, keys: Keys, nowMs: number): OutboundRequ
   ].join('\n');
   const scope = `${day}/${keys.region}/${service}/aws4_request`;
   const text = ['AWS4-HMAC-SHA256', time, scope, sha256(canonical)].join('\n');
-  const key = [day, keys.region, service, 'aws4_request'].reduce<string | Buffer>((secret, part) => hmac(secret, part), `AWS4${keys.secretKey}`);
+  const key = [day, keys.region, service, 'aws4_request'].reduce<string | Buffer>(
+    (secret, part) => hmac(secret, part),
+    `AWS4${keys.secretKey}`,
+  );
   const signature = createHmac('sha256', key).update(text).digest('hex');
   const authorization = `AWS4-HMAC-SHA256 Credential=${keys.accessKey}/${scope}, SignedHeaders=${names.join(';')}, Signature=${signature}`;
   return { ...request, headers: { ...headers, authorization } };
 }
 
 function encodeSegment(segment: string): string {
-  return encodeURIComponent(segment).replace(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
+  return encodeURIComponent(segment).replace(
+    /[!'()*]/g,
+    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
 }
 
 function sha256(data: string | Uint8Array): string {
@@ -60,7 +94,9 @@ export default {
   label: 'Amazon Bedrock',
   docs: 'https://docs.aws.amazon.com/bedrock/latest/APIReference',
   baseUrl: 'https://bedrock-runtime.{region}.amazonaws.com',
-  parameters: { region: { meaning: 'the AWS region', fallback: 'us-east-1', environment: 'AWS_REGION' } },
+  parameters: {
+    region: { meaning: 'the AWS region', fallback: 'us-east-1', environment: 'AWS_REGION' },
+  },
   environment: ['AWS_BEARER_TOKEN_BEDROCK', 'BEDROCK_CREDENTIALS'],
   speaks: [
     {
@@ -68,10 +104,20 @@ export default {
       dialect: 'anthropic-messages',
       models: isClaude,
       framing: 'aws-event-stream',
-      quirks: { modelInBody: false, streamInBody: false, bodyVersion: 'bedrock-2023-05-31', fetchesUrls: false },
-      path: (call) => `/model/${encodeURIComponent(call.model)}/${call.stream ? 'invoke-with-response-stream' : 'invoke'}`,
+      parser: createAwsChunkParser,
+      quirks: {
+        modelInBody: false,
+        streamInBody: false,
+        bodyVersion: 'bedrock-2023-05-31',
+        fetchesUrls: false,
+      },
+      path: (call) =>
+        `/model/${encodeURIComponent(call.model)}/${call.stream ? 'invoke-with-response-stream' : 'invoke'}`,
     },
-    { ...openaiChat(compatible, '/openai/v1/chat/completions'), models: (model) => !isClaude(model) },
+    {
+      ...openaiChat(compatible, '/openai/v1/chat/completions'),
+      models: (model) => !isClaude(model),
+    },
   ],
   authorize,
   facts: { abortStopsBilling: 'no', rateLimits: 'retry-after-only', fetchesUrls: false },

@@ -7,7 +7,14 @@ export default {
   baseUrl: 'https://api.cerebras.ai/v1',
   environment: ['CEREBRAS_API_KEY'],
   speaks: [
-    openaiChat({ ...compatible, outputTokensField: 'max_completion_tokens', reasoningReplay: 'reasoning', choices: false, media: [] }),
+    openaiChat({
+      ...compatible,
+      outputTokensField: 'max_completion_tokens',
+      reasoningReplay: 'reasoning',
+      choices: false,
+      media: [],
+      refused: ['frequency_penalty', 'presence_penalty', 'logit_bias', 'store', 'metadata'],
+    }),
   ],
   authorize: bearer,
   facts: { abortStopsBilling: 'unknown', rateLimits: 'x-ratelimit-seconds' },

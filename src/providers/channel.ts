@@ -7,7 +7,10 @@ import { z } from 'zod';
 
 const positive = z.number().int().positive();
 
-const unitPrices = z.record(z.string(), z.string().regex(/^\d{1,7}(\.\d{1,9})?$/, 'US dollars per million units, as text'));
+const unitPrices = z.record(
+  z.string(),
+  z.string().regex(/^\d{1,7}(\.\d{1,9})?$/, 'US dollars per million units, as text'),
+);
 
 /** A model as this channel offers it, where the catalog does not know it or knows it differently. */
 const offeredModelSchema = z.strictObject({
@@ -24,16 +27,22 @@ const offeredModelSchema = z.strictObject({
 
 export const channelSchema = z
   .strictObject({
-    id: z.string().regex(/^[a-z0-9][a-z0-9._-]{0,63}$/, 'lower-case letters, digits, dots and dashes'),
+    id: z
+      .string()
+      .regex(/^[a-z0-9][a-z0-9._-]{0,63}$/, 'lower-case letters, digits, dots and dashes'),
     /** A built-in provider; or leave it out and give `dialect` and `base_url`. */
     provider: z.string().optional(),
-    dialect: z.enum(['openai-chat', 'openai-responses', 'anthropic-messages', 'gemini-generate']).optional(),
+    dialect: z
+      .enum(['openai-chat', 'openai-responses', 'anthropic-messages', 'gemini-generate'])
+      .optional(),
     base_url: z.url().optional(),
     /** The key itself; `${NAME}` is replaced from the environment. */
     secret: z.string().optional(),
     parameters: z.record(z.string(), z.string()).optional(),
     /** Names or `*` patterns of catalog models, or a map of public names to what is offered. */
-    models: z.union([z.array(z.string()), z.record(z.string(), z.union([z.string(), offeredModelSchema]))]).optional(),
+    models: z
+      .union([z.array(z.string()), z.record(z.string(), z.union([z.string(), offeredModelSchema]))])
+      .optional(),
     quirks: z.record(z.string(), z.json()).optional(),
     enabled: z.boolean().optional(),
     weight: z.number().nonnegative().optional(),
@@ -54,8 +63,13 @@ export const channelSchema = z
     allow_private: z.boolean().optional(),
     abort_stops_billing: z.enum(['yes', 'no', 'unknown']).optional(),
   })
-  .refine((channel) => channel.provider !== undefined || (channel.dialect !== undefined && channel.base_url !== undefined), {
-    message: 'give `provider`, or both `dialect` and `base_url`',
-  });
+  .refine(
+    (channel) =>
+      channel.provider !== undefined ||
+      (channel.dialect !== undefined && channel.base_url !== undefined),
+    {
+      message: 'give `provider`, or both `dialect` and `base_url`',
+    },
+  );
 
 export type ChannelDefinition = z.infer<typeof channelSchema>;

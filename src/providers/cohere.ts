@@ -7,7 +7,18 @@ export default {
   baseUrl: 'https://api.cohere.ai/compatibility/v1',
   environment: ['COHERE_API_KEY', 'CO_API_KEY'],
   speaks: [
-    openaiChat({ ...compatible, choices: false, refused: ['parallel_tool_calls', 'logit_bias', 'top_logprobs', 'store', 'metadata', 'service_tier'] }),
+    openaiChat({
+      ...compatible,
+      choices: false,
+      refused: [
+        'parallel_tool_calls',
+        'logit_bias',
+        'top_logprobs',
+        'store',
+        'metadata',
+        'service_tier',
+      ],
+    }),
     openaiEmbeddings(),
   ],
   authorize: bearer,

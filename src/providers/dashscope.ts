@@ -1,5 +1,6 @@
 import { bearer, compatible, openaiChat, openaiEmbeddings, type Provider } from './provider.ts';
 
+/** In China: `base_url: https://dashscope.aliyuncs.com/compatible-mode/v1`; keys of one region do not work in the other. */
 export default {
   id: 'dashscope',
   label: 'Alibaba Cloud Model Studio (Qwen)',
@@ -7,9 +8,15 @@ export default {
   baseUrl: 'https://dashscope-intl.aliyuncs.com/compatible-mode/v1',
   environment: ['DASHSCOPE_API_KEY'],
   speaks: [
-    openaiChat({ ...compatible, reasoningReplay: 'reasoning_content', thinkingField: 'enable_thinking', webSearch: 'enable_search', media: ['image', 'audio', 'video'] }),
+    openaiChat({
+      ...compatible,
+      reasoningReplay: 'reasoning_content',
+      thinkingField: 'enable_thinking',
+      webSearch: 'enable_search',
+      media: ['image', 'audio', 'video'],
+    }),
     openaiEmbeddings(),
   ],
   authorize: bearer,
-  facts: { abortStopsBilling: 'unknown', rateLimits: 'retry-after-only' },
+  facts: { abortStopsBilling: 'no', rateLimits: 'retry-after-only' },
 } satisfies Provider;

@@ -1,4 +1,12 @@
-import { anthropicMessages, bearer, compatible, openaiChat, openaiCompletions, type Provider } from './provider.ts';
+import {
+  anthropicMessages,
+  bearer,
+  compatible,
+  openaiChat,
+  openaiCompletions,
+  openaiResponses,
+  type Provider,
+} from './provider.ts';
 
 export default {
   id: 'deepseek',
@@ -7,8 +15,22 @@ export default {
   baseUrl: 'https://api.deepseek.com',
   environment: ['DEEPSEEK_API_KEY'],
   speaks: [
-    openaiChat({ ...compatible, reasoningReplay: 'reasoning_content_required', thinkingField: 'thinking_and_effort', jsonSchema: 'json_object', media: [] }),
-    anthropicMessages({ thinkingWithoutSignature: true, fetchesUrls: false }, '/anthropic/v1/messages'),
+    openaiChat({
+      ...compatible,
+      reasoningReplay: 'reasoning_content_required',
+      thinkingField: 'thinking_and_effort',
+      jsonSchema: 'json_object',
+      media: [],
+    }),
+    openaiResponses({
+      encryptedReasoning: false,
+      reasoningReplay: 'content',
+      webSearchTool: 'refused',
+    }),
+    anthropicMessages(
+      { thinkingWithoutSignature: true, fetchesUrls: false },
+      '/anthropic/v1/messages',
+    ),
     openaiCompletions('/beta/completions'),
   ],
   authorize: bearer,

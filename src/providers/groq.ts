@@ -7,7 +7,13 @@ export default {
   baseUrl: 'https://api.groq.com/openai/v1',
   environment: ['GROQ_API_KEY'],
   speaks: [
-    openaiChat({ ...compatible, outputTokensField: 'max_completion_tokens', reasoningReplay: 'reasoning', refused: ['logit_bias', 'logprobs', 'top_logprobs', 'store', 'metadata'], choices: false }),
+    openaiChat({
+      ...compatible,
+      outputTokensField: 'max_completion_tokens',
+      reasoningReplay: 'reasoning',
+      refused: ['logit_bias', 'logprobs', 'top_logprobs', 'store', 'metadata'],
+      choices: false,
+    }),
   ],
   authorize: bearer,
   facts: { abortStopsBilling: 'no', rateLimits: 'x-ratelimit-duration-daily-requests' },

@@ -6,4 +6,6 @@ export * from './channel.ts';
 export type * from './provider.ts';
 
 /** All vendors by id, the nameless compatible ones included. */
-export const providersById: { readonly [id: string]: Provider } = Object.fromEntries([...providers, ...compatibleProviders].map((provider) => [provider.id, provider]));
+export const providersById: { readonly [id: string]: Provider } = Object.fromEntries(
+  [...providers, ...compatibleProviders].map((provider) => [provider.id, provider]),
+);

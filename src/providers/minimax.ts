@@ -1,5 +1,9 @@
 import { bearer, compatible, openaiChat, type Provider } from './provider.ts';
 
+/**
+ * In China: `base_url: https://api.minimaxi.com/v1`. `reasoning_split` puts thinking into
+ * `reasoning_details`; without it, it stands in the text between `<think>` marks.
+ */
 export default {
   id: 'minimax',
   label: 'MiniMax',
@@ -7,8 +11,13 @@ export default {
   baseUrl: 'https://api.minimax.io/v1',
   environment: ['MINIMAX_API_KEY'],
   speaks: [
-    openaiChat({ ...compatible, reasoningReplay: 'reasoning_details', choices: false }),
+    openaiChat({
+      ...compatible,
+      reasoningReplay: 'reasoning_details',
+      choices: false,
+      extraBody: { reasoning_split: true },
+    }),
   ],
   authorize: bearer,
-  facts: { abortStopsBilling: 'unknown', rateLimits: 'retry-after-only' },
+  facts: { abortStopsBilling: 'no', rateLimits: 'retry-after-only' },
 } satisfies Provider;

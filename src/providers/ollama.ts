@@ -9,7 +9,10 @@ export default {
   environment: ['OLLAMA_HOST'],
   keyless: true,
   speaks: [
-    openaiChat({ ...compatible, reasoningReplay: 'reasoning', fetchesUrls: false, choices: false }, '/v1/chat/completions'),
+    openaiChat(
+      { ...compatible, reasoningReplay: 'reasoning', fetchesUrls: false, choices: false },
+      '/v1/chat/completions',
+    ),
     openaiEmbeddings({}, '/v1/embeddings'),
   ],
   authorize: (request) => request,

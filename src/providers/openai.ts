@@ -1,4 +1,11 @@
-import { bearer, openaiChat, openaiCompletions, openaiEmbeddings, openaiResponses, type Provider } from './provider.ts';
+import {
+  bearer,
+  openaiChat,
+  openaiCompletions,
+  openaiEmbeddings,
+  openaiResponses,
+  type Provider,
+} from './provider.ts';
 
 export default {
   id: 'openai',
@@ -7,11 +14,15 @@ export default {
   baseUrl: 'https://api.openai.com/v1',
   environment: ['OPENAI_API_KEY'],
   speaks: [
-    openaiResponses(),
-    openaiChat(),
+    openaiResponses({ outputTokensMin: 16 }),
+    openaiChat({ toolIdForm: 'max-64' }),
     openaiCompletions(),
     openaiEmbeddings(),
-    { operation: 'count-tokens', dialect: 'openai-responses', path: () => '/responses/input_tokens' },
+    {
+      operation: 'count-tokens',
+      dialect: 'openai-responses',
+      path: () => '/responses/input_tokens',
+    },
   ],
   authorize: bearer,
   facts: { abortStopsBilling: 'yes', rateLimits: 'x-ratelimit-duration' },

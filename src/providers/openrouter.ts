@@ -1,4 +1,12 @@
-import { bearer, compatible, openaiChat, openaiEmbeddings, type Provider } from './provider.ts';
+import {
+  anthropicMessages,
+  bearer,
+  compatible,
+  openaiChat,
+  openaiEmbeddings,
+  openaiResponses,
+  type Provider,
+} from './provider.ts';
 
 export default {
   id: 'openrouter',
@@ -7,7 +15,19 @@ export default {
   baseUrl: 'https://openrouter.ai/api/v1',
   environment: ['OPENROUTER_API_KEY'],
   speaks: [
-    { ...openaiChat({ ...compatible, reasoningReplay: 'reasoning_details', thinkingField: 'reasoning', webSearch: 'openrouter', cacheMarks: 'cache_control', media: ['image', 'audio', 'video', 'document'] }), forwardsWishes: true },
+    {
+      ...openaiChat({
+        ...compatible,
+        reasoningReplay: 'reasoning_details',
+        thinkingField: 'reasoning',
+        webSearch: 'openrouter',
+        cacheMarks: 'cache_control',
+        media: ['image', 'audio', 'video', 'document'],
+      }),
+      forwardsWishes: true,
+    },
+    openaiResponses(),
+    { ...anthropicMessages(), models: (model) => model.startsWith('anthropic/') },
     openaiEmbeddings(),
   ],
   authorize: bearer,

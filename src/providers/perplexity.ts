@@ -7,8 +7,12 @@ export default {
   baseUrl: 'https://api.perplexity.ai',
   environment: ['PERPLEXITY_API_KEY'],
   speaks: [
-    openaiChat({ ...compatible, streamUsage: false, refused: ['tools', 'tool_choice', 'parallel_tool_calls', 'seed', 'logit_bias', 'n', 'stop'] }),
+    openaiChat({
+      ...compatible,
+      streamUsage: false,
+      refused: ['tools', 'tool_choice', 'parallel_tool_calls', 'seed', 'logit_bias', 'n', 'stop'],
+    }),
   ],
   authorize: bearer,
-  facts: { abortStopsBilling: 'unknown', rateLimits: 'retry-after-only' },
+  facts: { abortStopsBilling: 'no', rateLimits: 'retry-after-only' },
 } satisfies Provider;

@@ -6,6 +6,7 @@
 
 import type { DialectId } from '#canonical';
 import type { Quirks } from '#dialects';
+import type { FrameParser } from '#std';
 
 export type Operation = 'chat' | 'completions' | 'embeddings' | 'count-tokens';
 
@@ -27,6 +28,8 @@ export type Speech = {
   readonly path: (call: Call) => string;
   readonly quirks?: Quirks;
   readonly framing?: 'sse' | 'json-array' | 'ndjson' | 'aws-event-stream';
+  /** Cuts the stream into events of the dialect, where the framing wraps them once more. */
+  readonly parser?: () => FrameParser;
   /** Models that this way serves; all when absent. */
   readonly models?: (model: string) => boolean;
   /** Headers that belong to the way of speaking (`anthropic-version`). */
@@ -85,13 +88,23 @@ export type Provider = {
   /** May hold `{name}` places, filled from the channel's parameters. */
   readonly baseUrl: string;
   /** Parameters a channel must or may give, with their defaults (`undefined`: required). */
-  readonly parameters?: { readonly [name: string]: { readonly meaning: string; readonly fallback?: string; readonly environment?: string } };
+  readonly parameters?: {
+    readonly [name: string]: {
+      readonly meaning: string;
+      readonly fallback?: string;
+      readonly environment?: string;
+    };
+  };
   /** Environment variables that make a channel by themselves; the first one set is the secret. */
   readonly environment: readonly string[];
   /** Local servers need no key. */
   readonly keyless?: boolean;
   readonly speaks: readonly Speech[];
-  authorize(request: OutboundRequest, credential: Credential, tools: AuthorizeTools): OutboundRequest | Promise<OutboundRequest>;
+  authorize(
+    request: OutboundRequest,
+    credential: Credential,
+    tools: AuthorizeTools,
+  ): OutboundRequest | Promise<OutboundRequest>;
   readonly facts: ProviderFacts;
 };
 
@@ -124,8 +137,19 @@ export function openaiEmbeddings(quirks: Quirks = {}, path = '/embeddings'): Spe
 }
 
 export function anthropicMessages(quirks: Quirks = {}, path = '/messages'): Speech {
-  return { operation: 'chat', dialect: 'anthropic-messages', path: () => path, quirks, headers: { 'anthropic-version': '2023-06-01' }, forwards: ['anthropic-version', 'anthropic-beta'] };
+  return {
+    operation: 'chat',
+    dialect: 'anthropic-messages',
+    path: () => path,
+    quirks,
+    headers: { 'anthropic-version': '2023-06-01' },
+    forwards: ['anthropic-version', 'anthropic-beta'],
+  };
 }
 
 /** Quirks of nearly every compatible vendor: the older names of two things. */
-export const compatible: Quirks = { systemRole: 'system', outputTokensField: 'max_tokens', customTools: false };
+export const compatible: Quirks = {
+  systemRole: 'system',
+  outputTokensField: 'max_tokens',
+  customTools: false,
+};

@@ -1,5 +1,6 @@
 import { bearer, compatible, openaiChat, openaiEmbeddings, type Provider } from './provider.ts';
 
+/** In China: `base_url: https://api.siliconflow.cn/v1`. */
 export default {
   id: 'siliconflow',
   label: 'SiliconFlow',
@@ -7,7 +8,11 @@ export default {
   baseUrl: 'https://api.siliconflow.com/v1',
   environment: ['SILICONFLOW_API_KEY'],
   speaks: [
-    openaiChat({ ...compatible, reasoningReplay: 'reasoning_content', thinkingField: 'enable_thinking' }),
+    openaiChat({
+      ...compatible,
+      reasoningReplay: 'reasoning_content',
+      thinkingField: 'enable_thinking',
+    }),
     openaiEmbeddings(),
   ],
   authorize: bearer,

@@ -1,6 +1,16 @@
-import { anthropicMessages, bearer, openaiChat, openaiCompletions, openaiEmbeddings, openaiResponses, type Call, type Provider } from './provider.ts';
+import {
+  anthropicMessages,
+  bearer,
+  openaiChat,
+  openaiCompletions,
+  openaiEmbeddings,
+  openaiResponses,
+  type Call,
+  type Provider,
+} from './provider.ts';
 
-const verb = ({ stream }: Call): string => (stream ? 'streamGenerateContent?alt=sse' : 'generateContent');
+const verb = ({ stream }: Call): string =>
+  stream ? 'streamGenerateContent?alt=sse' : 'generateContent';
 
 /** The built-in simulator: speaks every dialect, so that everything can be tried without a vendor. */
 export default {
@@ -13,7 +23,11 @@ export default {
     openaiChat({}, '/v1/chat/completions'),
     openaiResponses({}, '/v1/responses'),
     anthropicMessages({}, '/v1/messages'),
-    { operation: 'chat', dialect: 'gemini-generate', path: (call) => `/v1beta/models/${encodeURIComponent(call.model)}:${verb(call)}` },
+    {
+      operation: 'chat',
+      dialect: 'gemini-generate',
+      path: (call) => `/v1beta/models/${encodeURIComponent(call.model)}:${verb(call)}`,
+    },
     openaiCompletions('/v1/completions'),
     openaiEmbeddings({}, '/v1/embeddings'),
   ],

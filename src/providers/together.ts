@@ -1,4 +1,11 @@
-import { bearer, compatible, openaiChat, openaiCompletions, openaiEmbeddings, type Provider } from './provider.ts';
+import {
+  bearer,
+  compatible,
+  openaiChat,
+  openaiCompletions,
+  openaiEmbeddings,
+  type Provider,
+} from './provider.ts';
 
 export default {
   id: 'together',

@@ -1,4 +1,13 @@
-import { anthropicMessages, bearer, compatible, openaiChat, openaiCompletions, openaiEmbeddings, openaiResponses, type Provider } from './provider.ts';
+import {
+  anthropicMessages,
+  bearer,
+  compatible,
+  openaiChat,
+  openaiCompletions,
+  openaiEmbeddings,
+  openaiResponses,
+  type Provider,
+} from './provider.ts';
 
 /** Self-hosted servers of the same family: vLLM, SGLang, llama.cpp, LM Studio. VLLM_BASE_URL names where it is. */
 export default {
@@ -15,6 +24,7 @@ export default {
     openaiCompletions('/v1/completions'),
     openaiEmbeddings({}, '/v1/embeddings'),
   ],
-  authorize: (request, credential) => (credential.secret === '' ? request : bearer(request, credential)),
+  authorize: (request, credential) =>
+    credential.secret === '' ? request : bearer(request, credential),
   facts: { abortStopsBilling: 'yes', rateLimits: 'retry-after-only' },
 } satisfies Provider;

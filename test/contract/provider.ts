@@ -250,7 +250,7 @@ function decodeStream(
   chunkBytes: number,
 ): ChatEvent[] {
   const decoder = dialect.stream.decoder(speech.quirks ?? {});
-  const parser = parserOf(speech.framing);
+  const parser = speech.parser?.() ?? parserOf(speech.framing);
   const events: ChatEvent[] = [];
   for (let start = 0; start < bytes.length; start += chunkBytes) {
     for (const frame of parser.push(bytes.subarray(start, start + chunkBytes)))
