@@ -1,6 +1,7 @@
-import { Agent, buildConnector, ProxyAgent, type Dispatcher } from 'undici';
 import type { Socket } from 'node:net';
+import type { Agent as AgentType, Dispatcher, ProxyAgent } from 'undici';
 import { checkAddress, guardedLookup, type EgressPolicy, type Resolve } from './guard.ts';
+import { Agent, buildConnector, createProxyAgent } from './undici.ts';
 
 /** The pools of connections. */
 export type PoolSettings = {
@@ -26,8 +27,8 @@ export const defaultPoolSettings: PoolSettings = {
 /** The dispatchers of a program: one for public addresses, one for private channels, one per proxy. */
 export class Agents {
   readonly #settings: PoolSettings;
-  readonly #open: Agent;
-  readonly #closed: Agent;
+  readonly #open: Dispatcher;
+  readonly #closed: Dispatcher;
   readonly #byProxy = new Map<string, ProxyAgent>();
 
   constructor(resolve: Resolve, settings: PoolSettings) {
@@ -50,7 +51,7 @@ export class Agents {
       this.#byProxy.set(proxy, known);
       return known;
     }
-    const agent = new ProxyAgent({
+    const agent = createProxyAgent({
       ...this.#common(),
       uri: checkedProxy(proxy),
       proxyTunnel: true,
@@ -75,7 +76,7 @@ export class Agents {
     await Promise.all(agents.map((agent) => agent.destroy()));
   }
 
-  #common(): Agent.Options {
+  #common(): AgentType.Options {
     const { connectionsPerOriginMax, keepAliveMs, connectTimeoutMs } = this.#settings;
     return {
       connections: connectionsPerOriginMax,
@@ -98,7 +99,7 @@ export class Agents {
     return certificateAuthorities === undefined ? {} : { ca: [...certificateAuthorities] };
   }
 
-  #guarded(resolve: Resolve, policy: EgressPolicy): Agent {
+  #guarded(resolve: Resolve, policy: EgressPolicy): Dispatcher {
     const connect = buildConnector({
       ...this.#tls(),
       allowH2: false,
