@@ -14,7 +14,7 @@ import type { ChatCall } from './call.ts';
 import { failureOf, type AttemptFailure } from './failure.ts';
 import { passThroughRelay, translatingRelay, type Relay } from './relay.ts';
 import type { Services } from './services.ts';
-import type { Route } from './target.ts';
+import { stopsBilling, type Route } from './target.ts';
 import type { AttemptTrail } from './trail.ts';
 import { outbound } from './wire.ts';
 
@@ -67,7 +67,7 @@ export async function openAttempt(context: AttemptContext): Promise<Opened> {
 async function sendAttempt(context: AttemptContext): Promise<Opened> {
   const { services, call, route } = context;
   const { request, passThrough } = await outbound(services, call, route, context.outputTokensMax);
-  const response = await sendOnce(context, request, call.request.stream);
+  const response = await sendOnce(interruptible(context) ? context : { ...context, signal: undefined }, request, call.request.stream);
   const upstreamDialect = services.dialects[route.speech.speech.dialect as keyof Services['dialects']];
   if (response.status >= 400) return failedStatus(response, upstreamDialect.error, services.clock.now());
   const type = response.header('content-type') ?? '';
@@ -75,7 +75,13 @@ async function sendAttempt(context: AttemptContext): Promise<Opened> {
   return readWhole(context, response, upstreamDialect, passThrough);
 }
 
-export type SendContext = Pick<AttemptContext, 'services' | 'route' | 'attempt' | 'trail' | 'signal'>;
+/** Where leaving does not stop the vendor's meter, the answer is awaited for its bill: whole ones always. */
+function interruptible({ call, route }: AttemptContext): boolean {
+  return call.request.stream && stopsBilling(route);
+}
+
+/** Without `signal` the call goes on when the client leaves. */
+export type SendContext = Pick<AttemptContext, 'services' | 'route' | 'attempt' | 'trail'> & { readonly signal: AbortSignal | undefined };
 
 /** The bytes leave; resolves with the head of the answer, whatever its status. */
 export async function sendOnce(context: SendContext, request: OutboundRequest, stream: boolean): Promise<UpstreamResponse> {
@@ -86,8 +92,10 @@ export async function sendOnce(context: SendContext, request: OutboundRequest, s
   attempt.sent();
   const response = await services.upstream.send({
     ...request,
+    // Names the call in the vendor's own log, and in the bill of those that keep it.
+    headers: { ...request.headers, 'x-client-request-id': trail.attemptId },
     timeouts: { connectMs, headersMs: stream ? firstContentMs : totalMs, idleMs: stream ? idleMs : totalMs, totalMs },
-    signal,
+    ...(signal ? { signal } : {}),
     allowPrivate: definition.allow_private === true,
     ...(definition.outbound_proxy === undefined ? {} : { outboundProxy: definition.outbound_proxy }),
   });

@@ -14,14 +14,15 @@ import { decodeChat, parseBody, type ChatCall, type ParsedBody } from './call.ts
 import { ClientStream } from './client-stream.ts';
 import { answerHeaders, finishStream, finishWhole, settleAbandoned, type Delivery } from './finish.ts';
 import { type AttemptFailure } from './failure.ts';
+import { planWithFallbacks } from './fallback.ts';
 import type { Exchange } from './http/index.ts';
 import type { Idempotency } from './idempotency.ts';
-import { Funds } from './money.ts';
+import { costOf, Funds } from './money.ts';
 import type { Services } from './services.ts';
 import { StreamAnswer } from './stream-answer.ts';
 import { keepResponse, resolveState, type ResolvedState } from './responses.ts';
 import { nextStep, routeOf } from './steps.ts';
-import { checkCostCap, resolve, routeRequest, type Target } from './target.ts';
+import { resolve, routeRequest, withinCostCap, type Target } from './target.ts';
 import { Trail } from './trail.ts';
 
 export type ChatRoute = {
@@ -46,10 +47,10 @@ export async function handleChat(services: Services, exchange: Exchange, route: 
     const call = decodeChat(exchange, principal.walletId, route.dialect, route.form, contextOf(route), stateless(body, state));
     trail.model = call.request.model;
     trail.streamed = call.request.stream;
-    const target = resolve(services, principal, call, route.operation);
-    const cap = checkCostCap(target, call.wishes.maxCostNanoUsd);
+    const cap = call.wishes.maxCostNanoUsd;
+    const target = withinCostCap(resolve(services, principal, call, route.operation), cap);
     release = admit(services, principal, target);
-    plan = trail.plan = services.router.plan(routeRequest(services, principal, call, target));
+    plan = trail.plan = planWithFallbacks(services.router, routeRequest(services, principal, call, target));
     const first = await nextStep(plan, exchange.signal, undefined);
     const funds = await Funds.reserve(services, principal, target, {
       requestId: exchange.requestId,
@@ -123,17 +124,25 @@ class ChatRun {
     let empty: EmptyAnswer | undefined;
     try {
       for (let index = 1; ; index += 1) {
+        this.#checkClient();
+        const { previous } = this.#trail;
         const delivery = this.#delivery(step, index);
-        if (index > 1) await this.#funds.attempt(delivery.route, delivery.attemptId);
+        if (index > 1) await this.#funds.attempt(delivery.route, delivery.attemptId, previous);
         const outcome = await this.#try(delivery);
         if (outcome.kind === 'done') return;
         if (outcome.empty) empty = outcome.empty;
+        this.#checkClient();
         step = await nextStep(this.#plan, this.#exchange.signal, outcome.failed);
       }
     } catch (error) {
       if (empty) return this.#deliverEmpty(empty);
       await this.#abandon(error);
     }
+  }
+
+  /** Nothing more is sent for a client that has left. */
+  #checkClient(): void {
+    if (this.#exchange.signal.aborted) throw new GatewayFailure(gatewayError('client_closed_request', 'The client closed the connection.'));
   }
 
   #delivery(attempt: Attempt, index: number): Delivery {
@@ -202,6 +211,14 @@ class ChatRun {
     attemptTrail.endedMs = trail.elapsedMs();
     attemptTrail.error = failed.error.code;
     if (attemptTrail.outcome === 'unknown') attemptTrail.outcome = 'failed';
+    const { answer } = empty ?? {};
+    const usage = answer instanceof StreamAnswer ? empty?.delivery.relay?.usage : answer?.usage;
+    if (usage) attemptTrail.costNanoUsd = costOf(delivery.route, usage);
+    else if (attemptTrail.outcome !== 'not_sent' && this.#exchange.signal.aborted) {
+      // The vendor has read the question by now.
+      attemptTrail.outcome = 'aborted';
+      attemptTrail.costNanoUsd = costOf(delivery.route, { inputTokens: this.#target.inputTokens });
+    }
     return empty ? { kind: 'again', failed, empty } : { kind: 'again', failed };
   }
 
@@ -220,6 +237,8 @@ class ChatRun {
     const { dialect, request, form } = this.#call;
     void this.#client.write(dialect.stream.encoder(request, form).push({ kind: 'error', error: known }));
     this.#client.end();
+    // Whoever waits for the outcome learns that nothing was charged, so that the same key may ask again.
+    throw error;
   }
 }
 

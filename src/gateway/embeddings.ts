@@ -12,7 +12,7 @@ import { classify, failedStatus, readText, sendOnce } from './attempt.ts';
 import { parseBody, reading } from './call.ts';
 import type { AttemptFailure } from './failure.ts';
 import type { Exchange } from './http/index.ts';
-import { Funds } from './money.ts';
+import { billedUsage, Funds } from './money.ts';
 import { speechChoices, type OfferCandidate } from './offers.ts';
 import type { Services } from './services.ts';
 import { nextStep, routeOf } from './steps.ts';
@@ -85,9 +85,9 @@ async function serve(services: Services, exchange: Exchange, call: EmbeddingCall
       if (answer.kind === 'answer') {
         attempt.firstContent();
         attempt.finished({ inputTokens: answer.usage?.inputTokens });
-        const usage = answer.usage ?? { inputTokens: target.inputTokens };
+        const { usage, source } = billedUsage(target, 0, answer.usage, true);
         attemptTrail.outcome = 'succeeded';
-        const { bill, receipt } = await funds.settle({ route, attemptId, usage, usageSource: answer.usage ? 'provider' : 'estimated', outcome: 'succeeded', empty: false, failedAttempts: trail.failedAttempts(attemptId), detail: { channel: route.offer.channel.id } });
+        const { bill, receipt } = await funds.settle({ route, attemptId, usage, usageSource: source, outcome: 'succeeded', empty: false, failedAttempts: trail.failedAttempts(attemptId), detail: { channel: route.offer.channel.id } });
         trail.usage = usage;
         trail.receipt = receipt;
         return exchange.respond(200, { 'content-type': 'application/json; charset=utf-8', 'x-manifold-receipt': bill.receiptId, 'x-manifold-cost-usd': formatUsd(bill.costNanoUsd) }, render(call, answer, bill));
@@ -146,5 +146,5 @@ function embeddingTarget(services: Services, principal: Principal, call: Embeddi
     kept.push(candidate);
   }
   if (kept.length === 0) refuse(model, candidates.length, [], withoutPrice, false);
-  return { model, routes, candidates: kept.length === candidates.length ? candidates : kept, inputTokens, inputTokensBound: bound.inputTokens, outputTokensMax: 0 };
+  return { model, routes, candidates: kept.length === candidates.length ? candidates : kept, inputTokens, inputTokensBound: bound.inputTokens, outputTokensMax: 0, choiceCount: 1 };
 }

@@ -1,7 +1,7 @@
 /** Steps 11 to 13: the end of an answer. The charge is durable before the last bytes leave. */
 
 import { explode, type Bill, type GatewayError, type Usage } from '#canonical';
-import { receiptIdOf, type AttemptOutcome, type UsageSource } from '#ledger';
+import { receiptIdOf, type AttemptOutcome } from '#ledger';
 import type { Attempt } from '#routing';
 import { inputTotalTokens, outputTotalTokens } from '#canonical';
 import { asObject, createSseParser, formatUsd, parseJsonObject, type JsonObject } from '#std';
@@ -9,7 +9,7 @@ import type { WholeAnswer } from './attempt.ts';
 import { lossesHeader, type ChatCall } from './call.ts';
 import type { ClientStream } from './client-stream.ts';
 import type { Exchange } from './http/index.ts';
-import { estimatedUsage, type Funds } from './money.ts';
+import { billedUsage, type BilledUsage, type Funds } from './money.ts';
 import { renderError, type Relay } from './relay.ts';
 import type { Services } from './services.ts';
 import type { StreamEnd } from './stream-answer.ts';
@@ -52,8 +52,9 @@ export function answerHeaders(delivery: Delivery, bill: Bill | undefined): Recor
 export async function finishWhole(delivery: Delivery, answer: WholeAnswer): Promise<void> {
   const { exchange, call, attempt } = delivery;
   attempt.firstContent();
-  const usage = answer.usage ?? estimatedUsage(delivery.target, answerCharacters(answer), undefined);
-  const bill = await settle(delivery, usage, answer.usage ? 'provider' : 'estimated', 'succeeded', answer.empty);
+  const billed = billedUsage(delivery.target, answerCharacters(answer), answer.usage, true);
+  const { usage } = billed;
+  const bill = await settle(delivery, billed, 'succeeded', answer.empty);
   const body = answer.text === undefined ? JSON.stringify(encodeWhole(delivery, answer, usage, bill)) : call.dialect.response.annotate(answer.text, bill);
   if (answer.text === undefined) delivery.services.stateMemory.rememberAnswer(call.owner, answer.response);
   const whole = delivery.keep && parseJsonObject(body);
@@ -100,13 +101,13 @@ function answerCharacters(answer: WholeAnswer): number {
 export async function finishStream(delivery: Delivery, end: StreamEnd, pending: readonly (Uint8Array | string)[]): Promise<void> {
   const { relay, target, client, call, trail } = delivery;
   if (!relay || end.kind === 'failed') throw new Error('only an opened stream can be finished');
-  const exact = relay.usage !== undefined && relay.complete;
-  const usage = exact && relay.usage ? relay.usage : estimatedUsage(target, relay.characters, relay.usage);
+  const billed = billedUsage(target, relay.characters, relay.usage, relay.complete);
+  const { usage } = billed;
   const delivered = relay.characters > 0;
   const empty = !delivered && (relay.usage?.reasoningTokens ?? 0) === 0;
-  const outcome: AttemptOutcome['outcome'] = end.kind === 'complete' ? 'succeeded' : end.kind === 'broken' ? 'failed' : 'aborted';
+  const outcome: AttemptOutcome['outcome'] = end.kind === 'complete' || relay.complete ? 'succeeded' : end.kind === 'broken' ? 'failed' : 'aborted';
   reportEnd(delivery, end, usage);
-  const bill = await settle(delivery, usage, exact ? 'provider' : 'estimated', outcome, empty);
+  const bill = await settle(delivery, billed, outcome, empty);
   if (end.kind === 'client-gone') {
     trail.clientGone = true;
     trail.status = 499;
@@ -118,10 +119,11 @@ export async function finishStream(delivery: Delivery, end: StreamEnd, pending: 
     trail.error = end.error;
     void client.write(renderError(call.dialect, end.error, call.request, bill, call.form));
   } else {
-    const tail = end.kind === 'exhausted' ? relay.stop(bill) : relay.close(bill);
+    const tail = end.kind === 'exhausted' ? relay.stop(bill, usage) : relay.close(bill, usage);
     delivery.services.stateMemory.remember(call.owner, relay.statefulParts);
     await keepTail(delivery, tail);
     void client.write(tail);
+    if (end.kind === 'exhausted' && call.form.framing === 'sse') void client.write(': stopped=balance\n\n');
   }
   if (!call.request.streamUsage && call.form.framing === 'sse') void client.write(billComment(bill));
   client.end();
@@ -148,7 +150,7 @@ function reportEnd(delivery: Delivery, end: StreamEnd, usage: Usage): void {
   } else attempt.failed({ kind: end.kind === 'broken' ? 'cut' : 'aborted-by-client' });
 }
 
-async function settle(delivery: Delivery, usage: Usage, usageSource: UsageSource, outcome: AttemptOutcome['outcome'], empty: boolean): Promise<Bill> {
+async function settle(delivery: Delivery, { usage, source }: BilledUsage, outcome: AttemptOutcome['outcome'], empty: boolean): Promise<Bill> {
   const { funds, route, attempt, attemptId, attemptTrail, trail } = delivery;
   attemptTrail.outcome = outcome;
   attemptTrail.endedMs = trail.elapsedMs();
@@ -157,11 +159,11 @@ async function settle(delivery: Delivery, usage: Usage, usageSource: UsageSource
     route,
     attemptId,
     usage,
-    usageSource,
+    usageSource: source,
     outcome,
     empty,
     failedAttempts: trail.failedAttempts(attemptId),
-    detail: { channel: route.offer.channel.id, upstream_model: route.offer.name },
+    detail: { channel: route.offer.channel.id, upstream_model: route.offer.name, ...(funds.exhausted ? { stopped: 'balance' } : {}) },
   });
   trail.usage = usage;
   trail.receipt = receipt;

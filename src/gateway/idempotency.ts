@@ -75,7 +75,7 @@ async function run(services: Services, principal: Principal, exchange: Exchange,
     setTimeout(() => services.transcripts.remove(place, transcript), memoryMs).unref();
   } catch (error) {
     services.transcripts.remove(place, transcript);
-    transcript.end('broken');
+    transcript.fail(error);
     throw error;
   }
 }

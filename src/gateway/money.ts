@@ -4,14 +4,14 @@
  */
 
 import type { Principal } from '#access';
-import { fail, gatewayError, GatewayFailure, type Bill, type Usage } from '#canonical';
-import { type AttemptOutcome, type BudgetScope, type InsufficientBalance, type Receipt, type UsageSource } from '#ledger';
+import { fail, gatewayError, GatewayFailure, inputTotalTokens, outputTotalTokens, type Bill, type Usage } from '#canonical';
+import { type AttemptOutcome, type BudgetScope, type InsufficientBalance, type LossEntry, type Receipt, type UsageSource } from '#ledger';
 import { estimateGeneratedTokens, rate } from '#metering';
 import { StoreUnavailableError } from '#store';
 import { formatUsd, nanoUsd, zeroNanoUsd, type JsonObject, type NanoUsd } from '#std';
 import { duplicateFailure, type Idempotency } from './idempotency.ts';
 import type { Services } from './services.ts';
-import { affordableOutput, holdSize, type HoldSize, type Route, type Target } from './target.ts';
+import { affordableOutput, boundAt, holdSize, type HoldSize, type Route, type Target } from './target.ts';
 
 /** Life of a hold: longer than any request; the sweep ends what a lost process left. */
 const holdLifeMs = 20 * 60_000;
@@ -40,6 +40,8 @@ export class Funds {
   #heldOutputTokens: number;
   #sequence = 0;
   #growing = false;
+  /** Generated tokens at which to ask for more again, after a refusal. */
+  #askAgainAt = 0;
   #closed = false;
   /** Set when the hold pays for less output than was asked for. */
   readonly outputTokensMax: number | undefined;
@@ -56,15 +58,15 @@ export class Funds {
     this.#held = held;
     this.#heldOutputTokens = held >= size.amount ? size.outputTokens : affordableOutput(target, held);
     const short = held < size.amount;
-    this.outputTokensMax = short ? Math.max(1, this.#heldOutputTokens) : undefined;
+    this.outputTokensMax = short ? Math.max(1, Math.floor(this.#heldOutputTokens / target.choiceCount)) : undefined;
   }
 
   /** Holds the bound, or as much as there is. Throws GatewayFailure 402 when not even a short answer is affordable. */
   static async reserve(services: Services, principal: Principal, target: Target, request: { readonly requestId: string; readonly stream: boolean; readonly cap: NanoUsd | undefined; readonly attemptId: string; readonly route: Route; readonly context: JsonObject; readonly idempotency?: Idempotency | undefined }): Promise<Funds> {
-    const size = holdSize(target, request.stream);
+    const lowers = principal.limits.when_short !== 'refuse';
+    const size = holdSize(target, request.stream, !lowers);
     const amount = request.cap === undefined ? size.amount : nanoUsd(Math.min(size.amount, request.cap));
     const scopes = budgetScopes(principal);
-    const lowers = principal.limits.when_short !== 'refuse';
     const { route, attemptId, requestId } = request;
     const result = await durable(services.ledger.reserve({
       requestId,
@@ -81,39 +83,38 @@ export class Funds {
     return new Funds(services, requestId, target, size, scopes, request.cap, result.hold.amountNanoUsd);
   }
 
-  /** Records a further upstream call before it is sent. */
-  async attempt(route: Route, attemptId: string): Promise<void> {
-    const result = await durable(this.#services.ledger.attempt(this.#requestId, intent(route, attemptId)));
+  /** Records a further upstream call before it is sent, and how the one before it ended. */
+  async attempt(route: Route, attemptId: string, previous?: AttemptOutcome): Promise<void> {
+    const result = await durable(this.#services.ledger.attempt(this.#requestId, intent(route, attemptId), previous));
     if (!result.ok) fail('internal_error', 'The request was closed while it was running.');
   }
 
   /**
    * Keeps the hold ahead of a growing answer. Never awaited by the stream: when three quarters of the
-   * held output are generated the next slice is asked for; a refusal sets {@link Funds.exhausted}.
+   * held output are generated the next slice is asked for. {@link Funds.exhausted} is set when nothing
+   * more is granted and what is held is used up, not before.
    */
   keepAhead(characters: number): void {
-    if (!this.#size.sliced || this.#growing || this.exhausted || this.#closed) return;
+    if (!this.#size.sliced || this.exhausted || this.#closed) return;
     const generated = estimateGeneratedTokens(characters);
-    if (generated * 4 < this.#heldOutputTokens * 3) return;
-    if (this.#heldOutputTokens >= this.#target.outputTokensMax) {
-      this.exhausted = this.outputTokensMax !== undefined && generated >= this.#heldOutputTokens;
+    const held = this.#heldOutputTokens;
+    if (this.outputTokensMax !== undefined) {
+      // The upstream knows its limit and counts better than we do; this stops one that does not obey.
+      this.exhausted = generated > held * 2;
       return;
     }
+    if (generated * 4 < held * 3 || held >= this.#target.outputTokensMax || this.#growing) return;
+    if (generated < this.#askAgainAt && generated < held) return;
     this.#growing = true;
     void this.#grow(generated);
   }
 
   async #grow(generated: number): Promise<void> {
     try {
-      const step = this.#sliceCost();
-      const room = this.#cap === undefined ? step : nanoUsd(Math.min(step, Math.max(0, this.#cap - this.#held)));
-      this.#sequence += 1;
-      const result = room === 0 ? undefined : await this.#services.ledger.extend({ requestId: this.#requestId, sequence: this.#sequence, amountNanoUsd: room, minimumNanoUsd: nanoUsd(1), scopes: this.#scopes });
-      if (result?.ok) {
-        this.#held = result.hold.amountNanoUsd;
-        this.#heldOutputTokens = affordableOutput(this.#target, this.#held);
-        this.exhausted = this.#heldOutputTokens <= generated;
-      } else this.exhausted = true;
+      if (!(await this.#extend(this.#sliceCost()))) {
+        this.#askAgainAt = generated + Math.max(16, Math.floor(this.#heldOutputTokens / 20));
+      }
+      this.exhausted = this.#heldOutputTokens <= generated;
     } catch (error) {
       // The stream goes on within what is held; the next slice will be asked for again.
       this.#services.log('warning', 'hold.extend_failed', { request_id: this.#requestId, error: String(error) });
@@ -122,8 +123,27 @@ export class Funds {
     }
   }
 
+  /** Holds up to `amount` more, as far as wallet, budgets and the client's cap allow. */
+  async #extend(amount: NanoUsd): Promise<boolean> {
+    const room = this.#cap === undefined ? amount : nanoUsd(Math.min(amount, Math.max(0, this.#cap - this.#held)));
+    if (room <= 0) return false;
+    this.#sequence += 1;
+    const result = await this.#services.ledger.extend({ requestId: this.#requestId, sequence: this.#sequence, amountNanoUsd: room, minimumNanoUsd: nanoUsd(1), scopes: this.#scopes });
+    if (!result.ok) return false;
+    this.#held = result.hold.amountNanoUsd;
+    this.#heldOutputTokens = affordableOutput(this.#target, this.#held);
+    return true;
+  }
+
   #sliceCost(): NanoUsd {
     return nanoUsd(Math.max(1, this.#size.amount - Math.min(this.#size.minimum, this.#size.amount - 1)));
+  }
+
+  /** A slice may be smaller than what was generated unseen: the rest is held now, within the request's own bound. */
+  async #cover(rated: NanoUsd): Promise<void> {
+    if (rated <= this.#held || !this.#size.sliced || this.outputTokensMax !== undefined) return;
+    const most = Math.min(rated, boundAt(this.#target, this.#target.outputTokensMax));
+    if (most > this.#held) await this.#extend(nanoUsd(most - this.#held));
   }
 
   /** Rates and settles. The bill is durable when this resolves. */
@@ -131,7 +151,8 @@ export class Funds {
     this.#closed = true;
     const { route, usage, empty } = ending;
     const rated = rate(route.price, usage);
-    const cost = rate({ ...route.price, factorMillionths: 1_000_000 }, usage).amountNanoUsd;
+    const cost = costOf(route, usage);
+    if (!empty && rated.amountNanoUsd > this.#held) await durable(this.#cover(rated.amountNanoUsd));
     const result = await durable(this.#services.ledger.settle({
       requestId: this.#requestId,
       chargeNanoUsd: empty ? zeroNanoUsd : rated.amountNanoUsd,
@@ -142,11 +163,14 @@ export class Funds {
       priceVersion: route.price.version,
       formula: rated.formula,
       lines: rated.lines,
-      ...(empty && cost > 0 ? { losses: [{ reason: 'goodwill' as const, amountNanoUsd: cost }] } : {}),
+      losses: goodwill(ending.failedAttempts, empty ? cost : zeroNanoUsd),
       detail: { ...ending.detail, price_factor_millionths: route.price.factorMillionths, ...(empty ? { insurance: 'empty answer' } : {}) },
     }));
     if (!result.ok) fail('internal_error', 'The request was closed before it could be settled.');
     const { receipt } = result;
+    if (receipt.ratedNanoUsd > receipt.holdNanoUsd && !empty) {
+      this.#services.log('error', 'charge.over_hold', { request_id: this.#requestId, channel: route.offer.channel.id, rated_nano_usd: receipt.ratedNanoUsd, hold_nano_usd: receipt.holdNanoUsd });
+    }
     return { bill: { costNanoUsd: receipt.chargeNanoUsd, receiptId: receipt.receiptId }, receipt };
   }
 
@@ -154,8 +178,19 @@ export class Funds {
   async release(reason: string, attempts: readonly AttemptOutcome[]): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    await this.#services.ledger.void({ requestId: this.#requestId, reason, attempts });
+    await this.#services.ledger.void({ requestId: this.#requestId, reason, attempts, losses: goodwill(attempts, zeroNanoUsd) });
   }
+}
+
+/** What an answer costs us: the list price, whatever the user's group pays. */
+export function costOf(route: Route, usage: Usage): NanoUsd {
+  return rate({ ...route.price, factorMillionths: 1_000_000 }, usage).amountNanoUsd;
+}
+
+/** Costs that no user pays: calls that gave nothing, and an empty answer. */
+function goodwill(attempts: readonly AttemptOutcome[], more: NanoUsd): readonly LossEntry[] {
+  const total = attempts.reduce((sum, attempt) => sum + attempt.costNanoUsd, more as number);
+  return total === 0 ? [] : [{ reason: 'goodwill', amountNanoUsd: nanoUsd(total) }];
 }
 
 function intent(route: Route, attemptId: string): Parameters<Services['ledger']['attempt']>[1] {
@@ -219,8 +254,21 @@ function usageJson(usage: Usage): JsonObject {
   return Object.fromEntries(Object.entries(buckets).filter(([, value]) => value !== undefined)) as JsonObject;
 }
 
-/** What a stream without usage is charged by: the estimate, marked as such on the receipt. */
-export function estimatedUsage(target: Target, characters: number, known: Usage | undefined): Usage {
-  if (known?.outputTokens !== undefined) return { ...known, outputTokens: Math.max(known.outputTokens, estimateGeneratedTokens(characters)) };
-  return { inputTokens: target.inputTokens, ...known, outputTokens: estimateGeneratedTokens(characters) };
+export type BilledUsage = { readonly usage: Usage; readonly source: UsageSource };
+
+/**
+ * What an answer is charged by. Zero is a value, missing is not zero: a count that the vendor left out
+ * is estimated from what was generated, and the receipt says so. Before the answer was complete
+ * (`final` false) the vendor's counts are only a lower bound.
+ */
+export function billedUsage(target: Pick<Target, 'inputTokens'>, characters: number, known: Usage | undefined, final: boolean): BilledUsage {
+  const outputSaid = known && outputTotalTokens(known);
+  const inputComplete = known?.inputTokens !== undefined;
+  const outputComplete = final && (known?.outputTokens !== undefined || (outputSaid ?? 0) > 0 || characters === 0);
+  if (known && inputComplete && outputComplete) return { usage: known, source: 'provider' };
+  const inputTokens = known?.inputTokens ?? Math.max(0, target.inputTokens - ((known && inputTotalTokens(known)) ?? 0));
+  const elsewhere = (outputSaid ?? 0) - (known?.outputTokens ?? 0);
+  const estimated = Math.max(0, estimateGeneratedTokens(characters) - elsewhere);
+  const outputTokens = outputComplete ? known?.outputTokens : Math.max(known?.outputTokens ?? 0, estimated);
+  return { usage: { ...known, inputTokens, ...(outputTokens === undefined ? {} : { outputTokens }) }, source: 'estimated' };
 }

@@ -14,7 +14,7 @@ import {
   type Part,
   type Usage,
 } from '#canonical';
-import type { Dialect, Quirks, StreamDecoder, StreamEncoder, StreamForm } from '#dialects';
+import type { Dialect, Frame, Quirks, StreamDecoder, StreamEncoder, StreamForm } from '#dialects';
 import type { SseFrame } from '#std';
 import { StateGatherer } from './state-memory.ts';
 
@@ -38,9 +38,9 @@ export type Relay = {
   /** Thinking and tool calls with their opaque state, where the answer was translated. */
   readonly statefulParts: readonly Part[];
   /** The kept tail with the bill in its place. To be called once, after settlement. */
-  close(bill: Bill | undefined): string;
+  close(bill: Bill | undefined, usage?: Usage): string;
   /** The rest of a stream that has to stop here: finish `length`, then the usual tail. */
-  stop(bill: Bill | undefined): string;
+  stop(bill: Bill | undefined, usage?: Usage): string;
 };
 
 const nothing: RelayStep = { output: undefined, content: false, error: undefined };
@@ -55,6 +55,7 @@ export function passThroughRelay(dialect: Dialect, request: ChatRequest, quirks:
   let complete = false;
   let usage: Usage | undefined;
   let characters = 0;
+  const marks = new StreamMarks();
 
   const tail = (bill: Bill | undefined): string => {
     let billed = bill === undefined;
@@ -78,6 +79,7 @@ export function passThroughRelay(dialect: Dialect, request: ChatRequest, quirks:
       if (facts.error) return { output: undefined, content: false, error: facts.error };
       if (facts.closing) holding = true;
       if (facts.unasked) return nothing;
+      marks.see(frame, facts.content);
       if (!holding) return { output: frame.raw, content: facts.content, error: undefined };
       if (held.length >= heldFramesMax) return { ...nothing, error: tooLong() };
       held.push(frame);
@@ -99,8 +101,29 @@ export function passThroughRelay(dialect: Dialect, request: ChatRequest, quirks:
     },
     statefulParts: [],
     close: tail,
-    stop: (bill) => renderError(dialect, gatewayError('insufficient_balance', 'The balance ran out in the middle of the answer.'), request, bill),
+    stop(bill, estimated) {
+      // The terminal event of Responses repeats the whole answer, which nobody kept.
+      if (dialect.id === 'openai-responses') return renderError(dialect, gatewayError('insufficient_balance', 'The balance ran out in the middle of the answer.'), request);
+      const relay = new TranslatingRelay(dialect.stream.decoder(quirks), dialect.stream.encoder(request, { framing: 'sse' }), undefined);
+      for (const frame of marks.frames()) relay.push(frame);
+      return relay.stop(bill, estimated);
+    },
   };
+}
+
+/** What a stream's end has to fit to: its first frame, where something new began, and the latest content. */
+class StreamMarks {
+  readonly #starts: Frame[] = [];
+  #latest: Frame | undefined;
+
+  see(frame: Frame, content: boolean): void {
+    if (this.#starts.length < heldFramesMax && (!this.#latest || frame.event !== this.#latest.event)) this.#starts.push({ event: frame.event, data: frame.data });
+    if (content || !this.#latest || frame.event !== this.#latest.event) this.#latest = frame;
+  }
+
+  frames(): readonly Frame[] {
+    return this.#latest ? [...this.#starts, this.#latest] : this.#starts;
+  }
 }
 
 /** Vendors leave the terminal mark out: an answer that said why it ended is complete all the same. */
@@ -133,7 +156,7 @@ class TranslatingRelay implements Relay {
     this.#restore = restore;
   }
 
-  push(frame: SseFrame): RelayStep {
+  push(frame: Frame): RelayStep {
     return this.#accept(this.#decoder.push(frame));
   }
 
@@ -145,14 +168,14 @@ class TranslatingRelay implements Relay {
     return this.#gatherer.parts;
   }
 
-  close(bill: Bill | undefined): string {
-    return this.#render(withUsage(this.#held, bill), bill);
+  close(bill: Bill | undefined, usage?: Usage): string {
+    return this.#render(withUsage(this.#held, bill, usage), bill);
   }
 
-  stop(bill: Bill | undefined): string {
+  stop(bill: Bill | undefined, usage?: Usage): string {
     const ends: ChatEvent[] = [...this.#openParts].map((index) => ({ kind: 'part-end', index }));
     const finish: ChatEvent = { kind: 'end', choice: 0, finish: { reason: 'length', raw: 'length' } };
-    return this.#render(withUsage([...ends, finish, { kind: 'finished' }], bill), bill);
+    return this.#render(withUsage([...ends, finish, { kind: 'finished' }], bill, usage), bill);
   }
 
   #accept(events: readonly ChatEvent[]): RelayStep {
@@ -205,13 +228,13 @@ class TranslatingRelay implements Relay {
   }
 }
 
-/** A bill needs a usage object to stand in; where the upstream gave none, an empty one is made. */
-function withUsage(events: readonly ChatEvent[], bill: Bill | undefined): readonly ChatEvent[] {
+/** A bill needs a usage object to stand in; where the upstream gave none, it is what was billed. */
+function withUsage(events: readonly ChatEvent[], bill: Bill | undefined, billed: Usage | undefined): readonly ChatEvent[] {
   const latest = events.findLast((event) => event.kind === 'usage');
   const others = events.filter((event) => event.kind !== 'usage');
   if (!latest && !bill) return others;
   const at = others.findIndex((event) => event.kind === 'finished');
-  const usage: ChatEvent = latest ?? { kind: 'usage', usage: {} };
+  const usage: ChatEvent = latest ?? { kind: 'usage', usage: billed ?? {} };
   return at < 0 ? [...others, usage] : [...others.slice(0, at), usage, ...others.slice(at)];
 }
 
@@ -233,7 +256,8 @@ function startsWithContent(event: Extract<ChatEvent, { kind: 'part-start' }>): b
 function startCharacters(event: Extract<ChatEvent, { kind: 'part-start' }>): number {
   const { part } = event;
   if (part.kind === 'tool-call') return part.name.length + part.input.length;
-  return 'text' in part ? part.text.length : 0;
+  // A picture or a vendor's own part is an answer too.
+  return 'text' in part ? part.text.length : 1;
 }
 
 export function cutError(): GatewayError {

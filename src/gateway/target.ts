@@ -6,9 +6,10 @@ import { priceAt, type Model, type Price } from '#catalog';
 import { nativeOnlyReason, openaiCompletions } from '#dialects';
 import type { Operation } from '#providers';
 import { affordableOutputTokens, dearest, estimateInputTokens, inputBound, quote, type PriceSnapshot } from '#metering';
-import type { Hints, RouteRequest } from '#routing';
+import type { Hints } from '#routing';
 import { formatUsd, type NanoUsd } from '#std';
 import type { ChatCall, Wishes } from './call.ts';
+import type { FallbackRequest } from './fallback.ts';
 import { speechChoices, type Offer, type OfferCandidate, type Snapshot, type SpeechChoice } from './offers.ts';
 import type { Services } from './services.ts';
 
@@ -170,7 +171,7 @@ export function refuse(model: Model, candidateCount: number, refusals: readonly 
 }
 
 /** The request as routing sees it. */
-export function routeRequest(services: Services, principal: Principal, call: ChatCall, target: Target): RouteRequest {
+export function routeRequest(services: Services, principal: Principal, call: ChatCall, target: Target): FallbackRequest {
   const { wishes } = call;
   return {
     model: target.model.id,

@@ -4,7 +4,7 @@ import type { Principal } from '#access';
 import { inputTotalTokens, outputTotalTokens, type GatewayError, type Loss, type Usage } from '#canonical';
 import type { AttemptOutcome, Receipt } from '#ledger';
 import type { Plan } from '#routing';
-import { zeroNanoUsd, type JsonObject } from '#std';
+import { zeroNanoUsd, type JsonObject, type NanoUsd } from '#std';
 import { boundedExplanation } from './explanation.ts';
 import type { Exchange } from './http/index.ts';
 import type { Services } from './services.ts';
@@ -19,8 +19,14 @@ export type AttemptTrail = {
   firstContentMs?: number;
   endedMs?: number;
   outcome: AttemptOutcome['outcome'];
+  /** What the vendor bills for it although nobody got an answer. */
+  costNanoUsd?: NanoUsd;
   error?: string;
 };
+
+function outcomeOf({ attemptId, outcome, costNanoUsd }: AttemptTrail): AttemptOutcome {
+  return { attemptId, outcome, costNanoUsd: costNanoUsd ?? zeroNanoUsd };
+}
 
 export class Trail {
   readonly requestId: string;
@@ -66,9 +72,15 @@ export class Trail {
     return attempt;
   }
 
-  /** All attempts but the given one, as the ledger wants them: failed ones cost nothing. */
+  /** All attempts but the given one, as the ledger wants them: most failed ones cost nothing. */
   failedAttempts(except: string): readonly AttemptOutcome[] {
-    return this.attempts.filter((attempt) => attempt.attemptId !== except).map(({ attemptId, outcome }) => ({ attemptId, outcome, costNanoUsd: 0 as AttemptOutcome['costNanoUsd'] }));
+    return this.attempts.filter((attempt) => attempt.attemptId !== except).map(outcomeOf);
+  }
+
+  /** How the latest attempt ended, for the ledger. */
+  get previous(): AttemptOutcome | undefined {
+    const last = this.attempts.at(-1);
+    return last && outcomeOf(last);
   }
 
   /** Rides in the next transaction of the store; a failure is logged and never reaches the client. */

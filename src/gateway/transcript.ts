@@ -24,6 +24,7 @@ export class Transcript {
   #released = 0;
   #bytes = 0;
   #state: State = 'running';
+  #failure: unknown;
   #waiting: PromiseWithResolvers<void> | undefined;
   readonly #followers = new Set<{ next: number }>();
 
@@ -62,6 +63,12 @@ export class Transcript {
       const index = this.#released + this.#frames.length + 1;
       this.#append(frame.data === '' ? frame.raw : Buffer.concat([Buffer.from(`id: ${index}\n`), frame.raw]));
     }
+  }
+
+  /** The request was refused before it had an answer: all who wait for one are told why. */
+  fail(error: unknown): void {
+    this.#failure = error;
+    this.end('broken');
   }
 
   end(state: 'complete' | 'broken'): void {
@@ -105,7 +112,8 @@ export class Transcript {
     exchange.signal.addEventListener('abort', () => gone.resolve(), { once: true });
     try {
       while (!this.#head && this.#state === 'running' && !exchange.signal.aborted) await Promise.race([this.#change(), gone.promise]);
-      if (!this.#head || exchange.signal.aborted) return;
+      if (exchange.signal.aborted) return;
+      if (!this.#head) throw this.#failure;
       if (!this.#head.streamed) return await this.#whole(exchange, this.#head, gone.promise);
       await this.#stream(exchange, this.#head, follower, gone.promise);
     } finally {

@@ -32,6 +32,7 @@ export type Rated = {
 };
 
 const million = 1_000_000n;
+const amountMax = BigInt(Number.MAX_SAFE_INTEGER);
 
 /** Where a unit has no price of its own, the first of these that has one is used. */
 const fallbacks: { readonly [unit in Unit]: readonly Unit[] } = {
@@ -131,7 +132,9 @@ function amountOf(total: bigint, factorMillionths: number): NanoUsd {
   const scaled = total * BigInt(factorMillionths);
   const divisor = million * million;
   if (scaled <= 0n) return zeroNanoUsd;
-  return nanoUsd((scaled + divisor - 1n) / divisor);
+  const amount = (scaled + divisor - 1n) / divisor;
+  // A vendor may claim any number of tokens: beyond all money an amount is just the largest one.
+  return nanoUsd(amount > amountMax ? amountMax : amount);
 }
 
 function formulaOf(factorMillionths: number): string {

@@ -4,7 +4,8 @@
  */
 
 import { z } from 'zod';
-import type { Random } from '#std';
+import type { Clock, JsonObject, Random } from '#std';
+import { limitsSchema, Quota, tokensOf, type Verdict } from './limits.ts';
 
 const count = z.number().int().nonnegative();
 
@@ -12,7 +13,19 @@ const count = z.number().int().nonnegative();
  * Lies about usage. Numbers become null, 0, negative, broken, texts or 2⁶³; a first report is twice
  * the last; the report comes twice, after the terminal mark only, or inside an error event.
  */
-export const usageFaults = ['missing', 'null', 'zero', 'negative', 'float', 'string', 'huge', 'decreasing', 'twice', 'after_end', 'in_error'] as const;
+export const usageFaults = [
+  'missing',
+  'null',
+  'zero',
+  'negative',
+  'float',
+  'string',
+  'huge',
+  'decreasing',
+  'twice',
+  'after_end',
+  'in_error',
+] as const;
 
 export type UsageFault = (typeof usageFaults)[number];
 
@@ -61,7 +74,10 @@ export const ruleSchema = z.strictObject({
   skip: count.optional(),
   /** Part of the matching requests that it hits, by chance; all when absent. */
   share: z.number().min(0).max(1).optional(),
-  fault: faultSchema,
+  /** What goes wrong; absent in a rule that only has limits. */
+  fault: faultSchema.optional(),
+  /** Rate limits of the matching requests together. They do not hide other rules. */
+  limits: limitsSchema.optional(),
 });
 
 export const scriptSchema = z.array(ruleSchema);
@@ -71,24 +87,30 @@ export type Rule = z.infer<typeof ruleSchema>;
 
 /** Rules with their counters. */
 export class Script {
-  #rules: { readonly rule: Rule; seen: number }[] = [];
+  #rules: { readonly rule: Rule; readonly quota: Quota | undefined; seen: number }[] = [];
   readonly #random: Random;
+  readonly #clock: Clock;
 
-  constructor(rules: readonly Rule[], random: Random) {
+  constructor(rules: readonly Rule[], random: Random, clock: Clock) {
     this.#random = random;
+    this.#clock = clock;
     this.replace(rules);
   }
 
   replace(rules: readonly Rule[]): void {
-    this.#rules = rules.map((rule) => ({ rule, seen: 0 }));
+    const nowMs = this.#clock.monotonic();
+    this.#rules = rules.map((rule) => ({
+      rule,
+      quota: rule.limits && new Quota(rule.limits, nowMs),
+      seen: 0,
+    }));
   }
 
   /** The fault for a request, counted; `undefined`: behave. */
   next(model: string, path: string): Fault | undefined {
     for (const entry of this.#rules) {
-      const { model: wanted, path: prefix, times, skip = 0, share, fault } = entry.rule;
-      if (wanted !== undefined && wanted !== model) continue;
-      if (prefix !== undefined && !path.startsWith(prefix)) continue;
+      const { times, skip = 0, share, fault } = entry.rule;
+      if (fault === undefined || !applies(entry.rule, model, path)) continue;
       if (share !== undefined && this.#random() >= share) continue;
       entry.seen += 1;
       if (entry.seen <= skip) continue;
@@ -97,4 +119,41 @@ export class Script {
     }
     return undefined;
   }
+
+  /** Asks all limits that apply; the first that has no room refuses. */
+  admit(model: string, path: string, body: JsonObject): Verdict {
+    let headers: Readonly<Record<string, string>> = {};
+    const releases: (() => void)[] = [];
+    const release = (): void => {
+      for (const each of releases) each();
+    };
+    for (const { rule, quota } of this.#rules) {
+      if (!quota || !applies(rule, model, path)) continue;
+      const verdict = quota.admit(tokensOf(body), this.#clock.monotonic());
+      if (!verdict.admitted) {
+        release();
+        return verdict;
+      }
+      headers = { ...headers, ...verdict.headers };
+      releases.push(verdict.release);
+    }
+    return { admitted: true, headers, release };
+  }
+
+  /** Requests that the limits admitted and refused since the rules were set. */
+  get limited(): { readonly admitted: number; readonly refused: number } {
+    let admitted = 0;
+    let refused = 0;
+    for (const { quota } of this.#rules) {
+      admitted += quota?.counts.admitted ?? 0;
+      refused += quota?.counts.refused ?? 0;
+    }
+    return { admitted, refused };
+  }
+}
+
+function applies({ model: wanted, path: prefix }: Rule, model: string, path: string): boolean {
+  return (
+    (wanted === undefined || wanted === model) && (prefix === undefined || path.startsWith(prefix))
+  );
 }

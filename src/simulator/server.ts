@@ -54,7 +54,7 @@ const seenMax = 1_000;
 
 export async function startSimulator(options: SimulatorOptions): Promise<RunningSimulator> {
   const recordings = options.recordings === undefined ? undefined : loadRecordings(options.recordings);
-  const script = new Script(options.rules ?? (options.script === undefined ? [] : readScript(options.script)), options.random);
+  const script = new Script(options.rules ?? (options.script === undefined ? [] : readScript(options.script)), options.random, options.clock);
   const seen: SeenRequest[] = [];
   const bill = new Bill();
   const simulator = new Simulator(options, recordings, script, seen, bill);
@@ -126,14 +126,17 @@ class Simulator {
       const model = modelOf(url.pathname, body);
       const seen = this.#note(request, url.pathname, body);
       const fault = this.#script.next(model, url.pathname) ?? {};
-      const reply = this.#reply(url, model, body, fault);
+      const verdict = this.#script.admit(model, url.pathname, body);
+      const said = this.#reply(url, model, body, verdict.admitted ? fault : { status: 429 });
+      const reply = { ...said, headers: { ...said.headers, ...verdict.headers } };
       const progress: Progress = { bytes: 0 };
       response.once('close', () => {
+        verdict.release();
         seen.closedEarly = !response.writableFinished;
         seen.closedAtMs = this.#options.clock.now();
         this.#charge(seen, model, reply, fault, progress);
       });
-      await deliver(response, reply, fault, progress);
+      await deliver(response, reply, verdict.admitted ? fault : {}, progress);
     } catch {
       response.destroy();
     }
