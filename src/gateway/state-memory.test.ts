@@ -40,6 +40,20 @@ describe('the memory of opaque state', () => {
     assert.deepEqual(memory.recall('w', request(unsigned), 'anthropic-messages').messages[0]?.parts, answer);
   });
 
+  it('opens the message with the thinking, before the words that were said with the call', () => {
+    const memory = new StateMemory();
+    memory.remember('w', answer);
+    const said: Part = { kind: 'text', text: 'I look.' };
+    assert.deepEqual(memory.recall('w', request([said, ...calls]), 'anthropic-messages').messages[0]?.parts, [answer[0], said, ...calls]);
+  });
+
+  it('mends thinking of which the client kept the signature and the last words only', () => {
+    const memory = new StateMemory();
+    memory.remember('w', answer);
+    const cut: Part[] = [{ kind: 'reasoning', text: 'm', form: 'full' }, { kind: 'reasoning', text: '', form: 'full', state }, ...calls];
+    assert.deepEqual(memory.recall('w', request(cut), 'anthropic-messages').messages[0]?.parts, answer);
+  });
+
   it('forgets the longest unused when its bytes are spent', () => {
     const memory = new StateMemory(400);
     for (let index = 0; index < 50; index += 1) memory.remember('w', [{ kind: 'tool-call', id: `call_${index}`, name: 'x', input: '', state }]);

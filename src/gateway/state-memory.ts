@@ -50,19 +50,20 @@ export class StateMemory {
   }
 
   #restore(owner: string, message: Message, issuer: DialectId): Message {
-    const kept = message.parts.some((part) => part.state?.issuer === issuer);
-    if (kept || !message.parts.some((part) => part.kind === 'tool-call')) return message;
     let changed = false;
     const parts: Part[] = [];
     for (const part of message.parts) {
       const found = part.kind === 'tool-call' ? this.#get(`${owner} ${part.id}`) : undefined;
       const mine = found && (found.state?.issuer === issuer || found.reasoning.some((candidate) => candidate.state?.issuer === issuer));
-      if (part.kind !== 'tool-call' || !found || !mine) {
+      if (part.kind !== 'tool-call' || !found || !mine || isWhole(message, part, found)) {
         parts.push(part);
         continue;
       }
+      // Vendors think before they speak and call: the first call's thinking opens the message.
+      if (parts.some((other) => other.kind === 'tool-call')) parts.push(...found.reasoning);
+      else parts.unshift(...found.reasoning);
+      parts.push(found.state ? { ...part, state: found.state } : part);
       changed = true;
-      parts.push(...found.reasoning, found.state ? { ...part, state: found.state } : part);
     }
     return changed ? { ...message, parts: withoutDoubledThinking(parts) } : message;
   }
@@ -95,10 +96,28 @@ export class StateMemory {
   }
 }
 
-/** Clients that kept the words of the thinking but not its signature would send them twice. */
+/** Whether the client kept all of it. A signature over words that were cut short is worth nothing. */
+function isWhole(message: Message, call: ToolCallPart, { reasoning, state }: Remembered): boolean {
+  if (state && !call.state) return false;
+  return reasoning.every((kept) => !kept.state || message.parts.some((part) => part.kind === 'reasoning' && part.state?.value === kept.state?.value && part.text === kept.text));
+}
+
+/**
+ * Clients that kept the words of the thinking but not its signature would send them twice. Some keep
+ * both in part: whoever joins a stream by fields it knows has the last piece of any other field.
+ */
 function withoutDoubledThinking(parts: readonly Part[]): readonly Part[] {
-  const signed = new Set(parts.filter((part) => part.kind === 'reasoning' && part.state).map((part) => (part.kind === 'reasoning' ? part.text : '')));
-  return parts.filter((part) => part.kind !== 'reasoning' || part.state !== undefined || !signed.has(part.text));
+  const longest = new Map<string, ReasoningPart>();
+  for (const part of parts) {
+    if (part.kind !== 'reasoning' || !part.state) continue;
+    const rival = longest.get(part.state.value);
+    if (!rival || rival.text.length < part.text.length) longest.set(part.state.value, part);
+  }
+  const signed = [...longest.values()];
+  return parts.filter((part) => {
+    if (part.kind !== 'reasoning') return true;
+    return part.state ? longest.get(part.state.value) === part : !signed.some(({ text }) => text.includes(part.text));
+  });
 }
 
 /** Gathers the stateful parts of a stream as they pass, for {@link StateMemory.remember}. */
