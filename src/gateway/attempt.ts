@@ -96,6 +96,7 @@ export async function sendOnce(context: SendContext, request: OutboundRequest, s
     headers: { ...request.headers, 'x-client-request-id': trail.attemptId },
     timeouts: { connectMs, headersMs: stream ? firstContentMs : totalMs, idleMs: stream ? idleMs : totalMs, totalMs },
     ...(signal ? { signal } : {}),
+    ...(stream ? { patience: attempt } : {}),
     allowPrivate: definition.allow_private === true,
     ...(definition.outbound_proxy === undefined ? {} : { outboundProxy: definition.outbound_proxy }),
   });
@@ -197,6 +198,7 @@ function classifyTransport(failure: UpstreamFailure): AttemptFailure {
     case 'connect':
     case 'timeout-connect':
       return { error: failed('The upstream cannot be reached.'), failure: { kind: 'connect' } };
+    case 'lost':
     case 'timeout-headers':
       return { error: gatewayError('upstream_timeout', 'The upstream did not answer in time.'), failure: { kind: 'timeout-headers' } };
     case 'timeout-idle':

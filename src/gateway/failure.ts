@@ -4,7 +4,11 @@ import { gatewayError, type GatewayError, type UpstreamErrorKind } from '#canoni
 import type { Failure, FailureKind, GiveUp } from '#routing';
 
 /** An attempt that gave the client nothing. */
-export type AttemptFailure = { readonly error: GatewayError; readonly failure: Failure };
+export type AttemptFailure = {
+  readonly error: GatewayError;
+  /** `unsuitable` names the rule by which another model may be asked, where the client allows it. */
+  readonly failure: Failure & { readonly unsuitable?: 'context-length' | 'content-filter' };
+};
 
 const failureKinds: { readonly [kind in UpstreamErrorKind]: FailureKind } = {
   request: 'status-4xx-request',
@@ -18,10 +22,15 @@ const failureKinds: { readonly [kind in UpstreamErrorKind]: FailureKind } = {
   server: 'server-error',
 };
 
-export function failureOf(error: GatewayError, retryAfterMs?: number): Failure {
-  const kind = error.upstream ? failureKinds[error.upstream.kind] : byCode(error);
+export function failureOf(error: GatewayError, retryAfterMs?: number): AttemptFailure['failure'] {
+  const said = error.upstream?.kind;
+  const kind = said ? failureKinds[said] : byCode(error);
   const after = error.retryAfterMs ?? retryAfterMs;
-  return after === undefined ? { kind } : { kind, retryAfterMs: after };
+  return {
+    kind,
+    ...(after === undefined ? {} : { retryAfterMs: after }),
+    ...(said === 'context-length' || said === 'content-filter' ? { unsuitable: said } : {}),
+  };
 }
 
 function byCode(error: GatewayError): FailureKind {

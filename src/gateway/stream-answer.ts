@@ -59,8 +59,10 @@ export class StreamAnswer {
 
   /** Reads the upstream to its end. Never throws for what an upstream or a client does. */
   async run(): Promise<StreamEnd> {
-    const { open, attempt, signal, services, client } = this.#context;
-    const contentTimer = setTimeout(() => this.#giveUpWaiting(), attempt.timeouts.firstContentMs);
+    const { open, attempt, signal, services, client, trail, elapsedMs } = this.#context;
+    // The time to first content counts from the moment the request left.
+    const waitedMs = elapsedMs() - trail.startedAtMs;
+    const contentTimer = setTimeout(() => this.#giveUpWaiting(), Math.max(1, attempt.timeouts.firstContentMs - waitedMs));
     const holdTimer = setTimeout(() => client.begin(), services.settings.holdHeadersMs);
     const onAbort = (): void => this.#clientLeft();
     signal.addEventListener('abort', onAbort, { once: true });

@@ -14,6 +14,9 @@ export type UpstreamTimeouts = {
   readonly totalMs: number;
 };
 
+/** Whoever waits for the call and may know that it is in vain. */
+export type Patience = { isLost(): boolean };
+
 /** Bytes that wait for the reader before the socket is paused. */
 const queuedBytesMax = 65_536;
 
@@ -37,6 +40,7 @@ export class OutboundCall
   readonly #bytesMax: number;
   readonly #onOver: (call: OutboundCall) => void;
   readonly #startedAt: number;
+  readonly #patience: Patience | undefined;
   #phase: Phase = 'connect';
   #phaseSince: number;
   #moved = false;
@@ -54,7 +58,9 @@ export class OutboundCall
     bytesMax: number,
     now: number,
     onOver: (call: OutboundCall) => void,
+    patience?: Patience,
   ) {
+    this.#patience = patience;
     this.#timeouts = timeouts;
     this.#bytesMax = bytesMax;
     this.#startedAt = now;
@@ -200,9 +206,12 @@ export class OutboundCall
     else if (this.#phase === 'headers' && elapsedMs >= headersMs) this.#expire('timeout-headers');
     else if (this.#phase === 'body' && !this.#paused && elapsedMs >= idleMs)
       this.#expire('timeout-idle');
+    else if (this.#patience?.isLost() === true) this.#expire('lost');
   }
 
-  #expire(kind: 'timeout-connect' | 'timeout-headers' | 'timeout-idle' | 'timeout-total'): void {
+  #expire(
+    kind: 'lost' | 'timeout-connect' | 'timeout-headers' | 'timeout-idle' | 'timeout-total',
+  ): void {
     this.fail(new UpstreamFailure(kind, `the upstream call ran into ${kind}`, this.sent));
   }
 }

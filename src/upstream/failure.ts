@@ -5,6 +5,8 @@ export type UpstreamFailureKind =
   | 'dns'
   | 'connect'
   | 'tls'
+  /** The caller gave it up. */
+  | 'lost'
   | 'timeout-connect'
   | 'timeout-headers'
   | 'timeout-idle'

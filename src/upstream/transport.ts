@@ -1,7 +1,7 @@
 import type { Clock } from '#std';
 import type { IncomingHttpHeaders } from 'undici/types/header.js';
 import { Agents, defaultPoolSettings, type PoolSettings } from './agents.ts';
-import { OutboundCall, type UpstreamTimeouts } from './call.ts';
+import { OutboundCall, type Patience, type UpstreamTimeouts } from './call.ts';
 import { decompressed } from './decompress.ts';
 import { classifyFailure, UpstreamFailure } from './failure.ts';
 import {
@@ -26,6 +26,11 @@ export type UpstreamRequest = {
    * client's leaving does not always mean that the rest of an answer is of no use.
    */
   readonly signal?: AbortSignal;
+  /**
+   * Asked several times a second until it is true, then the call fails with kind 'lost': its owner
+   * knows from other calls that no answer will come. Must be cheap.
+   */
+  readonly patience?: Patience;
   /** Opens private addresses and plain http, for channels that the operator marked. */
   readonly allowPrivate?: boolean;
   /** `http:`, `https:` or `socks5:` URL. The proxy resolves names, so only the name is judged. */
@@ -136,6 +141,7 @@ class Transport implements Upstream {
       request.responseBytesMax ?? responseBytesMax,
       this.#clock.monotonic(),
       this.#onOver,
+      request.patience,
     );
     const cancel = (): void => call.cancel();
     signal?.addEventListener('abort', cancel, { once: true });

@@ -39,7 +39,11 @@ describe('routing of a running server, seen by its operator', () => {
     fetch(`${server.url}/v1/chat/completions`, {
       method: 'POST',
       headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ model: 'sim-chat', messages: [{ role: 'user', content: 'Hello' }] }),
+      body: JSON.stringify({
+        model: 'sim-chat',
+        stream: true,
+        messages: [{ role: 'user', content: 'Hello' }],
+      }),
     });
 
   async function command(...words: string[]): Promise<Printed> {
@@ -154,7 +158,6 @@ describe('the record of a request with many channels', () => {
       );
       const response = await rig.post('/v1/chat/completions', {
         model: 'sim-chat',
-        stream: true,
         messages: [{ role: 'user', content: 'Hello' }],
       });
       assert.equal(response.status, 200);

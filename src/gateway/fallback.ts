@@ -1,0 +1,88 @@
+/**
+ * A plan that knows two more rules than routing: a prompt that is too long for one model may fit
+ * another, and what one vendor's filter refuses may be asked of the next model that the client named.
+ * Everything else is routing's own plan.
+ */
+
+import type { Attempt, Explanation, Plan, Router, RouteRequest, Step } from '#routing';
+import type { AttemptFailure } from './failure.ts';
+import type { OfferCandidate } from './offers.ts';
+
+export type FallbackRequest = RouteRequest & { readonly candidates: readonly OfferCandidate[] };
+
+/** Routing's plan, continued among the candidates that a rule leaves when an offer was unsuitable. */
+export function planWithFallbacks(router: Router, request: FallbackRequest): Plan {
+  return new FallbackPlan(router, request);
+}
+
+class FallbackPlan implements Plan {
+  readonly #router: Router;
+  readonly #request: FallbackRequest;
+  readonly #earlier: Explanation[] = [];
+  #candidates: readonly OfferCandidate[];
+  #current: Plan;
+  #running: Attempt | undefined;
+
+  constructor(router: Router, request: FallbackRequest) {
+    this.#router = router;
+    this.#request = request;
+    this.#candidates = request.candidates;
+    this.#current = router.plan(request);
+  }
+
+  get admission(): Plan['admission'] {
+    return this.#current.admission;
+  }
+
+  next(failure?: AttemptFailure['failure']): Step {
+    const left = failure?.unsuitable === undefined ? undefined : this.#left(failure.unsuitable);
+    if (left !== undefined && left.length > 0) {
+      this.#continueWith(left);
+      return this.#take(this.#current.next());
+    }
+    return this.#take(this.#current.next(failure));
+  }
+
+  #take(step: Step): Step {
+    if (step.kind === 'attempt') this.#running = step;
+    return step;
+  }
+
+  /** The candidates that may still serve it. None when the client allows no fallbacks. */
+  #left(reason: NonNullable<AttemptFailure['failure']['unsuitable']>): readonly OfferCandidate[] {
+    const failed = this.#running?.candidate;
+    if (failed === undefined || this.#request.hints?.allowFallbacks === false) return [];
+    const tier = failed.tier ?? 0;
+    return this.#candidates.filter((candidate) => {
+      const isNamedLater = (candidate.tier ?? 0) > tier;
+      if (reason === 'content-filter') return isNamedLater;
+      if (failed.contextTokens === undefined || candidate.contextTokens === undefined)
+        return isNamedLater;
+      return candidate.contextTokens > failed.contextTokens;
+    });
+  }
+
+  #continueWith(left: readonly OfferCandidate[]): void {
+    this.#running?.failed({ kind: 'unsuitable' });
+    this.#earlier.push(this.#current.explain());
+    this.#current.close();
+    this.#candidates = left;
+    this.#current = this.#router.plan({ ...this.#request, candidates: left });
+  }
+
+  explain(): Explanation {
+    const last = this.#current.explain();
+    if (this.#earlier.length === 0) return last;
+    const all = [...this.#earlier, last];
+    return {
+      ...last,
+      admission: all[0]?.admission ?? last.admission,
+      decisions: all.flatMap((each) => each.decisions),
+      attempts: all.flatMap((each) => each.attempts),
+    };
+  }
+
+  close(): void {
+    this.#current.close();
+  }
+}
