@@ -3,7 +3,7 @@
 import ipaddr from 'ipaddr.js';
 import type { KeyRecord, Store } from '#store';
 import type { Clock } from '#std';
-import { digestOfKey, isWellFormedKey, mintKey } from './key.ts';
+import { digestOfKey, fingerprintOfKey, isWellFormedKey, mintKey } from './key.ts';
 import { keyLimitsSchema, type KeyLimits } from './limits.ts';
 
 export type Principal = {
@@ -46,32 +46,37 @@ export function createAccess(deps: {
   readonly newId: (prefix: string) => string;
 }): Access {
   const { store, pepper, clock, newId } = deps;
+  /** By fingerprint: what a request needs to be let in without computing the keyed digest again. */
   const known = new Map<string, Known>();
 
-  const remember = (digest: string, record: KeyRecord): Known => {
+  const remember = (fingerprint: string, record: KeyRecord): Known => {
     const entry = knownOf(record, clock.now());
-    known.delete(digest);
-    known.set(digest, entry);
+    known.delete(fingerprint);
+    known.set(fingerprint, entry);
     const oldest = known.size > knownMax ? known.keys().next() : undefined;
     if (oldest && !oldest.done) known.delete(oldest.value);
     return entry;
   };
 
-  const lookUp = async (digest: string, clientAddress: string): Promise<Principal | Refusal> => {
-    const record = await store.keys.findByDigest(digest);
+  const lookUp = async (key: string, fingerprint: string, clientAddress: string): Promise<Principal | Refusal> => {
+    const record = await store.keys.findByDigest(digestOfKey(key, pepper));
     if (!record) return { reason: 'unknown' };
-    return judge(remember(digest, record), clientAddress, clock.now());
+    return judge(remember(fingerprint, record), clientAddress, clock.now());
+  };
+
+  const forget = (keyId: string): void => {
+    for (const [fingerprint, entry] of known) if (entry.record.keyId === keyId) known.delete(fingerprint);
   };
 
   return {
     authenticate(key, clientAddress) {
       if (key === undefined || key === '') return { reason: 'missing' };
-      if (!isWellFormedKey(key)) return { reason: 'malformed' };
-      const digest = digestOfKey(key, pepper);
-      const entry = known.get(digest);
+      const fingerprint = fingerprintOfKey(key);
+      const entry = known.get(fingerprint);
       const nowMs = clock.now();
       if (entry && nowMs - entry.readAtMs < knownForMs) return judge(entry, clientAddress, nowMs);
-      return lookUp(digest, clientAddress);
+      if (!isWellFormedKey(key)) return { reason: 'malformed' };
+      return lookUp(key, fingerprint, clientAddress);
     },
     async createKey(request) {
       const key = mintKey();
@@ -96,7 +101,7 @@ export function createAccess(deps: {
       if (!record) return undefined;
       const revoked = { ...record, revokedAtMs: record.revokedAtMs ?? clock.now() };
       await store.keys.put(revoked);
-      known.delete(record.digest);
+      forget(keyId);
       return revoked;
     },
     listKeys: (filter) => store.keys.list(filter),

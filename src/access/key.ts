@@ -3,7 +3,7 @@
  * scanner can tell a real key from a look-alike without asking us. Only a keyed digest is stored.
  */
 
-import { createHmac, randomBytes } from 'node:crypto';
+import { createHmac, hash, randomBytes } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 
 const prefix = 'sk-mf-';
@@ -26,6 +26,14 @@ export function isWellFormedKey(text: string): boolean {
 /** The form in which a key is stored and looked up, hexadecimal. `pepper` keeps a stolen database useless. */
 export function digestOfKey(key: string, pepper: Uint8Array): string {
   return createHmac('sha256', pepper).update(key).digest('hex');
+}
+
+/**
+ * Under which a key is remembered in this process, never stored: a keyed digest costs ten times as
+ * much, and a key has too many bits to be guessed from either.
+ */
+export function fingerprintOfKey(key: string): string {
+  return hash('sha256', key, 'base64');
 }
 
 function checksumOf(secret: string): string {
