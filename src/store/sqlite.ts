@@ -1,16 +1,7 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { applyBatch, enqueue, type Queued } from './batch.ts';
 import { StoreUnavailableError } from './contract.ts';
-import type {
-  Command,
-  CommandResult,
-  Engine,
-  Lane,
-  Row,
-  SnapshotReader,
-  Steps,
-  Value,
-} from './engine.ts';
+import type { Command, CommandResult, Engine, Lane, Row, SnapshotReader, Steps } from './engine.ts';
 import { sqliteLoad, sqliteWrite } from './statements.ts';
 import { migrate } from './migrate.ts';
 
