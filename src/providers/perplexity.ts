@@ -10,7 +10,16 @@ export default {
     openaiChat({
       ...compatible,
       streamUsage: false,
-      refused: ['tools', 'tool_choice', 'parallel_tool_calls', 'seed', 'logit_bias', 'n', 'stop'],
+      refused: [
+        'tools',
+        'tool_choice',
+        'parallel_tool_calls',
+        'seed',
+        'logit_bias',
+        'n',
+        'stop',
+        'web_search_options',
+      ],
     }),
   ],
   authorize: bearer,
