@@ -33,6 +33,8 @@ export type Relay = {
   readonly complete: boolean;
   /** The latest usage the upstream told. */
   readonly usage: Usage | undefined;
+  /** Whether it was told at the end: Anthropic's count at the start is a placeholder. */
+  readonly usageAtEnd: boolean;
   /** Characters generated so far, for an estimate when usage never comes. */
   readonly characters: number;
   /** Thinking and tool calls with their opaque state, where the answer was translated. */
@@ -54,6 +56,7 @@ export function passThroughRelay(dialect: Dialect, request: ChatRequest, quirks:
   let holding = false;
   let complete = false;
   let usage: Usage | undefined;
+  let usageAtEnd = false;
   let characters = 0;
   const marks = new StreamMarks();
 
@@ -74,7 +77,11 @@ export function passThroughRelay(dialect: Dialect, request: ChatRequest, quirks:
     push(frame) {
       const facts = tap.inspect(frame);
       characters += facts.characters;
-      if (facts.usage) usage = facts.usage;
+      // What an error says about usage is not what an answer used.
+      if (facts.usage && !facts.error) {
+        usage = facts.usage;
+        usageAtEnd = facts.closing || dialect.id !== 'anthropic-messages';
+      }
       if (facts.complete) complete = true;
       if (facts.error) return { output: undefined, content: false, error: facts.error };
       if (facts.closing) holding = true;
@@ -95,6 +102,9 @@ export function passThroughRelay(dialect: Dialect, request: ChatRequest, quirks:
     },
     get usage() {
       return usage;
+    },
+    get usageAtEnd() {
+      return usageAtEnd;
     },
     get characters() {
       return characters;
@@ -147,6 +157,7 @@ class TranslatingRelay implements Relay {
   readonly #openParts = new Set<number>();
   complete = false;
   usage: Usage | undefined;
+  usageAtEnd = false;
   characters = 0;
   readonly #gatherer = new StateGatherer();
 
@@ -181,7 +192,10 @@ class TranslatingRelay implements Relay {
   #accept(events: readonly ChatEvent[]): RelayStep {
     let output = '';
     let content = false;
+    const failing = events.some((event) => event.kind === 'error');
     for (const event of this.#restore ? events.flatMap(this.#restore) : events) {
+      // What an error says about usage is not what an answer used.
+      if (failing && event.kind === 'usage') continue;
       if (event.kind === 'error') return { output: output === '' ? undefined : output, content, error: event.error };
       if (this.#hold(event)) continue;
       this.#gatherer.push(event);
@@ -193,9 +207,12 @@ class TranslatingRelay implements Relay {
 
   /** Whether the event belongs to the tail that waits for the charge. */
   #hold(event: ChatEvent): boolean {
-    if (event.kind === 'usage') this.usage = event.usage;
-    else if (event.kind === 'finished') this.complete = true;
-    else if (event.kind !== 'end') return false;
+    if (event.kind === 'usage') {
+      this.usage = event.usage;
+      this.usageAtEnd = true;
+    }
+    if (event.kind === 'finished') this.complete = true;
+    else if (event.kind !== 'end' && event.kind !== 'usage') return false;
     this.#held.push(event);
     return true;
   }

@@ -197,16 +197,15 @@ class Simulator {
     this.#count += 1;
     const request: ChatRequest = { ...dialect.request.decode(body, { model, stream }), model };
     const made = answer(request, `sim-${this.#count}`, Math.floor(this.#options.clock.now() / 1000), this.#options.turns);
-    const { usage = {}, ...rest } = made;
+    const { usage = {} } = made;
     const lie = fault.usage;
-    const response = lie === 'missing' ? rest : made;
     if (!stream) {
-      const wire = dialect.response.encode(response, request).value;
-      return { ...jsonReply(lie === undefined || lie === 'missing' ? wire : lieInWhole(wire, lie)), measured: { usage, marks: [] } };
+      const wire = dialect.response.encode(made, request).value;
+      return { ...jsonReply(lie === undefined ? wire : lieInWhole(wire, lie)), measured: { usage, marks: [] } };
     }
     const form: StreamForm = { framing: dialect === geminiGenerate && url.searchParams.get('alt') !== 'sse' ? 'json-array' : 'sse' };
-    const told = streamPieces(dialect, request, response, form, fault.error_after_events);
-    const texts = lie === undefined || lie === 'missing' ? told.texts : lieInStream(told.texts, lie);
+    const told = streamPieces(dialect, request, made, form, fault.error_after_events);
+    const texts = lie === undefined ? told.texts : lieInStream(told.texts, lie);
     return {
       status: 200,
       headers: { 'content-type': form.framing === 'sse' ? 'text/event-stream' : 'application/json' },

@@ -49,7 +49,10 @@ function mapUsage(value: JsonValue | undefined, map: (usage: JsonObject) => Json
 
 /** A whole answer with the lie in it; lies about the order of a stream leave it as it is. */
 export function lieInWhole(wire: JsonObject, fault: UsageFault | JsonObject): JsonObject {
-  const lie = typeof fault === 'string' ? (usage: JsonObject) => numbersLied(usage, fault) : () => fault;
+  const lie = (usage: JsonObject): JsonValue | undefined => {
+    if (typeof fault !== 'string') return fault;
+    return fault === 'missing' ? undefined : numbersLied(usage, fault);
+  };
   return asObject(mapUsage(wire, lie)) ?? wire;
 }
 
@@ -65,7 +68,7 @@ export function lieInStream(pieces: readonly string[], fault: UsageFault | JsonO
   if (typeof fault !== 'string') return mapEvents(pieces, () => fault);
   switch (fault) {
     case 'missing':
-      return pieces;
+      return mapEvents(pieces, () => undefined);
     case 'decreasing':
       return withExtra(pieces, (usage) => mapNumbers(usage, (value) => value * 2), 'before');
     case 'twice':
@@ -90,7 +93,7 @@ function mapEvents(pieces: readonly string[], map: (usage: JsonObject) => JsonVa
 
 /** The event with the last usage a second time: before itself, or moved behind the end of the stream. */
 function withExtra(pieces: readonly string[], map: (usage: JsonObject) => JsonValue | undefined, where: 'before' | 'after_end'): readonly string[] {
-  const events = pieces.join('').split(/(?<=\n\n)/);
+  const events = pieces.join('').split(/(?<=\r?\n\r?\n)/);
   const at = events.findLastIndex((event) => event.includes('"usage":{') || event.includes('"usageMetadata":{'));
   const told = events[at];
   if (told === undefined) return pieces;
@@ -102,7 +105,7 @@ function withExtra(pieces: readonly string[], map: (usage: JsonObject) => JsonVa
 
 /** Half of the answer, then an error event with a usage object inside. */
 function withError(pieces: readonly string[]): readonly string[] {
-  const events = pieces.join('').split(/(?<=\n\n)/);
+  const events = pieces.join('').split(/(?<=\r?\n\r?\n)/);
   const error = { type: 'error', code: 529, message: 'Overloaded', error: { type: 'overloaded_error', code: 529, status: 'UNAVAILABLE', message: 'Overloaded' } };
   const usage = { prompt_tokens: 1_000_000, completion_tokens: 1_000_000, input_tokens: 1_000_000, output_tokens: 1_000_000 };
   const usageMetadata = { promptTokenCount: 1_000_000, candidatesTokenCount: 1_000_000 };

@@ -53,6 +53,8 @@ export class MessagesStreamDecoder implements StreamDecoder {
   #answeredByTool = false;
   #open: OpenBlock | undefined;
   #usage: JsonObject | undefined;
+  /** Whether the end has told it too: the start's count of output is a placeholder. */
+  #usageAtEnd = false;
   #finish: JsonObject = {};
   #extensions: Record<string, JsonValue | undefined> = {};
 
@@ -251,6 +253,7 @@ export class MessagesStreamDecoder implements StreamDecoder {
   #messageDelta(data: JsonObject): readonly ChatEvent[] {
     const delta = asObject(data['delta']) ?? {};
     const usage = asObject(data['usage']);
+    if (usage) this.#usageAtEnd = true;
     if (usage) this.#usage = mergeRawUsage(this.#usage ?? {}, usage);
     this.#finish = mergeRawUsage(this.#finish, delta);
     Object.assign(
@@ -276,7 +279,7 @@ export class MessagesStreamDecoder implements StreamDecoder {
       choice: 0,
       finish: endsLikeText ? { ...finish, reason: 'stop', raw: 'end_turn' } : finish,
     });
-    if (this.#usage) events.push({ kind: 'usage', usage: decodeUsage(this.#usage) });
+    if (this.#usage && this.#usageAtEnd) events.push({ kind: 'usage', usage: decodeUsage(this.#usage) });
     events.push({ kind: 'finished', extensions: this.#extensions });
     return events;
   }
