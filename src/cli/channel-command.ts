@@ -94,7 +94,7 @@ type Books = Parameters<Parameters<typeof withBooks>[1]>[0];
 
 async function withRuntime(context: CommandContext, work: (runtime: Runtime, books: Books) => Promise<number>): Promise<number> {
   return withBooks(context, async (books) => {
-    const { config } = loadConfig(textOption(context, 'config'), context.environment);
+    const { config } = await loadConfig(textOption(context, 'config'), context.environment);
     const runtime = await createRuntime({ config, environment: context.environment, books, extra: [] });
     try {
       return await work(runtime, books);

@@ -26,7 +26,7 @@ export function requiredWord(context: CommandContext, index: number, what: strin
 
 /** Runs `work` on the data of the configuration, beside a running server if there is one. */
 export async function withBooks<T>(context: CommandContext, work: (books: Books) => Promise<T>): Promise<T> {
-  const { config } = loadConfig(textOption(context, 'config'), context.environment);
+  const { config } = await loadConfig(textOption(context, 'config'), context.environment);
   const books = await openBooks({ ...config, log_level: 'warning' }, 'cli');
   try {
     return await work(books);

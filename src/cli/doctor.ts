@@ -13,7 +13,7 @@ type Finding = { readonly ok: boolean; readonly what: string; readonly remedy?: 
 const freeBytesMin = 512 * 2 ** 20;
 
 export async function doctor(context: CommandContext): Promise<number> {
-  const { config, file } = loadConfig(textOption(context, 'config'), context.environment);
+  const { config, file } = await loadConfig(textOption(context, 'config'), context.environment);
   const findings: Finding[] = [
     { ok: true, what: `configuration: ${file ?? 'defaults, no file'}` },
     { ok: true, what: `Node ${process.versions.node}` },

@@ -7,7 +7,7 @@ import { createRuntime } from './runtime.ts';
 
 export async function modelsCommand(context: CommandContext): Promise<number> {
   return withBooks(context, async (books) => {
-    const { config } = loadConfig(textOption(context, 'config'), context.environment);
+    const { config } = await loadConfig(textOption(context, 'config'), context.environment);
     const runtime = await createRuntime({ config, environment: context.environment, books, extra: [] });
     const snapshot = runtime.snapshot();
     const models = context.values['all'] === true ? snapshot.catalog.models : snapshot.models;

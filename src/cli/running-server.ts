@@ -12,7 +12,7 @@ const waitMs = 5_000;
  * {@link ConfigError} with the remedy when no server answers there.
  */
 export async function askServer(context: CommandContext, path: string): Promise<JsonValue> {
-  const { config } = loadConfig(textOption(context, 'config'), context.environment);
+  const { config } = await loadConfig(textOption(context, 'config'), context.environment);
   const host = textOption(context, 'host') ?? config.listen.host;
   const port = textOption(context, 'port') ?? String(config.listen.port);
   const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;

@@ -22,7 +22,7 @@ const sweepMs = 60_000;
 const watchMs = 4_000;
 
 export async function serve(options: ServeOptions, environment: Environment, output: Output): Promise<RunningServer> {
-  const { config: loaded, file } = loadConfig(options.configFile, environment);
+  const { config: loaded, file } = await loadConfig(options.configFile, environment);
   const config = withOptions(loaded, options);
   const books = await openBooks(config);
   const recovered = await books.ledger.recover();

@@ -14,10 +14,14 @@ const unitPrices = z.record(
 
 /** A model as this channel offers it, where the catalog does not know it or knows it differently. */
 const offeredModelSchema = z.strictObject({
-  /** The model's name at the upstream; default: the public name. */
-  name: z.string().optional(),
-  /** US dollars per million units (`{input: "1", output: "2"}`), or `free`. */
-  prices: z.union([z.literal('free'), unitPrices]).optional(),
+  name: z
+    .string()
+    .optional()
+    .describe("The model's name at the upstream; default: the public name."),
+  prices: z
+    .union([z.literal('free'), unitPrices])
+    .optional()
+    .describe('US dollars per million units as text (`{input: "1.5", output: "6"}`), or `free`.'),
   operations: z.array(z.enum(['chat', 'completions', 'embeddings'])).optional(),
   context_tokens: positive.optional(),
   output_tokens: positive.optional(),
@@ -30,23 +34,48 @@ export const channelSchema = z
     id: z
       .string()
       .regex(/^[a-z0-9][a-z0-9._-]{0,63}$/, 'lower-case letters, digits, dots and dashes'),
-    /** A built-in provider; or leave it out and give `dialect` and `base_url`. */
-    provider: z.string().optional(),
+    provider: z
+      .string()
+      .optional()
+      .describe('A built-in provider; or leave it out and give `dialect` and `base_url`.'),
     dialect: z
       .enum(['openai-chat', 'openai-responses', 'anthropic-messages', 'gemini-generate'])
-      .optional(),
-    base_url: z.url().optional(),
-    /** The key itself; `${NAME}` is replaced from the environment. */
-    secret: z.string().optional(),
-    parameters: z.record(z.string(), z.string()).optional(),
-    /** Names or `*` patterns of catalog models, or a map of public names to what is offered. */
+      .optional()
+      .describe('What an endpoint without a provider of its own speaks.'),
+    base_url: z
+      .url({ protocol: /^https?$/, error: 'an address that begins with http:// or https://' })
+      .optional()
+      .describe("Instead of the provider's own address."),
+    secret: z
+      .string()
+      .optional()
+      .describe(
+        'The key; `${NAME}` is replaced from the environment. Default: the variable of the provider.',
+      ),
+    parameters: z
+      .record(z.string(), z.string())
+      .optional()
+      .describe('What the provider asks for besides a key, such as a region.'),
     models: z
       .union([z.array(z.string()), z.record(z.string(), z.union([z.string(), offeredModelSchema]))])
-      .optional(),
-    quirks: z.record(z.string(), z.json()).optional(),
-    enabled: z.boolean().optional(),
-    weight: z.number().nonnegative().optional(),
-    tags: z.array(z.string()).optional(),
+      .optional()
+      .describe(
+        'Names or `*` patterns of catalog models, or a map of public names to what is offered. Default: all that the catalog knows of this provider.',
+      ),
+    quirks: z
+      .record(z.string(), z.json())
+      .optional()
+      .describe('Deviations of this endpoint from its dialect.'),
+    enabled: z.boolean().optional().describe('`false` takes the channel out of service.'),
+    weight: z
+      .number()
+      .nonnegative()
+      .optional()
+      .describe('Share of traffic among equal channels; 1 when absent.'),
+    tags: z
+      .array(z.string())
+      .optional()
+      .describe('Names by which requests can prefer or exclude channels.'),
     limits: z
       .strictObject({
         requests_per_minute: positive.optional(),
@@ -56,12 +85,24 @@ export const channelSchema = z
         output_tokens_per_minute: positive.optional(),
         concurrency: positive.optional(),
       })
-      .optional(),
-    /** `http://host:port` or `socks5://host:port` through which this channel goes out. */
-    outbound_proxy: z.string().optional(),
-    /** Allows a private or loopback address: your own server. */
-    allow_private: z.boolean().optional(),
-    abort_stops_billing: z.enum(['yes', 'no', 'unknown']).optional(),
+      .optional()
+      .describe(
+        "The vendor's limits for this credential, as far as you know them; the rest is learned from answers.",
+      ),
+    outbound_proxy: z
+      .url({ protocol: /^(https?|socks5)$/, error: 'an http, https or socks5 address' })
+      .optional()
+      .describe('`http://host:port` or `socks5://host:port` through which this channel goes out.'),
+    allow_private: z
+      .boolean()
+      .optional()
+      .describe('Allows a private or loopback address: your own server.'),
+    abort_stops_billing: z
+      .enum(['yes', 'no', 'unknown'])
+      .optional()
+      .describe(
+        'Whether the vendor stops charging when a stream is closed. Default: as the provider is known.',
+      ),
   })
   .refine(
     (channel) =>

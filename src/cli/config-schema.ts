@@ -1,0 +1,112 @@
+/**
+ * Every setting, its default and its meaning. docs/reference/configuration.md is written from the
+ * descriptions here by `npm run gen`.
+ */
+
+import { z } from 'zod';
+import { modelSchema } from '#catalog';
+import { channelSchema } from '#providers';
+
+const positive = z.number().int().positive();
+/** What a timer can wait; a longer time would fire at once. */
+const milliseconds = positive.max(2_147_483_647);
+
+export const configSchema = z.strictObject({
+  listen: z
+    .strictObject({
+      host: z
+        .string()
+        .default('127.0.0.1')
+        .describe('Address to listen on. 127.0.0.1 answers this machine only.'),
+      port: z
+        .number()
+        .int()
+        .min(0)
+        .max(65535)
+        .default(8080)
+        .describe('Port; 0 takes any free one.'),
+      hosts: z
+        .array(z.string())
+        .optional()
+        .describe('Host names that clients may use; any when absent.'),
+      cors_origins: z
+        .union([z.literal('*'), z.array(z.string())])
+        .default([])
+        .describe('Origins of browsers that may call, or "*".'),
+    })
+    .prefault({}),
+  data: z
+    .string()
+    .default('./data')
+    .describe('Folder of the embedded database and of the secret that guards key digests.'),
+  database_url: z
+    .string()
+    .optional()
+    .describe('PostgreSQL instead of the embedded database, for several nodes.'),
+  limits: z
+    .strictObject({
+      body_bytes: positive
+        .max(536_870_912)
+        .default(33_554_432)
+        .describe('Largest request body; at most 536870912.'),
+      held_bytes: positive
+        .default(268_435_456)
+        .describe('Bodies of all running requests together.'),
+      connections: positive.default(10_000).describe('Open client connections.'),
+    })
+    .refine(({ body_bytes, held_bytes }) => held_bytes >= body_bytes, {
+      message: 'must not be below limits.body_bytes, or the largest request never fits',
+      path: ['held_bytes'],
+    })
+    .prefault({}),
+  streaming: z
+    .strictObject({
+      heartbeat_ms: milliseconds
+        .default(15_000)
+        .describe('Silence after which a heartbeat goes to the client.'),
+      hold_headers_ms: milliseconds
+        .default(10_000)
+        .describe('How long the status line waits for the first content.'),
+      drain_ms: milliseconds
+        .default(60_000)
+        .describe(
+          'How long to read on after the client left, where leaving does not stop the vendor.',
+        ),
+      drains: positive.default(64).describe('Such readings at once.'),
+    })
+    .prefault({}),
+  request_ms: milliseconds.default(900_000).describe('Longest life of one request.'),
+  stop_ms: milliseconds
+    .default(60_000)
+    .describe('How long running requests may finish when the server stops.'),
+  routing_headers: z
+    .boolean()
+    .default(true)
+    .describe('Whether answers name the channel and the number of attempts.'),
+  log_level: z
+    .enum(['debug', 'info', 'warning', 'error'])
+    .default('info')
+    .describe('Least level that is logged.'),
+  simulator: z
+    .boolean()
+    .default(true)
+    .describe('Whether the built-in simulator answers as a provider.'),
+  recordings: z
+    .string()
+    .optional()
+    .describe('Folder of recorded exchanges that the simulator serves as well.'),
+  aliases: z
+    .record(z.string(), z.string())
+    .default({})
+    .describe('Other names for models: alias → model.'),
+  models: z
+    .array(modelSchema)
+    .default([])
+    .describe('Models of your own, or replacements of catalog entries.'),
+  channels: z
+    .array(channelSchema)
+    .default([])
+    .describe('Credentials and endpoints. Keys in the environment make channels by themselves.'),
+});
+
+export type Config = z.infer<typeof configSchema>;
