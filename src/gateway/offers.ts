@@ -46,7 +46,11 @@ export type Snapshot = {
   find(name: string): Model | undefined;
 };
 
-export type OfferCandidate = Candidate & { readonly offer: Offer };
+export type OfferCandidate = Candidate & {
+  readonly offer: Offer;
+  /** The price of today: candidates are made anew at least when the day begins. */
+  readonly price: Price | undefined;
+};
 
 export function buildSnapshot(catalog: Catalog, channels: readonly Channel[]): Snapshot {
   const byModel = new Map<string, { readonly model: Model; readonly offers: Offer[] }>();
@@ -153,11 +157,13 @@ function candidateCache(offersOf: (model: Model) => readonly Offer[]): Snapshot[
 export const estimateSlack = 1.5;
 
 function candidateOf(offer: Offer, atMs: number): OfferCandidate {
-  const units = priceAt(offer.prices, atMs)?.units;
+  const price = priceAt(offer.prices, atMs);
+  const units = price?.units;
   const input = nanoPerMillion(units?.input);
   const { context_tokens: contextTokens, reasoning } = offer.model;
   return {
     offer,
+    price,
     channelId: offer.channel.id,
     model: offer.name,
     inputNanoUsdPerMillion: input,

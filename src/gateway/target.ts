@@ -2,7 +2,7 @@
 
 import { allowsModel, type Principal } from '#access';
 import { fail, type ChatRequest, type Loss } from '#canonical';
-import { priceAt, type Model, type Price } from '#catalog';
+import { type Model, type Price } from '#catalog';
 import { nativeOnlyReason, openaiCompletions } from '#dialects';
 import type { Operation } from '#providers';
 import { affordableOutputTokens, dearest, estimateInputTokens, inputBound, quote, type PriceSnapshot } from '#metering';
@@ -78,7 +78,7 @@ export function resolve(services: Services, principal: Principal, call: ChatCall
   let withoutPrice = false;
   for (const candidate of candidates) {
     const offer = asAsked(candidate.offer, request.model);
-    const price = priceAt(offer.prices, nowMs);
+    const { price } = candidate;
     if (!price) withoutPrice = true;
     const way = price ? chooseWay(services, call, offer, operation, refusals) : undefined;
     if (!way || !price) continue;
@@ -243,7 +243,8 @@ export function holdSize(target: Target, stream: boolean, inFull = false): HoldS
 
 /** The most that the request can cost with so many output tokens, at the dearest route. */
 export function boundAt(target: Target, outputTokens: number): NanoUsd {
-  return dearest(Array.from(target.routes.values(), (route) => quote(route.price, { inputTokens: target.inputTokensBound, outputTokens })));
+  const { inputTokensBound: inputTokens, outputTokensMax } = target;
+  return dearest(Array.from(target.routes.values(), (route) => (outputTokens === outputTokensMax ? route.bound : quote(route.price, { inputTokens, outputTokens }))));
 }
 
 export function stopsBilling(route: Route): boolean {

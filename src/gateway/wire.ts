@@ -54,7 +54,7 @@ export async function authorized(services: Services, route: Route, body: Uint8Ar
 function untouched(call: ChatCall, route: Route, outputTokensMax: number | undefined): Uint8Array | undefined {
   const { quirks } = route.speech;
   if (!call.scan) return undefined;
-  if (Object.keys(quirks).length > 0 && quirksMatter(call, route)) return undefined;
+  if (Object.keys(quirks).length > 0 && quirksMatter(call, route, outputTokensMax)) return undefined;
   const edits = passThroughEdits(call.request.dialect, call.wire, call.request, {
     model: route.offer.name,
     outputTokensMax,
@@ -69,10 +69,20 @@ function untouched(call: ChatCall, route: Route, outputTokensMax: number | undef
 }
 
 /** Whether the vendor's or model's deviations change anything in this very request. */
-function quirksMatter(call: ChatCall, route: Route): boolean {
-  const plain = call.dialect.request.encode(call.request, {}).value;
-  const particular = call.dialect.request.encode(call.request, route.speech.quirks).value;
-  return !isDeepStrictEqual(plain, particular);
+function quirksMatter(call: ChatCall, route: Route, outputTokensMax: number | undefined): boolean {
+  const { encode } = call.dialect.request;
+  const request = outputTokensMax === undefined ? call.request : { ...call.request, outputTokensMax };
+  const particular = encode(request, route.speech.quirks).value;
+  // Most clients of a compatible vendor already write what it wants.
+  if (saysTheSame(particular, call.wire)) return false;
+  return !isDeepStrictEqual(particular, encode(request, {}).value);
+}
+
+/** Equal but for the wish for usage, which is put into the client's bytes where it is missing. */
+function saysTheSame(particular: JsonObject, wire: JsonObject): boolean {
+  const { stream_options: wanted, ...ours } = particular;
+  const { stream_options: given, ...theirs } = wire;
+  return (wanted !== undefined || given === undefined) && isDeepStrictEqual(ours, theirs);
 }
 
 async function encoded(services: Services, call: ChatCall, route: Route, outputTokensMax: number | undefined): Promise<Uint8Array> {

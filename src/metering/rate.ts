@@ -85,8 +85,23 @@ export function applicableUnits(snapshot: PriceSnapshot, inputTokens: number): U
   return units;
 }
 
+/** Prices read once for each immutable price list; a request asks for some fifty of them. */
+const pricesRead = new WeakMap<UnitPrices, Map<Unit, bigint | undefined>>();
+
 /** Nano-USD per million of a unit, `undefined` when neither it nor a fallback has a price. */
 export function unitPrice(units: UnitPrices, unit: Unit): bigint | undefined {
+  let known = pricesRead.get(units);
+  if (known === undefined) {
+    known = new Map();
+    pricesRead.set(units, known);
+  }
+  if (known.has(unit)) return known.get(unit);
+  const price = readUnitPrice(units, unit);
+  known.set(unit, price);
+  return price;
+}
+
+function readUnitPrice(units: UnitPrices, unit: Unit): bigint | undefined {
   const own =
     units[unit] ?? fallbacks[unit].map((other) => units[other]).find((text) => text !== undefined);
   const amount = own === undefined ? undefined : parseUsd(own);
