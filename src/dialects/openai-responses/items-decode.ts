@@ -23,6 +23,7 @@ import {
   type JsonValue,
 } from '#std';
 import { decodeContent, decodeToolOutput, present } from './content.ts';
+import { flatCall } from './namespaces.ts';
 
 const dialect: DialectId = 'openai-responses';
 
@@ -160,7 +161,8 @@ class ItemReader {
 
   #call(item: JsonObject, type: string, path: string): void {
     const id = requireString(item['call_id'], fieldPath(path, 'call_id'));
-    const name = requireString(item['name'], fieldPath(path, 'name'));
+    const said = requireString(item['name'], fieldPath(path, 'name'));
+    const { name, extensions } = flatCall(said, decodeCallFields(item));
     const custom = type === 'custom_tool_call';
     const key = custom ? 'input' : 'arguments';
     this.#callNames.set(id, name);
@@ -170,7 +172,7 @@ class ItemReader {
       name,
       input: requireString(item[key], fieldPath(path, key)),
       ...(custom ? { custom } : {}),
-      ...present(unknownFields(item, callFields)),
+      ...present(extensions),
     });
   }
 

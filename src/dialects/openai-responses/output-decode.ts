@@ -28,6 +28,7 @@ import {
   reasoningState,
   withItemFields,
 } from './items-decode.ts';
+import { flatCall } from './namespaces.ts';
 
 export function decodeOutput(output: JsonValue | undefined): {
   parts: Part[];
@@ -66,13 +67,14 @@ export function decodeReasoningItem(item: JsonObject): Part {
 
 export function decodeCall(item: JsonObject): ToolCallPart {
   const custom = item['type'] === 'custom_tool_call';
+  const { name, extensions } = flatCall(asString(item['name']) ?? '', decodeCallFields(item));
   return {
     kind: 'tool-call',
     id: asString(item['call_id']) ?? asString(item['id']) ?? '',
-    name: asString(item['name']) ?? '',
+    name,
     input: callInput(item) ?? '',
     ...(custom ? { custom } : {}),
-    ...present(decodeCallFields(item)),
+    ...present(extensions),
   };
 }
 

@@ -11,6 +11,7 @@ import {
 } from '#canonical';
 import { asObject, asString, compact, type JsonObject } from '#std';
 import { encodeAnnotation } from './annotations.ts';
+import { declaredName } from './namespaces.ts';
 import { encodeLogprobs } from './output-decode.ts';
 import {
   callItem,
@@ -382,7 +383,8 @@ export class OutputBuilder {
     if (part.state) this.#boundState(part.state, part.id);
     const item = this.#place(part.custom ? 'custom_tool_call' : 'function_call');
     const callId = part.id === '' ? `call_${this.#suffix}_${item.outputIndex}` : part.id;
-    const open: OpenCall = { kind: 'tool-call', part, item, callId, input: '' };
+    const declared = declaredName(part, this.#options.request);
+    const open: OpenCall = { kind: 'tool-call', part, item, callId, declared, input: '' };
     this.#added(item, callItem(open, 'in_progress'));
     if (part.input !== '') this.#callDelta(open, part.input);
     return open;
@@ -408,7 +410,7 @@ export class OutputBuilder {
     if (custom) this.#itemEvent('custom_tool_call_input.done', open.item, { input: open.input });
     else
       this.#itemEvent('function_call_arguments.done', open.item, {
-        name: open.part.name,
+        ...compact({ name: open.declared['name'] }),
         arguments: open.input,
       });
     const extensions = this.#extensions(final?.extensions ?? open.part.extensions, 'function_call');

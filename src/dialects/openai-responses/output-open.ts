@@ -43,6 +43,8 @@ export type OpenCall = {
   readonly part: Extract<Part, { kind: 'tool-call' }>;
   readonly item: ItemPlace;
   readonly callId: string;
+  /** `name` and perhaps `namespace`, as the client declared the tool. */
+  readonly declared: JsonObject;
   input: string;
 };
 export type OpenNative = {
@@ -80,7 +82,7 @@ export const nativeStages: { readonly [type: string]: readonly string[] } = {
 };
 
 export function callItem(open: OpenCall, status: string): JsonObject {
-  const { part, item, callId, input } = open;
+  const { part, item, callId, declared, input } = open;
   const type = part.custom ? 'custom_tool_call' : 'function_call';
   return {
     id: item.id,
@@ -88,7 +90,7 @@ export function callItem(open: OpenCall, status: string): JsonObject {
     status,
     ...(part.custom ? { input } : { arguments: input }),
     call_id: callId,
-    name: part.name,
+    ...declared,
   };
 }
 

@@ -16,6 +16,7 @@ import {
   asString,
   compact,
   fieldPath,
+  optionalArray,
   optionalBoolean,
   optionalObject,
   optionalString,
@@ -27,6 +28,7 @@ import {
   type JsonValue,
 } from '#std';
 import { ownExtensions, present, type EncodeContext } from './content.ts';
+import { flattenTools, groupTools } from './namespaces.ts';
 
 const dialect: DialectId = 'openai-responses';
 
@@ -37,8 +39,24 @@ export function decodeTools(list: readonly JsonValue[] | undefined): Tool[] {
   if (!list) return [];
   if (list.length > toolsMax)
     throw new ReadError('tools', `expected at most ${toolsMax} tools, got ${list.length}`);
-  return list.map((element, index) =>
-    decodeTool(requireObject(element, fieldPath('tools', index)), fieldPath('tools', index)),
+  return list.flatMap((element, index) => {
+    const path = fieldPath('tools', index);
+    const tool = requireObject(element, path);
+    return (
+      (tool['type'] === 'namespace' && decodeNamespace(tool, path)) || [decodeTool(tool, path)]
+    );
+  });
+}
+
+/** `undefined` where the namespace holds tools that the vendor runs: then only the vendor knows it. */
+function decodeNamespace(tool: JsonObject, path: string): readonly Tool[] | undefined {
+  const inner = fieldPath(path, 'tools');
+  const tools = optionalArray(tool, 'tools', path) ?? [];
+  return flattenTools(
+    tool,
+    tools.map((element, index) =>
+      decodeTool(requireObject(element, fieldPath(inner, index)), fieldPath(inner, index)),
+    ),
   );
 }
 
@@ -169,7 +187,7 @@ export function encodeTools(tools: readonly Tool[], context: EncodeContext): Jso
     const wire = encodeTool(tool, fieldPath('tools', index), context);
     if (wire) encoded.push(wire);
   }
-  return encoded;
+  return groupTools(encoded);
 }
 
 function encodeTool(tool: Tool, path: string, context: EncodeContext): JsonObject | undefined {
