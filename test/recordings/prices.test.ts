@@ -18,7 +18,7 @@ import { builtInModels, createCatalog, priceAt, type Model, type Price } from '#
 import * as dialects from '#dialects';
 import type { Dialect } from '#dialects';
 import { rate } from '#metering';
-import { asCount, asObject, asString, parseJsonObject, type JsonObject } from '#std';
+import { asCount, asObject, parseJsonObject, type JsonObject } from '#std';
 import { listCases, sseFrames, type RecordingCase } from './load.ts';
 
 const at = new Date('2026-11-23T12:00:00Z');
