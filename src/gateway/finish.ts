@@ -125,7 +125,7 @@ export async function finishStream(delivery: Delivery, end: StreamEnd, pending: 
     void client.write(tail);
     if (end.kind === 'exhausted' && call.form.framing === 'sse') void client.write(': stopped=balance\n\n');
   }
-  if (!call.request.streamUsage && call.form.framing === 'sse') void client.write(billComment(bill));
+  if ((!call.request.streamUsage || !relay.billTold) && call.form.framing === 'sse') void client.write(billComment(bill));
   client.end();
 }
 
@@ -138,7 +138,7 @@ async function keepTail(delivery: Delivery, tail: string): Promise<void> {
   }
 }
 
-/** A comment line that every SSE reader skips: the price for a client that did not ask for usage. */
+/** A comment line that every SSE reader skips: the price where there is no usage for it to stand in. */
 function billComment(bill: Bill): string {
   return `: cost_usd=${formatUsd(bill.costNanoUsd)} receipt_id=${bill.receiptId}\n\n`;
 }

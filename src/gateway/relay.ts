@@ -39,6 +39,8 @@ export type Relay = {
   readonly characters: number;
   /** Thinking and tool calls with their opaque state, where the answer was translated. */
   readonly statefulParts: readonly Part[];
+  /** Whether the tail had a usage object for the bill to stand in. */
+  readonly billTold: boolean;
   /** The kept tail with the bill in its place. To be called once, after settlement. */
   close(bill: Bill | undefined, usage?: Usage): string;
   /** The rest of a stream that has to stop here: finish `length`, then the usual tail. */
@@ -57,6 +59,7 @@ export function passThroughRelay(dialect: Dialect, request: ChatRequest, quirks:
   let complete = false;
   let usage: Usage | undefined;
   let usageAtEnd = false;
+  let billTold = false;
   let characters = 0;
   const marks = new StreamMarks();
 
@@ -70,6 +73,7 @@ export function passThroughRelay(dialect: Dialect, request: ChatRequest, quirks:
       if (annotated !== undefined) billed = true;
       texts.unshift(annotated ?? Buffer.from(frame.raw).toString('utf8'));
     }
+    billTold = billed;
     return texts.join('');
   };
 
@@ -103,6 +107,9 @@ export function passThroughRelay(dialect: Dialect, request: ChatRequest, quirks:
     get usage() {
       return usage;
     },
+    get billTold() {
+      return billTold;
+    },
     get usageAtEnd() {
       return usageAtEnd;
     },
@@ -116,6 +123,7 @@ export function passThroughRelay(dialect: Dialect, request: ChatRequest, quirks:
       if (dialect.id === 'openai-responses') return renderError(dialect, gatewayError('insufficient_balance', 'The balance ran out in the middle of the answer.'), request);
       const relay = new TranslatingRelay(dialect.stream.decoder(quirks), dialect.stream.encoder(request, { framing: 'sse' }), undefined);
       for (const frame of marks.frames()) relay.push(frame);
+      billTold = true;
       return relay.stop(bill, estimated);
     },
   };
@@ -158,6 +166,7 @@ class TranslatingRelay implements Relay {
   complete = false;
   usage: Usage | undefined;
   usageAtEnd = false;
+  readonly billTold = true;
   characters = 0;
   readonly #gatherer = new StateGatherer();
 

@@ -1,0 +1,181 @@
+/**
+ * `kill -9` of the whole gateway (T-B1): `node test/crash/gateway-kill.ts [kills] [seed] [streams]`.
+ * The server is a process of its own with its data on disk; vendors that bill by themselves and the
+ * clients live here and survive it. Prints one line of JSON; exits 1 unless vendors, clients and
+ * ledger agree.
+ */
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Books } from '#cli';
+import type { Receipt } from '#ledger';
+import { startSimulator, type BillEntry, type Rule, type RunningSimulator } from '#simulator';
+import { seededRandom, systemClock } from '#std';
+import { fillWallets, openData, startServer, writeConfig } from './gateway-process.ts';
+import { runLane, Witness } from './gateway-lanes.ts';
+
+const kills = Number(process.argv[2] ?? 200);
+const seed = Number(process.argv[3] ?? Date.now() % 1_000_000_000);
+const streams = Number(process.argv[4] ?? 60);
+const wallets = 20;
+const random = seededRandom(seed);
+const folder = mkdtempSync(join(tmpdir(), 'manifold-gateway-kill-'));
+const start = performance.now();
+console.error(`seed ${seed}`);
+
+const rules: readonly Rule[] = [
+  { share: 0.1, fault: { status: 429, headers: { 'retry-after-ms': '20' } } },
+  { share: 0.1, fault: { usage: 'missing' } },
+];
+const vendor = (worksOnAfterAbort: boolean): Promise<RunningSimulator> => startSimulator({ host: '127.0.0.1', port: 0, clock: systemClock, random, rules, paceMs: 15, worksOnAfterAbort });
+const vendors = { stops: await vendor(false), works: await vendor(true) };
+const models = ['kill-small', 'kill-large'];
+const offers = {
+  'kill-small': { name: 'sim-chat', prices: { input: '0.2', output: '0.8' }, output_tokens: 4_096 },
+  'kill-large': { name: 'sim-reasoning', prices: { input: '3', output: '15' }, output_tokens: 4_096 },
+};
+const channel = (id: string, simulator: RunningSimulator, stops: 'yes' | 'no') => ({ id, provider: 'simulator', base_url: simulator.url, secret: 's', allow_private: true, abort_stops_billing: stops, models: offers });
+const files = writeConfig(folder, { channels: [channel('stops', vendors.stops, 'yes'), channel('works', vendors.works, 'no')] });
+const keys = await fillWallets(folder, streams, wallets, 50);
+const witness = new Witness();
+const readyMs: number[] = [];
+const seen = new Set<string>();
+const billed = new Map<string, BillEntry>();
+let unnamed = 0;
+let differences = 0;
+
+for (let life = 0; life < kills; life += 1) {
+  await live(life);
+  if (life % 20 === 19) {
+    const books = await openData(folder);
+    differences += (await books.ledger.verify()).differenceCount;
+    await books.store.close();
+  }
+}
+// The last life only recovers.
+const last = await startServer(files);
+readyMs.push(last.readyMs);
+await last.end('SIGTERM');
+
+const books = await openData(folder);
+const report = await compare(books);
+await books.store.close();
+for (const simulator of Object.values(vendors)) await simulator.close();
+rmSync(folder, { recursive: true, force: true });
+readyMs.sort((left, right) => left - right);
+const wrong = report.orphans + report.lost_acknowledgements + report.double_posts + report.open_nano_usd + report.negative_wallets + report.cost_mismatches + report.differences + witness.unbilled + unnamed;
+const failed = wrong > 0 || report.vendor_calls === 0 || report.acknowledged === 0;
+console.log(
+  JSON.stringify({
+    test: 'T-B1 gateway',
+    seed,
+    kills,
+    streams,
+    asked: witness.asked,
+    aborted: witness.aborted,
+    refused: witness.refused,
+    unbilled: witness.unbilled,
+    unnamed,
+    ...report,
+    ready_p50_ms: Math.round(readyMs[Math.floor(readyMs.length / 2)] ?? 0),
+    ready_max_ms: Math.round(readyMs.at(-1) ?? 0),
+    seconds: Math.round((performance.now() - start) / 1_000),
+    ok: !failed,
+  }),
+);
+process.exitCode = failed ? 1 : 0;
+
+async function live(life: number): Promise<void> {
+  const server = await startServer(files);
+  readyMs.push(server.readyMs);
+  const over = { now: false };
+  const lanes = keys.map((key, lane) => runLane({ url: server.url, key, models, random: seededRandom(seed + life * 1_000 + lane), witness, abortShare: 0.15, over }));
+  await new Promise((dead) => setTimeout(dead, 300 + random() * 1_700));
+  over.now = true;
+  await server.end('SIGKILL');
+  await Promise.all(lanes);
+  for (const simulator of Object.values(vendors)) takeNotes(simulator);
+}
+
+/** What the vendor saw and billed in this life; it keeps a thousand requests only. */
+function takeNotes(simulator: RunningSimulator): void {
+  for (const request of simulator.seen.splice(0)) {
+    const attemptId = request.headers['x-client-request-id'];
+    if (attemptId === undefined) unnamed += 1;
+    else seen.add(attemptId);
+  }
+  for (const entry of simulator.bill.entries) if (entry.attemptId !== undefined) billed.set(entry.attemptId, entry);
+  simulator.bill.clear();
+}
+
+async function compare({ ledger }: Books) {
+  const receipts = new Map<string, Receipt>();
+  let openNanoUsd = 0;
+  let negativeWallets = 0;
+  let doublePosts = 0;
+  for (let index = 0; index < wallets; index += 1) {
+    const walletId = `w${index}`;
+    const { availableNanoUsd, pendingNanoUsd, postedNanoUsd } = await ledger.balance(walletId);
+    openNanoUsd += pendingNanoUsd;
+    if (availableNanoUsd < 0 || postedNanoUsd < 0) negativeWallets += 1;
+    let sum = 0;
+    for (let before: string | undefined; ; ) {
+      const page = await ledger.statement({ walletId, limit: 500, ...(before === undefined ? {} : { before }) });
+      for (const receipt of page.receipts) {
+        sum -= receipt.chargeNanoUsd;
+        if (receipt.requestId === undefined) continue;
+        if (receipts.has(receipt.requestId)) doublePosts += 1;
+        receipts.set(receipt.requestId, receipt);
+      }
+      before = page.next;
+      if (before === undefined) break;
+    }
+    if (sum !== postedNanoUsd) doublePosts += 1;
+  }
+  const verified = await ledger.verify();
+  return {
+    vendor_calls: seen.size,
+    vendor_bills: billed.size,
+    receipts: receipts.size,
+    acknowledged: witness.acknowledged.size,
+    orphans: countOrphans(receipts),
+    lost_acknowledgements: countLost(receipts),
+    double_posts: doublePosts,
+    open_nano_usd: openNanoUsd,
+    negative_wallets: negativeWallets,
+    ...compareCosts(receipts),
+    differences: differences + verified.differenceCount,
+    first_differences: verified.differences.slice(0, 3),
+  };
+}
+
+function countOrphans(receipts: ReadonlyMap<string, Receipt>): number {
+  const known = new Set<string>();
+  for (const receipt of receipts.values()) for (const attempt of receipt.attempts) if (attempt.channelId !== 'unrecorded') known.add(attempt.attemptId);
+  return [...seen].filter((attemptId) => !known.has(attemptId)).length;
+}
+
+function countLost(receipts: ReadonlyMap<string, Receipt>): number {
+  const byId = new Map([...receipts.values()].map((receipt) => [receipt.receiptId, receipt]));
+  return [...witness.acknowledged].filter(([receiptId, charge]) => byId.get(receiptId)?.chargeNanoUsd !== charge).length;
+}
+
+/** Where the vendor told its usage, the receipt has exactly what the vendor billed. */
+function compareCosts(receipts: ReadonlyMap<string, Receipt>) {
+  let exact = 0;
+  let mismatches = 0;
+  let unknown = 0;
+  let estimated = 0;
+  for (const receipt of receipts.values()) {
+    if (receipt.kind === 'void' && receipt.attempts.some((attempt) => attempt.outcome === 'unknown')) unknown += 1;
+    if (receipt.usageSource === 'estimated') estimated += 1;
+    const entry = receipt.usageSource === 'provider' ? billed.get(receipt.postedAttemptId ?? '') : undefined;
+    if (!entry) continue;
+    const { inputTokens, outputTokens, reasoningTokens = 0 } = receipt.usage;
+    const same = inputTokens === entry.inputTokens && outputTokens === entry.outputTokens && reasoningTokens === entry.reasoningTokens;
+    if (same) exact += 1;
+    else mismatches += 1;
+  }
+  return { cost_exact: exact, cost_mismatches: mismatches, cost_estimated: estimated, unknown_outcomes: unknown };
+}

@@ -1,0 +1,86 @@
+/**
+ * The real server as a child process over a folder of its own: `node src/main.ts serve`, so that
+ * there is nothing between the signal and the program that holds the money.
+ */
+
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { configSchema, openBooks, type Books } from '#cli';
+import { nanoUsd } from '#std';
+
+export type ServerFiles = { readonly folder: string; readonly configFile: string };
+
+/** The configuration of the server, as the YAML that JSON is. */
+export function writeConfig(folder: string, settings: Readonly<Record<string, unknown>>): ServerFiles {
+  const configFile = join(folder, 'config.yaml');
+  writeFileSync(configFile, JSON.stringify({ data: folder, listen: { port: 0 }, simulator: false, log_level: 'error', stop_ms: 5_000, ...settings }));
+  return { folder, configFile };
+}
+
+/** The data of the server while it does not run. */
+export function openData(folder: string): Promise<Books> {
+  return openBooks(configSchema.parse({ data: folder, log_level: 'error' }), 'checker');
+}
+
+/** Wallets with money, and one key for each lane. */
+export async function fillWallets(folder: string, lanes: number, wallets: number, usdEach: number): Promise<readonly string[]> {
+  const books = await openData(folder);
+  for (let index = 0; index < wallets; index += 1) {
+    await books.ledger.credit({ walletId: `w${index}`, amountNanoUsd: nanoUsd(usdEach * 1e9), lotKind: 'paid', source: 'test', eventId: `w${index}`, actor: 'test' });
+  }
+  const keys: string[] = [];
+  for (let lane = 0; lane < lanes; lane += 1) {
+    const { key } = await books.access.createKey({ name: `lane ${lane}`, walletId: `w${lane % wallets}` });
+    keys.push(key);
+  }
+  await books.store.close();
+  return keys;
+}
+
+export type ServerProcess = {
+  readonly url: string;
+  /** From the start of the process until it listens, recovery included. */
+  readonly readyMs: number;
+  /** Ends it at once, or lets it finish; resolves when it is gone. */
+  end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void>;
+};
+
+const startTimeoutMs = 60_000;
+
+/** Rejects with what the server said when it does not listen in time. */
+export async function startServer({ configFile }: ServerFiles): Promise<ServerProcess> {
+  const began = performance.now();
+  const main = join(import.meta.dirname, '../../src/main.ts');
+  const child = spawn(process.execPath, [main, 'serve', '--config', configFile], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const gone = once(child, 'exit');
+  const timer = setTimeout(() => child.kill('SIGKILL'), startTimeoutMs);
+  const url = await listening(child);
+  clearTimeout(timer);
+  return {
+    url,
+    readyMs: performance.now() - began,
+    async end(signal) {
+      child.kill(signal);
+      await gone;
+    },
+  };
+}
+
+function listening(child: ChildProcess): Promise<string> {
+  return new Promise((found, failed) => {
+    let said = '';
+    const read = (text: string): void => {
+      said = `${said}${text}`.slice(-20_000);
+      const url = /listens on (http:\S+)/.exec(said)?.[1];
+      if (url !== undefined) found(url);
+    };
+    child.stdout?.setEncoding('utf8').on('data', read);
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      process.stderr.write(text);
+      read(text);
+    });
+    child.once('exit', (code) => failed(new Error(`the server ended with ${code}: ${said}`)));
+  });
+}
