@@ -4,7 +4,7 @@
  */
 
 import { z } from 'zod';
-import { asNumber, asObject, type JsonObject } from '#std';
+import { asArray, asNumber, asObject, type JsonObject, type JsonValue } from '#std';
 
 const positive = z.number().int().positive();
 
@@ -132,7 +132,7 @@ export class Quota {
 
 const outputTokensDefault = 1_000;
 
-/** What a vendor debits at admission: a token for every four bytes of the request, and the whole allowed output. */
+/** What a vendor debits at admission: a token for every four characters of the prompt, and the whole allowed output. */
 export function tokensOf(body: JsonObject): number {
   const generation = asObject(body['generationConfig']) ?? {};
   const output =
@@ -141,5 +141,26 @@ export function tokensOf(body: JsonObject): number {
     asNumber(body['max_output_tokens']) ??
     asNumber(generation['maxOutputTokens']) ??
     outputTokensDefault;
-  return Math.ceil(JSON.stringify(body).length / 4) + output;
+  const prompt = [
+    'messages',
+    'input',
+    'contents',
+    'system',
+    'instructions',
+    'systemInstruction',
+    'prompt',
+  ];
+  const characters = prompt.reduce((sum, field) => sum + charactersOf(body[field]), 0);
+  return Math.ceil(characters / 4) + output;
+}
+
+function charactersOf(value: JsonValue | undefined): number {
+  if (typeof value === 'string') return value.length;
+  if (typeof value !== 'object' || value === null) return 0;
+  const inner = Array.isArray(value)
+    ? (asArray(value) ?? [])
+    : Object.entries(value)
+        .filter(([name]) => name !== 'role' && name !== 'type')
+        .map(([, each]) => each);
+  return inner.reduce<number>((sum, each) => sum + charactersOf(each), 0);
 }

@@ -17,6 +17,9 @@ export type UpstreamTimeouts = {
 /** Whoever waits for the call and may know that it is in vain. */
 export type Patience = { isLost(): boolean };
 
+/** No call is given up earlier, however fast its like usually are: any network stumbles. */
+const patienceMs = 500;
+
 /** Bytes that wait for the reader before the socket is paused. */
 const queuedBytesMax = 65_536;
 
@@ -206,7 +209,8 @@ export class OutboundCall
     else if (this.#phase === 'headers' && elapsedMs >= headersMs) this.#expire('timeout-headers');
     else if (this.#phase === 'body' && !this.#paused && elapsedMs >= idleMs)
       this.#expire('timeout-idle');
-    else if (this.#patience?.isLost() === true) this.#expire('lost');
+    else if (now - this.#startedAt >= patienceMs && this.#patience?.isLost() === true)
+      this.#expire('lost');
   }
 
   #expire(

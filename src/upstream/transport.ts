@@ -117,6 +117,8 @@ class Transport implements Upstream {
     this.#calls.delete(call);
   };
   #sweeper: NodeJS.Timeout | undefined;
+  #sweptAt = 0;
+  #wasLate = false;
 
   constructor(settings: UpstreamSettings) {
     this.#clock = settings.clock;
@@ -220,6 +222,11 @@ class Transport implements Upstream {
     this.#calls.add(call);
     this.#sweeper ??= setInterval(() => {
       const now = this.#clock.monotonic();
+      // After a pause of the whole process the answers may lie unread: they are read first.
+      const isLate = now - this.#sweptAt > 3 * sweepMs && !this.#wasLate;
+      this.#sweptAt = now;
+      this.#wasLate = isLate;
+      if (isLate) return;
       for (const running of this.#calls) running.sweep(now);
     }, sweepMs).unref();
   }
