@@ -304,7 +304,7 @@ test('foreign thinking reaches the client with its state wrapped, after its text
   const wire = events.map((event) => encoder.push(event)).join('');
   const frames = createSseParser().push(Buffer.from(wire));
   assert.equal(frames.length, 2);
-  assert.ok(frames[1]?.data.includes('"thoughtSignature":"mfs1.'));
+  assert.ok(frames[1]?.data.includes('"thoughtSignature":"bWZzMS57'));
 });
 
 test('the bill stands in the usage of the last chunk and is spliced into passing text', () => {

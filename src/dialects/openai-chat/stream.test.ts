@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import {
   ChatCollector,
   unwrapState,
+  wrapState,
   type ChatEvent,
   type ChatRequest,
   type ChatResponse,
@@ -432,7 +433,7 @@ test('signed thinking of another dialect reaches the client wrapped, with its te
     { ...state, itemId: undefined, toolCallId: undefined },
   ]);
   assert.equal(tool?.state?.issuer, 'gemini-generate');
-  assert.ok(text.includes('mfs1.') && unwrapState('x') === undefined);
+  assert.ok(text.includes(wrapState(state)) && unwrapState('x') === undefined);
 });
 
 test('losses of a stream are told, not thrown', () => {
