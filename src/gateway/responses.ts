@@ -14,6 +14,10 @@ import type { Exchange } from './http/index.ts';
 import type { Services } from './services.ts';
 
 const namespace = 'responses';
+/** Which response an output item stands in: clients refer to items without naming it. */
+const itemNamespace = 'response-items';
+/** Items that one request may refer to. */
+const referencesMax = 2_000;
 /** As long as OpenAI keeps them by default. */
 const keepMs = 30 * 24 * 3_600_000;
 /** Longest chain of `previous_response_id` that is followed. */
@@ -60,8 +64,19 @@ export async function resolveState(services: Services, principal: Principal, wir
     history.unshift([...stored.items]);
     id = stored.previous;
   }
-  const complete = reading(() => withHistory(wire, history.flat()));
+  const referenced = await findItems(services, principal, needs.itemIds);
+  const complete = reading(() => withHistory(wire, history.flat(), referenced));
   return { wire: complete, needs, changed: true };
+}
+
+/** The stored output items of these ids; the decoder names those that are not there. */
+async function findItems(services: Services, principal: Principal, ids: readonly string[]): Promise<readonly JsonObject[]> {
+  if (ids.length > referencesMax) fail('invalid_request', `A request may refer to ${referencesMax} stored items at most; send the items themselves.`, { path: 'input' });
+  const places = await Promise.all(ids.map((id) => services.store.blobs.get(itemNamespace, id, principal.walletId)));
+  const responseIds = new Set(places.flatMap((place) => (place ? [Buffer.from(place.body).toString('utf8')] : [])));
+  const responses = await Promise.all([...responseIds].map((id) => load(services, principal, id)));
+  const wanted = new Set(ids);
+  return responses.flatMap((stored) => stored?.items ?? []).filter((item) => wanted.has(asString(item['id']) ?? ''));
 }
 
 /** Keeps what the next turn will need. Never fails the answer: a full store means it cannot be continued. */
@@ -70,14 +85,12 @@ export async function keepResponse(services: Services, principal: Principal, req
   if (!needs.store || id === undefined) return;
   const stored = { previous: needs.previousResponseId, items: historyItems(request, response), input: inputItems(request, response), response };
   try {
-    const kept = await services.store.blobs.put({
-      namespace,
-      id,
-      owner: principal.walletId,
-      body: Buffer.from(JSON.stringify(stored)),
-      expiresAtMs: services.clock.now() + keepMs,
-    });
-    if (!kept) services.log('warning', 'responses.not_kept', { response_id: id });
+    const put = (space: string, blobId: string, text: string): Promise<boolean> => {
+      return services.store.blobs.put({ namespace: space, id: blobId, owner: principal.walletId, body: Buffer.from(text), expiresAtMs: services.clock.now() + keepMs });
+    };
+    const itemIds = asObjects(response['output']).flatMap((item) => asString(item['id']) ?? []);
+    const kept = await Promise.all([put(namespace, id, JSON.stringify(stored)), ...itemIds.map((itemId) => put(itemNamespace, itemId, id))]);
+    if (kept.includes(false)) services.log('warning', 'responses.not_kept', { response_id: id });
   } catch (error) {
     services.log('warning', 'responses.not_kept', { response_id: id, error: String(error) });
   }
