@@ -9,7 +9,7 @@ import type { Dialect } from '#dialects';
 import type { OutboundRequest } from '#providers';
 import { readRateLimitHeaders, readRetryAfter, type Attempt } from '#routing';
 import { createJsonArrayParser, createNdjsonParser, createSseParser, parseJsonObject, type FrameParser, type JsonObject } from '#std';
-import { UpstreamFailure, type UpstreamResponse } from '#upstream';
+import { UpstreamFailure, type UpstreamResponse, type UpstreamTimeouts } from '#upstream';
 import type { ChatCall } from './call.ts';
 import { failureOf, type AttemptFailure } from './failure.ts';
 import { passThroughRelay, translatingRelay, type Relay } from './relay.ts';
@@ -67,7 +67,7 @@ export async function openAttempt(context: AttemptContext): Promise<Opened> {
 async function sendAttempt(context: AttemptContext): Promise<Opened> {
   const { services, call, route } = context;
   const { request, passThrough } = await outbound(services, call, route, context.outputTokensMax);
-  const response = await sendOnce(interruptible(context) ? context : { ...context, signal: undefined }, request, call.request.stream);
+  const response = await sendOnce(interruptible(context) ? context : { ...context, signal: undefined }, request, call.request.stream ? undefined : (call.request.outputTokensMax ?? Infinity));
   const upstreamDialect = services.dialects[route.speech.speech.dialect as keyof Services['dialects']];
   if (response.status >= 400) return failedStatus(response, upstreamDialect.error, services.clock.now());
   const type = response.header('content-type') ?? '';
@@ -83,26 +83,36 @@ function interruptible({ call, route }: AttemptContext): boolean {
 /** Without `signal` the call goes on when the client leaves. */
 export type SendContext = Pick<AttemptContext, 'services' | 'route' | 'attempt' | 'trail'> & { readonly signal: AbortSignal | undefined };
 
-/** The bytes leave; resolves with the head of the answer, whatever its status. */
-export async function sendOnce(context: SendContext, request: OutboundRequest, stream: boolean): Promise<UpstreamResponse> {
+/** The bytes leave; resolves with the head of the answer, whatever its status. `wholeTokens`: the most a whole answer has; absent for a stream. */
+export async function sendOnce(context: SendContext, request: OutboundRequest, wholeTokens: number | undefined): Promise<UpstreamResponse> {
   const { services, route, attempt, trail, signal } = context;
   const { definition, provider } = route.offer.channel;
-  const { connectMs, firstContentMs, idleMs, totalMs } = attempt.timeouts;
   trail.outcome = 'unknown';
   attempt.sent();
   const response = await services.upstream.send({
     ...request,
     // Names the call in the vendor's own log, and in the bill of those that keep it.
     headers: { ...request.headers, 'x-client-request-id': trail.attemptId },
-    timeouts: { connectMs, headersMs: stream ? firstContentMs : totalMs, idleMs: stream ? idleMs : totalMs, totalMs },
+    timeouts: timeoutsOf(context, wholeTokens),
     ...(signal ? { signal } : {}),
-    ...(stream ? { patience: attempt } : {}),
+    ...(wholeTokens === undefined ? { patience: attempt } : {}),
     allowPrivate: definition.allow_private === true,
     ...(definition.outbound_proxy === undefined ? {} : { outboundProxy: definition.outbound_proxy }),
   });
   trail.status = response.status;
   attempt.headers(readRateLimitHeaders(provider.facts.rateLimits, (name) => response.header(name), services.clock.now()));
   return response;
+}
+
+/** The slowest writing that is waited for in a whole answer, which shows nothing until it is complete. */
+const wholeTokenMs = 250;
+
+function timeoutsOf({ services, attempt, trail }: SendContext, wholeTokens: number | undefined): UpstreamTimeouts {
+  const { connectMs, firstContentMs, idleMs, totalMs } = attempt.timeouts;
+  const leftMs = Math.max(1, Math.min(totalMs, services.settings.requestMs - trail.startedAtMs));
+  if (wholeTokens === undefined) return { connectMs, headersMs: Math.min(firstContentMs, leftMs), idleMs, totalMs: leftMs };
+  const wholeMs = Math.min(leftMs, firstContentMs + wholeTokens * wholeTokenMs);
+  return { connectMs, headersMs: wholeMs, idleMs: wholeMs, totalMs: wholeMs };
 }
 
 /** Servers that stream say so; anything else is read as a whole and judged by what it is. */

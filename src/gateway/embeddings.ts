@@ -114,7 +114,7 @@ async function tryOnce(context: Parameters<typeof sendOnce>[0], call: EmbeddingC
   try {
     const body = dialect.request.encode({ ...call.request, model: route.offer.name }, route.speech.quirks).value;
     const request = await authorized(services, route, Buffer.from(JSON.stringify(body)), false);
-    const response = await sendOnce(context, request, false);
+    const response = await sendOnce(context, request, 0);
     if (response.status >= 400) return await failedStatus(response, call.route.errors, services.clock.now());
     const text = await readText(response, services.settings.answerBytesMax);
     const wire = parseJsonObject(text);

@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { configSchema, createRuntime, openBooks, type Books, type Config, type Runtime } from '#cli';
-import { createGateway } from '#gateway';
+import { createGateway, type Services } from '#gateway';
 import type { KeyLimits } from '#access';
 import { channelSchema, type ChannelDefinition } from '#providers';
 import { startSimulator, type Rule, type RunningSimulator, type SimulatorOptions } from '#simulator';
@@ -22,6 +22,8 @@ export type RigOptions = {
   /** US dollars in the wallet; 10 unless told. */
   readonly balanceUsd?: number;
   readonly limits?: KeyLimits;
+  /** Other services in the place of some: a router with settings of its own. */
+  readonly services?: (services: Services) => Services;
   /** Any further channels, beside those of the vendors. */
   readonly channels?: readonly ChannelDefinition[];
 };
@@ -49,7 +51,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
   }
   const books = await openBooks(config);
   const runtime = await createRuntime({ config, environment: {}, books, extra });
-  const front = createGateway({ services: runtime.services, listener: { host: '127.0.0.1', port: 0 }, limits: { bodyBytesMax: config.limits.body_bytes, heldBytesMax: config.limits.held_bytes } });
+  const front = createGateway({ services: options.services?.(runtime.services) ?? runtime.services, listener: { host: '127.0.0.1', port: 0 }, limits: { bodyBytesMax: config.limits.body_bytes, heldBytesMax: config.limits.held_bytes } });
   const { port } = await front.listen();
   const walletId = 'wallet_test';
   const balance = nanoUsd(Math.round((options.balanceUsd ?? 10) * 1e9));
