@@ -136,7 +136,7 @@ function openStream(context: AttemptContext, response: UpstreamResponse, upstrea
   const relay = untouched
     ? passThroughRelay(call.dialect, call.request, quirks)
     : translatingRelay(upstream, call.dialect, call.request, quirks, call.form, context.onLoss);
-  const parser = type.startsWith('application/x-ndjson') ? createNdjsonParser() : speech.framing === 'json-array' ? createJsonArrayParser() : createSseParser();
+  const parser = speech.parser?.() ?? (type.startsWith('application/x-ndjson') ? createNdjsonParser() : speech.framing === 'json-array' ? createJsonArrayParser() : createSseParser());
   return { kind: 'stream', response, parser, relay };
 }
 

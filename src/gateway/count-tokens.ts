@@ -45,7 +45,7 @@ async function askVendor(services: Services, exchange: Exchange, route: CountRou
     const path = choice.speech.path({ operation: 'count-tokens', model: offer.name, stream: false, parameters: channel.parameters });
     try {
       const request = await channel.provider.authorize(
-        { url: channel.baseUrl + path, method: 'POST', headers: { 'content-type': 'application/json', ...choice.speech.headers }, body },
+        { url: path.startsWith('https://') ? path : channel.baseUrl + path, method: 'POST', headers: { 'content-type': 'application/json', ...choice.speech.headers }, body },
         { secret: channel.secret, parameters: channel.parameters },
         { nowMs: services.clock.now(), cache: services.tokenCache, fetchJson: (inner) => services.upstream.fetchText(inner, { allowPrivate: channel.definition.allow_private === true }) },
       );

@@ -146,5 +146,5 @@ function embeddingTarget(services: Services, principal: Principal, call: Embeddi
     kept.push(candidate);
   }
   if (kept.length === 0) refuse(model, candidates.length, [], withoutPrice, false);
-  return { model, routes, candidates: kept.length === candidates.length ? candidates : kept, inputTokens, inputTokensBound: bound.inputTokens, outputTokensMax: 0, choiceCount: 1 };
+  return { model, routes, candidates: kept.length === candidates.length ? candidates : kept, extras: {}, inputTokens, inputTokensBound: bound.inputTokens, outputTokensMax: 0, choiceCount: 1 };
 }

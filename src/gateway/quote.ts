@@ -39,7 +39,7 @@ export async function handleQuote(services: Services, exchange: Exchange): Promi
     model: route.offer.name,
     price_version: route.price.version,
     bound_usd: formatUsd(route.bound),
-    input_usd: formatUsd(quote(route.price, { inputTokens: target.inputTokens, outputTokens: 0 })),
+    input_usd: formatUsd(quote(route.price, { ...target.extras, inputTokens: target.inputTokens, outputTokens: 0 })),
     losses: route.losses.map(({ path, reason }) => ({ path, reason })),
   }));
   const body: JsonObject = {

@@ -5,7 +5,7 @@ import { fail, type ChatRequest, type Loss } from '#canonical';
 import { type Model, type Price } from '#catalog';
 import { nativeOnlyReason, openaiCompletions } from '#dialects';
 import type { Operation } from '#providers';
-import { affordableOutputTokens, dearest, estimateInputTokens, inputBound, quote, type PriceSnapshot } from '#metering';
+import { affordableOutputTokens, dearest, estimateInputTokens, extrasOf, inputBound, quote, type Extras, type PriceSnapshot } from '#metering';
 import type { Hints } from '#routing';
 import { formatUsd, type NanoUsd } from '#std';
 import type { ChatCall, Wishes } from './call.ts';
@@ -25,6 +25,8 @@ export type Route = {
 };
 
 export type Target = {
+  /** Dearer units that the request may be charged in: media, long cache writes, searches, a service tier. */
+  readonly extras: Extras;
   readonly model: Model;
   readonly routes: ReadonlyMap<OfferCandidate, Route>;
   readonly candidates: readonly OfferCandidate[];
@@ -70,7 +72,8 @@ export function resolve(services: Services, principal: Principal, call: ChatCall
   const nowMs = services.clock.now();
   const inputTokens = estimateInputTokens(request);
   const outputTokensMax = outputLimit(request, model);
-  const bound = { inputTokens: inputBound(inputTokens), outputTokens: outputTokensMax };
+  const extras = extrasOf(request);
+  const bound = { ...extras, inputTokens: inputBound(inputTokens), outputTokens: outputTokensMax };
   const candidates = allCandidates(snapshot, principal, model, wishes, operation, nowMs);
   const kept: OfferCandidate[] = [];
   const routes = new Map<OfferCandidate, Route>();
@@ -92,6 +95,7 @@ export function resolve(services: Services, principal: Principal, call: ChatCall
     model,
     routes,
     candidates: kept.length === candidates.length ? candidates : kept,
+    extras,
     inputTokens,
     inputTokensBound: bound.inputTokens,
     outputTokensMax,
@@ -243,8 +247,8 @@ export function holdSize(target: Target, stream: boolean, inFull = false): HoldS
 
 /** The most that the request can cost with so many output tokens, at the dearest route. */
 export function boundAt(target: Target, outputTokens: number): NanoUsd {
-  const { inputTokensBound: inputTokens, outputTokensMax } = target;
-  return dearest(Array.from(target.routes.values(), (route) => (outputTokens === outputTokensMax ? route.bound : quote(route.price, { inputTokens, outputTokens }))));
+  const { extras, inputTokensBound: inputTokens, outputTokensMax } = target;
+  return dearest(Array.from(target.routes.values(), (route) => (outputTokens === outputTokensMax ? route.bound : quote(route.price, { ...extras, inputTokens, outputTokens }))));
 }
 
 export function stopsBilling(route: Route): boolean {
@@ -255,7 +259,7 @@ export function stopsBilling(route: Route): boolean {
 export function affordableOutput(target: Target, held: NanoUsd): number {
   let least = target.outputTokensMax;
   for (const route of target.routes.values()) {
-    least = Math.min(least, affordableOutputTokens(route.price, target.inputTokensBound, held, target.outputTokensMax));
+    least = Math.min(least, affordableOutputTokens(route.price, target.inputTokensBound, held, target.outputTokensMax, target.extras));
   }
   return least;
 }
@@ -264,7 +268,7 @@ export function affordableOutput(target: Target, held: NanoUsd): number {
 export function withinCostCap(target: Target, cap: NanoUsd | undefined): Target {
   if (cap === undefined) return target;
   const outputTokens = Math.min(outputTokensLeast, target.outputTokensMax);
-  const kept = [...target.routes].filter(([, route]) => quote(route.price, { inputTokens: target.inputTokensBound, outputTokens }) <= cap);
+  const kept = [...target.routes].filter(([, route]) => quote(route.price, { ...target.extras, inputTokens: target.inputTokensBound, outputTokens }) <= cap);
   if (kept.length === 0) {
     fail('cost_cap_exceeded', `\`max_cost\` of ${formatUsd(cap)} USD does not pay for the input of this request.`, {
       path: 'max_cost',
