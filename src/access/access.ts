@@ -13,14 +13,22 @@ export type Principal = {
   readonly limits: KeyLimits;
 };
 
-export type Refusal = { readonly reason: 'missing' | 'malformed' | 'unknown' | 'revoked' | 'expired' | 'address' };
+export type Refusal = {
+  readonly reason: 'missing' | 'malformed' | 'unknown' | 'revoked' | 'expired' | 'address';
+};
 
 export type Access = {
   /** Resolves the key. Known keys come from memory; a change through {@link Access} is seen at once. */
-  authenticate(key: string | undefined, clientAddress: string): Promise<Principal | Refusal> | Principal | Refusal;
+  authenticate(
+    key: string | undefined,
+    clientAddress: string,
+  ): Promise<Principal | Refusal> | Principal | Refusal;
   createKey(request: NewKey): Promise<{ readonly key: string; readonly record: KeyRecord }>;
   revokeKey(keyId: string): Promise<KeyRecord | undefined>;
-  listKeys(filter: { readonly walletId?: string; readonly projectId?: string }): Promise<readonly KeyRecord[]>;
+  listKeys(filter: {
+    readonly walletId?: string;
+    readonly projectId?: string;
+  }): Promise<readonly KeyRecord[]>;
 };
 
 export type NewKey = {
@@ -32,7 +40,12 @@ export type NewKey = {
   readonly expiresAtMs?: number | undefined;
 };
 
-type Known = { readonly record: KeyRecord; readonly principal: Principal; readonly ranges: readonly Range[]; readonly readAtMs: number };
+type Known = {
+  readonly record: KeyRecord;
+  readonly principal: Principal;
+  readonly ranges: readonly Range[];
+  readonly readAtMs: number;
+};
 type Range = readonly [ipaddr.IPv4 | ipaddr.IPv6, number];
 
 const knownMax = 20_000;
@@ -58,14 +71,19 @@ export function createAccess(deps: {
     return entry;
   };
 
-  const lookUp = async (key: string, fingerprint: string, clientAddress: string): Promise<Principal | Refusal> => {
+  const lookUp = async (
+    key: string,
+    fingerprint: string,
+    clientAddress: string,
+  ): Promise<Principal | Refusal> => {
     const record = await store.keys.findByDigest(digestOfKey(key, pepper));
     if (!record) return { reason: 'unknown' };
     return judge(remember(fingerprint, record), clientAddress, clock.now());
   };
 
   const forget = (keyId: string): void => {
-    for (const [fingerprint, entry] of known) if (entry.record.keyId === keyId) known.delete(fingerprint);
+    for (const [fingerprint, entry] of known)
+      if (entry.record.keyId === keyId) known.delete(fingerprint);
   };
 
   return {
@@ -110,8 +128,18 @@ export function createAccess(deps: {
 
 function knownOf(record: KeyRecord, readAtMs: number): Known {
   const limits = keyLimitsSchema.parse(record.limits);
-  const principal = { keyId: record.keyId, walletId: record.walletId, projectId: record.projectId, limits };
-  return { record, principal, ranges: (limits.ip_ranges ?? []).map((text) => ipaddr.parseCIDR(text)), readAtMs };
+  const principal = {
+    keyId: record.keyId,
+    walletId: record.walletId,
+    projectId: record.projectId,
+    limits,
+  };
+  return {
+    record,
+    principal,
+    ranges: (limits.ip_ranges ?? []).map((text) => ipaddr.parseCIDR(text)),
+    readAtMs,
+  };
 }
 
 function judge(entry: Known, clientAddress: string, nowMs: number): Principal | Refusal {
@@ -125,14 +153,20 @@ function judge(entry: Known, clientAddress: string, nowMs: number): Principal | 
 function inRanges(address: string, ranges: readonly Range[]): boolean {
   if (!ipaddr.isValid(address)) return false;
   const client = ipaddr.process(address);
-  return ranges.some(([network, bits]) => network.kind() === client.kind() && client.match(network, bits));
+  return ranges.some(
+    ([network, bits]) => network.kind() === client.kind() && client.match(network, bits),
+  );
 }
 
 /** A key as the client's dialect sends it; the first that is there wins, `x-api-key` over Bearer as at Anthropic. */
-export function keyFromRequest(header: (name: string) => string | undefined, query: URLSearchParams | undefined): string | undefined {
+export function keyFromRequest(
+  header: (name: string) => string | undefined,
+  query: URLSearchParams | undefined,
+): string | undefined {
   const direct = header('x-api-key') ?? header('x-goog-api-key') ?? header('api-key');
   if (direct !== undefined) return direct.trim();
   const authorization = header('authorization');
-  const bearer = authorization === undefined ? undefined : /^bearer +(\S+)$/i.exec(authorization.trim())?.[1];
+  const bearer =
+    authorization === undefined ? undefined : /^bearer +(\S+)$/i.exec(authorization.trim())?.[1];
   return bearer ?? query?.get('key') ?? undefined;
 }

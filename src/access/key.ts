@@ -18,7 +18,8 @@ export function mintKey(random: (bytes: number) => Uint8Array = randomBytes): st
 
 /** Whether the text can be one of our keys: form and checksum. Cheap, before any look-up. */
 export function isWellFormedKey(text: string): boolean {
-  if (text.length !== prefix.length + secretLength + checksumLength || !text.startsWith(prefix)) return false;
+  if (text.length !== prefix.length + secretLength + checksumLength || !text.startsWith(prefix))
+    return false;
   const secret = text.slice(prefix.length, prefix.length + secretLength);
   return /^[0-9A-Za-z]+$/.test(secret) && text.endsWith(checksumOf(secret));
 }

@@ -8,7 +8,12 @@ export const keyLimitsSchema = z.strictObject({
   /** Public model names or patterns with `*`. */
   models: z.array(z.string().min(1)).optional(),
   budgets: z
-    .array(z.strictObject({ window: z.enum(['daily', 'weekly', 'monthly', 'total']), limit_nano_usd: z.number().int().nonnegative() }))
+    .array(
+      z.strictObject({
+        window: z.enum(['daily', 'weekly', 'monthly', 'total']),
+        limit_nano_usd: z.number().int().nonnegative(),
+      }),
+    )
     .optional(),
   requests_per_minute: positive.optional(),
   tokens_per_minute: positive.optional(),
@@ -35,7 +40,8 @@ export function matchesPattern(pattern: string, text: string): boolean {
   const first = pieces[0] ?? '';
   if (pieces.length === 1) return pattern === text;
   const last = pieces[pieces.length - 1] ?? '';
-  if (!text.startsWith(first) || !text.endsWith(last) || text.length < first.length + last.length) return false;
+  if (!text.startsWith(first) || !text.endsWith(last) || text.length < first.length + last.length)
+    return false;
   let position = first.length;
   for (const piece of pieces.slice(1, -1)) {
     const found = text.indexOf(piece, position);

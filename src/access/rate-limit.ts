@@ -10,7 +10,12 @@ type Counter = { requests: number; tokens: number; refilledAtMs: number; active:
 
 export type RateVerdict =
   | { readonly ok: true; readonly release: () => void; readonly headers: RateHeaders }
-  | { readonly ok: false; readonly reason: 'requests' | 'tokens' | 'concurrency'; readonly retryAfterMs: number; readonly headers: RateHeaders };
+  | {
+      readonly ok: false;
+      readonly reason: 'requests' | 'tokens' | 'concurrency';
+      readonly retryAfterMs: number;
+      readonly headers: RateHeaders;
+    };
 
 /** The standard `x-ratelimit-*` headers, as OpenAI's clients read them. */
 export type RateHeaders = { readonly [name: string]: string };
@@ -28,21 +33,32 @@ export class RateLimiter {
 
   /** Takes one request and `tokens` from the key's buckets, or says when to come again. */
   admit(keyId: string, limits: KeyLimits, tokens: number): RateVerdict {
-    const { requests_per_minute: requestLimit, tokens_per_minute: tokenLimit, concurrency } = limits;
+    const {
+      requests_per_minute: requestLimit,
+      tokens_per_minute: tokenLimit,
+      concurrency,
+    } = limits;
     if (requestLimit === undefined && tokenLimit === undefined && concurrency === undefined) {
       return { ok: true, release: nothing, headers: {} };
     }
     const counter = this.#refilled(keyId, limits);
-    const refuse = (reason: 'requests' | 'tokens' | 'concurrency', retryAfterMs: number): RateVerdict => {
+    const refuse = (
+      reason: 'requests' | 'tokens' | 'concurrency',
+      retryAfterMs: number,
+    ): RateVerdict => {
       return { ok: false, reason, retryAfterMs, headers: headersOf(counter, limits) };
     };
-    if (concurrency !== undefined && counter.active >= concurrency) return refuse('concurrency', 1000);
+    if (concurrency !== undefined && counter.active >= concurrency)
+      return refuse('concurrency', 1000);
     if (requestLimit !== undefined && counter.requests < 1) {
       return refuse('requests', ((1 - counter.requests) / requestLimit) * minuteMs);
     }
     // A request larger than the whole bucket may pass when the bucket is full; else it never could.
     if (tokenLimit !== undefined && counter.tokens < Math.min(tokens, tokenLimit)) {
-      return refuse('tokens', ((Math.min(tokens, tokenLimit) - counter.tokens) / tokenLimit) * minuteMs);
+      return refuse(
+        'tokens',
+        ((Math.min(tokens, tokenLimit) - counter.tokens) / tokenLimit) * minuteMs,
+      );
     }
     counter.requests -= 1;
     counter.tokens -= tokens;

@@ -185,7 +185,11 @@ export type ToolChoice =
   | { readonly kind: 'auto' | 'none' | 'required' }
   | { readonly kind: 'tool'; readonly name: string }
   /** A subset of the tools, of which the model may or must call some. */
-  | { readonly kind: 'allowed'; readonly mode: 'auto' | 'required'; readonly names: readonly string[] }
+  | {
+      readonly kind: 'allowed';
+      readonly mode: 'auto' | 'required';
+      readonly names: readonly string[];
+    }
   | { readonly kind: 'native'; readonly dialect: DialectId; readonly value: JsonValue };
 
 export type ResponseFormat =
@@ -242,7 +246,13 @@ export type ChatRequest = {
   readonly verbosity?: string | undefined;
   /** Kinds of output wanted besides text. */
   readonly modalities?: readonly ('text' | 'audio' | 'image')[] | undefined;
-  readonly audioOutput?: { readonly voice?: string | undefined; readonly format?: string | undefined; readonly native?: JsonObject | undefined } | undefined;
+  readonly audioOutput?:
+    | {
+        readonly voice?: string | undefined;
+        readonly format?: string | undefined;
+        readonly native?: JsonObject | undefined;
+      }
+    | undefined;
   readonly serviceTier?: string | undefined;
   /** The client's own id of its end user. */
   readonly endUserId?: string | undefined;
@@ -285,7 +295,13 @@ export type TokenLogprob = {
   readonly token: string;
   readonly logprob: number;
   readonly bytes?: readonly number[] | null | undefined;
-  readonly top?: readonly { readonly token: string; readonly logprob: number; readonly bytes?: readonly number[] | null | undefined }[] | undefined;
+  readonly top?:
+    | readonly {
+        readonly token: string;
+        readonly logprob: number;
+        readonly bytes?: readonly number[] | null | undefined;
+      }[]
+    | undefined;
 };
 
 export type Choice = {
@@ -321,9 +337,22 @@ export type ChatResponse = {
  */
 export type ChatEvent =
   /** `dialect`: of the upstream, in which `extensions` of the parts and of `finished` are said. */
-  | { readonly kind: 'start'; readonly id: string; readonly model: string; readonly dialect?: DialectId | undefined; readonly createdAt?: number | undefined; readonly serviceTier?: string | undefined; readonly usage?: Usage | undefined }
+  | {
+      readonly kind: 'start';
+      readonly id: string;
+      readonly model: string;
+      readonly dialect?: DialectId | undefined;
+      readonly createdAt?: number | undefined;
+      readonly serviceTier?: string | undefined;
+      readonly usage?: Usage | undefined;
+    }
   /** `part` holds what is known at the start: text usually empty, a tool call's id and name. */
-  | { readonly kind: 'part-start'; readonly index: number; readonly choice: number; readonly part: Part }
+  | {
+      readonly kind: 'part-start';
+      readonly index: number;
+      readonly choice: number;
+      readonly part: Part;
+    }
   /** Appended to `text` (text, refusal, reasoning), `input` (tool call) or base64 `data` (media). */
   | { readonly kind: 'part-delta'; readonly index: number; readonly delta: string }
   /** What only the end told: citations, opaque state, final native value, an audio transcript. */
@@ -347,6 +376,10 @@ export type PartFinal = {
  * asked for (a tool, a schema, an image, n, stop) and the request is refused; otherwise it is dropped
  * and reported.
  */
-export type Loss = { readonly path: string; readonly reason: string; readonly changesMeaning: boolean };
+export type Loss = {
+  readonly path: string;
+  readonly reason: string;
+  readonly changesMeaning: boolean;
+};
 
 export type Encoded<T> = { readonly value: T; readonly losses: readonly Loss[] };

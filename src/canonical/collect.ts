@@ -67,8 +67,13 @@ export class ChatCollector {
   /** The answer. Throws {@link GatewayFailure} `upstream_cut` when a choice never ended. */
   finish(): ChatResponse {
     const choices: Choice[] = [];
-    for (const [index, { parts, logprobs, finish }] of [...this.#choices].sort(([a], [b]) => a - b)) {
-      if (!finish) throw new GatewayFailure(gatewayError('upstream_cut', 'The answer ended before it was complete.'));
+    for (const [index, { parts, logprobs, finish }] of [...this.#choices].sort(
+      ([a], [b]) => a - b,
+    )) {
+      if (!finish)
+        throw new GatewayFailure(
+          gatewayError('upstream_cut', 'The answer ended before it was complete.'),
+        );
       choices.push({ index, parts, finish, ...(logprobs.length > 0 ? { logprobs } : {}) });
     }
     return {
@@ -109,7 +114,12 @@ export function completePart(part: Part, appended: string, final?: PartFinal): P
   switch (part.kind) {
     case 'text': {
       const citations = final?.citations ?? part.citations;
-      return { ...part, ...common, text: part.text + appended, ...(citations ? { citations } : {}) };
+      return {
+        ...part,
+        ...common,
+        text: part.text + appended,
+        ...(citations ? { citations } : {}),
+      };
     }
     case 'refusal':
     case 'reasoning':

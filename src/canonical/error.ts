@@ -16,7 +16,12 @@ type ErrorDefinition = {
   readonly gemini: string;
 };
 
-const define = (status: number, openai: string, anthropic: string, gemini: string): ErrorDefinition => ({
+const define = (
+  status: number,
+  openai: string,
+  anthropic: string,
+  gemini: string,
+): ErrorDefinition => ({
   status,
   openai,
   anthropic,
@@ -24,16 +29,51 @@ const define = (status: number, openai: string, anthropic: string, gemini: strin
 });
 
 export const errorRegistry = {
-  invalid_request: define(400, 'invalid_request_error', 'invalid_request_error', 'INVALID_ARGUMENT'),
+  invalid_request: define(
+    400,
+    'invalid_request_error',
+    'invalid_request_error',
+    'INVALID_ARGUMENT',
+  ),
   invalid_json: define(400, 'invalid_request_error', 'invalid_request_error', 'INVALID_ARGUMENT'),
   malformed_http: define(400, 'invalid_request_error', 'invalid_request_error', 'INVALID_ARGUMENT'),
-  unsupported_parameter: define(400, 'invalid_request_error', 'invalid_request_error', 'INVALID_ARGUMENT'),
-  lossy_translation: define(400, 'invalid_request_error', 'invalid_request_error', 'INVALID_ARGUMENT'),
-  context_length_exceeded: define(400, 'invalid_request_error', 'invalid_request_error', 'INVALID_ARGUMENT'),
-  content_filtered: define(400, 'invalid_request_error', 'invalid_request_error', 'INVALID_ARGUMENT'),
+  unsupported_parameter: define(
+    400,
+    'invalid_request_error',
+    'invalid_request_error',
+    'INVALID_ARGUMENT',
+  ),
+  lossy_translation: define(
+    400,
+    'invalid_request_error',
+    'invalid_request_error',
+    'INVALID_ARGUMENT',
+  ),
+  context_length_exceeded: define(
+    400,
+    'invalid_request_error',
+    'invalid_request_error',
+    'INVALID_ARGUMENT',
+  ),
+  content_filtered: define(
+    400,
+    'invalid_request_error',
+    'invalid_request_error',
+    'INVALID_ARGUMENT',
+  ),
   forbidden_url: define(400, 'invalid_request_error', 'invalid_request_error', 'INVALID_ARGUMENT'),
-  model_without_price: define(400, 'invalid_request_error', 'invalid_request_error', 'FAILED_PRECONDITION'),
-  cost_cap_exceeded: define(400, 'invalid_request_error', 'invalid_request_error', 'FAILED_PRECONDITION'),
+  model_without_price: define(
+    400,
+    'invalid_request_error',
+    'invalid_request_error',
+    'FAILED_PRECONDITION',
+  ),
+  cost_cap_exceeded: define(
+    400,
+    'invalid_request_error',
+    'invalid_request_error',
+    'FAILED_PRECONDITION',
+  ),
   invalid_api_key: define(401, 'invalid_request_error', 'authentication_error', 'UNAUTHENTICATED'),
   insufficient_balance: define(402, 'insufficient_quota', 'billing_error', 'FAILED_PRECONDITION'),
   budget_exceeded: define(402, 'insufficient_quota', 'billing_error', 'FAILED_PRECONDITION'),
@@ -41,13 +81,28 @@ export const errorRegistry = {
   model_not_allowed: define(403, 'invalid_request_error', 'permission_error', 'PERMISSION_DENIED'),
   not_found: define(404, 'invalid_request_error', 'not_found_error', 'NOT_FOUND'),
   model_not_found: define(404, 'invalid_request_error', 'not_found_error', 'NOT_FOUND'),
-  method_not_allowed: define(405, 'invalid_request_error', 'invalid_request_error', 'INVALID_ARGUMENT'),
+  method_not_allowed: define(
+    405,
+    'invalid_request_error',
+    'invalid_request_error',
+    'INVALID_ARGUMENT',
+  ),
   request_timeout: define(408, 'invalid_request_error', 'timeout_error', 'DEADLINE_EXCEEDED'),
   request_in_progress: define(409, 'invalid_request_error', 'conflict_error', 'ABORTED'),
   answer_expired: define(410, 'invalid_request_error', 'not_found_error', 'NOT_FOUND'),
   body_too_large: define(413, 'invalid_request_error', 'request_too_large', 'INVALID_ARGUMENT'),
-  unsupported_media_type: define(415, 'invalid_request_error', 'invalid_request_error', 'INVALID_ARGUMENT'),
-  idempotency_mismatch: define(422, 'invalid_request_error', 'invalid_request_error', 'INVALID_ARGUMENT'),
+  unsupported_media_type: define(
+    415,
+    'invalid_request_error',
+    'invalid_request_error',
+    'INVALID_ARGUMENT',
+  ),
+  idempotency_mismatch: define(
+    422,
+    'invalid_request_error',
+    'invalid_request_error',
+    'INVALID_ARGUMENT',
+  ),
   rate_limited: define(429, 'rate_limit_error', 'rate_limit_error', 'RESOURCE_EXHAUSTED'),
   capacity_exhausted: define(429, 'rate_limit_error', 'rate_limit_error', 'RESOURCE_EXHAUSTED'),
   client_closed_request: define(499, 'invalid_request_error', 'invalid_request_error', 'CANCELLED'),
@@ -101,9 +156,15 @@ export type UpstreamErrorKind =
   | 'model-missing'
   | 'server';
 
-export type GatewayErrorDetails = Omit<GatewayError, 'code' | 'status' | 'message'> & { readonly status?: number };
+export type GatewayErrorDetails = Omit<GatewayError, 'code' | 'status' | 'message'> & {
+  readonly status?: number;
+};
 
-export function gatewayError(code: ErrorCode, message: string, details: GatewayErrorDetails = {}): GatewayError {
+export function gatewayError(
+  code: ErrorCode,
+  message: string,
+  details: GatewayErrorDetails = {},
+): GatewayError {
   return { status: errorRegistry[code].status, ...details, code, message };
 }
 

@@ -69,7 +69,12 @@ export function inputTotalTokens(usage: Usage): number | undefined {
 
 /** All generated tokens, reasoning included. */
 export function outputTotalTokens(usage: Usage): number | undefined {
-  return sumOfKnown([usage.outputTokens, usage.reasoningTokens, usage.outputAudioTokens, usage.outputImageTokens]);
+  return sumOfKnown([
+    usage.outputTokens,
+    usage.reasoningTokens,
+    usage.outputAudioTokens,
+    usage.outputImageTokens,
+  ]);
 }
 
 export function cacheWriteTotalTokens(usage: Usage): number | undefined {
@@ -83,7 +88,10 @@ function sumOfKnown(values: readonly (number | undefined)[]): number | undefined
 }
 
 /** What remains of an overlapping total, never below zero: vendors report cached > prompt now and then. */
-export function remainder(total: number | undefined, ...contained: readonly (number | undefined)[]): number | undefined {
+export function remainder(
+  total: number | undefined,
+  ...contained: readonly (number | undefined)[]
+): number | undefined {
   if (total === undefined) return undefined;
   let rest = total;
   for (const value of contained) rest -= value ?? 0;

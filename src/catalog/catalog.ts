@@ -36,7 +36,9 @@ export function loadModels(folder: URL): readonly Model[] {
     const file = catalogFileSchema.safeParse(parsed.value);
     if (!file.success) {
       const issue = file.error.issues[0];
-      throw new Error(`catalog file ${name}: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'invalid'}`);
+      throw new Error(
+        `catalog file ${name}: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'invalid'}`,
+      );
     }
     models.push(...file.data.models);
   }
@@ -71,12 +73,21 @@ function register(byName: Map<string, Model>, model: Model): void {
 function offerOf(model: Model, providerId: string): Offer | undefined {
   const offer = model.offers[providerId];
   if (offer === undefined) return undefined;
-  if (typeof offer === 'string') return { name: offer, prices: model.prices, dialects: model.dialects };
-  return { name: offer.name, prices: offer.prices ?? model.prices, dialects: offer.dialects ?? model.dialects };
+  if (typeof offer === 'string')
+    return { name: offer, prices: model.prices, dialects: model.dialects };
+  return {
+    name: offer.name,
+    prices: offer.prices ?? model.prices,
+    dialects: offer.dialects ?? model.dialects,
+  };
 }
 
 /** Ranks by shared letter pairs (Dice's coefficient): typing errors and missing suffixes come out near. */
-export function nearestNames(name: string, names: Iterable<string>, limit: number): readonly string[] {
+export function nearestNames(
+  name: string,
+  names: Iterable<string>,
+  limit: number,
+): readonly string[] {
   const wanted = letterPairs(name);
   const ranked: { readonly name: string; readonly score: number }[] = [];
   for (const candidate of names) {
@@ -93,7 +104,8 @@ export function nearestNames(name: string, names: Iterable<string>, limit: numbe
 function letterPairs(text: string): Set<string> {
   const lower = ` ${text.slice(0, 100).toLowerCase()} `;
   const pairs = new Set<string>();
-  for (let index = 0; index + 1 < lower.length; index += 1) pairs.add(lower.slice(index, index + 2));
+  for (let index = 0; index + 1 < lower.length; index += 1)
+    pairs.add(lower.slice(index, index + 2));
   return pairs;
 }
 

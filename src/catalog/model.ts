@@ -6,7 +6,9 @@
 import { z } from 'zod';
 
 /** Decimal US dollars per million units, as text: prices never pass through a float. */
-const usdPerMillion = z.string().regex(/^\d{1,7}(\.\d{1,9})?$/, 'a decimal number of US dollars as text');
+const usdPerMillion = z
+  .string()
+  .regex(/^\d{1,7}(\.\d{1,9})?$/, 'a decimal number of US dollars as text');
 
 const date = z.string().regex(/^\d{4}-\d{2}-\d{2}$/, 'a date YYYY-MM-DD');
 
@@ -40,7 +42,9 @@ export const priceSchema = z.strictObject({
   units: unitPricesSchema,
   /** The whole request is rated by the last tier whose threshold its input tokens exceed. */
   tiers: z
-    .array(z.strictObject({ above_input_tokens: z.number().int().positive(), units: unitPricesSchema }))
+    .array(
+      z.strictObject({ above_input_tokens: z.number().int().positive(), units: unitPricesSchema }),
+    )
     .optional(),
   /** Daily UTC windows, minutes since midnight, `until` exclusive; the price at the start of the request holds. */
   windows: z
@@ -81,7 +85,14 @@ export const modelSchema = z.strictObject({
   /** Provider id → the model's name there, with prices where they differ from the list price. */
   offers: z.record(
     z.string(),
-    z.union([z.string(), z.strictObject({ name: z.string(), prices: z.array(priceSchema).optional(), dialects: z.array(z.string()).optional() })]),
+    z.union([
+      z.string(),
+      z.strictObject({
+        name: z.string(),
+        prices: z.array(priceSchema).optional(),
+        dialects: z.array(z.string()).optional(),
+      }),
+    ]),
   ),
   prices: z.array(priceSchema).default([]),
 });

@@ -110,12 +110,19 @@ export type Dialect = {
   readonly error: {
     /** An upstream's answer with a status of 400 or more, or an error found inside a 200. */
     decode(status: number, body: string): GatewayError;
-    encode(error: GatewayError, requestId: string): { readonly status: number; readonly body: JsonObject };
+    encode(
+      error: GatewayError,
+      requestId: string,
+    ): { readonly status: number; readonly body: JsonObject };
   };
   readonly stream: {
     decoder(quirks: Quirks): StreamDecoder;
     /** Losses found while encoding (streams cannot be refused any more) go to `onLoss`. */
-    encoder(request: ChatRequest, form: StreamForm, onLoss?: (path: string, reason: string) => void): StreamEncoder;
+    encoder(
+      request: ChatRequest,
+      form: StreamForm,
+      onLoss?: (path: string, reason: string) => void,
+    ): StreamEncoder;
     tap(request: ChatRequest, quirks: Quirks): StreamTap;
     /** Bytes that keep a silent stream alive in this dialect: legal anywhere between two events. */
     heartbeat(form: StreamForm): string;

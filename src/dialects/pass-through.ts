@@ -19,20 +19,39 @@ export type PassThroughChange = {
   readonly streamUsage: boolean;
 };
 
-export function passThroughEdits(dialect: DialectId, wire: JsonObject, request: ChatRequest, change: PassThroughChange): readonly JsonEdit[] {
-  const edits: JsonEdit[] = change.drop.filter((key) => wire[key] !== undefined).map((key) => ({ key, value: undefined }));
-  if (wire['model'] !== undefined && wire['model'] !== change.model) edits.push({ key: 'model', value: JSON.stringify(change.model) });
+export function passThroughEdits(
+  dialect: DialectId,
+  wire: JsonObject,
+  request: ChatRequest,
+  change: PassThroughChange,
+): readonly JsonEdit[] {
+  const edits: JsonEdit[] = change.drop
+    .filter((key) => wire[key] !== undefined)
+    .map((key) => ({ key, value: undefined }));
+  if (wire['model'] !== undefined && wire['model'] !== change.model)
+    edits.push({ key: 'model', value: JSON.stringify(change.model) });
   edits.push(...dialectEdits(dialect, wire, request, change));
   return edits;
 }
 
-function dialectEdits(dialect: DialectId, wire: JsonObject, request: ChatRequest, change: PassThroughChange): readonly JsonEdit[] {
+function dialectEdits(
+  dialect: DialectId,
+  wire: JsonObject,
+  request: ChatRequest,
+  change: PassThroughChange,
+): readonly JsonEdit[] {
   const { outputTokensMax } = change;
   switch (dialect) {
     case 'openai-chat':
     case 'openai-completions': {
-      const field = dialect === 'openai-chat' && wire['max_tokens'] === undefined ? 'max_completion_tokens' : 'max_tokens';
-      return [...limitEdit(field, outputTokensMax), ...(change.streamUsage ? usageEdit(wire, request) : [])];
+      const field =
+        dialect === 'openai-chat' && wire['max_tokens'] === undefined
+          ? 'max_completion_tokens'
+          : 'max_tokens';
+      return [
+        ...limitEdit(field, outputTokensMax),
+        ...(change.streamUsage ? usageEdit(wire, request) : []),
+      ];
     }
     case 'openai-responses':
       return [...limitEdit('max_output_tokens', outputTokensMax), ...stateEdits(wire, change)];
@@ -40,8 +59,14 @@ function dialectEdits(dialect: DialectId, wire: JsonObject, request: ChatRequest
       return limitEdit('max_tokens', outputTokensMax);
     case 'gemini-generate': {
       if (outputTokensMax === undefined) return [];
-      const key = wire['generation_config'] === undefined ? 'generationConfig' : 'generation_config';
-      return [{ key, value: JSON.stringify({ ...asObject(wire[key]), maxOutputTokens: outputTokensMax }) }];
+      const key =
+        wire['generation_config'] === undefined ? 'generationConfig' : 'generation_config';
+      return [
+        {
+          key,
+          value: JSON.stringify({ ...asObject(wire[key]), maxOutputTokens: outputTokensMax }),
+        },
+      ];
     }
   }
 }
@@ -53,7 +78,12 @@ function limitEdit(key: string, outputTokensMax: number | undefined): readonly J
 /** Usage is always asked for: it is what the bill is made from. The client that did not ask does not see it. */
 function usageEdit(wire: JsonObject, request: ChatRequest): readonly JsonEdit[] {
   if (!request.stream || request.streamUsage) return [];
-  return [{ key: 'stream_options', value: JSON.stringify({ ...asObject(wire['stream_options']), include_usage: true }) }];
+  return [
+    {
+      key: 'stream_options',
+      value: JSON.stringify({ ...asObject(wire['stream_options']), include_usage: true }),
+    },
+  ];
 }
 
 /** The gateway keeps conversations itself; nothing is stored at the vendor. */
@@ -62,6 +92,7 @@ function stateEdits(wire: JsonObject, change: PassThroughChange): readonly JsonE
   if (wire['store'] !== false) edits.push({ key: 'store', value: 'false' });
   const wanted = 'reasoning.encrypted_content';
   const include = asArray(wire['include']) ?? [];
-  if (change.encryptedReasoning && !include.includes(wanted)) edits.push({ key: 'include', value: JSON.stringify([...include, wanted]) });
+  if (change.encryptedReasoning && !include.includes(wanted))
+    edits.push({ key: 'include', value: JSON.stringify([...include, wanted]) });
   return edits;
 }

@@ -27,6 +27,16 @@ export function estimateTextTokens(text: string): number {
     const code = text.charCodeAt(index);
     const kind = kindOf(code);
     if (kind !== previous) previousRun = run;
+    if (kind === 'lower' && letters === 0) {
+      // A plain word, which is most of a text, is looked at as one.
+      run = lowerRun(text, index);
+      letters = run;
+      tokens += wordWeight(run);
+      index += run - 1;
+      previous = kind;
+      previousCode = text.charCodeAt(index);
+      continue;
+    }
     run = kind === previous ? run + 1 : 1;
     letters = kind === 'lower' || kind === 'upper' ? letters + 1 : 0;
     if (letters > longestWord) tokens += letterBeyondWords;
@@ -39,6 +49,22 @@ export function estimateTextTokens(text: string): number {
     previousCode = code;
   }
   return Math.ceil(tokens);
+}
+
+/** Small letters in a row from `start` on. */
+function lowerRun(text: string, start: number): number {
+  let end = start + 1;
+  for (; end < text.length; end += 1) {
+    const code = text.charCodeAt(end);
+    if (code < 97 || code > 122) break;
+  }
+  return end - start;
+}
+
+/** A row of small letters that no other letter precedes. */
+function wordWeight(letters: number): number {
+  if (letters <= longestWord) return Math.ceil(letters / 6);
+  return longestWord / 6 + (letters - longestWord) * letterBeyondWords;
 }
 
 /** Beyond so many letters in a row it is hardly a word. */

@@ -21,6 +21,7 @@ function encodeTime(epochMs: number): string {
 
 function encodeRandom(random: Random, length: number): string {
   let text = '';
-  for (let position = 0; position < length; position += 1) text += alphabet.charAt(Math.floor(random() * 32));
+  for (let position = 0; position < length; position += 1)
+    text += alphabet.charAt(Math.floor(random() * 32));
   return text;
 }

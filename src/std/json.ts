@@ -41,19 +41,27 @@ export function parseJsonObject(text: string): JsonObject | undefined {
 function exceedsDepth(text: string, depthMax: number): boolean {
   if (text.length < depthMax * 2) return false;
   let depth = 0;
-  let inString = false;
   for (let index = 0; index < text.length; index += 1) {
     const code = text.charCodeAt(index);
-    if (inString) {
-      if (code === 0x5c) index += 1;
-      else if (code === 0x22) inString = false;
-    } else if (code === 0x22) inString = true;
-    else if (code === 0x7b || code === 0x5b) {
+    if (code === 0x22) {
+      index = endOfString(text, index);
+      if (index < 0) return false;
+    } else if (code === 0x7b || code === 0x5b) {
       depth += 1;
       if (depth > depthMax) return true;
     } else if (code === 0x7d || code === 0x5d) depth -= 1;
   }
   return false;
+}
+
+/** Where the string that opens at `start` closes; −1 when it does not. Long strings are leapt over. */
+function endOfString(text: string, start: number): number {
+  for (let quote = text.indexOf('"', start + 1); quote >= 0; quote = text.indexOf('"', quote + 1)) {
+    let escapes = quote;
+    while (text.charCodeAt(escapes - 1) === 0x5c) escapes -= 1;
+    if ((quote - escapes) % 2 === 0) return quote;
+  }
+  return -1;
 }
 
 /** A value that is not what the format asks for. `path` is written as in `messages[2].content`. */
@@ -115,7 +123,11 @@ export function fieldPath(path: string, key: string | number): string {
 function typeName(value: JsonValue | undefined): string {
   if (value === null) return 'null';
   if (value === undefined) return 'nothing';
-  return Array.isArray(value) ? 'an array' : typeof value === 'object' ? 'an object' : `a ${typeof value}`;
+  return Array.isArray(value)
+    ? 'an array'
+    : typeof value === 'object'
+      ? 'an object'
+      : `a ${typeof value}`;
 }
 
 function wrong(path: string, expected: string, value: JsonValue | undefined): ReadError {
@@ -145,14 +157,22 @@ export function optionalString(object: JsonObject, key: string, path: string): s
   return requireString(value, fieldPath(path, key));
 }
 
-export function optionalBoolean(object: JsonObject, key: string, path: string): boolean | undefined {
+export function optionalBoolean(
+  object: JsonObject,
+  key: string,
+  path: string,
+): boolean | undefined {
   const value = object[key];
   if (value === undefined || value === null) return undefined;
   if (typeof value !== 'boolean') throw wrong(fieldPath(path, key), 'a boolean', value);
   return value;
 }
 
-export type NumberRange = { readonly minimum?: number; readonly maximum?: number; readonly integer?: boolean };
+export type NumberRange = {
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly integer?: boolean;
+};
 
 export function optionalNumber(
   object: JsonObject,
@@ -174,13 +194,21 @@ export function optionalNumber(
   return value;
 }
 
-export function optionalObject(object: JsonObject, key: string, path: string): JsonObject | undefined {
+export function optionalObject(
+  object: JsonObject,
+  key: string,
+  path: string,
+): JsonObject | undefined {
   const value = object[key];
   if (value === undefined || value === null) return undefined;
   return requireObject(value, fieldPath(path, key));
 }
 
-export function optionalArray(object: JsonObject, key: string, path: string): readonly JsonValue[] | undefined {
+export function optionalArray(
+  object: JsonObject,
+  key: string,
+  path: string,
+): readonly JsonValue[] | undefined {
   const value = object[key];
   if (value === undefined || value === null) return undefined;
   return requireArray(value, fieldPath(path, key));
@@ -196,7 +224,10 @@ export function optionalOneOf<const T extends string>(
   if (value === undefined) return undefined;
   const found = allowed.find((candidate) => candidate === value);
   if (found === undefined) {
-    throw new ReadError(fieldPath(path, key), `expected one of ${allowed.join(', ')}, got ${JSON.stringify(value)}`);
+    throw new ReadError(
+      fieldPath(path, key),
+      `expected one of ${allowed.join(', ')}, got ${JSON.stringify(value)}`,
+    );
   }
   return found;
 }

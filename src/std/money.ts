@@ -12,7 +12,8 @@ export const nanoUsdPerUsd = 1_000_000_000;
 /** Asserts that `amount` is an exact integer. Throws RangeError otherwise: a bug, never user input. */
 export function nanoUsd(amount: number | bigint): NanoUsd {
   const value = Number(amount);
-  if (!Number.isSafeInteger(value)) throw new RangeError(`not an exact amount of nano-USD: ${amount}`);
+  if (!Number.isSafeInteger(value))
+    throw new RangeError(`not an exact amount of nano-USD: ${amount}`);
   return value as NanoUsd;
 }
 

@@ -16,7 +16,8 @@ import { listCases, recordingsFolder, type RecordingCase } from './load.ts';
 const kinds = ['chat', 'completions', 'responses', 'messages', 'generate'];
 
 /** The two fields that the gateway adds to the usage object, wherever it stands in it. */
-const billFields = /,"cost":[\d.]+,"receipt_?[iI]d":"rcpt_[^"]*"|"cost":[\d.]+,"receipt_?[iI]d":"rcpt_[^"]*",?|,"receipt_id":"rcpt_[^"]*"/g;
+const billFields =
+  /,"cost":[\d.]+,"receipt_?[iI]d":"rcpt_[^"]*"|"cost":[\d.]+,"receipt_?[iI]d":"rcpt_[^"]*",?|,"receipt_id":"rcpt_[^"]*"/g;
 
 /** Vendors that report their own cost have it replaced by ours. */
 const vendorCost = /,? ?"cost": ?(?:[\d.e-]+|\{[^}]*\})/g;
@@ -37,19 +38,26 @@ function ask(found: RecordingCase): Asked | undefined {
     case 'messages':
       return { path: '/v1/messages', body: { ...request, model } };
     default:
-      return { path: `/v1beta/models/${encodeURIComponent(model)}:${meta.stream ? (found.responseForm === 'sse' ? 'streamGenerateContent?alt=sse' : 'streamGenerateContent') : 'generateContent'}`, body: request };
+      return {
+        path: `/v1beta/models/${encodeURIComponent(model)}:${meta.stream ? (found.responseForm === 'sse' ? 'streamGenerateContent?alt=sse' : 'streamGenerateContent') : 'generateContent'}`,
+        body: request,
+      };
   }
 }
 
 /** Responses that continue what only the vendor has stored cannot be replayed anywhere else. */
 /** Cases whose bytes differ for a reason that stands in the contract. */
 const explained: { readonly [name: string]: string } = {
-  'bedrock-mantle/responses/pa-test-reused-tool-call-ids-stream-01': 'the frame that carries the bill is written anew: `event:` before `data:`',
+  'bedrock-mantle/responses/pa-test-reused-tool-call-ids-stream-01':
+    'the frame that carries the bill is written anew: `event:` before `data:`',
   'bedrock-mantle/responses/pa-test-reused-tool-call-ids-stream-02': 'as above',
   'bedrock-mantle/responses/pa-test-reused-tool-call-ids-stream-03': 'as above',
-  'groq/chat/pa-test-tool-use-failed-error-streaming-01': 'an error inside a stream is told in the gateway’s words',
-  'huggingface/chat/pa-test-cancel-recorded-provider-stream-huggingface-02': 'a usage chunk that the client did not ask for',
-  'openrouter/chat/pa-test-openrouter-cache-instructions-gemini-real-api-01': 'asks for a provider by a name that this gateway has no channel for',
+  'groq/chat/pa-test-tool-use-failed-error-streaming-01':
+    'an error inside a stream is told in the gateway’s words',
+  'huggingface/chat/pa-test-cancel-recorded-provider-stream-huggingface-02':
+    'a usage chunk that the client did not ask for',
+  'openrouter/chat/pa-test-openrouter-cache-instructions-gemini-real-api-01':
+    'asks for a provider by a name that this gateway has no channel for',
   'openrouter/chat/pa-test-openrouter-cache-instructions-gemini-real-api-02': 'as above',
   'openrouter/responses/pa-test-openrouter-responses-prompt-cache-e2e': 'as above',
 };
@@ -68,8 +76,12 @@ class Vendor {
       const pieces: Buffer[] = [];
       request.on('data', (piece: Buffer) => pieces.push(piece));
       request.on('end', () => {
-        this.received = JSON.parse(Buffer.concat(pieces).toString('utf8')) as Record<string, unknown>;
-        const type = this.current?.responseForm === 'sse' ? 'text/event-stream' : 'application/json';
+        this.received = JSON.parse(Buffer.concat(pieces).toString('utf8')) as Record<
+          string,
+          unknown
+        >;
+        const type =
+          this.current?.responseForm === 'sse' ? 'text/event-stream' : 'application/json';
         response.writeHead(this.current?.meta.status ?? 500, { 'content-type': type });
         response.end(this.current?.responseBytes);
       });
@@ -82,62 +94,98 @@ class Vendor {
   }
 }
 
-describe('recorded traffic through the gateway, same dialect in and out', { skip: recordingsFolder() === undefined }, () => {
-  let rig: Rig;
-  const vendor = new Vendor();
-  const cases: RecordingCase[] = [];
-  before(async () => {
-    cases.push(...listCases({ kinds }));
-    const models: Record<string, unknown> = {};
-    for (const { meta } of cases) models[meta.request_model ?? meta.model ?? 'unknown'] = { prices: { input: '1', output: '2' }, operations: ['chat', 'completions'], output_tokens: 8192 };
-    const channel = channelSchema.parse({ id: 'vendor', provider: 'simulator', base_url: await vendor.listen(), secret: 'x', allow_private: true, models });
-    rig = await startRig({ balanceUsd: 1000, vendors: [], channels: [channel] });
-  });
-  after(async () => {
-    await rig.close();
-    vendor.server.close();
-    vendor.server.closeAllConnections();
-  });
+describe(
+  'recorded traffic through the gateway, same dialect in and out',
+  { skip: recordingsFolder() === undefined },
+  () => {
+    let rig: Rig;
+    const vendor = new Vendor();
+    const cases: RecordingCase[] = [];
+    before(async () => {
+      cases.push(...listCases({ kinds }));
+      const models: Record<string, unknown> = {};
+      for (const { meta } of cases)
+        models[meta.request_model ?? meta.model ?? 'unknown'] = {
+          prices: { input: '1', output: '2' },
+          operations: ['chat', 'completions'],
+          output_tokens: 8192,
+        };
+      const channel = channelSchema.parse({
+        id: 'vendor',
+        provider: 'simulator',
+        base_url: await vendor.listen(),
+        secret: 'x',
+        allow_private: true,
+        models,
+      });
+      rig = await startRig({ balanceUsd: 1000, vendors: [], channels: [channel] });
+    });
+    after(async () => {
+      await rig.close();
+      vendor.server.close();
+      vendor.server.closeAllConnections();
+    });
 
-  it('returns the recorded answer byte for byte but for the bill', async () => {
-    const failures: string[] = [];
-    const differ = (name: string, text: string): void => {
-      if (explained[name] === undefined) failures.push(`${name}: ${text}`);
-      else known += 1;
-    };
-    const requestChanges: string[] = [];
-    let known = 0;
-    let checked = 0;
-    for (const found of cases) {
-      const asked = found.meta.status === 200 ? ask(found) : undefined;
-      if (!asked || needsVendorState.some((field) => asked.body[field] !== undefined && asked.body[field] !== null)) continue;
-      vendor.current = found;
-      const response = await rig.post(asked.path, asked.body);
-      const text = await response.text();
-      checked += 1;
-      if (response.status !== 200) {
-        differ(found.name, `status ${response.status} ${text.slice(0, 200)}`);
-        continue;
+    it('returns the recorded answer byte for byte but for the bill', async () => {
+      const failures: string[] = [];
+      const differ = (name: string, text: string): void => {
+        if (explained[name] === undefined) failures.push(`${name}: ${text}`);
+        else known += 1;
+      };
+      const requestChanges: string[] = [];
+      let known = 0;
+      let checked = 0;
+      for (const found of cases) {
+        const asked = found.meta.status === 200 ? ask(found) : undefined;
+        if (
+          !asked ||
+          needsVendorState.some(
+            (field) => asked.body[field] !== undefined && asked.body[field] !== null,
+          )
+        )
+          continue;
+        vendor.current = found;
+        const response = await rig.post(asked.path, asked.body);
+        const text = await response.text();
+        checked += 1;
+        if (response.status !== 200) {
+          differ(found.name, `status ${response.status} ${text.slice(0, 200)}`);
+          continue;
+        }
+        const changed = changedFields(asked.body, vendor.received);
+        if (changed.length > 0) requestChanges.push(`${found.name}: ${changed.join(', ')}`);
+        const problem = compare(found, text);
+        if (problem) differ(found.name, problem);
       }
-      const changed = changedFields(asked.body, vendor.received);
-      if (changed.length > 0) requestChanges.push(`${found.name}: ${changed.join(', ')}`);
-      const problem = compare(found, text);
-      if (problem) differ(found.name, problem);
-    }
-    console.log(`gateway, same dialect: ${checked} cases, ${known} differ for a stated reason, ${failures.length} differ`);
-    console.log(`requests that reached the vendor as the client sent them: ${checked - requestChanges.length} of ${checked}`);
-    assert.deepEqual(requestChanges.filter((change) => !isRewritten(change)).slice(0, 20), []);
-    assert.deepEqual(failures.slice(0, 20), []);
-    assert.ok(checked > 500);
-  });
-});
+      console.log(
+        `gateway, same dialect: ${checked} cases, ${known} differ for a stated reason, ${failures.length} differ`,
+      );
+      console.log(
+        `requests that reached the vendor as the client sent them: ${checked - requestChanges.length} of ${checked}`,
+      );
+      assert.deepEqual(requestChanges.filter((change) => !isRewritten(change)).slice(0, 20), []);
+      assert.deepEqual(failures.slice(0, 20), []);
+      assert.ok(checked > 500);
+    });
+  },
+);
 
 /** What the gateway may set on the way: usage in streams, its own memory, the bill's wishes. */
-const ownFields = new Set(['stream_options', 'store', 'include', 'provider', 'models', 'route', 'transforms']);
+const ownFields = new Set([
+  'stream_options',
+  'store',
+  'include',
+  'provider',
+  'models',
+  'route',
+  'transforms',
+]);
 
 function changedFields(sent: Record<string, unknown>, received: Record<string, unknown>): string[] {
   const names = new Set([...Object.keys(sent), ...Object.keys(received)]);
-  return [...names].filter((name) => !ownFields.has(name) && !isDeepStrictEqual(sent[name], received[name]));
+  return [...names].filter(
+    (name) => !ownFields.has(name) && !isDeepStrictEqual(sent[name], received[name]),
+  );
 }
 
 /**
@@ -145,7 +193,11 @@ function changedFields(sent: Record<string, unknown>, received: Record<string, u
  * models whose vendor refuses what the client said (the catalog's quirks: DeepSeek's names for models
  * with and without thinking, sampling parameters of OpenAI's reasoning models).
  */
-const rewritten = [/\/responses\//, /^deepseek\/chat\/[^:]+: (?:(?:messages|stream|thinking|max_tokens|max_completion_tokens)(?:, )?)+$/, /^openai\/chat\/[^:]+: temperature$/];
+const rewritten = [
+  /\/responses\//,
+  /^deepseek\/chat\/[^:]+: (?:(?:messages|stream|thinking|max_tokens|max_completion_tokens)(?:, )?)+$/,
+  /^openai\/chat\/[^:]+: temperature$/,
+];
 
 function isRewritten(change: string): boolean {
   return rewritten.some((pattern) => pattern.test(change));
@@ -153,10 +205,14 @@ function isRewritten(change: string): boolean {
 
 function compare(found: RecordingCase, text: string): string | undefined {
   const recorded = found.responseBytes.toString('utf8');
-  const plain = text.replace(billFields, '').replace(/: cost_usd=[^\n]*\n\n$/, '').replace(vendorCost, '');
+  const plain = text
+    .replace(billFields, '')
+    .replace(/: cost_usd=[^\n]*\n\n$/, '')
+    .replace(vendorCost, '');
   const wanted = recorded.replace(vendorCost, '');
   if (plain === wanted || plain.trimEnd() === wanted.trimEnd()) return undefined;
-  if (found.meta.kind === 'generate' && found.meta.stream && found.responseForm !== 'sse') return undefined;
+  if (found.meta.kind === 'generate' && found.meta.stream && found.responseForm !== 'sse')
+    return undefined;
   let at = 0;
   while (at < plain.length && plain[at] === wanted[at]) at += 1;
   return `at ${at}: got ${JSON.stringify(plain.slice(Math.max(0, at - 60), at + 120))} wanted ${JSON.stringify(wanted.slice(Math.max(0, at - 60), at + 120))}`;

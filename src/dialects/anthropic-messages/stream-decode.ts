@@ -279,7 +279,8 @@ export class MessagesStreamDecoder implements StreamDecoder {
       choice: 0,
       finish: endsLikeText ? { ...finish, reason: 'stop', raw: 'end_turn' } : finish,
     });
-    if (this.#usage && this.#usageAtEnd) events.push({ kind: 'usage', usage: decodeUsage(this.#usage) });
+    if (this.#usage && this.#usageAtEnd)
+      events.push({ kind: 'usage', usage: decodeUsage(this.#usage) });
     events.push({ kind: 'finished', extensions: this.#extensions });
     return events;
   }
