@@ -101,7 +101,7 @@ function answerCharacters(answer: WholeAnswer): number {
 export async function finishStream(delivery: Delivery, end: StreamEnd, pending: readonly (Uint8Array | string)[]): Promise<void> {
   const { relay, target, client, call, trail } = delivery;
   if (!relay || end.kind === 'failed') throw new Error('only an opened stream can be finished');
-  const billed = billedUsage(target, relay.characters, relay.usage, relay.complete && relay.usageAtEnd);
+  const billed = billedUsage(target, relay.characters, relay.usage, relay.usageAtEnd);
   const { usage } = billed;
   const delivered = relay.characters > 0;
   const empty = !delivered && (relay.usage?.reasoningTokens ?? 0) === 0;

@@ -33,7 +33,7 @@ export type Relay = {
   readonly complete: boolean;
   /** The latest usage the upstream told. */
   readonly usage: Usage | undefined;
-  /** Whether it was told at the end: Anthropic's count at the start is a placeholder. */
+  /** Whether it is the last word, also where the stream broke after it: Anthropic's count at the start is a placeholder. */
   readonly usageAtEnd: boolean;
   /** Characters generated so far, for an estimate when usage never comes. */
   readonly characters: number;
@@ -84,7 +84,7 @@ export function passThroughRelay(dialect: Dialect, request: ChatRequest, quirks:
       // What an error says about usage is not what an answer used.
       if (facts.usage && !facts.error) {
         usage = facts.usage;
-        usageAtEnd = facts.closing || dialect.id !== 'anthropic-messages';
+        usageAtEnd = facts.closing;
       }
       if (facts.complete) complete = true;
       if (facts.error) return { output: undefined, content: false, error: facts.error };
@@ -111,7 +111,7 @@ export function passThroughRelay(dialect: Dialect, request: ChatRequest, quirks:
       return billTold;
     },
     get usageAtEnd() {
-      return usageAtEnd;
+      return usageAtEnd || (complete && usage !== undefined && dialect.id !== 'anthropic-messages');
     },
     get characters() {
       return characters;
@@ -165,7 +165,8 @@ class TranslatingRelay implements Relay {
   readonly #openParts = new Set<number>();
   complete = false;
   usage: Usage | undefined;
-  usageAtEnd = false;
+  #ended = false;
+  #usageTold = false;
   readonly billTold = true;
   characters = 0;
   readonly #gatherer = new StateGatherer();
@@ -174,6 +175,10 @@ class TranslatingRelay implements Relay {
     this.#decoder = decoder;
     this.#encoder = encoder;
     this.#restore = restore;
+  }
+
+  get usageAtEnd(): boolean {
+    return this.#usageTold && (this.#ended || this.complete);
   }
 
   push(frame: Frame): RelayStep {
@@ -218,8 +223,9 @@ class TranslatingRelay implements Relay {
   #hold(event: ChatEvent): boolean {
     if (event.kind === 'usage') {
       this.usage = event.usage;
-      this.usageAtEnd = true;
+      this.#usageTold = true;
     }
+    if (event.kind === 'end') this.#ended = true;
     if (event.kind === 'finished') this.complete = true;
     else if (event.kind !== 'end' && event.kind !== 'usage') return false;
     this.#held.push(event);
