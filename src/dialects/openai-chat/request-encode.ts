@@ -1,5 +1,6 @@
 import type { ChatRequest, Encoded, Loss, MediaPart } from '#canonical';
 import { asObject, compact, unknownFields, type JsonObject, type JsonValue } from '#std';
+import { endUserFor } from '../end-user.ts';
 import type { Quirks } from '../dialect.ts';
 import { nativeOnlyReason } from '../openai-completions/native-only.ts';
 import { encodeMessages } from './message-encode.ts';
@@ -132,7 +133,7 @@ function encodeIdentity(request: ChatRequest, own: boolean, losses: Loss[]): Jso
   if (store === true && !own) lose('store');
   return compact({
     service_tier: openai ? serviceTier : undefined,
-    user: request.endUserId,
+    user: endUserFor('openai-chat', request),
     metadata: openai ? metadata : undefined,
     prompt_cache_key: request.promptCacheKey,
     store: own ? store : undefined,

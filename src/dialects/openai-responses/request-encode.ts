@@ -7,6 +7,7 @@ import type {
   ReasoningRequest,
 } from '#canonical';
 import { asArray, asObject, compact, fieldPath, type JsonObject, type JsonValue } from '#std';
+import { endUserFor } from '../end-user.ts';
 import type { Quirks } from '../dialect.ts';
 import { lossCollector, ownExtensions, type EncodeContext } from './content.ts';
 import { callIdMapper, encodeItems } from './items-encode.ts';
@@ -50,7 +51,7 @@ export function encodeRequest(request: ChatRequest, vendorQuirks: Quirks): Encod
     metadata: request.metadata,
     prompt_cache_key: request.promptCacheKey,
     service_tier: serviceTier(request, context),
-    [quirks.endUserField]: request.endUserId,
+    [quirks.endUserField]: endUserFor(dialect, request),
     ...free,
     store: false,
     stream: request.stream ? true : undefined,
