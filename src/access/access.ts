@@ -59,17 +59,7 @@ export function createAccess(deps: {
   readonly newId: (prefix: string) => string;
 }): Access {
   const { store, pepper, clock, newId } = deps;
-  /** By fingerprint: what a request needs to be let in without computing the keyed digest again. */
-  const known = new Map<string, Known>();
-
-  const remember = (fingerprint: string, record: KeyRecord): Known => {
-    const entry = knownOf(record, clock.now());
-    known.delete(fingerprint);
-    known.set(fingerprint, entry);
-    const oldest = known.size > knownMax ? known.keys().next() : undefined;
-    if (oldest && !oldest.done) known.delete(oldest.value);
-    return entry;
-  };
+  const known = new KnownKeys();
 
   const lookUp = async (
     key: string,
@@ -78,12 +68,9 @@ export function createAccess(deps: {
   ): Promise<Principal | Refusal> => {
     const record = await store.keys.findByDigest(digestOfKey(key, pepper));
     if (!record) return { reason: 'unknown' };
-    return judge(remember(fingerprint, record), clientAddress, clock.now());
-  };
-
-  const forget = (keyId: string): void => {
-    for (const [fingerprint, entry] of known)
-      if (entry.record.keyId === keyId) known.delete(fingerprint);
+    const entry = knownOf(record, clock.now());
+    known.remember(fingerprint, entry);
+    return judge(entry, clientAddress, clock.now());
   };
 
   return {
@@ -119,11 +106,34 @@ export function createAccess(deps: {
       if (!record) return undefined;
       const revoked = { ...record, revokedAtMs: record.revokedAtMs ?? clock.now() };
       await store.keys.put(revoked);
-      forget(keyId);
+      known.forget(keyId);
       return revoked;
     },
     listKeys: (filter) => store.keys.list(filter),
   };
+}
+
+/** By fingerprint: what a request needs to be let in without computing the keyed digest again. */
+class KnownKeys {
+  readonly #entries = new Map<string, Known>();
+
+  get(fingerprint: string): Known | undefined {
+    return this.#entries.get(fingerprint);
+  }
+
+  /** Bounded: the key that was read the longest ago goes first. */
+  remember(fingerprint: string, entry: Known): void {
+    this.#entries.delete(fingerprint);
+    this.#entries.set(fingerprint, entry);
+    const oldest = this.#entries.size > knownMax ? this.#entries.keys().next() : undefined;
+    if (oldest && !oldest.done) this.#entries.delete(oldest.value);
+  }
+
+  forget(keyId: string): void {
+    for (const [fingerprint, entry] of this.#entries) {
+      if (entry.record.keyId === keyId) this.#entries.delete(fingerprint);
+    }
+  }
 }
 
 function knownOf(record: KeyRecord, readAtMs: number): Known {

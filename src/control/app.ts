@@ -5,7 +5,7 @@ import type { RequestListener } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
 import { Hono, type Context } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
-import { z } from 'zod';
+import type { z } from 'zod';
 import { parseJson } from '#std';
 import { openApiDocument } from './openapi.ts';
 import { ControlRefusal, controlRoutes, type ControlRoute } from './routes.ts';
@@ -32,7 +32,7 @@ export function createControl(services: ControlServices, token: string): Request
     services.log('error', 'control.fault', { path: context.req.path, error: error.stack ?? error.message });
     return refuse(context, 500, 'internal_error', 'Something went wrong; the log says what.');
   });
-  return getRequestListener(app.fetch) as RequestListener;
+  return getRequestListener(app.fetch);
 }
 
 function register(app: Hono, services: ControlServices, route: ControlRoute): void {

@@ -28,11 +28,18 @@ export function estimateTextTokens(text: string): number {
     const kind = kindOf(code);
     if (kind !== previous) previousRun = run;
     if (kind === 'lower' && letters === 0) {
-      // A plain word, which is most of a text, is looked at as one.
+      // Plain words with single spaces between them, most of a text, are looked at as such.
       run = lowerRun(text, index);
-      letters = run;
       tokens += wordWeight(run);
-      index += run - 1;
+      index += run;
+      while (text.charCodeAt(index) === 32 && isLower(text.charCodeAt(index + 1))) {
+        previousRun = 1;
+        run = lowerRun(text, index + 1);
+        tokens += wordWeight(run);
+        index += run + 1;
+      }
+      index -= 1;
+      letters = run;
       previous = kind;
       previousCode = text.charCodeAt(index);
       continue;
@@ -51,20 +58,22 @@ export function estimateTextTokens(text: string): number {
   return Math.ceil(tokens);
 }
 
-/** Small letters in a row from `start` on. */
+/** Small letters in a row from `start` on, where there is one. */
 function lowerRun(text: string, start: number): number {
   let end = start + 1;
-  for (; end < text.length; end += 1) {
-    const code = text.charCodeAt(end);
-    if (code < 97 || code > 122) break;
-  }
+  while (isLower(text.charCodeAt(end))) end += 1;
   return end - start;
+}
+
+function isLower(code: number): boolean {
+  return code >= 97 && code <= 122;
 }
 
 /** A row of small letters that no other letter precedes. */
 function wordWeight(letters: number): number {
-  if (letters <= longestWord) return Math.ceil(letters / 6);
-  return longestWord / 6 + (letters - longestWord) * letterBeyondWords;
+  if (letters <= 6) return 1;
+  if (letters <= longestWord) return 2;
+  return 2 + (letters - longestWord) * letterBeyondWords;
 }
 
 /** Beyond so many letters in a row it is hardly a word. */

@@ -314,9 +314,11 @@ function assertTap(recording: RecordingCase): void {
  */
 function plain(value: JsonValue | undefined, key = ''): JsonValue | undefined {
   if (Array.isArray(value)) {
-    const list = value
-      .map((element) => plain(element as JsonValue))
-      .filter((element) => element !== undefined) as JsonValue[];
+    const list: JsonValue[] = [];
+    for (const element of value as readonly JsonValue[]) {
+      const kept = plain(element);
+      if (kept !== undefined) list.push(kept);
+    }
     return key === 'include' ? list.toSorted() : list;
   }
   const object = asObject(value);

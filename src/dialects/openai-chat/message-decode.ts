@@ -127,7 +127,7 @@ export function bindToolStates(parts: readonly Part[]): Part[] {
     (part) =>
       !(
         part.kind === 'reasoning' &&
-        (part.state as WrappedState | undefined)?.toolCallId !== undefined
+        (part.state)?.toolCallId !== undefined
       ),
   );
   return kept.map((part) => {

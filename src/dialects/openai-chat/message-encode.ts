@@ -272,7 +272,7 @@ function isShown(part: Part, path: string, context: Context): boolean {
 
 function withThinking(thinking: readonly JsonValue[], content: JsonValue): JsonValue {
   if (content === null) return thinking;
-  return [...thinking, ...(Array.isArray(content) ? content : [{ type: 'text', text: content }])];
+  return [...thinking, ...(asArray(content) ?? [{ type: 'text', text: content }])];
 }
 
 type Thinking = { readonly fields: JsonObject; readonly content?: readonly JsonValue[] };

@@ -68,7 +68,7 @@ test('calls without ids get one, which is the same in every reading; empty argum
 test('what is no answer at all is refused; an error in a good status is an error', () => {
   for (const wire of [{}, { choices: [] }, { choices: 'x' }, { choices: [1] }]) {
     assert.throws(
-      () => openaiChat.response.decode(wire as JsonObject, {}),
+      () => openaiChat.response.decode(wire, {}),
       (error: unknown) =>
         error instanceof GatewayFailure && error.error.code === 'upstream_invalid',
     );

@@ -133,7 +133,7 @@ test('no usage object makes a bucket negative or unsafe, and the buckets never e
   );
   fc.assert(
     fc.property(object, (raw) => {
-      const usage = decodeUsage(raw as JsonObject, plain) ?? {};
+      const usage = decodeUsage(raw, plain) ?? {};
       for (const bucket of usageBuckets) {
         const count = usage[bucket];
         assert.ok(count === undefined || (Number.isSafeInteger(count) && count >= 0), bucket);

@@ -118,5 +118,5 @@ function encodeInput(request: EmbeddingRequest): JsonValue {
   const [only] = request.inputs;
   return request.inputs.length === 1 && request.batched !== true
     ? (only ?? '')
-    : (request.inputs as readonly JsonValue[]);
+    : (request.inputs);
 }
