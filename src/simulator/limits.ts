@@ -16,6 +16,8 @@ export const limitsSchema = z.strictObject({
   concurrency: positive.optional(),
   /** Size of the buckets as part of a minute's worth; a whole minute's unless told. */
   burst: z.number().positive().max(1).optional(),
+  /** How full the buckets are at the beginning, from 0 to 1. */
+  start: z.number().min(0).max(1).optional(),
   /** False keeps the headers back: a vendor whose limits have to be learned. */
   headers: z.boolean().optional(),
 });
@@ -35,10 +37,10 @@ class Bucket {
   #level: number;
   #atMs: number;
 
-  constructor(perMinute: number, burst: number, nowMs: number) {
+  constructor(perMinute: number, burst: number, start: number, nowMs: number) {
     this.capacity = Math.max(1, perMinute * burst);
     this.#perMs = perMinute / 60_000;
-    this.#level = this.capacity;
+    this.#level = this.capacity * start;
     this.#atMs = nowMs;
   }
 
@@ -72,10 +74,15 @@ export class Quota {
   readonly counts = { admitted: 0, refused: 0 };
 
   constructor(limits: Limits, nowMs: number) {
-    const { requests_per_minute: requests, tokens_per_minute: tokens, burst = 1 } = limits;
+    const {
+      requests_per_minute: requests,
+      tokens_per_minute: tokens,
+      burst = 1,
+      start = 1,
+    } = limits;
     this.#limits = limits;
-    this.#requests = requests === undefined ? undefined : new Bucket(requests, burst, nowMs);
-    this.#tokens = tokens === undefined ? undefined : new Bucket(tokens, burst, nowMs);
+    this.#requests = requests === undefined ? undefined : new Bucket(requests, burst, start, nowMs);
+    this.#tokens = tokens === undefined ? undefined : new Bucket(tokens, burst, start, nowMs);
   }
 
   admit(tokens: number, nowMs: number): Verdict {
