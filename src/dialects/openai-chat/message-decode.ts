@@ -123,13 +123,10 @@ export function bindToolStates(parts: readonly Part[]): Part[] {
     if (state?.toolCallId !== undefined) bound.set(state.toolCallId, state);
   }
   if (bound.size === 0) return [...parts];
-  const kept = parts.filter(
-    (part) =>
-      !(
-        part.kind === 'reasoning' &&
-        (part.state)?.toolCallId !== undefined
-      ),
-  );
+  const kept = parts.filter((part) => {
+    const state: WrappedState | undefined = part.kind === 'reasoning' ? part.state : undefined;
+    return state?.toolCallId === undefined;
+  });
   return kept.map((part) => {
     const state = part.kind === 'tool-call' ? bound.get(part.id) : undefined;
     return state ? { ...part, state } : part;

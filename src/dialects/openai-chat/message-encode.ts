@@ -8,7 +8,7 @@ import type {
   ToolCallPart,
   ToolResultPart,
 } from '#canonical';
-import { fieldPath, unknownFields, type JsonObject, type JsonValue } from '#std';
+import { asArray, fieldPath, unknownFields, type JsonObject, type JsonValue } from '#std';
 import { encodeDetail, encodeToolState, isReasoning, needsDetail } from './details.ts';
 import { encodeMediaPart } from './media.ts';
 import type { ChatQuirks } from './quirks.ts';

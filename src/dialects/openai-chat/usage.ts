@@ -172,7 +172,7 @@ function decimalText(value: number): string {
 }
 
 function present<K extends keyof Usage>(key: K, value: Usage[K]): Usage {
-  return value === undefined ? {} : ({ [key]: value });
+  return value === undefined ? {} : { [key]: value };
 }
 
 /** The usage object for a chat client: the vendor's own where it is in this dialect, else built from the buckets. */

@@ -116,7 +116,5 @@ export function encodeRequest(request: EmbeddingRequest, quirks: Quirks): Encode
 
 function encodeInput(request: EmbeddingRequest): JsonValue {
   const [only] = request.inputs;
-  return request.inputs.length === 1 && request.batched !== true
-    ? (only ?? '')
-    : (request.inputs);
+  return request.inputs.length === 1 && request.batched !== true ? (only ?? '') : request.inputs;
 }
