@@ -21,12 +21,17 @@ export async function channelCommand(context: CommandContext): Promise<number> {
     case 'remove':
       return remove(context, requiredWord(context, 1, 'the id of the channel'));
     default:
-      throw new ConfigError(`\`channel ${action}\` is not a command. There are add, list, status, test and remove.`);
+      throw new ConfigError(
+        `\`channel ${action}\` is not a command. There are add, list, status, test and remove.`,
+      );
   }
 }
 
 async function add(context: CommandContext, id: string): Promise<number> {
-  const models = textOption(context, 'models')?.split(',').map((name) => name.trim()).filter((name) => name !== '');
+  const models = textOption(context, 'models')
+    ?.split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '');
   const parsed = channelSchema.safeParse({
     id,
     provider: textOption(context, 'provider'),
@@ -36,15 +41,27 @@ async function add(context: CommandContext, id: string): Promise<number> {
     ...(models ? { models } : {}),
     ...(context.values['allow-private'] === true ? { allow_private: true } : {}),
   });
-  if (!parsed.success) throw new ConfigError(parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('\n'));
+  if (!parsed.success)
+    throw new ConfigError(
+      parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('\n'),
+    );
   return withRuntime(context, async (runtime, books) => {
     const stored = await storedChannels(books.store);
     const others = stored.filter((definition) => definition.id !== id);
     // Throws with the remedy when the provider or a parameter is missing.
     runtime.reload([...others, parsed.data]);
     await books.store.channels.put(id, parsed.data);
-    await books.store.audit.append({ auditId: books.newId('aud'), createdAtMs: Date.now(), actor: 'cli', action: 'channel.add', target: id, detail: { provider: parsed.data.provider ?? '' } });
-    context.output.line(`Channel ${id} is stored. A running server takes it within five seconds; try \`manifold channel test ${id}\`.`);
+    await books.store.audit.append({
+      auditId: books.newId('aud'),
+      createdAtMs: Date.now(),
+      actor: 'cli',
+      action: 'channel.add',
+      target: id,
+      detail: { provider: parsed.data.provider ?? '' },
+    });
+    context.output.line(
+      `Channel ${id} is stored. A running server takes it within five seconds; try \`manifold channel test ${id}\`.`,
+    );
     return 0;
   });
 }
@@ -53,8 +70,16 @@ async function list(context: CommandContext): Promise<number> {
   return withRuntime(context, async (runtime) => {
     const snapshot = runtime.snapshot();
     const rows = [...snapshot.channels.values()].map((channel) => {
-      const models = snapshot.models.filter((model) => snapshot.offersOf(model).some((offer) => offer.channel.id === channel.id)).length;
-      return [channel.id, channel.provider.label, channel.baseUrl, String(models), channel.definition.enabled === false ? 'off' : 'on'];
+      const models = snapshot.models.filter((model) =>
+        snapshot.offersOf(model).some((offer) => offer.channel.id === channel.id),
+      ).length;
+      return [
+        channel.id,
+        channel.provider.label,
+        channel.baseUrl,
+        String(models),
+        channel.definition.enabled === false ? 'off' : 'on',
+      ];
     });
     context.output.line(table([['CHANNEL', 'PROVIDER', 'ENDPOINT', 'MODELS', 'STATE'], ...rows]));
     return 0;
@@ -63,9 +88,13 @@ async function list(context: CommandContext): Promise<number> {
 
 async function test(context: CommandContext, id: string | undefined): Promise<number> {
   return withRuntime(context, async (runtime) => {
-    const channels = [...runtime.snapshot().channels.values()].filter((channel) => id === undefined || channel.id === id);
+    const channels = [...runtime.snapshot().channels.values()].filter(
+      (channel) => id === undefined || channel.id === id,
+    );
     if (channels.length === 0) {
-      context.output.error(id === undefined ? 'There are no channels yet.' : `There is no channel ${id}.`);
+      context.output.error(
+        id === undefined ? 'There are no channels yet.' : `There is no channel ${id}.`,
+      );
       return 1;
     }
     let failed = 0;
@@ -81,10 +110,19 @@ async function test(context: CommandContext, id: string | undefined): Promise<nu
 async function remove(context: CommandContext, id: string): Promise<number> {
   return withBooks(context, async ({ store, newId }) => {
     if (!(await store.channels.remove(id))) {
-      context.output.error(`There is no stored channel ${id}. Channels of the configuration file are removed there.`);
+      context.output.error(
+        `There is no stored channel ${id}. Channels of the configuration file are removed there.`,
+      );
       return 1;
     }
-    await store.audit.append({ auditId: newId('aud'), createdAtMs: Date.now(), actor: 'cli', action: 'channel.remove', target: id, detail: {} });
+    await store.audit.append({
+      auditId: newId('aud'),
+      createdAtMs: Date.now(),
+      actor: 'cli',
+      action: 'channel.remove',
+      target: id,
+      detail: {},
+    });
     context.output.line(`Channel ${id} is removed.`);
     return 0;
   });
@@ -92,10 +130,18 @@ async function remove(context: CommandContext, id: string): Promise<number> {
 
 type Books = Parameters<Parameters<typeof withBooks>[1]>[0];
 
-async function withRuntime(context: CommandContext, work: (runtime: Runtime, books: Books) => Promise<number>): Promise<number> {
+async function withRuntime(
+  context: CommandContext,
+  work: (runtime: Runtime, books: Books) => Promise<number>,
+): Promise<number> {
   return withBooks(context, async (books) => {
     const { config } = await loadConfig(textOption(context, 'config'), context.environment);
-    const runtime = await createRuntime({ config, environment: context.environment, books, extra: [] });
+    const runtime = await createRuntime({
+      config,
+      environment: context.environment,
+      books,
+      extra: [],
+    });
     try {
       return await work(runtime, books);
     } finally {

@@ -7,16 +7,28 @@ import { ConfigError, type Environment } from './config.ts';
 export type Providers = { readonly [id: string]: Provider };
 
 /** Resolves a definition against its provider. Throws {@link ConfigError} with the remedy. */
-export function resolveChannel(definition: ChannelDefinition, providers: Providers, environment: Environment): Channel {
+export function resolveChannel(
+  definition: ChannelDefinition,
+  providers: Providers,
+  environment: Environment,
+): Channel {
   const provider = providerOf(definition, providers);
   const parameters = parametersOf(definition, provider, environment);
-  const secret = definition.secret ?? provider.environment.map((name) => environment[name]).find((value) => value !== undefined) ?? '';
+  const secret =
+    definition.secret ??
+    provider.environment.map((name) => environment[name]).find((value) => value !== undefined) ??
+    '';
   if (secret === '' && provider.keyless !== true) {
-    const remedy = provider.environment.length > 0 ? `or set ${provider.environment[0]}` : 'in the configuration';
+    const remedy =
+      provider.environment.length > 0
+        ? `or set ${provider.environment[0]}`
+        : 'in the configuration';
     throw new ConfigError(`Channel \`${definition.id}\` has no key: set \`secret\` ${remedy}.`);
   }
   const base = definition.base_url ?? provider.baseUrl;
-  const baseUrl = base.replace(/\{(\w+)\}/g, (_, name: string) => parameters[name] ?? '').replace(/\/+$/, '');
+  const baseUrl = base
+    .replace(/\{(\w+)\}/g, (_, name: string) => parameters[name] ?? '')
+    .replace(/\/+$/, '');
   return { id: definition.id, definition, provider, baseUrl, parameters, secret };
 }
 
@@ -24,15 +36,28 @@ function providerOf(definition: ChannelDefinition, providers: Providers): Provid
   const id = definition.provider ?? `compatible-${definition.dialect ?? ''}`;
   const provider = providers[id];
   if (provider) return provider;
-  throw new ConfigError(`Channel \`${definition.id}\`: there is no provider \`${id}\`. Known: ${Object.keys(providers).filter((name) => !name.startsWith('compatible-')).join(', ')}. For any other compatible endpoint give \`dialect\` and \`base_url\`.`);
+  throw new ConfigError(
+    `Channel \`${definition.id}\`: there is no provider \`${id}\`. Known: ${Object.keys(providers)
+      .filter((name) => !name.startsWith('compatible-'))
+      .join(', ')}. For any other compatible endpoint give \`dialect\` and \`base_url\`.`,
+  );
 }
 
-function parametersOf(definition: ChannelDefinition, provider: Provider, environment: Environment): { readonly [name: string]: string } {
+function parametersOf(
+  definition: ChannelDefinition,
+  provider: Provider,
+  environment: Environment,
+): { readonly [name: string]: string } {
   const parameters: Record<string, string> = { ...definition.parameters };
   for (const [name, parameter] of Object.entries(provider.parameters ?? {})) {
-    const value = parameters[name] ?? (parameter.environment ? environment[parameter.environment] : undefined) ?? parameter.fallback;
+    const value =
+      parameters[name] ??
+      (parameter.environment ? environment[parameter.environment] : undefined) ??
+      parameter.fallback;
     if (value === undefined) {
-      throw new ConfigError(`Channel \`${definition.id}\` needs the parameter \`${name}\` (${parameter.meaning}): set \`parameters.${name}\`${parameter.environment ? ` or ${parameter.environment}` : ''}.`);
+      throw new ConfigError(
+        `Channel \`${definition.id}\` needs the parameter \`${name}\` (${parameter.meaning}): set \`parameters.${name}\`${parameter.environment ? ` or ${parameter.environment}` : ''}.`,
+      );
     }
     parameters[name] = value;
   }
@@ -40,17 +65,33 @@ function parametersOf(definition: ChannelDefinition, provider: Provider, environ
 }
 
 /** One channel for each provider whose key is in the environment and that has no channel yet. */
-export function channelsFromEnvironment(providers: Providers, configured: ReadonlySet<string>, environment: Environment): readonly ChannelDefinition[] {
+export function channelsFromEnvironment(
+  providers: Providers,
+  configured: ReadonlySet<string>,
+  environment: Environment,
+): readonly ChannelDefinition[] {
   const definitions: ChannelDefinition[] = [];
   for (const provider of Object.values(providers)) {
     if (configured.has(provider.id)) continue;
     const name = provider.environment.find((variable) => (environment[variable] ?? '') !== '');
     if (name === undefined || missesParameter(provider, environment)) continue;
-    definitions.push(channelSchema.parse({ id: provider.id, provider: provider.id, ...(provider.keyless ? { allow_private: true, base_url: environment[name] } : { secret: environment[name] }) }));
+    definitions.push(
+      channelSchema.parse({
+        id: provider.id,
+        provider: provider.id,
+        ...(provider.keyless
+          ? { allow_private: true, base_url: environment[name] }
+          : { secret: environment[name] }),
+      }),
+    );
   }
   return definitions;
 }
 
 function missesParameter(provider: Provider, environment: Environment): boolean {
-  return Object.values(provider.parameters ?? {}).some((parameter) => parameter.fallback === undefined && (parameter.environment === undefined || environment[parameter.environment] === undefined));
+  return Object.values(provider.parameters ?? {}).some(
+    (parameter) =>
+      parameter.fallback === undefined &&
+      (parameter.environment === undefined || environment[parameter.environment] === undefined),
+  );
 }

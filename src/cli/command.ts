@@ -6,7 +6,9 @@ import { openBooks, type Books } from './runtime.ts';
 
 export type CommandContext = {
   readonly words: readonly string[];
-  readonly values: { readonly [name: string]: string | boolean | readonly (string | boolean)[] | undefined };
+  readonly values: {
+    readonly [name: string]: string | boolean | readonly (string | boolean)[] | undefined;
+  };
   readonly environment: Environment;
   readonly output: Output;
 };
@@ -20,14 +22,19 @@ export function textOption(context: CommandContext, name: string): string | unde
 /** A word that has to be there. */
 export function requiredWord(context: CommandContext, index: number, what: string): string {
   const word = context.words[index];
-  if (word === undefined) throw new ConfigError(`Missing: ${what}. \`manifold help\` shows how it is called.`);
+  if (word === undefined)
+    throw new ConfigError(`Missing: ${what}. \`manifold help\` shows how it is called.`);
   return word;
 }
 
 /** Runs `work` on the data of the configuration, beside a running server if there is one. */
-export async function withBooks<T>(context: CommandContext, work: (books: Books) => Promise<T>): Promise<T> {
+export async function withBooks<T>(
+  context: CommandContext,
+  work: (books: Books) => Promise<T>,
+): Promise<T> {
   const { config } = await loadConfig(textOption(context, 'config'), context.environment);
-  const books = await openBooks({ ...config, log_level: 'warning' }, 'cli');
+  // Commands may run side by side; a name of its own keeps each from fencing off the others.
+  const books = await openBooks({ ...config, log_level: 'warning' }, `cli-${process.pid % 64}`);
   try {
     return await work(books);
   } finally {
@@ -37,6 +44,15 @@ export async function withBooks<T>(context: CommandContext, work: (books: Books)
 
 /** Columns of text, padded to the widest. */
 export function table(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
-  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd()).join('\n');
+  const widths = (rows[0] ?? []).map((_, column) =>
+    Math.max(...rows.map((row) => (row[column] ?? '').length)),
+  );
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
 }

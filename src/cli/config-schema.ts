@@ -41,8 +41,28 @@ export const configSchema = z.strictObject({
     .describe('Folder of the embedded database and of the secret that guards key digests.'),
   database_url: z
     .string()
+    .regex(/^postgres(ql)?:\/\//, 'expected an address that begins with postgres://')
     .optional()
     .describe('PostgreSQL instead of the embedded database, for several nodes.'),
+  node_id: z
+    .string()
+    .regex(/^[A-Za-z0-9._:-]{1,100}$/, 'expected letters, digits, dots, colons and dashes')
+    .optional()
+    .describe(
+      'Name of this process among those that share a database; each has its own, and keeps it over restarts. Default with PostgreSQL: host name and port.',
+    ),
+  pepper: z
+    .string()
+    .min(32)
+    .optional()
+    .describe(
+      'Secret that guards key digests, the same on all nodes that share a database. Default: made once in the data folder.',
+    ),
+  operator_token: z
+    .string()
+    .min(32)
+    .optional()
+    .describe('Secret of the control API. Default: made once in the data folder.'),
   limits: z
     .strictObject({
       body_bytes: positive

@@ -56,6 +56,14 @@ function withEnvironment(config: Config, environment: Environment): Config {
   const host = given(environment, 'MANIFOLD_HOST');
   const data = given(environment, 'MANIFOLD_DATA');
   const databaseUrl = given(environment, 'DATABASE_URL');
+  if (databaseUrl !== undefined && !/^postgres(ql)?:\/\//.test(databaseUrl)) {
+    throw new ConfigError(
+      'DATABASE_URL must begin with postgres://. Leave it out for the embedded database.',
+    );
+  }
+  const nodeId = given(environment, 'MANIFOLD_NODE_ID');
+  const pepper = secretOf(environment, 'MANIFOLD_PEPPER');
+  const token = secretOf(environment, 'MANIFOLD_OPERATOR_TOKEN');
   return {
     ...config,
     listen: {
@@ -65,7 +73,16 @@ function withEnvironment(config: Config, environment: Environment): Config {
     },
     ...(data === undefined ? {} : { data }),
     ...(databaseUrl === undefined ? {} : { database_url: databaseUrl }),
+    ...(nodeId === undefined ? {} : { node_id: nodeId }),
+    ...(pepper === undefined ? {} : { pepper }),
+    ...(token === undefined ? {} : { operator_token: token }),
   };
+}
+
+function secretOf(environment: Environment, name: string): string | undefined {
+  const secret = given(environment, name);
+  if (secret === undefined || secret.length >= 32) return secret;
+  throw new ConfigError(`${name}: a secret has at least 32 characters.`);
 }
 
 /** A variable that is set but empty says nothing: compose files pass such ones on. */

@@ -1,22 +1,24 @@
 /** The control plane's view of a running gateway. */
 
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { ControlServices } from '#control';
 import { channelSchema } from '#providers';
 import { ConfigError, type Config } from './config.ts';
 import { rateReceipt } from './rate-receipt.ts';
 import { storedChannels, type Books, type Runtime } from './runtime.ts';
+import { writeOnce } from './write-once.ts';
 
 export function operatorTokenPath(config: Config): string {
   return join(resolve(config.data), 'admin_token');
 }
 
-/** Made at the first start, readable by its owner only. */
+/** The configured one, or one made at the first start, readable by its owner only. */
 export function readOperatorToken(config: Config): string {
+  if (config.operator_token !== undefined) return config.operator_token;
   const path = operatorTokenPath(config);
-  if (!existsSync(path)) writeFileSync(path, `op-${randomBytes(32).toString('base64url')}\n`, { mode: 0o600, flag: 'wx' });
+  writeOnce(path, `op-${randomBytes(32).toString('base64url')}\n`);
   return readFileSync(path, 'utf8').trim();
 }
 
@@ -34,7 +36,10 @@ export function controlServices(books: Books, runtime: Runtime): ControlServices
     channels: {
       async put(id, body) {
         const parsed = channelSchema.safeParse({ ...body, id });
-        if (!parsed.success) return parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ');
+        if (!parsed.success)
+          return parsed.error.issues
+            .map((issue) => `${issue.path.join('.')}: ${issue.message}`)
+            .join('; ');
         const others = (await storedChannels(store)).filter((definition) => definition.id !== id);
         try {
           runtime.reload([...others, parsed.data]);

@@ -1,9 +1,10 @@
 /** The command line: one word, its options, and an exit code. */
 
+import { flushCompileCache } from 'node:module';
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { channelCommand } from './channel-command.ts';
 import { textOption, type CommandContext } from './command.ts';
-import { ConfigError, type Environment } from './config.ts';
+import { ConfigError, readPort, type Environment } from './config.ts';
 import { doctor } from './doctor.ts';
 import { keyCommand } from './key-command.ts';
 import { ledgerCommand } from './ledger-command.ts';
@@ -13,6 +14,7 @@ import { routeCommand } from './route-command.ts';
 import { serve } from './serve.ts';
 import { simulate } from './simulate.ts';
 import { stopSignal } from './stop-signal.ts';
+import { formOf, formsOf, help, options, surplus, usage } from './usage.ts';
 
 export { terminal } from './output.ts';
 export { serve, type RunningServer } from './serve.ts';
@@ -20,47 +22,15 @@ export { serve, type RunningServer } from './serve.ts';
 export { configSchema, type Config } from './config.ts';
 export { createRuntime, openBooks, type Books, type Runtime } from './runtime.ts';
 
-export const usage = `manifold: one endpoint, one key and one balance over every model
-
-  manifold serve [--config FILE] [--port N] [--host ADDRESS] [--recordings DIR]
-  manifold sim [--port N] [--recordings DIR] [--script FILE]
-  manifold key create [--name NAME] [--wallet ID] [--limits JSON] [--expires DATE]
-  manifold key list | key revoke KEY_ID
-  manifold channel add ID --provider NAME [--secret KEY] [--base-url URL] [--dialect NAME] [--models A,B]
-  manifold channel list | channel status [ID] | channel test [ID] | channel remove ID
-  manifold route explain REQUEST_ID [--json]
-  manifold models [--all]
-  manifold ledger verify | balance [WALLET] | statement [WALLET] | receipt ID | export [WALLET]
-  manifold ledger topup WALLET USD --note TEXT | refund WALLET LOT_ID --reason TEXT
-  manifold doctor
-
-Every command takes --config FILE; the data folder is in it or in MANIFOLD_DATA.`;
-
-const optionTypes: NonNullable<ParseArgsConfig['options']> = {
-  config: { type: 'string', short: 'c' },
-  port: { type: 'string', short: 'p' },
-  host: { type: 'string' },
-  recordings: { type: 'string' },
-  script: { type: 'string' },
-  name: { type: 'string' },
-  wallet: { type: 'string' },
-  limits: { type: 'string' },
-  expires: { type: 'string' },
-  provider: { type: 'string' },
-  secret: { type: 'string' },
-  'base-url': { type: 'string' },
-  dialect: { type: 'string' },
-  models: { type: 'string' },
-  'allow-private': { type: 'boolean' },
-  note: { type: 'string' },
-  reason: { type: 'string' },
-  kind: { type: 'string' },
-  amount: { type: 'string' },
-  all: { type: 'boolean' },
-  json: { type: 'boolean' },
-  profile: { type: 'string' },
-  help: { type: 'boolean', short: 'h' },
-};
+const optionTypes: NonNullable<ParseArgsConfig['options']> = Object.fromEntries(
+  Object.entries(options).map(([name, option]) => [
+    name,
+    {
+      type: 'value' in option ? ('string' as const) : ('boolean' as const),
+      ...('short' in option ? { short: option.short } : {}),
+    },
+  ]),
+);
 
 type Command = (context: CommandContext) => Promise<number>;
 
@@ -76,19 +46,31 @@ const commands: { readonly [word: string]: Command } = {
 };
 
 /** Runs one command. Resolves with the exit code: 0 done, 1 failed, 2 wrong usage. */
-export async function run(args: readonly string[], environment: Environment, output: Output): Promise<number> {
+export async function run(
+  args: readonly string[],
+  environment: Environment,
+  output: Output,
+): Promise<number> {
   try {
-    const { values, positionals } = parseArgs({ args: [...args], options: optionTypes, allowPositionals: true });
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      options: optionTypes,
+      allowPositionals: true,
+    });
     const [word, ...words] = positionals;
-    if (word === undefined || values['help'] === true || word === 'help') {
-      output.line(usage);
+    if (word === undefined || word === 'help') {
+      output.line(usage());
       return word === undefined && values['help'] !== true ? 2 : 0;
     }
     const command = commands[word];
-    if (!command) {
-      output.error(`There is no command \`${word}\`.\n\n${usage}`);
-      return 2;
+    if (!command) throw new ConfigError(`There is no command \`${word}\`.\n\n${usage()}`);
+    const form = formOf(positionals);
+    if (values['help'] === true) {
+      output.line(help(form ? [form] : formsOf(word)));
+      return 0;
     }
+    const wrong = form && surplus(form, positionals, Object.keys(values));
+    if (form && wrong !== undefined) throw new ConfigError(`${wrong}\n\n${help([form])}`);
     return await command({ words, values, environment, output });
   } catch (error) {
     if (error instanceof ConfigError || isUsageError(error)) {
@@ -100,7 +82,9 @@ export async function run(args: readonly string[], environment: Environment, out
 }
 
 function isUsageError(error: unknown): error is Error {
-  return error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
+  return (
+    error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS')
+  );
 }
 
 async function serveCommand(context: CommandContext): Promise<number> {
@@ -110,11 +94,13 @@ async function serveCommand(context: CommandContext): Promise<number> {
       configFile: textOption(context, 'config'),
       host: textOption(context, 'host'),
       recordings: textOption(context, 'recordings'),
-      port: port === undefined ? undefined : Number(port),
+      port: port === undefined ? undefined : readPort(port, '--port'),
     },
     context.environment,
     context.output,
   );
+  // Otherwise only an orderly end would keep the compiled code for the next start.
+  flushCompileCache();
   await stopSignal();
   context.output.error('Stopping: running requests may finish.');
   await server.stop();

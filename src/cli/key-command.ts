@@ -13,9 +13,14 @@ export async function keyCommand(context: CommandContext): Promise<number> {
     case 'list':
       return list(context);
     case 'revoke':
-      return revoke(context, requiredWord(context, 1, 'the id of the key, from `manifold key list`'));
+      return revoke(
+        context,
+        requiredWord(context, 1, 'the id of the key, from `manifold key list`'),
+      );
     default:
-      throw new ConfigError(`\`key ${action}\` is not a command. There are create, list and revoke.`);
+      throw new ConfigError(
+        `\`key ${action}\` is not a command. There are create, list and revoke.`,
+      );
   }
 }
 
@@ -24,9 +29,16 @@ async function create(context: CommandContext): Promise<number> {
   const expiresAtMs = readDate(textOption(context, 'expires'));
   return withBooks(context, async ({ access }) => {
     const walletId = textOption(context, 'wallet') ?? 'wallet_demo';
-    const { key, record } = await access.createKey({ name: textOption(context, 'name') ?? 'unnamed', walletId, limits, expiresAtMs });
+    const { key, record } = await access.createKey({
+      name: textOption(context, 'name') ?? 'unnamed',
+      walletId,
+      limits,
+      expiresAtMs,
+    });
     context.output.line(`${key}`);
-    context.output.error(`Key ${record.keyId} for wallet ${walletId}. It is shown this once; only its digest is kept.`);
+    context.output.error(
+      `Key ${record.keyId} for wallet ${walletId}. It is shown this once; only its digest is kept.`,
+    );
     return 0;
   });
 }
@@ -38,13 +50,16 @@ function readLimits(text: string | undefined): KeyLimits | undefined {
   const limits = keyLimitsSchema.safeParse(parsed.value);
   if (limits.success) return limits.data;
   const issue = limits.error.issues[0];
-  throw new ConfigError(`--limits: ${issue?.path.join('.') ?? ''} ${issue?.message ?? 'invalid'}. For example: {"requests_per_minute":60,"models":["claude-*"]}`);
+  throw new ConfigError(
+    `--limits: ${issue?.path.join('.') ?? ''} ${issue?.message ?? 'invalid'}. For example: {"requests_per_minute":60,"models":["claude-*"]}`,
+  );
 }
 
 function readDate(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const atMs = Date.parse(text);
-  if (Number.isNaN(atMs)) throw new ConfigError(`--expires: \`${text}\` is not a date. Write 2027-01-31.`);
+  if (Number.isNaN(atMs))
+    throw new ConfigError(`--expires: \`${text}\` is not a date. Write 2027-01-31.`);
   return atMs;
 }
 
@@ -57,7 +72,11 @@ async function list(context: CommandContext): Promise<number> {
       `…${key.lastFour}`,
       key.walletId,
       new Date(key.createdAtMs).toISOString().slice(0, 10),
-      key.revokedAtMs === null ? (key.expiresAtMs === null ? 'valid' : `until ${new Date(key.expiresAtMs).toISOString().slice(0, 10)}`) : 'revoked',
+      key.revokedAtMs === null
+        ? key.expiresAtMs === null
+          ? 'valid'
+          : `until ${new Date(key.expiresAtMs).toISOString().slice(0, 10)}`
+        : 'revoked',
     ]);
     context.output.line(table([['KEY', 'NAME', 'ENDS IN', 'WALLET', 'CREATED', 'STATE'], ...rows]));
     return 0;
@@ -71,8 +90,17 @@ async function revoke(context: CommandContext, keyId: string): Promise<number> {
       context.output.error(`There is no key ${keyId}. \`manifold key list\` shows them.`);
       return 1;
     }
-    await store.audit.append({ auditId: newId('aud'), createdAtMs: Date.now(), actor: 'cli', action: 'key.revoke', target: keyId, detail: {} });
-    context.output.line(`Key ${keyId} is revoked; a running server refuses it within five seconds.`);
+    await store.audit.append({
+      auditId: newId('aud'),
+      createdAtMs: Date.now(),
+      actor: 'cli',
+      action: 'key.revoke',
+      target: keyId,
+      detail: {},
+    });
+    context.output.line(
+      `Key ${keyId} is revoked; a running server refuses it within five seconds.`,
+    );
     return 0;
   });
 }

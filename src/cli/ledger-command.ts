@@ -19,15 +19,21 @@ const actions: { readonly [action: string]: (context: CommandContext) => Promise
 export async function ledgerCommand(context: CommandContext): Promise<number> {
   const action = requiredWord(context, 0, Object.keys(actions).join(', '));
   const run = actions[action];
-  if (!run) throw new ConfigError(`\`ledger ${action}\` is not a command. There are ${Object.keys(actions).join(', ')}.`);
+  if (!run)
+    throw new ConfigError(
+      `\`ledger ${action}\` is not a command. There are ${Object.keys(actions).join(', ')}.`,
+    );
   return run(context);
 }
 
 async function verify(context: CommandContext): Promise<number> {
   return withBooks(context, async ({ ledger }) => {
     const summary = await ledger.verify({ rate: rateReceipt });
-    context.output.line(`${summary.receipts} receipts and ${summary.transfers} transfers recomputed: ${summary.differenceCount} differences.`);
-    for (const difference of summary.differences) context.output.error(`${difference.kind}  ${difference.where}  ${difference.detail}`);
+    context.output.line(
+      `${summary.receipts} receipts and ${summary.transfers} transfers recomputed: ${summary.differenceCount} differences.`,
+    );
+    for (const difference of summary.differences)
+      context.output.error(`${difference.kind}  ${difference.where}  ${difference.detail}`);
     return summary.ok ? 0 : 1;
   });
 }
@@ -35,9 +41,22 @@ async function verify(context: CommandContext): Promise<number> {
 async function balance(context: CommandContext): Promise<number> {
   return withBooks(context, async ({ ledger }) => {
     const found = await ledger.balance(context.words[1] ?? 'wallet_demo');
-    context.output.line(`Wallet ${found.walletId}: ${formatUsd(found.availableNanoUsd)} USD available, ${formatUsd(found.pendingNanoUsd)} USD held. It never expires.`);
+    context.output.line(
+      `Wallet ${found.walletId}: ${formatUsd(found.availableNanoUsd)} USD available, ${formatUsd(found.pendingNanoUsd)} USD held. It never expires.`,
+    );
     if (found.lots.length > 0) {
-      context.output.line(table([['LOT', 'KIND', 'LEFT', 'OF', 'FROM'], ...found.lots.map((lot) => [lot.lotId, lot.kind, formatUsd(lot.remainingNanoUsd), formatUsd(lot.amountNanoUsd), lot.source])]));
+      context.output.line(
+        table([
+          ['LOT', 'KIND', 'LEFT', 'OF', 'FROM'],
+          ...found.lots.map((lot) => [
+            lot.lotId,
+            lot.kind,
+            formatUsd(lot.remainingNanoUsd),
+            formatUsd(lot.amountNanoUsd),
+            lot.source,
+          ]),
+        ]),
+      );
     }
     return 0;
   });
@@ -54,7 +73,9 @@ async function statement(context: CommandContext): Promise<number> {
       String(entry.detail['model'] ?? ''),
       entry.receiptId,
     ]);
-    context.output.line(table([['TIME (UTC)', 'KIND', 'USD', 'BALANCE', 'MODEL', 'RECEIPT'], ...rows]));
+    context.output.line(
+      table([['TIME (UTC)', 'KIND', 'USD', 'BALANCE', 'MODEL', 'RECEIPT'], ...rows]),
+    );
     return 0;
   });
 }
@@ -78,7 +99,11 @@ async function exportReceipts(context: CommandContext): Promise<number> {
     const walletId = context.words[1] ?? 'wallet_demo';
     let before: string | undefined;
     do {
-      const page = await ledger.statement({ walletId, limit: 500, ...(before === undefined ? {} : { before }) });
+      const page = await ledger.statement({
+        walletId,
+        limit: 500,
+        ...(before === undefined ? {} : { before }),
+      });
       for (const entry of page.receipts) context.output.line(JSON.stringify(entry));
       before = page.next;
     } while (before !== undefined);
@@ -90,14 +115,32 @@ async function topup(context: CommandContext): Promise<number> {
   const walletId = requiredWord(context, 1, 'the wallet');
   const text = requiredWord(context, 2, 'the amount in US dollars');
   const amount = parseUsd(text);
-  if (amount === undefined || amount <= 0) throw new ConfigError(`\`${text}\` is not an amount. Write US dollars as 25 or 0.50.`);
+  if (amount === undefined || amount <= 0)
+    throw new ConfigError(`\`${text}\` is not an amount. Write US dollars as 25 or 0.50.`);
   const kind = lotKind(textOption(context, 'kind') ?? 'paid');
   return withBooks(context, async ({ ledger, store, newId }) => {
     const eventId = newId('evt');
-    const result = await ledger.credit({ walletId, amountNanoUsd: amount, lotKind: kind, source: 'operator', eventId, actor: 'cli', ...noteOf(context) });
+    const result = await ledger.credit({
+      walletId,
+      amountNanoUsd: amount,
+      lotKind: kind,
+      source: 'operator',
+      eventId,
+      actor: 'cli',
+      ...noteOf(context),
+    });
     if (!result.ok) return refused(context, result.error);
-    await store.audit.append({ auditId: newId('aud'), createdAtMs: Date.now(), actor: 'cli', action: 'wallet.topup', target: walletId, detail: { amount_usd: formatUsd(amount), receipt_id: result.receipt.receiptId } });
-    context.output.line(`${formatUsd(amount)} USD added to ${walletId}: receipt ${result.receipt.receiptId}, balance ${formatUsd(result.receipt.balanceAfterNanoUsd)} USD.`);
+    await store.audit.append({
+      auditId: newId('aud'),
+      createdAtMs: Date.now(),
+      actor: 'cli',
+      action: 'wallet.topup',
+      target: walletId,
+      detail: { amount_usd: formatUsd(amount), receipt_id: result.receipt.receiptId },
+    });
+    context.output.line(
+      `${formatUsd(amount)} USD added to ${walletId}: receipt ${result.receipt.receiptId}, balance ${formatUsd(result.receipt.balanceAfterNanoUsd)} USD.`,
+    );
     return 0;
   });
 }
@@ -107,12 +150,29 @@ async function refund(context: CommandContext): Promise<number> {
   const lotId = requiredWord(context, 2, 'the lot, from `manifold ledger balance`');
   const text = textOption(context, 'amount');
   const amount = text === undefined ? undefined : parseUsd(text);
-  if (text !== undefined && amount === undefined) throw new ConfigError(`\`${text}\` is not an amount.`);
+  if (text !== undefined && amount === undefined)
+    throw new ConfigError(`\`${text}\` is not an amount.`);
   return withBooks(context, async ({ ledger, store, newId }) => {
-    const result = await ledger.refund({ walletId, lotId, eventId: newId('evt'), actor: 'cli', reason: textOption(context, 'reason') ?? 'refund by the operator', ...(amount === undefined ? {} : { amountNanoUsd: amount }) });
+    const result = await ledger.refund({
+      walletId,
+      lotId,
+      eventId: newId('evt'),
+      actor: 'cli',
+      reason: textOption(context, 'reason') ?? 'refund by the operator',
+      ...(amount === undefined ? {} : { amountNanoUsd: amount }),
+    });
     if (!result.ok) return refused(context, result.error);
-    await store.audit.append({ auditId: newId('aud'), createdAtMs: Date.now(), actor: 'cli', action: 'wallet.refund', target: walletId, detail: { lot_id: lotId, receipt_id: result.receipt.receiptId } });
-    context.output.line(`${formatUsd(result.receipt.chargeNanoUsd)} USD refunded: receipt ${result.receipt.receiptId}.`);
+    await store.audit.append({
+      auditId: newId('aud'),
+      createdAtMs: Date.now(),
+      actor: 'cli',
+      action: 'wallet.refund',
+      target: walletId,
+      detail: { lot_id: lotId, receipt_id: result.receipt.receiptId },
+    });
+    context.output.line(
+      `${formatUsd(result.receipt.chargeNanoUsd)} USD refunded: receipt ${result.receipt.receiptId}.`,
+    );
     return 0;
   });
 }

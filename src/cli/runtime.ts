@@ -1,48 +1,103 @@
 /** Wiring: the configuration turned into running services. The only place that knows all modules. */
 
 import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { createAccess, RateLimiter, type Access } from '#access';
 import { builtInModels, createCatalog } from '#catalog';
-import { anthropicMessages, geminiEmbed, geminiGenerate, openaiChat, openaiCompletions, openaiEmbeddings, openaiResponses } from '#dialects';
-import { buildSnapshot, Drains, Heartbeats, routingChannels, StateMemory, Transcripts, type Channel, type Services, type Snapshot } from '#gateway';
+import {
+  anthropicMessages,
+  geminiEmbed,
+  geminiGenerate,
+  openaiChat,
+  openaiCompletions,
+  openaiEmbeddings,
+  openaiResponses,
+} from '#dialects';
+import {
+  buildSnapshot,
+  Drains,
+  Heartbeats,
+  routingChannels,
+  StateMemory,
+  Transcripts,
+  type Channel,
+  type Services,
+  type Snapshot,
+} from '#gateway';
 import { openLedger, type Ledger } from '#ledger';
 import { channelSchema, providersById, type ChannelDefinition } from '#providers';
 import { createRouter } from '#routing';
 import { openStore, type Store } from '#store';
 import { createNewId, systemClock, systemRandom, type NewId } from '#std';
-import { createLog, createRegistry, createRequestMetrics, type Log, type Registry } from '#telemetry';
+import {
+  createLog,
+  createRegistry,
+  createRequestMetrics,
+  type Log,
+  type Registry,
+} from '#telemetry';
 import { createEgress, createUpstream } from '#upstream';
 import { channelsFromEnvironment, resolveChannel } from './channels.ts';
 import { ConfigError, type Config, type Environment } from './config.ts';
+import { dataError } from './start-error.ts';
+import { writeOnce } from './write-once.ts';
 
 /** What commands that only touch data need: no listener, no upstream. */
-export type Books = { readonly store: Store; readonly ledger: Ledger; readonly access: Access; readonly newId: NewId; readonly log: Log };
+export type Books = {
+  readonly store: Store;
+  readonly ledger: Ledger;
+  readonly access: Access;
+  readonly newId: NewId;
+  readonly log: Log;
+};
 
-/** `nodeId` keeps a command beside a running server from taking its place as the writer. */
-export async function openBooks(config: Config, nodeId = 'main'): Promise<Books> {
+/**
+ * Opens the database and what stands on it. `nodeId` keeps a command beside a running server from
+ * taking its place as the writer; `prepare` is called once the folder is there. Throws ConfigError
+ * when folder or database cannot be used.
+ */
+export async function openBooks(
+  config: Config,
+  nodeId = 'main',
+  prepare: (folder: string) => void = () => {},
+): Promise<Books> {
   const folder = resolve(config.data);
-  mkdirSync(folder, { recursive: true });
   const newId = createNewId(systemClock, systemRandom);
-  const log = createLog({ level: config.log_level, now: () => systemClock.now(), write: (line) => process.stderr.write(line) });
-  const store = await openStore({ url: config.database_url ?? join(folder, 'manifold.db'), clock: systemClock, nodeId });
-  const ledger = openLedger({ store, clock: systemClock });
-  const access = createAccess({ store, pepper: readPepper(folder), clock: systemClock, newId });
-  return { store, ledger, access, newId, log };
+  const write = (line: string): boolean => process.stderr.write(line);
+  const log = createLog({ level: config.log_level, now: () => systemClock.now(), write });
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    prepare(folder);
+    const url = config.database_url ?? join(folder, 'manifold.db');
+    const pepper = config.pepper === undefined ? readPepper(folder) : Buffer.from(config.pepper);
+    const store = await openStore({ url, clock: systemClock, nodeId });
+    const ledger = openLedger({ store, clock: systemClock });
+    const access = createAccess({ store, pepper, clock: systemClock, newId });
+    return { store, ledger, access, newId, log };
+  } catch (error) {
+    throw dataError(error, folder, config.database_url);
+  }
 }
 
 /** The secret that makes stolen key digests useless; made once, readable by its owner only. */
 function readPepper(folder: string): Uint8Array {
   const path = join(folder, 'pepper');
-  if (!existsSync(path)) {
-    writeFileSync(path, randomBytes(32), { mode: 0o600, flag: 'wx' });
-    chmodSync(path, 0o600);
-  }
-  return readFileSync(path);
+  writeOnce(path, randomBytes(32));
+  const pepper = readFileSync(path);
+  if (pepper.length >= 16) return pepper;
+  throw new ConfigError(
+    `${path} is damaged: it must hold 32 random bytes. Restore it from a backup; without it no key is known.`,
+  );
 }
 
-export type Runtime = { readonly services: Services; readonly registry: Registry; readonly snapshot: () => Snapshot; reload(definitions: readonly ChannelDefinition[]): void; close(): Promise<void> };
+export type Runtime = {
+  readonly services: Services;
+  readonly registry: Registry;
+  readonly snapshot: () => Snapshot;
+  reload(definitions: readonly ChannelDefinition[]): void;
+  close(): Promise<void>;
+};
 
 export type RuntimeOptions = {
   readonly config: Config;
@@ -55,12 +110,20 @@ export type RuntimeOptions = {
 export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
   const { config, books } = options;
   const { store, ledger, access, newId, log } = books;
-  const catalog = createCatalog(builtInModels(), { aliases: config.aliases, models: config.models });
+  const catalog = createCatalog(builtInModels(), {
+    aliases: config.aliases,
+    models: config.models,
+  });
   checkAliases(config, catalog.find);
   const clock = systemClock;
   const registry = createRegistry();
   const upstream = createUpstream({ clock });
-  const router = createRouter({ clock, random: systemRandom, onAlarm: (alarm) => log('error', 'channel.off', { channel: alarm.channelId, reason: alarm.reason }) });
+  const router = createRouter({
+    clock,
+    random: systemRandom,
+    onAlarm: (alarm) =>
+      log('error', 'channel.off', { channel: alarm.channelId, reason: alarm.reason }),
+  });
   let current = buildSnapshot(catalog, []);
   const reload = (definitions: readonly ChannelDefinition[]): void => {
     const channels = allChannels(options, definitions);
@@ -109,7 +172,10 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
 
 function checkAliases(config: Config, find: (name: string) => unknown): void {
   for (const [alias, target] of Object.entries(config.aliases)) {
-    if (!find(target)) throw new ConfigError(`aliases.${alias}: there is no model \`${target}\`. Name a model of the catalog or one under \`models\`.`);
+    if (!find(target))
+      throw new ConfigError(
+        `aliases.${alias}: there is no model \`${target}\`. Name a model of the catalog or one under \`models\`.`,
+      );
   }
 }
 
@@ -119,14 +185,22 @@ export async function storedChannels(store: Store): Promise<readonly ChannelDefi
   return documents.map((document) => channelSchema.parse(document.body));
 }
 
-function allChannels({ config, environment, extra }: RuntimeOptions, stored: readonly ChannelDefinition[]): readonly Channel[] {
+function allChannels(
+  { config, environment, extra }: RuntimeOptions,
+  stored: readonly ChannelDefinition[],
+): readonly Channel[] {
   const definitions = [...config.channels, ...stored];
   const ids = new Set<string>();
   for (const { id } of definitions) {
-    if (ids.has(id)) throw new ConfigError(`There are two channels with the id \`${id}\`. Rename one.`);
+    if (ids.has(id))
+      throw new ConfigError(`There are two channels with the id \`${id}\`. Rename one.`);
     ids.add(id);
   }
   const configured = new Set(definitions.map((definition) => definition.provider ?? ''));
-  const automatic = channelsFromEnvironment(providersById, configured, environment).filter((definition) => !ids.has(definition.id));
-  return [...extra, ...automatic, ...definitions].map((definition) => resolveChannel(definition, providersById, environment));
+  const automatic = channelsFromEnvironment(providersById, configured, environment).filter(
+    (definition) => !ids.has(definition.id),
+  );
+  return [...extra, ...automatic, ...definitions].map((definition) =>
+    resolveChannel(definition, providersById, environment),
+  );
 }

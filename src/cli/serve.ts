@@ -1,93 +1,180 @@
 /** `manifold serve`: the gateway with everything it needs, from one command. */
 
+import { hostname } from 'node:os';
+import { resolve } from 'node:path';
 import { createGateway, type HttpFront } from '#gateway';
-import { controlPrefix, createControl } from '#control';
 import { channelSchema, type ChannelDefinition } from '#providers';
-import { startSimulator, type RunningSimulator } from '#simulator';
-import { formatUsd, nanoUsd, systemClock, systemRandom } from '#std';
+import type { RunningSimulator } from '#simulator';
+import { formatUsd } from '#std';
 import { loadConfig, type Config, type Environment } from './config.ts';
-import { controlServices, operatorTokenPath, readOperatorToken } from './control-services.ts';
-import { createMetricsListener, metricsPath, registerGauges } from './metrics.ts';
+import { readOperatorToken } from './control-services.ts';
+import { lockFolder } from './folder-lock.ts';
+import { greet } from './greeting.ts';
+import { metricsPath, registerGauges, createMetricsListener } from './metrics.ts';
+import { controlPrefix, createLazyControl } from './lazy-control.ts';
 import { createRuntime, openBooks, storedChannels, type Books, type Runtime } from './runtime.ts';
 import type { Output } from './output.ts';
+import { openSimulator } from './simulate.ts';
+import { checkPort } from './start-error.ts';
 
-export type ServeOptions = { readonly configFile?: string | undefined; readonly port?: number | undefined; readonly host?: string | undefined; readonly recordings?: string | undefined };
+export type ServeOptions = {
+  readonly configFile?: string | undefined;
+  readonly port?: number | undefined;
+  readonly host?: string | undefined;
+  readonly recordings?: string | undefined;
+};
 
-export type RunningServer = { readonly url: string; readonly front: HttpFront; stop(): Promise<void> };
+export type RunningServer = {
+  readonly url: string;
+  readonly front: HttpFront;
+  stop(): Promise<void>;
+};
 
-/** What a newcomer can spend on the simulator: enough for some thousand answers. */
-const demoNanoUsd = nanoUsd(5_000_000_000);
-const demoWallet = 'wallet_demo';
 const sweepMs = 60_000;
 const watchMs = 4_000;
 
-export async function serve(options: ServeOptions, environment: Environment, output: Output): Promise<RunningServer> {
+/** Starts the server. Throws ConfigError when something of the operator's is in the way. */
+export async function serve(
+  options: ServeOptions,
+  environment: Environment,
+  output: Output,
+): Promise<RunningServer> {
   const { config: loaded, file } = await loadConfig(options.configFile, environment);
   const config = withOptions(loaded, options);
-  const books = await openBooks(config);
+  // Before the books: a program that cannot listen must not take them from one that does.
+  await checkPort(config.listen.host, config.listen.port);
+  const opened = new Opened();
+  try {
+    const { url, front, books, runtime } = await start(config, environment, opened);
+    await greet({ books, models: runtime.snapshot().models.length, url, file, config }, output);
+    return { url, front, stop: () => opened.close() };
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
+}
+
+/** What has to be closed, in the reverse order of its opening. */
+class Opened {
+  readonly #closers: (() => Promise<void> | void)[] = [];
+
+  add(close: () => Promise<void> | void): void {
+    this.#closers.push(close);
+  }
+
+  async close(): Promise<void> {
+    for (let close = this.#closers.pop(); close; close = this.#closers.pop()) await close();
+  }
+}
+
+type Started = {
+  readonly url: string;
+  readonly front: HttpFront;
+  readonly books: Books;
+  readonly runtime: Runtime;
+};
+
+async function start(config: Config, environment: Environment, opened: Opened): Promise<Started> {
+  const books = await openOwnBooks(config, opened);
   const recovered = await books.ledger.recover();
-  if (recovered.holdsFound > 0) books.log('warning', 'ledger.recovered', { holds: recovered.holdsFound, voided: recovered.voided, lost_usd: formatUsd(recovered.lostNanoUsd) });
-  const simulator = config.simulator ? await startSimulator({ host: '127.0.0.1', port: 0, recordings: config.recordings, clock: systemClock, random: systemRandom }) : undefined;
-  const runtime = await createRuntime({ config, environment, books, extra: simulator ? [simulatorChannel(simulator)] : [] });
-  const operatorToken = readOperatorToken(config);
-  const front = createGateway({
-    services: runtime.services,
-    mounted: [
-      { prefix: controlPrefix, listener: createControl(controlServices(books, runtime), operatorToken) },
-      { prefix: metricsPath, listener: createMetricsListener(runtime.registry, operatorToken) },
-    ],
-    listener: {
-      host: config.listen.host,
-      port: config.listen.port,
-      cors: { origins: config.listen.cors_origins },
-      ...(config.listen.hosts === undefined ? {} : { allowedHosts: config.listen.hosts }),
-    },
-    limits: { bodyBytesMax: config.limits.body_bytes, heldBytesMax: config.limits.held_bytes, connectionsMax: config.limits.connections },
-  });
+  if (recovered.holdsFound > 0) {
+    const { holdsFound: holds, voided, lostNanoUsd } = recovered;
+    books.log('warning', 'ledger.recovered', { holds, voided, lost_usd: formatUsd(lostNanoUsd) });
+  }
+  const extra = await ownSimulator(config, opened);
+  const known = JSON.stringify(await storedChannels(books.store));
+  const runtime = await createRuntime({ config, environment, books, extra });
+  opened.add(() => runtime.close());
+  const front = createFront(config, books, runtime);
   registerGauges(runtime, front);
   const address = await front.listen();
-  const url = `http://${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`;
+  opened.add(() => front.close(config.stop_ms));
   const sweeper = setInterval(() => void sweep(books), sweepMs).unref();
-  const watcher = watchChannels(books, runtime);
-  await greet(books, runtime.snapshot().models.length, url, file, operatorTokenPath(config), output);
-  return {
-    url,
-    front,
-    async stop() {
-      clearInterval(sweeper);
-      clearInterval(watcher);
-      await front.close(config.stop_ms);
-      await runtime.close();
-      await simulator?.close();
-      await books.store.close();
+  const watcher = watchChannels(books, runtime, known);
+  opened.add(() => [sweeper, watcher].forEach((timer) => clearInterval(timer)));
+  const host = address.host.includes(':') ? `[${address.host}]` : address.host;
+  return { url: `http://${host}:${address.port}`, front, books, runtime };
+}
+
+/** The books as the one process that writes them under its name. */
+async function openOwnBooks(config: Config, opened: Opened): Promise<Books> {
+  const embedded = config.database_url === undefined;
+  const nodeId = config.node_id ?? (embedded ? 'main' : `${hostname()}:${config.listen.port}`);
+  const books = await openBooks(config, nodeId, (folder) => {
+    if (embedded) opened.add(lockFolder(folder));
+  });
+  opened.add(() => books.store.close());
+  return books;
+}
+
+async function ownSimulator(config: Config, opened: Opened): Promise<ChannelDefinition[]> {
+  if (!config.simulator) return [];
+  const { recordings } = config;
+  const simulator = await openSimulator({ host: '127.0.0.1', port: 0, recordings });
+  opened.add(() => simulator.close());
+  return [simulatorChannel(simulator)];
+}
+
+function simulatorChannel(simulator: RunningSimulator): ChannelDefinition {
+  return channelSchema.parse({
+    id: 'simulator',
+    provider: 'simulator',
+    base_url: simulator.url,
+    secret: 'simulator',
+    allow_private: true,
+    models: simulator.models,
+  });
+}
+
+function createFront(config: Config, books: Books, runtime: Runtime): HttpFront {
+  const { listen, limits } = config;
+  const token = readOperatorToken(config);
+  return createGateway({
+    services: runtime.services,
+    mounted: [
+      { prefix: controlPrefix, listener: createLazyControl(books, runtime, token) },
+      { prefix: metricsPath, listener: createMetricsListener(runtime.registry, token) },
+    ],
+    listener: {
+      host: listen.host,
+      port: listen.port,
+      cors: { origins: listen.cors_origins },
+      ...(listen.hosts === undefined ? {} : { allowedHosts: listen.hosts }),
     },
-  };
+    limits: {
+      bodyBytesMax: limits.body_bytes,
+      heldBytesMax: limits.held_bytes,
+      connectionsMax: limits.connections,
+    },
+  });
 }
 
 function withOptions(config: Config, options: ServeOptions): Config {
   const { port, host, recordings } = options;
   return {
     ...config,
-    listen: { ...config.listen, ...(port === undefined ? {} : { port }), ...(host === undefined ? {} : { host }) },
-    ...(recordings === undefined ? {} : { recordings }),
+    listen: {
+      ...config.listen,
+      ...(port === undefined ? {} : { port }),
+      ...(host === undefined ? {} : { host }),
+    },
+    ...(recordings === undefined ? {} : { recordings: resolve(recordings) }),
   };
 }
 
-function simulatorChannel(simulator: RunningSimulator): ChannelDefinition {
-  return channelSchema.parse({ id: 'simulator', provider: 'simulator', base_url: simulator.url, secret: 'simulator', allow_private: true, models: simulator.models });
-}
-
 /** Channels that a command or the control API has changed are taken without a restart. */
-function watchChannels(books: Books, runtime: Runtime): NodeJS.Timeout {
-  let known = '';
+function watchChannels(books: Books, runtime: Runtime, atStart: string): NodeJS.Timeout {
+  let known = atStart;
   const look = async (): Promise<void> => {
     try {
       const definitions = await storedChannels(books.store);
       const now = JSON.stringify(definitions);
-      if (known !== '' && now !== known) runtime.reload(definitions);
+      if (now === known) return;
+      // Also when they are refused: the same complaint every four seconds helps nobody.
       known = now;
+      runtime.reload(definitions);
     } catch (error) {
-      books.log('error', 'channels.unreadable', { error: String(error) });
+      books.log('error', 'channels.refused', { error: String(error) });
     }
   };
   return setInterval(() => void look(), watchMs).unref();
@@ -100,23 +187,4 @@ async function sweep(books: Books): Promise<void> {
   } catch (error) {
     books.log('error', 'sweep.failed', { error: String(error) });
   }
-}
-
-/** The first start makes a wallet with demo money and a key, and shows the key this one time. */
-async function greet(books: Books, models: number, url: string, file: string | undefined, tokenPath: string, output: Output): Promise<void> {
-  output.line(`Manifold listens on ${url} · ${models} models · ${file ?? 'no configuration file, defaults'}`);
-  output.line(`Control API: ${url}${controlPrefix}/openapi.json, with the operator token in ${tokenPath}`);
-  const keys = await books.access.listKeys({});
-  if (keys.length > 0) return;
-  await books.ledger.credit({ walletId: demoWallet, amountNanoUsd: demoNanoUsd, lotKind: 'demo', source: 'setup', eventId: 'first-start', actor: 'setup' });
-  const { key } = await books.access.createKey({ name: 'first key', walletId: demoWallet });
-  output.line('');
-  output.line(`Your first key, with ${formatUsd(demoNanoUsd)} USD of demo balance. It is shown this once:`);
-  output.line(`  ${key}`);
-  output.line('');
-  output.line('Try it (the built-in simulator answers, no vendor key needed):');
-  output.line(`  curl -N ${url}/v1/chat/completions -H 'Authorization: Bearer ${key}' -H 'Content-Type: application/json' \\`);
-  output.line(`    -d '{"model":"sim-chat","stream":true,"stream_options":{"include_usage":true},"messages":[{"role":"user","content":"Hello!"}]}'`);
-  output.line('');
-  output.line('Real models appear when a key is in the environment: OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, …');
 }

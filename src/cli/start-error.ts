@@ -1,0 +1,93 @@
+/** What keeps a program from starting, in words: folders, ports, databases. */
+
+import { createServer } from 'node:net';
+import { ConfigError } from './config-error.ts';
+
+/** Whether somebody could listen there. Throws {@link ConfigError} with the remedy when not. */
+export async function checkPort(host: string, port: number): Promise<void> {
+  const probe = createServer();
+  try {
+    await new Promise<void>((done, refuse) => {
+      probe.once('error', refuse);
+      probe.listen(port, host, done);
+    });
+  } catch (error) {
+    throw portError(error, host, port);
+  }
+  await new Promise((done) => probe.close(done));
+}
+
+function portError(error: unknown, host: string, port: number): unknown {
+  const free = port < 1_024 ? 8_081 : port + 1;
+  switch (codeOf(error)) {
+    case 'EADDRINUSE':
+      return new ConfigError(
+        `${host}:${port} is in use, perhaps by a Manifold that runs already. Stop that program, or take another port: PORT=${free} npm start.`,
+      );
+    case 'EACCES':
+      return new ConfigError(
+        `${host}:${port}: this user may not listen on a port below 1024. Take a higher one, such as PORT=8080, behind a reverse proxy.`,
+      );
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+    case 'EINVAL':
+      return new ConfigError(
+        `\`${host}\` is no address of this machine. Write 127.0.0.1 for this machine only, 0.0.0.0 or :: for all its addresses.`,
+      );
+    default:
+      return error;
+  }
+}
+
+/** What a failure to open the data folder or the database means. Other errors come back unchanged. */
+export function dataError(
+  error: unknown,
+  folder: string,
+  databaseUrl: string | undefined,
+): unknown {
+  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+  if (databaseUrl !== undefined && isUnreachable(cause)) {
+    return new ConfigError(
+      `The database at ${withoutPassword(databaseUrl)} cannot be used: ${wordsOf(cause)}. Check that it runs, its address, and its user in DATABASE_URL.`,
+    );
+  }
+  switch (codeOf(cause)) {
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+    case 'ENOENT':
+    case 'ENOTDIR':
+    case 'EEXIST':
+      return new ConfigError(
+        `The data folder ${folder} cannot be used: ${wordsOf(cause)}. Change its owner, or choose another: MANIFOLD_DATA=FOLDER.`,
+      );
+    case 'ENOSPC':
+      return new ConfigError(`There is no space left for the data folder ${folder}. Free some.`);
+    case 'ERR_SQLITE_ERROR':
+      return new ConfigError(
+        `The database in ${folder} cannot be used: ${wordsOf(cause)}. Keep the file, and start with a backup or another folder: MANIFOLD_DATA=FOLDER.`,
+      );
+    default:
+      return error;
+  }
+}
+
+/** Failures of the connection and of PostgreSQL itself, whose codes have five characters. */
+function isUnreachable(error: unknown): boolean {
+  return /^(E[A-Z]{4,}|[0-9A-Z]{5})$/.test(codeOf(error) ?? '') && codeOf(error) !== 'ENOSPC';
+}
+
+function codeOf(error: unknown): string | undefined {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return typeof code === 'string' ? code : undefined;
+}
+
+function wordsOf(error: unknown): string {
+  return error instanceof Error ? error.message.replace(/\.$/, '') : String(error);
+}
+
+function withoutPassword(databaseUrl: string): string {
+  const url = URL.parse(databaseUrl);
+  return url === null ? 'DATABASE_URL' : `${url.host}${url.pathname}`;
+}
