@@ -37,20 +37,71 @@ const native: { readonly [dialect: string]: readonly [string, string] } = {
   'gemini-generate': ['STOP', 'STOP'],
 };
 
-const dialects = ['openai-chat', 'openai-responses', 'anthropic-messages', 'gemini-generate'] as const satisfies readonly DialectId[];
+const dialects = [
+  'openai-chat',
+  'openai-responses',
+  'anthropic-messages',
+  'gemini-generate',
+] as const satisfies readonly DialectId[];
 
-const officialJavaScript = { 'openai-chat': 'openai-chat.mjs', 'openai-responses': 'openai-responses.mjs', 'anthropic-messages': 'anthropic.mjs', 'gemini-generate': 'google.mjs' };
-const officialPython = { 'openai-chat': 'openai_chat.py', 'openai-responses': 'openai_responses.py', 'anthropic-messages': 'anthropic_messages.py', 'gemini-generate': 'google_generate.py' };
-const packageNames = { 'openai-chat': 'openai chat', 'openai-responses': 'openai responses', 'anthropic-messages': 'anthropic', 'gemini-generate': 'google-genai' };
+const officialJavaScript = {
+  'openai-chat': 'openai-chat.mjs',
+  'openai-responses': 'openai-responses.mjs',
+  'anthropic-messages': 'anthropic.mjs',
+  'gemini-generate': 'google.mjs',
+};
+const officialPython = {
+  'openai-chat': 'openai_chat.py',
+  'openai-responses': 'openai_responses.py',
+  'anthropic-messages': 'anthropic_messages.py',
+  'gemini-generate': 'google_generate.py',
+};
+const packageNames = {
+  'openai-chat': 'openai chat',
+  'openai-responses': 'openai responses',
+  'anthropic-messages': 'anthropic',
+  'gemini-generate': 'google-genai',
+};
 
 export const libraries: readonly Library[] = dialects.flatMap((dialect): Library[] => {
   const finishes = native[dialect] ?? ['', ''];
   const name = packageNames[dialect];
   return [
-    { name: `${name} (JavaScript)`, kit: kits.javascript, dialect, program: officialJavaScript[dialect], finishes },
-    { name: `${name} (Python)`, kit: kits.python, dialect, program: officialPython[dialect], finishes },
-    { name: `AI SDK, ${name}`, kit: kits.aiSdk, dialect, program: 'ai-sdk.mjs', finishes: ['tool-calls', 'stop'] },
-    { name: `LangChain, ${name} (JavaScript)`, kit: kits.langchain, dialect, program: 'langchain.mjs', finishes, limits: langchainLimits[dialect] },
-    { name: `LangChain, ${name} (Python)`, kit: kits.langchainPython, dialect, program: 'langchain_chat.py', finishes },
+    {
+      name: `${name} (JavaScript)`,
+      kit: kits.javascript,
+      dialect,
+      program: officialJavaScript[dialect],
+      finishes,
+    },
+    {
+      name: `${name} (Python)`,
+      kit: kits.python,
+      dialect,
+      program: officialPython[dialect],
+      finishes,
+    },
+    {
+      name: `AI SDK, ${name}`,
+      kit: kits.aiSdk,
+      dialect,
+      program: 'ai-sdk.mjs',
+      finishes: ['tool-calls', 'stop'],
+    },
+    {
+      name: `LangChain, ${name} (JavaScript)`,
+      kit: kits.langchain,
+      dialect,
+      program: 'langchain.mjs',
+      finishes,
+      limits: langchainLimits[dialect],
+    },
+    {
+      name: `LangChain, ${name} (Python)`,
+      kit: kits.langchainPython,
+      dialect,
+      program: 'langchain_chat.py',
+      finishes,
+    },
   ];
 });

@@ -3,14 +3,19 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-export type Outside = { readonly url: string; readonly hosts: ReadonlySet<string>; close(): Promise<void> };
+export type Outside = {
+  readonly url: string;
+  readonly hosts: ReadonlySet<string>;
+  close(): Promise<void>;
+};
 
 const hostsMax = 1_000;
 
 export async function startOutside(): Promise<Outside> {
   const hosts = new Set<string>();
   const note = (target: string | undefined): void => {
-    if (target !== undefined && hosts.size < hostsMax) hosts.add(target.replace(/^https?:\/\//, '').replace(/[/:].*$/, ''));
+    if (target !== undefined && hosts.size < hostsMax)
+      hosts.add(target.replace(/^https?:\/\//, '').replace(/[/:].*$/, ''));
   };
   const server = createServer((request, response) => {
     note(request.url);

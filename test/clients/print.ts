@@ -26,17 +26,26 @@ export function printSummary({ rows, skipped, hosts, stopped, strict }: Summary)
   console.log(`\n${'client'.padEnd(width)}  ${upstreams.join('  ')}`);
   for (const client of clients) {
     const cells = upstreams.map((upstream) => {
-      const row = rows.find((candidate) => candidate.client === client && candidate.upstream === upstream);
-      return (row === undefined ? '-' : row.faults.length === 0 ? 'pass' : 'FAIL').padEnd(upstream.length);
+      const row = rows.find(
+        (candidate) => candidate.client === client && candidate.upstream === upstream,
+      );
+      return (row === undefined ? '-' : row.faults.length === 0 ? 'pass' : 'FAIL').padEnd(
+        upstream.length,
+      );
     });
     console.log(`${client.padEnd(width)}  ${cells.join('  ')}`);
   }
   if (hosts.length > 0) console.log(`\nrefused on the way out: ${hosts.join(', ')}`);
-  for (const { what, installed } of skipped) console.error(`\nSKIPPED ${what}: ${installed.skipped?.reason}`);
+  for (const { what, installed } of skipped)
+    console.error(`\nSKIPPED ${what}: ${installed.skipped?.reason}`);
   if (stopped) console.error('\nSTOPPED before all was done');
-  const missing = strict ? skipped.filter(({ installed }) => installed.skipped?.machineAtFault === true).length : 0;
+  const missing = strict
+    ? skipped.filter(({ installed }) => installed.skipped?.machineAtFault === true).length
+    : 0;
   const failed = rows.filter((row) => row.faults.length > 0).length + missing;
   const passed = rows.filter((row) => row.faults.length === 0).length;
-  console.log(`\n${passed} passed, ${failed} failed${skipped.length > 0 ? `, ${skipped.length} skipped` : ''}`);
+  console.log(
+    `\n${passed} passed, ${failed} failed${skipped.length > 0 ? `, ${skipped.length} skipped` : ''}`,
+  );
   return failed > 0 || passed === 0 || stopped ? 1 : 0;
 }

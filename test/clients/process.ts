@@ -2,7 +2,13 @@
 
 import { spawn } from 'node:child_process';
 
-export type Ended = { readonly code: number | null; readonly output: string; readonly errors: string; readonly timedOut: boolean; readonly tookMs: number };
+export type Ended = {
+  readonly code: number | null;
+  readonly output: string;
+  readonly errors: string;
+  readonly timedOut: boolean;
+  readonly tookMs: number;
+};
 
 export type Start = {
   readonly command: readonly string[];
@@ -16,14 +22,29 @@ export type Start = {
 const outputCharactersMax = 2_000_000;
 
 /** Ends with the program and all it started: it has a process group of its own. */
-export function runProgram({ command, folder, environment, limitMs, signal }: Start): Promise<Ended> {
+export function runProgram({
+  command,
+  folder,
+  environment,
+  limitMs,
+  signal,
+}: Start): Promise<Ended> {
   const [program = '', ...words] = command;
   const startedMs = Date.now();
   return new Promise((resolve) => {
-    const child = spawn(program, words, { cwd: folder, env: environment, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+    const child = spawn(program, words, {
+      cwd: folder,
+      env: environment,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    });
     let [output, errors, timedOut] = ['', '', false];
-    child.stdout.setEncoding('utf8').on('data', (text: string) => (output = (output + text).slice(-outputCharactersMax)));
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (errors = (errors + text).slice(-outputCharactersMax)));
+    child.stdout
+      .setEncoding('utf8')
+      .on('data', (text: string) => (output = (output + text).slice(-outputCharactersMax)));
+    child.stderr
+      .setEncoding('utf8')
+      .on('data', (text: string) => (errors = (errors + text).slice(-outputCharactersMax)));
     const stop = (): void => endGroup(child.pid);
     signal.addEventListener('abort', stop);
     if (signal.aborted) stop();

@@ -39,8 +39,18 @@ export type ExpectedTurn = {
 };
 
 const cities = ['Zürich', '東京'];
-const calling: Usage = { inputTokens: 120, cacheReadTokens: 40, outputTokens: 30, reasoningTokens: 12 };
-const telling: Usage = { inputTokens: 90, cacheReadTokens: 160, outputTokens: 25, reasoningTokens: 0 };
+const calling: Usage = {
+  inputTokens: 120,
+  cacheReadTokens: 40,
+  outputTokens: 30,
+  reasoningTokens: 12,
+};
+const telling: Usage = {
+  inputTokens: 90,
+  cacheReadTokens: 160,
+  outputTokens: 25,
+  reasoningTokens: 0,
+};
 const lookText = 'I look outside … 🔭 ';
 const reportText = 'Zürich and 東京: 21 °C, both sunny. 🌤️';
 
@@ -48,7 +58,12 @@ const reportText = 'Zürich and 東京: 21 °C, both sunny. 🌤️';
 export const sealedState = Buffer.from('only the vendor can read this').toString('base64');
 
 export const expectedTurns: readonly ExpectedTurn[] = [
-  { text: lookText, calls: cities.map((city) => ({ name: 'get_weather', input: { city } })), usage: { input: 160, cached: 40, output: 42 }, thoughts: 12 },
+  {
+    text: lookText,
+    calls: cities.map((city) => ({ name: 'get_weather', input: { city } })),
+    usage: { input: 160, cached: 40, output: 42 },
+    thoughts: 12,
+  },
   { text: reportText, calls: [], usage: { input: 250, cached: 160, output: 25 }, thoughts: 0 },
 ];
 
@@ -81,8 +96,24 @@ function turns(nonce: string, noteFile: string): readonly Turn[] {
   return [
     { by: 'tool', said: `note ${nonce}`, text: agentAnswer(nonce), usage: telling },
     { by: 'tool', said: `sunny ${nonce}`, text: reportText, usage: telling },
-    { by: 'user', said: 'How is the weather', reasoning, state: sealedState, text: lookText, calls, usage: calling },
-    ...agentCalls(noteFile).map((call): Turn => ({ by: 'user', said: agentQuestion, reasoning, state: sealedState, text: lookText, calls: [call], usage: calling })),
+    {
+      by: 'user',
+      said: 'How is the weather',
+      reasoning,
+      state: sealedState,
+      text: lookText,
+      calls,
+      usage: calling,
+    },
+    ...agentCalls(noteFile).map((call): Turn => ({
+      by: 'user',
+      said: agentQuestion,
+      reasoning,
+      state: sealedState,
+      text: lookText,
+      calls: [call],
+      usage: calling,
+    })),
   ];
 }
 
@@ -91,7 +122,11 @@ export function startWorld(nonce: string, noteFile: string): Promise<Rig> {
   const all: readonly Upstream[] = upstreams;
   return startRig({
     balanceUsd: 1_000,
-    config: { aliases: Object.fromEntries(all.flatMap(({ model, stands }) => (stands === undefined ? [] : [[model, stands]]))) },
+    config: {
+      aliases: Object.fromEntries(
+        all.flatMap(({ model, stands }) => (stands === undefined ? [] : [[model, stands]])),
+      ),
+    },
     vendors: all.map(({ id, model, stands }) => ({
       id,
       simulator: { turns: turns(nonce, noteFile), paceMs: 1 },

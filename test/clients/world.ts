@@ -16,4 +16,8 @@ export type World = {
 };
 
 /** One line of the table; no faults: passed. */
-export type Row = { readonly client: string; readonly upstream: string; readonly faults: readonly string[] };
+export type Row = {
+  readonly client: string;
+  readonly upstream: string;
+  readonly faults: readonly string[];
+};

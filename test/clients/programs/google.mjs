@@ -30,7 +30,11 @@ async function turn(chat, message) {
 }
 
 await report(async (model) => {
-  const declaration = { name: tool.name, description: tool.description, parametersJsonSchema: tool.parameters };
+  const declaration = {
+    name: tool.name,
+    description: tool.description,
+    parametersJsonSchema: tool.parameters,
+  };
   const chat = client.chats.create({
     model,
     config: { systemInstruction: system, tools: [{ functionDeclarations: [declaration] }] },

@@ -8,14 +8,17 @@ import { dialect, key, question, report, system, tool, url, weather } from './co
 const configuration = { baseURL: `${url}/v1` };
 const common = { apiKey: key, maxRetries: 0 };
 const chatModels = {
-  'openai-chat': (model) => new ChatOpenAI({ ...common, model, configuration, useResponsesApi: false }),
+  'openai-chat': (model) =>
+    new ChatOpenAI({ ...common, model, configuration, useResponsesApi: false }),
   'openai-responses': (model) =>
     new ChatOpenAI({ ...common, model, configuration, useResponsesApi: true, zdrEnabled: true }),
   'anthropic-messages': (model) => new ChatAnthropic({ ...common, model, anthropicApiUrl: url }),
   'gemini-generate': (model) => new ChatGoogleGenerativeAI({ ...common, model, baseUrl: url }),
 };
 
-const tools = [define(weather, { name: tool.name, description: tool.description, schema: tool.parameters })];
+const tools = [
+  define(weather, { name: tool.name, description: tool.description, schema: tool.parameters }),
+];
 
 async function turn(model, messages) {
   let [whole, pieces] = [undefined, 0];
@@ -27,7 +30,12 @@ async function turn(model, messages) {
   const said = {
     text: whole.text,
     calls: whole.tool_calls.map(({ name, args }) => ({ name, input: args })),
-    finish: metadata.finish_reason ?? metadata.finishReason ?? metadata.stop_reason ?? whole.additional_kwargs.stop_reason ?? metadata.status,
+    finish:
+      metadata.finish_reason ??
+      metadata.finishReason ??
+      metadata.stop_reason ??
+      whole.additional_kwargs.stop_reason ??
+      metadata.status,
     usage: {
       input: usage?.input_tokens,
       cached: usage?.input_token_details?.cache_read,
