@@ -82,14 +82,21 @@ async function startLegs(upstreamPort: number): Promise<readonly Leg[]> {
   return legs;
 }
 
+/** The commit under test; an unpacked archive has none. */
+function commit(): string {
+  try {
+    const words = ['rev-parse', '--short', 'HEAD'];
+    return execFileSync('git', words, { cwd: root, encoding: 'utf8', stdio: 'pipe' }).trim();
+  } catch {
+    return 'unknown';
+  }
+}
+
 /** What a reader needs to judge the figures. */
 function circumstances(): Readonly<Record<string, unknown>> {
   return {
     date: new Date().toISOString(),
-    commit: execFileSync('git', ['rev-parse', '--short', 'HEAD'], {
-      cwd: root,
-      encoding: 'utf8',
-    }).trim(),
+    commit: commit(),
     node: process.version,
     kernel: release(),
     processors: `${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}`,
