@@ -43,7 +43,9 @@ export class Funds {
   /** Generated tokens at which to ask for more again, after a refusal. */
   #askAgainAt = 0;
   #closed = false;
-  /** Set when the hold pays for less output than was asked for. */
+  /** Less was held than a first slice costs: there is nothing to grow by. */
+  readonly #short: boolean;
+  /** Set when wallet, budget or the client's cap pay for less output than was asked for. */
   readonly outputTokensMax: number | undefined;
   /** The balance ended while the answer was streaming: it has to stop. */
   exhausted = false;
@@ -57,8 +59,9 @@ export class Funds {
     this.#cap = cap;
     this.#held = held;
     this.#heldOutputTokens = held >= size.amount ? size.outputTokens : affordableOutput(target, held);
-    const short = held < size.amount;
-    this.outputTokensMax = short ? Math.max(1, Math.floor(this.#heldOutputTokens / target.choiceCount)) : undefined;
+    this.#short = held < size.amount;
+    const payable = this.#short ? this.#heldOutputTokens : cap === undefined ? target.outputTokensMax : affordableOutput(target, cap);
+    this.outputTokensMax = payable < target.outputTokensMax ? Math.max(1, Math.floor(payable / target.choiceCount)) : undefined;
   }
 
   /** Holds the bound, or as much as there is. Throws GatewayFailure 402 when not even a short answer is affordable. */
@@ -98,12 +101,13 @@ export class Funds {
     if (!this.#size.sliced || this.exhausted || this.#closed) return;
     const generated = estimateGeneratedTokens(characters);
     const held = this.#heldOutputTokens;
-    if (this.outputTokensMax !== undefined) {
+    if (this.#short) {
       // The upstream knows its limit and counts better than we do; this stops one that does not obey.
       this.exhausted = generated > held * 2;
       return;
     }
-    if (generated * 4 < held * 3 || held >= this.#target.outputTokensMax || this.#growing) return;
+    const limit = this.outputTokensMax === undefined ? this.#target.outputTokensMax : this.outputTokensMax * this.#target.choiceCount;
+    if (generated * 4 < held * 3 || held >= limit || this.#growing) return;
     if (generated < this.#askAgainAt && generated < held) return;
     this.#growing = true;
     void this.#grow(generated);
@@ -141,7 +145,7 @@ export class Funds {
 
   /** A slice may be smaller than what was generated unseen: the rest is held now, within the request's own bound. */
   async #cover(rated: NanoUsd): Promise<void> {
-    if (rated <= this.#held || !this.#size.sliced || this.outputTokensMax !== undefined) return;
+    if (rated <= this.#held || !this.#size.sliced || this.#short) return;
     const most = Math.min(rated, boundAt(this.#target, this.#target.outputTokensMax));
     if (most > this.#held) await this.#extend(nanoUsd(most - this.#held));
   }
@@ -168,7 +172,7 @@ export class Funds {
     }));
     if (!result.ok) fail('internal_error', 'The request was closed before it could be settled.');
     const { receipt } = result;
-    if (receipt.ratedNanoUsd > receipt.holdNanoUsd && !empty) {
+    if (receipt.ratedNanoUsd > receipt.holdNanoUsd && !empty && !this.exhausted) {
       this.#services.log('error', 'charge.over_hold', { request_id: this.#requestId, channel: route.offer.channel.id, rated_nano_usd: receipt.ratedNanoUsd, hold_nano_usd: receipt.holdNanoUsd });
     }
     return { bill: { costNanoUsd: receipt.chargeNanoUsd, receiptId: receipt.receiptId }, receipt };

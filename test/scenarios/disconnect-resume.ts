@@ -47,14 +47,14 @@ async function loseAndResume(rig: Rig, index: number, random: Random, tally: { c
   const expected = await vendorsText(rig, question);
   let part = '';
   for (let cut = 0; cut === 0 || (cut < 3 && random() < 0.3); cut += 1) {
-    part = await loseAt(rig, client, question, index, random() * 220);
+    part = await loseAt(rig, client, question, index, random() < 0.3 ? { ms: random() * 220 } : { characters: random() * 9_000 });
     tally.cuts += 1;
   }
   const whole = await (await ask(rig, client, question, index)).text();
   const wrong = streamedText(whole) !== expected || !whole.startsWith(part);
   if (wrong) tally.firstWrong ??= `${client.id} ${index}: ${streamedText(whole).slice(0, 200)}… instead of ${expected.slice(0, 200)}…`;
   if (wrong) tally.wrongTexts += 1;
-  const lastEvent = /id: (\d+)\n[^]*\n\n[^]*$/.exec(part) === null ? undefined : [...part.matchAll(/^id: (\d+)$/gm)].at(-2)?.[1];
+  const lastEvent = [...part.matchAll(/^id: (\d+)$/gm)].at(-2)?.[1];
   if (lastEvent === undefined) return;
   tally.resumedByEventId += 1;
   const rest = await (await ask(rig, client, question, index, undefined, { 'last-event-id': lastEvent })).text();
@@ -66,10 +66,10 @@ function ask(rig: Rig, client: ClientDialect, question: string, index: number, s
   return rig.post(client.path('long', true), client.body('long', question, true, 600), { 'idempotency-key': `stream-${index}`, ...headers }, signal);
 }
 
-/** What a client has of the stream when it loses the network after so long. */
-async function loseAt(rig: Rig, client: ClientDialect, question: string, index: number, afterMs: number): Promise<string> {
+/** What a client has of the stream when it loses the network after so long, or after so much. */
+async function loseAt(rig: Rig, client: ClientDialect, question: string, index: number, after: { readonly ms?: number; readonly characters?: number }): Promise<string> {
   const leave = new AbortController();
-  const timer = setTimeout(() => leave.abort(), afterMs);
+  const timer = after.ms === undefined ? undefined : setTimeout(() => leave.abort(), after.ms);
   let text = '';
   try {
     const reader = (await ask(rig, client, question, index, leave.signal)).body?.getReader();
@@ -77,6 +77,7 @@ async function loseAt(rig: Rig, client: ClientDialect, question: string, index: 
       const piece = await reader?.read();
       if (!piece || piece.done) break;
       text += Buffer.from(piece.value).toString('latin1');
+      if (text.length > (after.characters ?? Infinity)) leave.abort();
     }
   } catch {
     // The network is lost.

@@ -63,7 +63,7 @@ export function toldBill(text: string): { readonly costUsd: number; readonly rec
   return comment?.[1] && comment[2] ? { costUsd: Number(comment[1]), receiptId: comment[2] } : undefined;
 }
 
-/** Why the answer ended, in the dialect's own word. */
+/** Why the answer ended, in the dialect's own word: the last that was said. */
 export function finishOf(text: string): string | undefined {
-  return /"(?:finish_reason|stop_reason|finishReason|reason)":"([A-Za-z_]+)"/.exec(text)?.[1];
+  return [...text.matchAll(/"(?:finish_reason|stop_reason|finishReason|reason)":"([A-Za-z_]+)"/g)].at(-1)?.[1];
 }
