@@ -333,6 +333,16 @@ function plain(value: JsonValue | undefined, key = ''): JsonValue | undefined {
 
 const native = /_call$|^mcp_|^compaction|^tool_search_output|^program/;
 
+/** Also the tools of a namespace are functions whose default is strict. */
+function plainTool(tool: JsonObject): JsonObject {
+  if (tool['type'] === 'namespace') {
+    return { ...tool, tools: asObjects(tool['tools']).map(plainTool) };
+  }
+  return tool['type'] === 'function' && tool['strict'] === true
+    ? { ...tool, strict: undefined }
+    : tool;
+}
+
 function plainRequest(request: JsonObject): JsonValue {
   const {
     store: _store,
@@ -346,9 +356,7 @@ function plainRequest(request: JsonObject): JsonValue {
     typeof rest['input'] === 'string'
       ? [{ role: 'user', content: rest['input'] }]
       : asObjects(rest['input']);
-  const tools = asObjects(rest['tools']).map((tool) =>
-    tool['type'] === 'function' && tool['strict'] === true ? { ...tool, strict: undefined } : tool,
-  );
+  const tools = asObjects(rest['tools']).map(plainTool);
   const include =
     Array.isArray(rest['include']) && rest['include'].length === 0 ? undefined : rest['include'];
   return (

@@ -28,7 +28,6 @@ import {
   reasoningState,
   withItemFields,
 } from './items-decode.ts';
-import { flatCall } from './namespaces.ts';
 
 export function decodeOutput(output: JsonValue | undefined): {
   parts: Part[];
@@ -67,14 +66,14 @@ export function decodeReasoningItem(item: JsonObject): Part {
 
 export function decodeCall(item: JsonObject): ToolCallPart {
   const custom = item['type'] === 'custom_tool_call';
-  const { name, extensions } = flatCall(asString(item['name']) ?? '', decodeCallFields(item));
+  // A namespace stays beside the name, in `extensions`: only this dialect has declared one.
   return {
     kind: 'tool-call',
     id: asString(item['call_id']) ?? asString(item['id']) ?? '',
-    name,
+    name: asString(item['name']) ?? '',
     input: callInput(item) ?? '',
     ...(custom ? { custom } : {}),
-    ...present(extensions),
+    ...present(decodeCallFields(item)),
   };
 }
 
