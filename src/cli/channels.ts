@@ -25,11 +25,12 @@ export function resolveChannel(
         : 'in the configuration';
     throw new ConfigError(`Channel \`${definition.id}\` has no key: set \`secret\` ${remedy}.`);
   }
-  const base = definition.base_url ?? provider.baseUrl;
-  const baseUrl = base
-    .replace(/\{(\w+)\}/g, (_, name: string) => parameters[name] ?? '')
-    .replace(/\/+$/, '');
-  return { id: definition.id, definition, provider, baseUrl, parameters, secret };
+  const bases = definition.base_urls ?? [definition.base_url ?? provider.baseUrl];
+  const baseUrls = bases.map((base) =>
+    base.replace(/\{(\w+)\}/g, (_, name: string) => parameters[name] ?? '').replace(/\/+$/, ''),
+  );
+  const [baseUrl = ''] = baseUrls;
+  return { id: definition.id, definition, provider, baseUrl, baseUrls, parameters, secret };
 }
 
 function providerOf(definition: ChannelDefinition, providers: Providers): Provider {

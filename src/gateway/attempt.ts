@@ -66,13 +66,27 @@ export async function openAttempt(context: AttemptContext): Promise<Opened> {
 
 async function sendAttempt(context: AttemptContext): Promise<Opened> {
   const { services, call, route } = context;
-  const { request, passThrough } = await outbound(services, call, route, context.outputTokensMax);
-  const response = await sendOnce(interruptible(context) ? context : { ...context, signal: undefined }, request, call.request.stream ? undefined : (call.request.outputTokensMax ?? Infinity));
+  const { response, passThrough } = await sendToChannel(context);
   const upstreamDialect = services.dialects[route.speech.speech.dialect as keyof Services['dialects']];
   if (response.status >= 400) return failedStatus(response, upstreamDialect.error, services.clock.now());
   const type = response.header('content-type') ?? '';
   if (call.request.stream && streams(type)) return openStream(context, response, upstreamDialect, passThrough, type);
   return readWhole(context, response, upstreamDialect, passThrough);
+}
+
+/** A channel's next address is asked when one cannot be reached: nothing was sent, so nothing happens twice. */
+async function sendToChannel(context: AttemptContext): Promise<{ readonly response: UpstreamResponse; readonly passThrough: boolean }> {
+  const { services, call, route } = context;
+  const sending = interruptible(context) ? context : { ...context, signal: undefined };
+  const wholeTokens = call.request.stream ? undefined : (call.request.outputTokensMax ?? Infinity);
+  for (let left = route.offer.channel.baseUrls.length; ; left -= 1) {
+    const { request, passThrough } = await outbound(services, call, route, context.outputTokensMax);
+    try {
+      return { response: await sendOnce(sending, request, wholeTokens), passThrough };
+    } catch (error) {
+      if (left <= 1 || context.signal.aborted || !(error instanceof UpstreamFailure) || error.sent) throw error;
+    }
+  }
 }
 
 /** Where leaving does not stop the vendor's meter, the answer is awaited for its bill: whole ones always. */
@@ -107,8 +121,13 @@ export async function sendOnce(context: SendContext, request: OutboundRequest, w
 /** The slowest writing that is waited for in a whole answer, which shows nothing until it is complete. */
 const wholeTokenMs = 250;
 
-function timeoutsOf({ services, attempt, trail }: SendContext, wholeTokens: number | undefined): UpstreamTimeouts {
-  const { connectMs, firstContentMs, idleMs, totalMs } = attempt.timeouts;
+/** An address is left after this where the channel has another one. */
+const otherAddressMs = 900;
+
+function timeoutsOf({ services, route, attempt, trail }: SendContext, wholeTokens: number | undefined): UpstreamTimeouts {
+  const { firstContentMs, idleMs, totalMs } = attempt.timeouts;
+  const isOnly = route.offer.channel.baseUrls.length === 1;
+  const connectMs = isOnly ? attempt.timeouts.connectMs : Math.min(attempt.timeouts.connectMs, otherAddressMs);
   const leftMs = Math.max(1, Math.min(totalMs, services.settings.requestMs - trail.startedAtMs));
   if (wholeTokens === undefined) return { connectMs, headersMs: Math.min(firstContentMs, leftMs), idleMs, totalMs: leftMs };
   const wholeMs = Math.min(leftMs, firstContentMs + wholeTokens * wholeTokenMs);

@@ -18,6 +18,8 @@ export type Channel = {
   readonly definition: ChannelDefinition;
   readonly provider: Provider;
   readonly baseUrl: string;
+  /** All addresses of the channel, `baseUrl` first. */
+  readonly baseUrls: readonly string[];
   readonly parameters: { readonly [name: string]: string };
   readonly secret: string;
 };

@@ -38,7 +38,7 @@ export async function authorized(services: Services, route: Route, body: Uint8Ar
   const { channel } = offer;
   const path = speech.path({ operation: speech.operation, model: offer.name, stream, parameters: channel.parameters });
   const plain: OutboundRequest = {
-    url: path.startsWith('https://') ? path : channel.baseUrl + path,
+    url: path.startsWith('https://') ? path : services.upstream.fastest(channel.baseUrls) + path,
     method: 'POST',
     headers: { 'content-type': 'application/json', accept: stream ? 'text/event-stream' : 'application/json', ...speech.headers, ...forwarded },
     body,

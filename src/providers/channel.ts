@@ -46,6 +46,12 @@ export const channelSchema = z
       .url({ protocol: /^https?$/, error: 'an address that begins with http:// or https://' })
       .optional()
       .describe("Instead of the provider's own address."),
+    base_urls: z
+      .array(z.url({ protocol: /^https?$/, error: 'an address that begins with http:// or https://' }))
+      .min(1)
+      .max(16)
+      .optional()
+      .describe('Several addresses of the same service: the fastest is used, dead ones are left.'),
     secret: z
       .string()
       .optional()
@@ -107,7 +113,8 @@ export const channelSchema = z
   .refine(
     (channel) =>
       channel.provider !== undefined ||
-      (channel.dialect !== undefined && channel.base_url !== undefined),
+      (channel.dialect !== undefined &&
+        (channel.base_url !== undefined || channel.base_urls !== undefined)),
     {
       message: 'give `provider`, or both `dialect` and `base_url`',
     },

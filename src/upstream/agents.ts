@@ -1,6 +1,9 @@
 import type { Socket } from 'node:net';
 import type { Agent as AgentType, Dispatcher, ProxyAgent } from 'undici';
+import type { Clock } from '#std';
+import { Endpoints } from './endpoints.ts';
 import { checkAddress, guardedLookup, type EgressPolicy, type Resolve } from './guard.ts';
+import { Spares } from './spares.ts';
 import { Agent, buildConnector, createProxyAgent } from './undici.ts';
 
 /** The pools of connections. */
@@ -30,9 +33,14 @@ export class Agents {
   readonly #open: Dispatcher;
   readonly #closed: Dispatcher;
   readonly #byProxy = new Map<string, ProxyAgent>();
+  readonly #clock: Clock;
+  readonly #spares: { open?: Spares; closed?: Spares } = {};
+  readonly endpoints: Endpoints;
 
-  constructor(resolve: Resolve, settings: PoolSettings) {
+  constructor(resolve: Resolve, settings: PoolSettings, clock: Clock) {
     this.#settings = settings;
+    this.#clock = clock;
+    this.endpoints = new Endpoints(clock);
     this.#closed = this.#guarded(resolve, { allowPrivate: false });
     this.#open = this.#guarded(resolve, { allowPrivate: true });
   }
@@ -71,7 +79,14 @@ export class Agents {
     }
   }
 
+  /** Keeps a connection in reserve for each of these origins, and for no others. */
+  keepWarm(origins: readonly string[], policy: EgressPolicy): void {
+    this.#spares[policy.allowPrivate ? 'open' : 'closed']?.keep(origins);
+  }
+
   async destroy(): Promise<void> {
+    this.#spares.open?.close();
+    this.#spares.closed?.close();
     const agents = [this.#open, this.#closed, ...this.#byProxy.values()];
     await Promise.all(agents.map((agent) => agent.destroy()));
   }
@@ -100,20 +115,36 @@ export class Agents {
   }
 
   #guarded(resolve: Resolve, policy: EgressPolicy): Dispatcher {
-    const connect = buildConnector({
+    const open = buildConnector({
       ...this.#tls(),
       allowH2: false,
       timeout: this.#settings.connectTimeoutMs,
       lookup: guardedLookup(resolve, policy),
+      // RFC 8305: the next address is tried when the first is slow to answer.
+      autoSelectFamily: true,
+      noDelay: true,
     });
+    const connect: typeof open = (options, callback) => {
+      open(options, (...outcome) => {
+        const [error, socket] = outcome;
+        const refusal = error === null ? peerRefusal(socket, policy) : undefined;
+        if (refusal === undefined) callback(...outcome);
+        else callback(refusal, null);
+      });
+    };
+    const spares = new Spares(connect, this.#clock, this.endpoints);
+    this.#spares[policy.allowPrivate ? 'open' : 'closed'] = spares;
     return new Agent({
       ...this.#common(),
       connect: (options, callback) => {
+        const origin = `${options.protocol}//${options.host}`;
+        const spare = spares.take(origin);
+        if (spare !== undefined) return void queueMicrotask(() => callback(null, spare));
+        const startedAtMs = this.#clock.monotonic();
         connect(options, (...outcome) => {
-          const [error, socket] = outcome;
-          const refusal = error === null ? peerRefusal(socket, policy) : undefined;
-          if (refusal === undefined) callback(...outcome);
-          else callback(refusal, null);
+          if (outcome[0] === null)
+            this.endpoints.connected(origin, this.#clock.monotonic() - startedAtMs);
+          callback(...outcome);
         });
       },
     });

@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders } from 'undici/types/header.js';
 import { Agents, defaultPoolSettings, type PoolSettings } from './agents.ts';
 import { OutboundCall, type Patience, type UpstreamTimeouts } from './call.ts';
 import { decompressed } from './decompress.ts';
+import { originOf } from './endpoints.ts';
 import { classifyFailure, UpstreamFailure } from './failure.ts';
 import {
   checkNameForProxy,
@@ -84,6 +85,10 @@ export type Upstream = {
     readonly body: string;
     header(name: string): string | undefined;
   }>;
+  /** The base URL to call now: alive, and fastest by connection and first byte. */
+  fastest(urls: readonly string[]): string;
+  /** Keeps a connection opened in reserve for the origins of these URLs, and for no others. */
+  keepWarm(urls: readonly { readonly url: string; readonly allowPrivate: boolean }[]): void;
   /** Calls under way. */
   readonly running: number;
   /** Fails the running calls and closes all connections. */
@@ -122,10 +127,27 @@ class Transport implements Upstream {
 
   constructor(settings: UpstreamSettings) {
     this.#clock = settings.clock;
-    this.#agents = new Agents(settings.resolve ?? systemResolve, {
-      ...defaultPoolSettings,
-      ...settings.pools,
-    });
+    this.#agents = new Agents(
+      settings.resolve ?? systemResolve,
+      {
+        ...defaultPoolSettings,
+        ...settings.pools,
+      },
+      settings.clock,
+    );
+  }
+
+  fastest(urls: readonly string[]): string {
+    return this.#agents.endpoints.fastest(urls);
+  }
+
+  keepWarm(urls: readonly { readonly url: string; readonly allowPrivate: boolean }[]): void {
+    for (const allowPrivate of [true, false]) {
+      const origins = urls
+        .filter((entry) => entry.allowPrivate === allowPrivate)
+        .map(({ url }) => originOf(url));
+      this.#agents.keepWarm([...new Set(origins)], { allowPrivate });
+    }
   }
 
   get running(): number {
@@ -138,10 +160,11 @@ class Transport implements Upstream {
       throw new UpstreamFailure('aborted', 'the call was cancelled', false);
     const policy = { allowPrivate: request.allowPrivate === true };
     const target = this.#target(request.url, policy, outboundProxy !== undefined);
+    const startedAtMs = this.#clock.monotonic();
     const call = new OutboundCall(
       request.timeouts,
       request.responseBytesMax ?? responseBytesMax,
-      this.#clock.monotonic(),
+      startedAtMs,
       this.#onOver,
       request.patience,
     );
@@ -169,7 +192,14 @@ class Transport implements Upstream {
     }
     try {
       const { status, headers } = await call.head.promise;
+      if (outboundProxy === undefined)
+        this.#agents.endpoints.answered(target.origin, this.#clock.monotonic() - startedAtMs);
       return new CallResponse(call, status, headers);
+    } catch (error) {
+      // Nothing was sent: the endpoint itself cannot be reached.
+      if (outboundProxy === undefined && isUnreachable(error))
+        this.#agents.endpoints.failed(target.origin);
+      throw error;
     } finally {
       signal?.removeEventListener('abort', cancel);
     }
@@ -230,6 +260,16 @@ class Transport implements Upstream {
       for (const running of this.#calls) running.sweep(now);
     }, sweepMs).unref();
   }
+}
+
+function isUnreachable(error: unknown): boolean {
+  if (!(error instanceof UpstreamFailure) || error.sent) return false;
+  return (
+    error.kind === 'connect' ||
+    error.kind === 'timeout-connect' ||
+    error.kind === 'dns' ||
+    error.kind === 'tls'
+  );
 }
 
 function bodyOf(body: UpstreamRequest['body']): Uint8Array | null {

@@ -40,7 +40,7 @@ export const faults: Readonly<Record<string, Kind>> = {
   'slow drip': both({ drip_ms: 400, drip_bytes: 1 }, true),
   '429 with retry-after': both({ status: 429, headers: { 'retry-after': '2' } }),
   '429 without': both({ status: 429 }),
-  '500': both({ status: 500 }),
+  'status 500': both({ status: 500 }),
   '503 with HTML': both({ status: 503, body: '<html>no</html>', content_type: 'text/html' }),
   '200 with error body': both({
     body: '{"error":{"message":"it broke","type":"server_error"}}',
@@ -127,6 +127,7 @@ export type Cell = {
   readonly code: string;
   readonly attempts: number;
   readonly chargeNanoUsd: number;
+  /** By the gateway's own clock. */
   readonly elapsedMs: number;
   /** What must not be; empty when all is well. */
   readonly problems: readonly string[];
@@ -253,7 +254,6 @@ function upstreamsOf(
 async function runCell(rig: Rig, plan: CellPlan, model: string): Promise<Cell> {
   const dialect = clientDialects.find(({ name }) => name === plan.dialect);
   if (!dialect) throw new RangeError(plan.dialect);
-  const startedAtMs = performance.now();
   const signal = AbortSignal.timeout(hangMs);
   const response = await rig.post(
     dialect.path(model, plan.stream),
@@ -262,9 +262,9 @@ async function runCell(rig: Rig, plan: CellPlan, model: string): Promise<Cell> {
     signal,
   );
   const text = await response.text();
-  const elapsedMs = performance.now() - startedAtMs;
   const requestId = response.headers.get('x-request-id') ?? '';
   const record = await recordOf(rig, requestId);
+  const { elapsedMs } = record;
   const receipt = await rig.books.ledger.receipt(receiptIdOf(requestId));
   const chargeNanoUsd = receipt?.chargeNanoUsd ?? 0;
   const { result, problem } = judgeAnswer(dialect, response, text, plan.stream);
@@ -303,7 +303,7 @@ function judgeAnswer(
   const result =
     response.status === 200
       ? isStream
-        ? payloads.length > 1
+        ? text.includes('This')
           ? 'partial'
           : 'stream of an error'
         : '200'
@@ -327,7 +327,7 @@ function parsed(text: string): Readonly<Record<string, unknown>> | undefined {
 async function recordOf(
   rig: Rig,
   requestId: string,
-): Promise<{ readonly attempts: number; readonly code: string }> {
+): Promise<{ readonly attempts: number; readonly code: string; readonly elapsedMs: number }> {
   for (let turn = 0; turn < 200; turn += 1) {
     const record = await rig.books.store.requests.get(requestId);
     const attempts = record?.detail['attempts'];
@@ -335,8 +335,9 @@ async function recordOf(
       return {
         attempts: Array.isArray(attempts) ? attempts.length : 0,
         code: record.errorCode ?? '',
+        elapsedMs: record.durationMs,
       };
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-  return { attempts: 0, code: 'no record' };
+  return { attempts: 0, code: 'no record', elapsedMs: Infinity };
 }

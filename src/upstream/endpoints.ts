@@ -1,0 +1,123 @@
+/**
+ * What is known of the speed of endpoints, by origin: the time to open a connection, the time to the
+ * first byte of an answer, and whether connections can be had at all. Chooses among several.
+ */
+
+import type { Clock } from '#std';
+
+type Endpoint = {
+  connectMs: number | undefined;
+  firstByteMs: number | undefined;
+  firstByteAtMs: number;
+  /** Connections fail since; a success ends it. */
+  deadSinceMs: number | undefined;
+};
+
+const originsMax = 512;
+/** Share of a new sample; a worse one counts more, so that a slow endpoint is left soon. */
+const betterShare = 0.2;
+const worseShare = 0.5;
+/** What was measured longer ago says nothing any more: the endpoint gets another chance. */
+const firstByteLifeMs = 60_000;
+/** Another endpoint must be faster by this share before kept connections are left. */
+const advantage = 0.1;
+/** A dead endpoint is asked again when nobody has tried for so long. */
+const deadMs = 10_000;
+
+export class Endpoints {
+  readonly #clock: Clock;
+  readonly #byOrigin = new Map<string, Endpoint>();
+  readonly #chosen = new Map<string, string>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  connected(origin: string, elapsedMs: number): void {
+    const endpoint = this.#at(origin);
+    endpoint.connectMs = blend(endpoint.connectMs, elapsedMs);
+    endpoint.deadSinceMs = undefined;
+  }
+
+  answered(origin: string, elapsedMs: number): void {
+    const endpoint = this.#at(origin);
+    endpoint.firstByteMs = blend(this.#firstByte(endpoint), elapsedMs);
+    endpoint.firstByteAtMs = this.#clock.monotonic();
+    endpoint.deadSinceMs = undefined;
+  }
+
+  failed(origin: string): void {
+    this.#at(origin).deadSinceMs = this.#clock.monotonic();
+  }
+
+  isDead(origin: string): boolean {
+    const since = this.#byOrigin.get(origin)?.deadSinceMs;
+    return since !== undefined && this.#clock.monotonic() - since < deadMs;
+  }
+
+  /** The fastest of these base URLs that is alive; the first when nothing is known. */
+  fastest(urls: readonly string[]): string {
+    const [first = ''] = urls;
+    if (urls.length < 2) return first;
+    const key = urls.join(' ');
+    const alive = urls.filter((url) => !this.isDead(originOf(url)));
+    const candidates = alive.length === 0 ? urls : alive;
+    const leastFirstByteMs = this.#least(candidates);
+    const costOf = (url: string): number => this.#cost(originOf(url), leastFirstByteMs);
+    let best = candidates[0] ?? first;
+    for (const url of candidates) if (costOf(url) < costOf(best)) best = url;
+    const before = this.#chosen.get(key);
+    if (before !== undefined && candidates.includes(before)) {
+      if (costOf(best) > costOf(before) * (1 - advantage)) return before;
+    }
+    if (this.#chosen.size >= originsMax) this.#chosen.clear();
+    this.#chosen.set(key, best);
+    return best;
+  }
+
+  /** An endpoint not asked lately is given the best time anybody had, so that it gets its chance. */
+  #cost(origin: string, leastFirstByteMs: number): number {
+    const endpoint = this.#byOrigin.get(origin);
+    const firstByteMs = endpoint && this.#firstByte(endpoint);
+    return (endpoint?.connectMs ?? 0) + (firstByteMs ?? leastFirstByteMs);
+  }
+
+  #least(urls: readonly string[]): number {
+    let least = Infinity;
+    for (const url of urls) {
+      const endpoint = this.#byOrigin.get(originOf(url));
+      const firstByteMs = endpoint && this.#firstByte(endpoint);
+      if (firstByteMs !== undefined && firstByteMs < least) least = firstByteMs;
+    }
+    return Number.isFinite(least) ? least : 0;
+  }
+
+  #firstByte(endpoint: Endpoint): number | undefined {
+    const isOld = this.#clock.monotonic() - endpoint.firstByteAtMs > firstByteLifeMs;
+    return isOld ? undefined : endpoint.firstByteMs;
+  }
+
+  #at(origin: string): Endpoint {
+    const known = this.#byOrigin.get(origin);
+    if (known !== undefined) return known;
+    if (this.#byOrigin.size >= originsMax) this.#byOrigin.clear();
+    const made: Endpoint = {
+      connectMs: undefined,
+      firstByteMs: undefined,
+      firstByteAtMs: -Infinity,
+      deadSinceMs: undefined,
+    };
+    this.#byOrigin.set(origin, made);
+    return made;
+  }
+}
+
+function blend(before: number | undefined, sample: number): number {
+  if (before === undefined) return sample;
+  return before + (sample > before ? worseShare : betterShare) * (sample - before);
+}
+
+/** Scheme, host and port, as the pools name them. */
+export function originOf(url: string): string {
+  return URL.parse(url)?.origin ?? url;
+}
