@@ -15,6 +15,8 @@ export type ResumeReport = {
   readonly wrongTexts: number;
   readonly differentReplays: number;
   readonly vendorCalls: number;
+  /** Attempts that followed one that failed, as happens when the machine is too slow for the time-outs. */
+  readonly retries: readonly string[];
   readonly charges: number;
   readonly wrongCharges: number;
   readonly heldNanoUsd: number;
@@ -97,13 +99,19 @@ async function vendorsText(rig: Rig, question: string): Promise<string> {
 async function bills(rig: Rig) {
   const price = { version: '', price: { from: '2000-01-01', source: 'test', units }, atMs: 0, factorMillionths: 1_000_000 };
   const entries = rig.vendors['one']?.bill.entries.filter((entry) => entry.attemptId !== undefined) ?? [];
+  const retries: string[] = [];
   let charges = 0;
   let wrongCharges = 0;
   for (const entry of entries) {
-    const receipt = await rig.books.ledger.receipt(`rcpt_${entry.attemptId?.replace(/\.\d+$/, '')}`);
+    const requestId = entry.attemptId?.replace(/\.\d+$/, '') ?? '';
+    const receipt = await rig.books.ledger.receipt(`rcpt_${requestId}`);
+    if (receipt?.postedAttemptId !== entry.attemptId) {
+      retries.push(JSON.stringify((await rig.books.store.requests.get(requestId))?.detail['attempts']));
+      continue;
+    }
     if (receipt?.kind === 'usage') charges += 1;
     if (receipt?.chargeNanoUsd !== rate(price, { inputTokens: entry.inputTokens, outputTokens: entry.outputTokens }).amountNanoUsd) wrongCharges += 1;
   }
   const { pendingNanoUsd } = await rig.books.ledger.balance(rig.walletId);
-  return { vendorCalls: entries.length, charges, wrongCharges, heldNanoUsd: pendingNanoUsd };
+  return { vendorCalls: entries.length, retries, charges, wrongCharges, heldNanoUsd: pendingNanoUsd };
 }
