@@ -35,6 +35,8 @@ test("an operator's alias goes before the built-in name, and his model replaces 
   assert.equal(catalog.find('cheap')?.id, 'gpt-5-nano');
   assert.equal(catalog.find('lost'), undefined);
   assert.equal(catalog.find('gpt-4o')?.vendor, 'own');
+  assert.equal(catalog.find('gpt-4o-2024-08-06')?.vendor, 'own', 'also by an alias of ours');
+  assert.equal(catalog.models.filter(({ id }) => id === 'gpt-4o').length, 1);
 });
 
 test('an offer has its own price and dialects where it says so, and the list price where not', () => {

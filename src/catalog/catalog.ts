@@ -1,8 +1,8 @@
 /** The loaded catalog: an immutable snapshot with look-up by name, alias and nearness. */
 
 import { readFileSync, readdirSync } from 'node:fs';
-import { parseJson } from '#std';
-import { catalogFileSchema, type Model, type Price } from './model.ts';
+import { asObject, asObjects, parseJson, type JsonValue } from '#std';
+import { catalogFileSchema, modelDefaults, type Model, type Price } from './model.ts';
 
 export type Offer = {
   /** The model's name at the provider. */
@@ -26,33 +26,48 @@ export type CatalogAdditions = {
   readonly models: readonly Model[];
 };
 
-/** Reads the data files. Throws with file and field when one is wrong: a broken catalog must not start. */
-export function loadModels(folder: URL): readonly Model[] {
-  const models: Model[] = [];
-  for (const name of readdirSync(folder).sort()) {
-    if (!name.endsWith('.json')) continue;
-    const parsed = parseJson(readFileSync(new URL(name, folder), 'utf8'));
-    if (!parsed.ok) throw new Error(`catalog file ${name}: ${parsed.message}`);
-    const file = catalogFileSchema.safeParse(parsed.value);
-    if (!file.success) {
-      const issue = file.error.issues[0];
-      throw new Error(
-        `catalog file ${name}: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'invalid'}`,
-      );
-    }
-    models.push(...file.data.models);
-  }
-  return models;
+/** A model as the files have it. */
+type WrittenModel = Omit<Model, keyof typeof modelDefaults> & Partial<Model>;
+
+const dataFolder = new URL('./data/', import.meta.url);
+
+/**
+ * The models that come with the program. The files were checked against the schema when they were
+ * made (data.test.ts), so a start reads them as they are; {@link checkedModels} looks again.
+ */
+export function builtInModels(): readonly Model[] {
+  return dataFiles(dataFolder).flatMap(([, file]) => {
+    // That these are models once they have the defaults is what `checkedModels` says.
+    const models = asObjects(asObject(file)?.['models']) as object[] as WrittenModel[];
+    return models.map((model) => ({ ...modelDefaults, ...model }));
+  });
 }
 
-export function builtInModels(): readonly Model[] {
-  return loadModels(new URL('./data/', import.meta.url));
+/** The same under the eyes of the schema. Throws with file and field when one is wrong. */
+export function checkedModels(folder: URL = dataFolder): readonly Model[] {
+  return dataFiles(folder).flatMap(([name, value]) => {
+    const file = catalogFileSchema.safeParse(value);
+    if (file.success) return file.data.models;
+    const issue = file.error.issues[0];
+    throw new Error(
+      `catalog file ${name}: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'invalid'}`,
+    );
+  });
+}
+
+function dataFiles(folder: URL): readonly (readonly [name: string, value: JsonValue])[] {
+  const names = readdirSync(folder).filter((name) => name.endsWith('.json'));
+  return names.sort().map((name) => {
+    const parsed = parseJson(readFileSync(new URL(name, folder), 'utf8'));
+    if (!parsed.ok) throw new Error(`catalog file ${name}: ${parsed.message}`);
+    return [name, parsed.value] as const;
+  });
 }
 
 export function createCatalog(builtIn: readonly Model[], additions: CatalogAdditions): Catalog {
   const byName = new Map<string, Model>();
   for (const model of builtIn) register(byName, model);
-  for (const model of additions.models) register(byName, model);
+  for (const model of additions.models) replace(byName, model);
   for (const [alias, target] of Object.entries(additions.aliases)) {
     const model = byName.get(target);
     if (model) byName.set(alias, model);
@@ -68,6 +83,12 @@ export function createCatalog(builtIn: readonly Model[], additions: CatalogAddit
 function register(byName: Map<string, Model>, model: Model): void {
   byName.set(model.id, model);
   for (const alias of model.aliases ?? []) if (!byName.has(alias)) byName.set(alias, model);
+}
+
+/** A model of the operator takes the place of one with its id, also under that one's aliases. */
+function replace(byName: Map<string, Model>, model: Model): void {
+  for (const [name, { id }] of byName) if (id === model.id) byName.set(name, model);
+  register(byName, model);
 }
 
 function offerOf(model: Model, providerId: string): Offer | undefined {

@@ -6,7 +6,7 @@ import * as dialects from '#dialects';
 import type { Dialect } from '#dialects';
 import { providersById } from '#providers';
 import { parseUsd } from '#std';
-import { builtInModels } from './catalog.ts';
+import { builtInModels, checkedModels } from './catalog.ts';
 import type { Model, Price, UnitPrices } from './model.ts';
 
 const models = builtInModels();
@@ -33,6 +33,10 @@ function complain(find: (model: Model) => readonly string[]): void {
     [],
   );
 }
+
+test('the files keep to the schema, and a start reads what the schema reads', () => {
+  assert.deepEqual(models, checkedModels());
+});
 
 test('no name means two models', () => {
   const owners = new Map<string, string>();

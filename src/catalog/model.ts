@@ -97,6 +97,17 @@ export const modelSchema = z.strictObject({
   prices: z.array(priceSchema).default([]),
 });
 
+/** The defaults of the schema for who reads without it. */
+export const modelDefaults = {
+  operations: ['chat'],
+  input: ['text'],
+  output: ['text'],
+  tools: true,
+  structured_output: true,
+  reasoning: false,
+  prices: [],
+} satisfies Partial<z.infer<typeof modelSchema>>;
+
 export const catalogFileSchema = z.strictObject({
   /** Where the facts of this file come from and when they were read. */
   sources: z.array(z.strictObject({ what: z.string(), url: z.string().optional(), read: date })),

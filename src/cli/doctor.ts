@@ -2,6 +2,7 @@
 
 import { accessSync, constants, existsSync, statfsSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { checkedModels } from '#catalog';
 import { textOption, withBooks, type CommandContext } from './command.ts';
 import { ConfigError, loadConfig, type Config } from './config.ts';
 import { rateReceipt } from './rate-receipt.ts';
@@ -94,6 +95,7 @@ async function checkListening({ listen: { host, port } }: Config): Promise<Findi
 }
 
 async function checkBooks(context: CommandContext, config: Config): Promise<readonly Finding[]> {
+  checkedModels();
   return withBooks(context, async (books) => {
     const summary = await books.ledger.verify({ rate: rateReceipt });
     const runtime = await createRuntime({
