@@ -89,6 +89,10 @@ function isUsageError(error: unknown): error is Error {
 
 async function serveCommand(context: CommandContext): Promise<number> {
   const port = textOption(context, 'port');
+  const folder = textOption(context, 'profile');
+  // A start loads what it uses: the samplers bring the inspector along.
+  const profile =
+    folder === undefined ? undefined : await (await import('./profile.ts')).startProfile(folder);
   const server = await serve(
     {
       configFile: textOption(context, 'config'),
@@ -104,5 +108,6 @@ async function serveCommand(context: CommandContext): Promise<number> {
   await stopSignal();
   context.output.error('Stopping: running requests may finish.');
   await server.stop();
+  for (const path of (await profile?.stop()) ?? []) context.output.error(`Profile: ${path}`);
   return 0;
 }

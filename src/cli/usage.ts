@@ -22,6 +22,7 @@ export const options = {
   port: { value: 'N', short: 'p', means: 'port of the server' },
   host: { value: 'ADDRESS', means: 'address of the server' },
   recordings: { value: 'DIR', means: 'recorded exchanges that the simulator answers with' },
+  profile: { value: 'DIR', means: 'folder for profiles of processor and heap, written at the end' },
   script: { value: 'FILE', means: 'faults of the simulator, as JSON' },
   name: { value: 'NAME', means: 'what the key is for' },
   wallet: { value: 'ID', means: 'whose balance the key spends; default: wallet_demo' },
@@ -42,7 +43,7 @@ export const options = {
 } as const satisfies Readonly<Record<string, OptionMeaning>>;
 
 export const forms: readonly Form[] = [
-  { words: 'serve', options: ['port', 'host', 'recordings'], does: 'serves' },
+  { words: 'serve', options: ['port', 'host', 'recordings', 'profile'], does: 'serves' },
   {
     words: 'sim',
     options: ['port', 'host', 'recordings', 'script'],
