@@ -105,6 +105,8 @@ export type RuntimeOptions = {
   readonly books: Books;
   /** Channels besides the configured ones: the simulator. */
   readonly extra: readonly ChannelDefinition[];
+  /** A server keeps a connection in reserve for every address that it may have to call. */
+  readonly warm?: boolean;
 };
 
 export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
@@ -129,6 +131,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     const channels = allChannels(options, definitions);
     current = buildSnapshot(catalog, channels);
     router.update(routingChannels(channels));
+    if (options.warm === true) upstream.keepWarm(warmAddresses(channels));
   };
   reload(await storedChannels(store));
   const services: Services = {
@@ -168,6 +171,19 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     snapshot: () => current,
   };
   return { services, registry, snapshot: () => current, reload, close: () => upstream.close() };
+}
+
+/** Behind an outbound proxy there is nothing to keep: the tunnel is made for the call. */
+function warmAddresses(
+  channels: readonly Channel[],
+): readonly { readonly url: string; readonly allowPrivate: boolean }[] {
+  return channels
+    .filter(
+      ({ definition }) => definition.enabled !== false && definition.outbound_proxy === undefined,
+    )
+    .flatMap(({ baseUrls, definition }) =>
+      baseUrls.map((url) => ({ url, allowPrivate: definition.allow_private === true })),
+    );
 }
 
 function checkAliases(config: Config, find: (name: string) => unknown): void {

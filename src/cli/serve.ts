@@ -83,7 +83,7 @@ async function start(config: Config, environment: Environment, opened: Opened): 
   }
   const extra = await ownSimulator(config, opened);
   const known = JSON.stringify(await storedChannels(books.store));
-  const runtime = await createRuntime({ config, environment, books, extra });
+  const runtime = await createRuntime({ config, environment, books, extra, warm: true });
   opened.add(() => runtime.close());
   const front = createFront(config, books, runtime);
   registerGauges(runtime, front);
