@@ -4,7 +4,7 @@
  */
 
 import type { ChatRequest, DialectId } from '#canonical';
-import { asArray, asObject, type JsonEdit, type JsonObject } from '#std';
+import { asArray, asCount, asObject, type JsonEdit, type JsonObject } from '#std';
 
 export type PassThroughChange = {
   /** The model's name at the upstream. */
@@ -56,7 +56,7 @@ function dialectEdits(
     case 'openai-responses':
       return [...limitEdit('max_output_tokens', outputTokensMax), ...stateEdits(wire, change)];
     case 'anthropic-messages':
-      return limitEdit('max_tokens', outputTokensMax);
+      return [...limitEdit('max_tokens', outputTokensMax), ...thinkingEdit(wire, outputTokensMax)];
     case 'gemini-generate': {
       if (outputTokensMax === undefined) return [];
       const key =
@@ -69,6 +69,20 @@ function dialectEdits(
       ];
     }
   }
+}
+
+/** Anthropic's least budget for thinking. */
+const thinkingBudgetMin = 1024;
+
+/** A budget for thinking has to be below `max_tokens`: a lowered limit lowers it too, or ends the thinking. */
+function thinkingEdit(wire: JsonObject, outputTokensMax: number | undefined): readonly JsonEdit[] {
+  const thinking = asObject(wire['thinking']);
+  const budget = asCount(thinking?.['budget_tokens']);
+  if (outputTokensMax === undefined || budget === undefined || budget < outputTokensMax) return [];
+  const lowered = Math.floor((outputTokensMax * 3) / 4);
+  const value =
+    lowered < thinkingBudgetMin ? { type: 'disabled' } : { ...thinking, budget_tokens: lowered };
+  return [{ key: 'thinking', value: JSON.stringify(value) }];
 }
 
 function limitEdit(key: string, outputTokensMax: number | undefined): readonly JsonEdit[] {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { KeyLimits } from '#access';
-import { asNumber, asObject, parseJsonObject } from '#std';
+import { asNumber, asObject, nanoUsd, parseJsonObject } from '#std';
 import { clientDialects, finishOf, streamedText, toldBill } from './money-dialects.ts';
 import { startRig, type Rig, type Vendor } from './rig.ts';
 
@@ -39,6 +39,20 @@ describe('a short balance', () => {
       assert.equal(rig.vendors['one']?.seen[0]?.body['max_tokens'], lowered);
       assert.equal(asNumber(asObject(answer?.['usage'])?.['completion_tokens']), lowered);
       assert.equal(finishOf(JSON.stringify(answer)), 'length');
+    });
+  });
+
+  it('lowers a budget for thinking with the limit that has to be above it', async () => {
+    await withRig({ balanceUsd: 0.02, vendors: [vendorOf('one', {}, 'no')] }, async (rig) => {
+      for (const [balance, wanted] of [['first', 'enabled'], ['second', 'disabled']]) {
+        const response = await rig.post('/v1/messages', { model: 'long', max_tokens: 8_000, thinking: { type: 'enabled', budget_tokens: 6_000 }, messages });
+        assert.equal(response.status, 200, balance + (await response.text()));
+        const body = rig.vendors['one']?.seen.at(-1)?.body;
+        const thinking = asObject(body?.['thinking']);
+        assert.equal(thinking?.['type'], wanted);
+        if (wanted === 'enabled') assert.ok((asNumber(thinking?.['budget_tokens']) ?? Infinity) < (asNumber(body?.['max_tokens']) ?? 0));
+        await rig.books.ledger.adjust({ walletId: rig.walletId, amountNanoUsd: nanoUsd(5_000_000 - (await rig.books.ledger.balance(rig.walletId)).availableNanoUsd), lotKind: 'gift', eventId: wanted ?? '', actor: 'test', reason: 'test' });
+      }
     });
   });
 
