@@ -9,7 +9,7 @@ import { packageCommand, printOutcome, root, run } from './run.ts';
 export type Step = { readonly name: string; readonly command: readonly string[] };
 
 const stepLimitMs = 5 * 60_000;
-const testTimeoutMs = 3 * 60_000;
+const testTimeoutMs = 6 * 60_000;
 
 /** The longest first, so that two of them fill two cores to the end. */
 export const staticSteps: readonly Step[] = [
@@ -29,7 +29,12 @@ export const staticSteps: readonly Step[] = [
  */
 export const suites: { readonly [name: string]: readonly string[] } = {
   unit: ['src/**/*.test.ts', 'tools/**/*.test.ts', 'test/support/**/*.test.ts'],
-  contract: ['test/contract/**/*.test.ts', 'test/raw-http/**/*.test.ts'],
+  contract: [
+    'test/contract/**/*.test.ts',
+    'test/raw-http/**/*.test.ts',
+    'test/crash/**/*.test.ts',
+    'test/bench/**/*.test.ts',
+  ],
   scenarios: ['test/scenarios/**/*.test.ts'],
   recordings: ['test/recordings/**/*.test.ts', 'test/cross-dialect/**/*.test.ts'],
 };
