@@ -117,6 +117,7 @@ async function installPip(kit: Kit, options: InstallOptions): Promise<Skipped | 
       path.join(options.folder, 'bin', 'pip'),
       'install',
       '--quiet',
+      '--no-compile',
       '--disable-pip-version-check',
       ...kit.packages,
     ],

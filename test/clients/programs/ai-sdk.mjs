@@ -37,7 +37,7 @@ await report(async (model) => {
     if (part.type === 'finish-step') pieces.push(0);
     else pieces[pieces.length - 1] += 1;
   }
-  if (failure) throw failure;
+  if (failure) throw failure instanceof Error ? failure : new Error(String(failure));
   return (await result.steps).map((step, index) => ({
     text: step.text,
     calls: step.toolCalls.map((call) => ({ name: call.toolName, input: call.input })),
