@@ -14,7 +14,7 @@ import {
   type Part,
   type Usage,
 } from '#canonical';
-import type { Dialect, Frame, Quirks, StreamDecoder, StreamEncoder, StreamForm } from '#dialects';
+import type { Dialect, Frame, Quirks, StreamDecoder, StreamEncoder, StreamForm, StreamTap } from '#dialects';
 import type { SseFrame } from '#std';
 import { StateGatherer } from './state-memory.ts';
 
@@ -63,20 +63,6 @@ export function passThroughRelay(dialect: Dialect, request: ChatRequest, quirks:
   let characters = 0;
   const marks = new StreamMarks();
 
-  const tail = (bill: Bill | undefined): string => {
-    let billed = bill === undefined;
-    const texts: string[] = [];
-    for (let index = held.length - 1; index >= 0; index -= 1) {
-      const frame = held[index];
-      if (!frame) continue;
-      const annotated = billed || !bill ? undefined : tap.annotate(frame, bill);
-      if (annotated !== undefined) billed = true;
-      texts.unshift(annotated ?? Buffer.from(frame.raw).toString('utf8'));
-    }
-    billTold = billed;
-    return texts.join('');
-  };
-
   return {
     push(frame) {
       const facts = tap.inspect(frame);
@@ -117,7 +103,11 @@ export function passThroughRelay(dialect: Dialect, request: ChatRequest, quirks:
       return characters;
     },
     statefulParts: [],
-    close: tail,
+    close(bill) {
+      const tail = tailOf(held, tap, bill);
+      billTold = tail.billTold;
+      return tail.text;
+    },
     stop(bill, estimated) {
       // The terminal event of Responses repeats the whole answer, which nobody kept.
       if (dialect.id === 'openai-responses') return renderError(dialect, gatewayError('insufficient_balance', 'The balance ran out in the middle of the answer.'), request);
@@ -127,6 +117,18 @@ export function passThroughRelay(dialect: Dialect, request: ChatRequest, quirks:
       return relay.stop(bill, estimated);
     },
   };
+}
+
+/** The kept frames as they came, with the bill in the last usage object among them. */
+function tailOf(held: readonly SseFrame[], tap: StreamTap, bill: Bill | undefined): { readonly text: string; readonly billTold: boolean } {
+  let billTold = bill === undefined;
+  const texts: string[] = [];
+  for (const frame of held.toReversed()) {
+    const annotated = billTold || !bill ? undefined : tap.annotate(frame, bill);
+    if (annotated !== undefined) billTold = true;
+    texts.unshift(annotated ?? Buffer.from(frame.raw).toString('utf8'));
+  }
+  return { text: texts.join(''), billTold };
 }
 
 /** What a stream's end has to fit to: its first frame, where something new began, and the latest content. */

@@ -8,14 +8,29 @@ import { allCells, runCell } from '../scenarios/disconnect-matrix.ts';
 
 const requests = Number(process.argv[2] ?? 200);
 const cells = [...allCells()];
-const total = { requests: 0, wrong: 0, held_nano_usd: 0, calls_missing: 0, late_calls: 0, too_late: 0 };
+const total = {
+  requests: 0,
+  wrong: 0,
+  held_nano_usd: 0,
+  calls_missing: 0,
+  late_calls: 0,
+  too_late: 0,
+};
 const stopDelaysMs: number[] = [];
 const lateMs: number[] = [];
 
 async function work(): Promise<void> {
   for (let cell = cells.pop(); cell; cell = cells.pop()) {
     const report = await runCell(cell, requests);
-    console.log(JSON.stringify({ cell: report.name, requests: report.requests, charge_nano_usd: report.expectedNanoUsd, wrong: report.wrong.length, first_wrong: report.wrong[0] }));
+    console.log(
+      JSON.stringify({
+        cell: report.name,
+        requests: report.requests,
+        charge_nano_usd: report.expectedNanoUsd,
+        wrong: report.wrong.length,
+        first_wrong: report.wrong[0],
+      }),
+    );
     total.requests += report.requests;
     total.wrong += report.wrong.length + Math.abs(report.requests - requests);
     total.held_nano_usd += report.heldNanoUsd;
@@ -30,7 +45,8 @@ async function work(): Promise<void> {
 const start = performance.now();
 await Promise.all([work(), work(), work()]);
 stopDelaysMs.sort((left, right) => left - right);
-const at = (share: number): number | undefined => stopDelaysMs[Math.min(stopDelaysMs.length - 1, Math.floor(stopDelaysMs.length * share))];
+const at = (share: number): number | undefined =>
+  stopDelaysMs[Math.min(stopDelaysMs.length - 1, Math.floor(stopDelaysMs.length * share))];
 const failed = total.wrong + total.held_nano_usd + total.calls_missing + total.too_late > 0;
 console.log(
   JSON.stringify({

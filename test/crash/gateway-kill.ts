@@ -28,15 +28,38 @@ const rules: readonly Rule[] = [
   { share: 0.1, fault: { status: 429, headers: { 'retry-after-ms': '20' } } },
   { share: 0.1, fault: { usage: 'missing' } },
 ];
-const vendor = (worksOnAfterAbort: boolean): Promise<RunningSimulator> => startSimulator({ host: '127.0.0.1', port: 0, clock: systemClock, random, rules, paceMs: 15, worksOnAfterAbort });
+const vendor = (worksOnAfterAbort: boolean): Promise<RunningSimulator> =>
+  startSimulator({
+    host: '127.0.0.1',
+    port: 0,
+    clock: systemClock,
+    random,
+    rules,
+    paceMs: 15,
+    worksOnAfterAbort,
+  });
 const vendors = { stops: await vendor(false), works: await vendor(true) };
 const models = ['kill-small', 'kill-large'];
 const offers = {
   'kill-small': { name: 'sim-chat', prices: { input: '0.2', output: '0.8' }, output_tokens: 4_096 },
-  'kill-large': { name: 'sim-reasoning', prices: { input: '3', output: '15' }, output_tokens: 4_096 },
+  'kill-large': {
+    name: 'sim-reasoning',
+    prices: { input: '3', output: '15' },
+    output_tokens: 4_096,
+  },
 };
-const channel = (id: string, simulator: RunningSimulator, stops: 'yes' | 'no') => ({ id, provider: 'simulator', base_url: simulator.url, secret: 's', allow_private: true, abort_stops_billing: stops, models: offers });
-const files = writeConfig(folder, { channels: [channel('stops', vendors.stops, 'yes'), channel('works', vendors.works, 'no')] });
+const channel = (id: string, simulator: RunningSimulator, stops: 'yes' | 'no') => ({
+  id,
+  provider: 'simulator',
+  base_url: simulator.url,
+  secret: 's',
+  allow_private: true,
+  abort_stops_billing: stops,
+  models: offers,
+});
+const files = writeConfig(folder, {
+  channels: [channel('stops', vendors.stops, 'yes'), channel('works', vendors.works, 'no')],
+});
 const keys = await fillWallets(folder, streams, wallets, 50);
 const witness = new Witness();
 const readyMs: number[] = [];
@@ -64,7 +87,16 @@ await books.store.close();
 for (const simulator of Object.values(vendors)) await simulator.close();
 rmSync(folder, { recursive: true, force: true });
 readyMs.sort((left, right) => left - right);
-const wrong = report.orphans + report.lost_acknowledgements + report.double_posts + report.open_nano_usd + report.negative_wallets + report.cost_mismatches + report.differences + witness.unbilled + unnamed;
+const wrong =
+  report.orphans +
+  report.lost_acknowledgements +
+  report.double_posts +
+  report.open_nano_usd +
+  report.negative_wallets +
+  report.cost_mismatches +
+  report.differences +
+  witness.unbilled +
+  unnamed;
 const failed = wrong > 0 || report.vendor_calls === 0 || report.acknowledged === 0;
 console.log(
   JSON.stringify({
@@ -90,7 +122,17 @@ async function live(life: number): Promise<void> {
   const server = await startServer(files);
   readyMs.push(server.readyMs);
   const over = { now: false };
-  const lanes = keys.map((key, lane) => runLane({ url: server.url, key, models, random: seededRandom(seed + life * 1_000 + lane), witness, abortShare: 0.15, over }));
+  const lanes = keys.map((key, lane) =>
+    runLane({
+      url: server.url,
+      key,
+      models,
+      random: seededRandom(seed + life * 1_000 + lane),
+      witness,
+      abortShare: 0.15,
+      over,
+    }),
+  );
   await new Promise((dead) => setTimeout(dead, 300 + random() * 1_700));
   over.now = true;
   await server.end('SIGKILL');
@@ -105,7 +147,8 @@ function takeNotes(simulator: RunningSimulator): void {
     if (attemptId === undefined) unnamed += 1;
     else seen.add(attemptId);
   }
-  for (const entry of simulator.bill.entries) if (entry.attemptId !== undefined) billed.set(entry.attemptId, entry);
+  for (const entry of simulator.bill.entries)
+    if (entry.attemptId !== undefined) billed.set(entry.attemptId, entry);
   simulator.bill.clear();
 }
 
@@ -120,8 +163,12 @@ async function compare({ ledger }: Books) {
     openNanoUsd += pendingNanoUsd;
     if (availableNanoUsd < 0 || postedNanoUsd < 0) negativeWallets += 1;
     let sum = 0;
-    for (let before: string | undefined; ; ) {
-      const page = await ledger.statement({ walletId, limit: 500, ...(before === undefined ? {} : { before }) });
+    for (let before: string | undefined; ;) {
+      const page = await ledger.statement({
+        walletId,
+        limit: 500,
+        ...(before === undefined ? {} : { before }),
+      });
       for (const receipt of page.receipts) {
         sum -= receipt.chargeNanoUsd;
         if (receipt.requestId === undefined) continue;
@@ -152,13 +199,17 @@ async function compare({ ledger }: Books) {
 
 function countOrphans(receipts: ReadonlyMap<string, Receipt>): number {
   const known = new Set<string>();
-  for (const receipt of receipts.values()) for (const attempt of receipt.attempts) if (attempt.channelId !== 'unrecorded') known.add(attempt.attemptId);
+  for (const receipt of receipts.values())
+    for (const attempt of receipt.attempts)
+      if (attempt.channelId !== 'unrecorded') known.add(attempt.attemptId);
   return [...seen].filter((attemptId) => !known.has(attemptId)).length;
 }
 
 function countLost(receipts: ReadonlyMap<string, Receipt>): number {
   const byId = new Map([...receipts.values()].map((receipt) => [receipt.receiptId, receipt]));
-  return [...witness.acknowledged].filter(([receiptId, charge]) => byId.get(receiptId)?.chargeNanoUsd !== charge).length;
+  return [...witness.acknowledged].filter(
+    ([receiptId, charge]) => byId.get(receiptId)?.chargeNanoUsd !== charge,
+  ).length;
 }
 
 /** Where the vendor told its usage, the receipt has exactly what the vendor billed. */
@@ -168,14 +219,27 @@ function compareCosts(receipts: ReadonlyMap<string, Receipt>) {
   let unknown = 0;
   let estimated = 0;
   for (const receipt of receipts.values()) {
-    if (receipt.kind === 'void' && receipt.attempts.some((attempt) => attempt.outcome === 'unknown')) unknown += 1;
+    if (
+      receipt.kind === 'void' &&
+      receipt.attempts.some((attempt) => attempt.outcome === 'unknown')
+    )
+      unknown += 1;
     if (receipt.usageSource === 'estimated') estimated += 1;
-    const entry = receipt.usageSource === 'provider' ? billed.get(receipt.postedAttemptId ?? '') : undefined;
+    const entry =
+      receipt.usageSource === 'provider' ? billed.get(receipt.postedAttemptId ?? '') : undefined;
     if (!entry) continue;
     const { inputTokens, outputTokens, reasoningTokens = 0 } = receipt.usage;
-    const same = inputTokens === entry.inputTokens && outputTokens === entry.outputTokens && reasoningTokens === entry.reasoningTokens;
+    const same =
+      inputTokens === entry.inputTokens &&
+      outputTokens === entry.outputTokens &&
+      reasoningTokens === entry.reasoningTokens;
     if (same) exact += 1;
     else mismatches += 1;
   }
-  return { cost_exact: exact, cost_mismatches: mismatches, cost_estimated: estimated, unknown_outcomes: unknown };
+  return {
+    cost_exact: exact,
+    cost_mismatches: mismatches,
+    cost_estimated: estimated,
+    unknown_outcomes: unknown,
+  };
 }

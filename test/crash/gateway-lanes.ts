@@ -36,7 +36,14 @@ export async function runLane(options: LaneOptions): Promise<void> {
   }
 }
 
-async function askOnce({ url, key, models, random, witness, abortShare }: LaneOptions): Promise<void> {
+async function askOnce({
+  url,
+  key,
+  models,
+  random,
+  witness,
+  abortShare,
+}: LaneOptions): Promise<void> {
   const dialect = clientDialects[Math.floor(random() * clientDialects.length)];
   const model = models[Math.floor(random() * models.length)];
   if (!dialect || model === undefined) return;
@@ -71,7 +78,9 @@ function note(witness: Witness, text: string, header: (name: string) => string |
 }
 
 /** A whole answer whose vendor told no usage has its bill in the headers alone. */
-function headerBill(header: (name: string) => string | null): { readonly costUsd: number; readonly receiptId: string } | undefined {
+function headerBill(
+  header: (name: string) => string | null,
+): { readonly costUsd: number; readonly receiptId: string } | undefined {
   const receiptId = header('x-manifold-receipt');
   const cost = header('x-manifold-cost-usd');
   return receiptId !== null && cost !== null ? { costUsd: Number(cost), receiptId } : undefined;

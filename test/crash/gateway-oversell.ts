@@ -13,8 +13,25 @@ const seed = Number(process.argv[5] ?? Date.now() % 1_000_000_000);
 for (let round = 0; round < rounds; round += 1) {
   const start = performance.now();
   const report = await runOversell(streams, balanceUsd, seed + round);
-  const equal = report.receiptsNanoUsd === report.ledgerNanoUsd && report.receiptsNanoUsd === report.vendorsNanoUsd && report.receiptsNanoUsd === report.revenueNanoUsd;
-  const ok = equal && report.lowestAvailableNanoUsd >= 0 && report.falseRefusals * 100 <= report.refusals && report.pendingNanoUsd === 0 && report.differences === 0;
-  console.log(JSON.stringify({ test: 'T-B4 gateway', seed: seed + round, balance_usd: balanceUsd, ...report, seconds: Math.round((performance.now() - start) / 1_000), ok }));
+  const equal =
+    report.receiptsNanoUsd === report.ledgerNanoUsd &&
+    report.receiptsNanoUsd === report.vendorsNanoUsd &&
+    report.receiptsNanoUsd === report.revenueNanoUsd;
+  const ok =
+    equal &&
+    report.lowestAvailableNanoUsd >= 0 &&
+    report.falseRefusals * 100 <= report.refusals &&
+    report.pendingNanoUsd === 0 &&
+    report.differences === 0;
+  console.log(
+    JSON.stringify({
+      test: 'T-B4 gateway',
+      seed: seed + round,
+      balance_usd: balanceUsd,
+      ...report,
+      seconds: Math.round((performance.now() - start) / 1_000),
+      ok,
+    }),
+  );
   if (!ok) process.exitCode = 1;
 }

@@ -13,9 +13,22 @@ import { nanoUsd } from '#std';
 export type ServerFiles = { readonly folder: string; readonly configFile: string };
 
 /** The configuration of the server, as the YAML that JSON is. */
-export function writeConfig(folder: string, settings: Readonly<Record<string, unknown>>): ServerFiles {
+export function writeConfig(
+  folder: string,
+  settings: Readonly<Record<string, unknown>>,
+): ServerFiles {
   const configFile = join(folder, 'config.yaml');
-  writeFileSync(configFile, JSON.stringify({ data: folder, listen: { port: 0 }, simulator: false, log_level: 'error', stop_ms: 5_000, ...settings }));
+  writeFileSync(
+    configFile,
+    JSON.stringify({
+      data: folder,
+      listen: { port: 0 },
+      simulator: false,
+      log_level: 'error',
+      stop_ms: 5_000,
+      ...settings,
+    }),
+  );
   return { folder, configFile };
 }
 
@@ -25,14 +38,29 @@ export function openData(folder: string): Promise<Books> {
 }
 
 /** Wallets with money, and one key for each lane. */
-export async function fillWallets(folder: string, lanes: number, wallets: number, usdEach: number): Promise<readonly string[]> {
+export async function fillWallets(
+  folder: string,
+  lanes: number,
+  wallets: number,
+  usdEach: number,
+): Promise<readonly string[]> {
   const books = await openData(folder);
   for (let index = 0; index < wallets; index += 1) {
-    await books.ledger.credit({ walletId: `w${index}`, amountNanoUsd: nanoUsd(usdEach * 1e9), lotKind: 'paid', source: 'test', eventId: `w${index}`, actor: 'test' });
+    await books.ledger.credit({
+      walletId: `w${index}`,
+      amountNanoUsd: nanoUsd(usdEach * 1e9),
+      lotKind: 'paid',
+      source: 'test',
+      eventId: `w${index}`,
+      actor: 'test',
+    });
   }
   const keys: string[] = [];
   for (let lane = 0; lane < lanes; lane += 1) {
-    const { key } = await books.access.createKey({ name: `lane ${lane}`, walletId: `w${lane % wallets}` });
+    const { key } = await books.access.createKey({
+      name: `lane ${lane}`,
+      walletId: `w${lane % wallets}`,
+    });
     keys.push(key);
   }
   await books.store.close();
@@ -53,7 +81,9 @@ const startTimeoutMs = 60_000;
 export async function startServer({ configFile }: ServerFiles): Promise<ServerProcess> {
   const began = performance.now();
   const main = join(import.meta.dirname, '../../src/main.ts');
-  const child = spawn(process.execPath, [main, 'serve', '--config', configFile], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [main, 'serve', '--config', configFile], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const gone = once(child, 'exit');
   const timer = setTimeout(() => child.kill('SIGKILL'), startTimeoutMs);
   const url = await listening(child);

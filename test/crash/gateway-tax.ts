@@ -12,15 +12,42 @@ import { startRig, type Rig } from '../scenarios/rig.ts';
 const requests = Number(process.argv[2] ?? 2_000);
 const rounds = Number(process.argv[3] ?? 5);
 const atOnce = 100;
-const body = JSON.stringify({ model: 'sim-chat', max_tokens: 50, messages: [{ role: 'user', content: 'A small question' }] });
+const body = JSON.stringify({
+  model: 'sim-chat',
+  max_tokens: 50,
+  messages: [{ role: 'user', content: 'A small question' }],
+});
 
 const rig = await startRig({ balanceUsd: 100 });
 const { ledger } = rig.books;
 const real = { reserve: ledger.reserve.bind(ledger), settle: ledger.settle.bind(ledger) };
 const [sample] = await sampleOf(rig);
 const yes: Pick<Ledger, 'reserve' | 'settle'> = {
-  reserve: (request) => Promise.resolve({ ok: true, repeated: false, hold: { ...request, state: 'open', lifetime: 'process', scopes: [], createdAtMs: 0, context: {} } }),
-  settle: (settlement) => (sample ? Promise.resolve({ ok: true, repeated: false, receipt: { ...sample, requestId: settlement.requestId, chargeNanoUsd: settlement.chargeNanoUsd } }) : Promise.reject(new Error('no receipt to copy'))),
+  reserve: (request) =>
+    Promise.resolve({
+      ok: true,
+      repeated: false,
+      hold: {
+        ...request,
+        state: 'open',
+        lifetime: 'process',
+        scopes: [],
+        createdAtMs: 0,
+        context: {},
+      },
+    }),
+  settle: (settlement) =>
+    sample
+      ? Promise.resolve({
+          ok: true,
+          repeated: false,
+          receipt: {
+            ...sample,
+            requestId: settlement.requestId,
+            chargeNanoUsd: settlement.chargeNanoUsd,
+          },
+        })
+      : Promise.reject(new Error('no receipt to copy')),
 };
 
 await roundOf(requests);
@@ -34,7 +61,8 @@ for (let round = 0; round < rounds; round += 1) {
 }
 Object.assign(ledger, real);
 await rig.close();
-const median = (values: readonly number[]): number => values.toSorted((left, right) => left - right)[Math.floor(values.length / 2)] ?? 0;
+const median = (values: readonly number[]): number =>
+  values.toSorted((left, right) => left - right)[Math.floor(values.length / 2)] ?? 0;
 const tax = median(withLedger) - median(without);
 console.log(
   JSON.stringify({

@@ -11,10 +11,22 @@ import { nanoUsd, type NanoUsd } from '#std';
 import { clientDialects, streamedText, type ClientDialect } from './money-dialects.ts';
 import { startRig, type Rig } from './rig.ts';
 
-export const points = ['before send', 'before first byte', 'while it fails', 'middle', 'last chunk', 'after usage'] as const;
+export const points = [
+  'before send',
+  'before first byte',
+  'while it fails',
+  'middle',
+  'last chunk',
+  'after usage',
+] as const;
 export type Point = (typeof points)[number];
 
-export type Cell = { readonly point: Point; readonly stream: boolean; readonly stops: boolean; readonly client: ClientDialect };
+export type Cell = {
+  readonly point: Point;
+  readonly stream: boolean;
+  readonly stops: boolean;
+  readonly client: ClientDialect;
+};
 
 export type CellReport = {
   readonly name: string;
@@ -35,14 +47,31 @@ const outputTokensMax = 300;
 const units = { input: '1.5', output: '7' };
 
 export function allCells(): readonly Cell[] {
-  const clients = clientDialects.filter((client) => client.id === 'openai-chat' || client.id === 'anthropic-messages');
-  return clients.flatMap((client) => points.flatMap((point) => [true, false].flatMap((stream) => [true, false].map((stops) => ({ point, stream, stops, client })))));
+  const clients = clientDialects.filter(
+    (client) => client.id === 'openai-chat' || client.id === 'anthropic-messages',
+  );
+  return clients.flatMap((client) =>
+    points.flatMap((point) =>
+      [true, false].flatMap((stream) =>
+        [true, false].map((stops) => ({ point, stream, stops, client })),
+      ),
+    ),
+  );
 }
 
 /** Events of the vendor's stream: chat chunks, in which the text is between a first and the last three. */
 async function vendorEvents(rig: Rig): Promise<readonly string[]> {
-  const body = { model: 'sim-chat', stream: true, stream_options: { include_usage: true }, max_tokens: outputTokensMax, messages: [{ role: 'user', content: question }] };
-  const response = await fetch(`${rig.vendors['one']?.url}/v1/chat/completions`, { method: 'POST', body: JSON.stringify(body) });
+  const body = {
+    model: 'sim-chat',
+    stream: true,
+    stream_options: { include_usage: true },
+    max_tokens: outputTokensMax,
+    messages: [{ role: 'user', content: question }],
+  };
+  const response = await fetch(`${rig.vendors['one']?.url}/v1/chat/completions`, {
+    method: 'POST',
+    body: JSON.stringify(body),
+  });
   const events = (await response.text()).split(/(?<=\n\n)/);
   rig.vendors['one']?.bill.clear();
   rig.vendors['one']?.seen.splice(0);
@@ -60,7 +89,11 @@ function sceneOf({ point, stream, stops }: Cell, events: readonly string[]): Sce
     textBefore: streamedText(events.slice(0, count).join('')),
     usageTold: events.slice(0, count).some((event) => event.includes('"usage":{')),
   });
-  const delayed: Scene = { fault: { delay_ms: stream && stops ? 2_000 : 60 }, textBefore: '', usageTold: false };
+  const delayed: Scene = {
+    fault: { delay_ms: stream && stops ? 2_000 : 60 },
+    textBefore: '',
+    usageTold: false,
+  };
   if (point === 'while it fails') return { ...delayed, fault: { delay_ms: 60, status: 500 } };
   if (point === 'before send' || point === 'before first byte' || !stream) return delayed;
   if (point === 'middle') return pausedAfter(Math.floor(lastContent / 2));
@@ -69,28 +102,57 @@ function sceneOf({ point, stream, stops }: Cell, events: readonly string[]): Sce
 }
 
 /** The charge that the policy wants: nothing before content, what was generated where it stopped, all of it elsewhere. */
-function expectedCharge(cell: Cell, scene: Scene, events: readonly string[], heardCharacters: number): NanoUsd {
+function expectedCharge(
+  cell: Cell,
+  scene: Scene,
+  events: readonly string[],
+  heardCharacters: number,
+): NanoUsd {
   const { point, stream, stops } = cell;
   if (point === 'before send' || point === 'while it fails') return nanoUsd(0);
   if (stream && stops && point === 'before first byte') return nanoUsd(0);
-  const price = { version: '', price: { from: '2000-01-01', source: 'test', units }, atMs: 0, factorMillionths: 1_000_000 };
-  const told = events.map((event) => /"usage":\{"prompt_tokens":(\d+),"completion_tokens":(\d+)/.exec(event)).find((match) => match);
+  const price = {
+    version: '',
+    price: { from: '2000-01-01', source: 'test', units },
+    atMs: 0,
+    factorMillionths: 1_000_000,
+  };
+  const told = events
+    .map((event) => /"usage":\{"prompt_tokens":(\d+),"completion_tokens":(\d+)/.exec(event))
+    .find((match) => match);
   const full = { inputTokens: Number(told?.[1]), outputTokens: Number(told?.[2]) };
   if (!stream || !stops || scene.usageTold) return rate(price, full).amountNanoUsd;
-  const asked = openaiChat.request.decode(clientDialects[0]?.body('cut', question, stream, outputTokensMax) ?? {}, {});
-  return rate(price, { inputTokens: estimateInputTokens(asked), outputTokens: estimateGeneratedTokens(heardCharacters) }).amountNanoUsd;
+  const asked = openaiChat.request.decode(
+    clientDialects[0]?.body('cut', question, stream, outputTokensMax) ?? {},
+    {},
+  );
+  return rate(price, {
+    inputTokens: estimateInputTokens(asked),
+    outputTokens: estimateGeneratedTokens(heardCharacters),
+  }).amountNanoUsd;
 }
 
 export async function runCell(cell: Cell, requests: number): Promise<CellReport> {
-  const offer = { name: 'sim-chat', dialects: ['openai-chat'], prices: units, output_tokens: 4_096 };
+  const offer = {
+    name: 'sim-chat',
+    dialects: ['openai-chat'],
+    prices: units,
+    output_tokens: 4_096,
+  };
   const channel = { abort_stops_billing: cell.stops ? 'yes' : 'no', models: { cut: offer } };
   const simulator = { worksOnAfterAbort: !cell.stops };
   // The second channel is there to be called by mistake.
-  const rig = await startRig({ vendors: [{ id: 'one', channel, simulator }, { id: 'two', channel, simulator }] });
+  const rig = await startRig({
+    vendors: [
+      { id: 'one', channel, simulator },
+      { id: 'two', channel, simulator },
+    ],
+  });
   try {
     const events = await vendorEvents(rig);
     const scene = sceneOf(cell, events);
-    for (const vendor of Object.values(rig.vendors)) vendor.script.replace([{ fault: scene.fault }]);
+    for (const vendor of Object.values(rig.vendors))
+      vendor.script.replace([{ fault: scene.fault }]);
     const resolved = countResolved(rig);
     const gate = cell.point === 'before send' ? gateReserve(rig) : undefined;
     const delays: Delays = { lateCallsMs: [], stopDelaysMs: [] };
@@ -100,7 +162,13 @@ export async function runCell(cell: Cell, requests: number): Promise<CellReport>
       heardCharacters = await oneLeaves(rig, cell, scene, gate, delays);
       await until(() => resolved.count === index + 1);
     }
-    return await report(rig, cell, requests, expectedCharge(cell, scene, events, heardCharacters), delays);
+    return await report(
+      rig,
+      cell,
+      requests,
+      expectedCharge(cell, scene, events, heardCharacters),
+      delays,
+    );
   } finally {
     await rig.close();
   }
@@ -146,12 +214,26 @@ function gateReserve(rig: Rig): Gate {
   };
 }
 
-async function oneLeaves(rig: Rig, cell: Cell, scene: Scene, gate: Gate | undefined, delays: Delays): Promise<number> {
+async function oneLeaves(
+  rig: Rig,
+  cell: Cell,
+  scene: Scene,
+  gate: Gate | undefined,
+  delays: Delays,
+): Promise<number> {
   const leave = new AbortController();
   const before = calls(rig).length;
   const { client, stream } = cell;
   const heard = { text: '' };
-  const ended = listen(rig.post(client.path('cut', stream), client.body('cut', question, stream, outputTokensMax), {}, leave.signal), heard).catch(() => undefined);
+  const ended = listen(
+    rig.post(
+      client.path('cut', stream),
+      client.body('cut', question, stream, outputTokensMax),
+      {},
+      leave.signal,
+    ),
+    heard,
+  ).catch(() => undefined);
   if (gate) await gate.reached();
   else if (scene.textBefore === '') await until(() => calls(rig).length > before);
   else await until(() => streamedText(heard.text).length >= scene.textBefore.length);
@@ -182,9 +264,20 @@ async function receiptsOf(rig: Rig): Promise<readonly Receipt[]> {
   return receipts.filter((receipt) => receipt.requestId !== undefined);
 }
 
-async function report(rig: Rig, cell: Cell, requests: number, expectedNanoUsd: NanoUsd, delays: Delays): Promise<CellReport> {
+async function report(
+  rig: Rig,
+  cell: Cell,
+  requests: number,
+  expectedNanoUsd: NanoUsd,
+  delays: Delays,
+): Promise<CellReport> {
   const receipts = await receiptsOf(rig);
-  const wrong = receipts.filter((receipt) => receipt.chargeNanoUsd !== expectedNanoUsd).map((receipt) => `${receipt.kind} ${receipt.chargeNanoUsd} ${receipt.usageSource} ${JSON.stringify(receipt.usage)}`);
+  const wrong = receipts
+    .filter((receipt) => receipt.chargeNanoUsd !== expectedNanoUsd)
+    .map(
+      (receipt) =>
+        `${receipt.kind} ${receipt.chargeNanoUsd} ${receipt.usageSource} ${JSON.stringify(receipt.usage)}`,
+    );
   const { pendingNanoUsd } = await rig.books.ledger.balance(rig.walletId);
   const callsExpected = cell.point === 'before send' ? 0 : requests;
   return {

@@ -13,7 +13,10 @@ describe('a client that leaves', { concurrency: 3 }, () => {
       assert.equal(report.requests, 5);
       assert.equal(report.heldNanoUsd, 0);
       assert.equal(report.callsMissing, 0);
-      assert.ok(report.lateCallsMs.every((ms) => ms <= 100), String(report.lateCallsMs));
+      assert.ok(
+        report.lateCallsMs.every((ms) => ms <= 100),
+        String(report.lateCallsMs),
+      );
     });
   }
 });

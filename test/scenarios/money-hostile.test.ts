@@ -30,7 +30,12 @@ for (const upstream of clientDialects) {
   describe(`a vendor of ${upstream.id} that lies about usage`, () => {
     let rig: Rig;
     before(async () => {
-      const offer = { name: 'sim-chat', dialects: [upstream.id], prices: { input: '1', output: '4' }, output_tokens: 4096 };
+      const offer = {
+        name: 'sim-chat',
+        dialects: [upstream.id],
+        prices: { input: '1', output: '4' },
+        output_tokens: 4096,
+      };
       rig = await startRig({ vendors: [{ id: 'liar', channel: { models: { lying: offer } } }] });
     });
     after(() => rig.close());
@@ -56,8 +61,16 @@ for (const upstream of clientDialects) {
   });
 }
 
-async function checkLie(rig: Rig, client: (typeof clientDialects)[number], stream: boolean, fault: UsageFault): Promise<void> {
-  const response = await rig.post(client.path('lying', stream), client.body('lying', question, stream, outputTokensMax));
+async function checkLie(
+  rig: Rig,
+  client: (typeof clientDialects)[number],
+  stream: boolean,
+  fault: UsageFault,
+): Promise<void> {
+  const response = await rig.post(
+    client.path('lying', stream),
+    client.body('lying', question, stream, outputTokensMax),
+  );
   const text = await response.text();
   const name = `${fault}: ${text.slice(-600)}`;
   assert.equal(response.status, 200, name);
@@ -67,16 +80,25 @@ async function checkLie(rig: Rig, client: (typeof clientDialects)[number], strea
   assert.equal(receipt.chargeNanoUsd, receipt.ratedNanoUsd, `${name} rated over the hold`);
   if (stream && fault === 'in_error') assert.match(text, /error/);
   // Lies about the order of events are the plain truth in a whole answer.
-  const wanted = !stream && (fault === 'after_end' || fault === 'in_error') ? 'provider' : expected[fault];
+  const wanted =
+    !stream && (fault === 'after_end' || fault === 'in_error') ? 'provider' : expected[fault];
   const source = receipt.usageSource;
   if (wanted !== 'either') assert.equal(source, wanted, name);
   if (fault === 'zero') assert.equal(receipt.chargeNanoUsd, 0, name);
   else assert.ok(receipt.chargeNanoUsd > 0, name);
   const [entry] = rig.vendors['liar']?.bill.entries.slice(-1) ?? [];
   if (source === 'provider' && fault !== 'zero' && fault !== 'decreasing') {
-    assert.deepEqual([receipt.usage['inputTokens'], receipt.usage['outputTokens']], [entry?.inputTokens, entry?.outputTokens], name);
+    assert.deepEqual(
+      [receipt.usage['inputTokens'], receipt.usage['outputTokens']],
+      [entry?.inputTokens, entry?.outputTokens],
+      name,
+    );
   }
   if (stream && source === 'estimated' && fault !== 'in_error' && fault !== 'float') {
-    assert.equal(receipt.usage['outputTokens'], estimateGeneratedTokens(streamedText(text).length), name);
+    assert.equal(
+      receipt.usage['outputTokens'],
+      estimateGeneratedTokens(streamedText(text).length),
+      name,
+    );
   }
 }

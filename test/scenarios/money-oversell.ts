@@ -36,10 +36,19 @@ type Model = keyof typeof prices;
 
 const models = Object.keys(prices) as Model[];
 
-export async function runOversell(streams: number, balanceUsd: number, seed: number): Promise<OversellReport> {
+export async function runOversell(
+  streams: number,
+  balanceUsd: number,
+  seed: number,
+): Promise<OversellReport> {
   const random = seededRandom(seed);
   // One vendor model for each price, so that the vendor's bill says which price applies.
-  const offers = Object.fromEntries(models.map((model) => [model, { name: `vendor-${model}`, prices: prices[model], output_tokens: 4_096 }]));
+  const offers = Object.fromEntries(
+    models.map((model) => [
+      model,
+      { name: `vendor-${model}`, prices: prices[model], output_tokens: 4_096 },
+    ]),
+  );
   const simulator = { paceMs: 2 };
   const rig = await startRig({
     balanceUsd,
@@ -50,8 +59,16 @@ export async function runOversell(streams: number, balanceUsd: number, seed: num
   });
   try {
     const watch = watchLedger(rig);
-    const served = await Promise.all(Array.from({ length: streams }, (_, index) => askUntilServed(rig, index, random)));
-    return { streams, served: served.filter((answer) => answer.served).length, lowered: served.filter((answer) => answer.lowered).length, ...watch, ...(await balanceOfAll(rig, balanceUsd)) };
+    const served = await Promise.all(
+      Array.from({ length: streams }, (_, index) => askUntilServed(rig, index, random)),
+    );
+    return {
+      streams,
+      served: served.filter((answer) => answer.served).length,
+      lowered: served.filter((answer) => answer.lowered).length,
+      ...watch,
+      ...(await balanceOfAll(rig, balanceUsd)),
+    };
   } finally {
     await rig.close();
   }
@@ -59,30 +76,53 @@ export async function runOversell(streams: number, balanceUsd: number, seed: num
 
 const triesMax = 12;
 
-async function askUntilServed(rig: Rig, index: number, random: Random): Promise<{ readonly served: boolean; readonly lowered: boolean }> {
+async function askUntilServed(
+  rig: Rig,
+  index: number,
+  random: Random,
+): Promise<{ readonly served: boolean; readonly lowered: boolean }> {
   const client = clientDialects[index % clientDialects.length];
   const model = models[Math.floor(random() * models.length)] ?? 'cheap';
   const outputTokensMax = 50 + Math.floor(random() * 1_900);
   const question = `Tell ${index} in ${20 + Math.floor(random() * 180)} words`;
   for (let tries = 0; client && tries < triesMax; tries += 1) {
-    const response = await rig.post(client.path(model, true), client.body(model, question, true, outputTokensMax));
+    const response = await rig.post(
+      client.path(model, true),
+      client.body(model, question, true, outputTokensMax),
+    );
     await response.text();
-    if (response.status === 200) return { served: true, lowered: response.headers.get('x-manifold-max-tokens') !== null };
+    if (response.status === 200)
+      return { served: true, lowered: response.headers.get('x-manifold-max-tokens') !== null };
     await new Promise((turn) => setTimeout(turn, 100 + random() * 400));
   }
   return { served: false, lowered: false };
 }
 
-type Watch = { refusals: number; falseRefusals: number; lowestAvailableNanoUsd: number; looks: number };
+type Watch = {
+  refusals: number;
+  falseRefusals: number;
+  lowestAvailableNanoUsd: number;
+  looks: number;
+};
 
 /** Looks at the wallet after every commit that concerns it, and judges every refusal. */
 function watchLedger(rig: Rig): Watch {
   const { ledger } = rig.books;
-  const watch: Watch = { refusals: 0, falseRefusals: 0, lowestAvailableNanoUsd: Number.MAX_SAFE_INTEGER, looks: 0 };
+  const watch: Watch = {
+    refusals: 0,
+    falseRefusals: 0,
+    lowestAvailableNanoUsd: Number.MAX_SAFE_INTEGER,
+    looks: 0,
+  };
   const look = async (): Promise<number> => {
     const { availableNanoUsd, postedNanoUsd, pendingNanoUsd } = await ledger.balance(rig.walletId);
     watch.looks += 1;
-    watch.lowestAvailableNanoUsd = Math.min(watch.lowestAvailableNanoUsd, availableNanoUsd, postedNanoUsd, postedNanoUsd - pendingNanoUsd);
+    watch.lowestAvailableNanoUsd = Math.min(
+      watch.lowestAvailableNanoUsd,
+      availableNanoUsd,
+      postedNanoUsd,
+      postedNanoUsd - pendingNanoUsd,
+    );
     return availableNanoUsd;
   };
   const reserve = ledger.reserve.bind(ledger);
@@ -94,7 +134,8 @@ function watchLedger(rig: Rig): Watch {
       await look();
       if (!result.ok && result.error === 'insufficient_balance') {
         watch.refusals += 1;
-        if (result.availableNanoUsd >= (request.minimumNanoUsd ?? request.amountNanoUsd)) watch.falseRefusals += 1;
+        if (result.availableNanoUsd >= (request.minimumNanoUsd ?? request.amountNanoUsd))
+          watch.falseRefusals += 1;
       }
       return result;
     },
@@ -115,8 +156,12 @@ function watchLedger(rig: Rig): Watch {
 async function balanceOfAll(rig: Rig, balanceUsd: number) {
   const { ledger } = rig.books;
   const receipts: Receipt[] = [];
-  for (let before: string | undefined; ; ) {
-    const page = await ledger.statement({ walletId: rig.walletId, limit: 500, ...(before === undefined ? {} : { before }) });
+  for (let before: string | undefined; ;) {
+    const page = await ledger.statement({
+      walletId: rig.walletId,
+      limit: 500,
+      ...(before === undefined ? {} : { before }),
+    });
     receipts.push(...page.receipts.filter((receipt) => receipt.requestId !== undefined));
     before = page.next;
     if (before === undefined) break;
@@ -139,8 +184,17 @@ function vendorsBill(rig: Rig): number {
   for (const vendor of Object.values(rig.vendors)) {
     for (const entry of vendor.bill.entries) {
       const units = prices[entry.model.replace('vendor-', '') as Model];
-      const price = { version: '', price: { from: '2000-01-01', source: 'test', units }, atMs: 0, factorMillionths: 1_000_000 };
-      sum += rate(price, { inputTokens: entry.inputTokens, outputTokens: entry.outputTokens, reasoningTokens: entry.reasoningTokens }).amountNanoUsd;
+      const price = {
+        version: '',
+        price: { from: '2000-01-01', source: 'test', units },
+        atMs: 0,
+        factorMillionths: 1_000_000,
+      };
+      sum += rate(price, {
+        inputTokens: entry.inputTokens,
+        outputTokens: entry.outputTokens,
+        reasoningTokens: entry.reasoningTokens,
+      }).amountNanoUsd;
     }
   }
   return sum;
