@@ -13,46 +13,85 @@ import { scripted, type Turn } from './turns.ts';
 export const simulatorModels = ['sim-chat', 'sim-reasoning', 'sim-embedding'] as const;
 
 /** `turns` come before the model's own mind. */
-export function answer(request: ChatRequest, id: string, createdAt: number, turns: readonly Turn[] = []): ChatResponse {
+export function answer(
+  request: ChatRequest,
+  id: string,
+  createdAt: number,
+  turns: readonly Turn[] = [],
+): ChatResponse {
   const said = scripted(request, turns, id);
-  const { parts, cut } = said ? { parts: said.parts, cut: false } : limited(partsOf(request), request.outputTokensMax);
+  const { parts, cut } = said
+    ? { parts: said.parts, cut: false }
+    : limited(partsOf(request), request.outputTokensMax);
   const called = parts.some((part) => part.kind === 'tool-call');
   return {
     dialect: request.dialect,
     id,
     model: request.model,
     createdAt,
-    choices: [{ index: 0, parts, finish: { reason: cut ? 'length' : called ? 'tool-calls' : 'stop', raw: '' } }],
+    choices: [
+      {
+        index: 0,
+        parts,
+        finish: { reason: cut ? 'length' : called ? 'tool-calls' : 'stop', raw: '' },
+      },
+    ],
     usage: said?.usage ?? usageOf(request, parts),
     extensions: {},
   };
 }
 
 function partsOf(request: ChatRequest): readonly Part[] {
-  const last = request.messages.findLast((message) => message.role === 'user' || message.role === 'tool');
+  const last = request.messages.findLast(
+    (message) => message.role === 'user' || message.role === 'tool',
+  );
   const question = textOf(last);
-  const thinking: Part[] = thinks(request) ? [{ kind: 'reasoning', text: `The user says ${question.length} characters. I will answer plainly.`, form: 'full' }] : [];
+  const thinking: Part[] = thinks(request)
+    ? [
+        {
+          kind: 'reasoning',
+          text: `The user says ${question.length} characters. I will answer plainly.`,
+          form: 'full',
+        },
+      ]
+    : [];
   const results = last?.role === 'tool' ? resultTexts(last) : undefined;
-  if (results) return [...thinking, { kind: 'text', text: `The tool answered: ${results.join('; ')}` }];
+  if (results)
+    return [...thinking, { kind: 'text', text: `The tool answered: ${results.join('; ')}` }];
   const tool = toolToCall(request, question);
   if (tool) {
     const input = JSON.stringify(exampleOf(tool.parameters ?? {}, question));
-    return [...thinking, { kind: 'tool-call', id: `call_sim${request.messages.length}`, name: tool.name, input }];
+    return [
+      ...thinking,
+      { kind: 'tool-call', id: `call_sim${request.messages.length}`, name: tool.name, input },
+    ];
   }
-  if (request.responseFormat?.kind === 'json-schema') return [...thinking, { kind: 'text', text: JSON.stringify(exampleOf(request.responseFormat.schema, question)) }];
-  if (request.responseFormat?.kind === 'json') return [...thinking, { kind: 'text', text: JSON.stringify({ answer: question }) }];
+  if (request.responseFormat?.kind === 'json-schema')
+    return [
+      ...thinking,
+      { kind: 'text', text: JSON.stringify(exampleOf(request.responseFormat.schema, question)) },
+    ];
+  if (request.responseFormat?.kind === 'json')
+    return [...thinking, { kind: 'text', text: JSON.stringify({ answer: question }) }];
   const words = /\bin (\d{1,6}) words\b/.exec(question)?.[1];
-  const text = words === undefined ? `This is the simulator speaking, no vendor was asked. You said: "${question}" 你好!` : essay(question, Number(words));
+  const text =
+    words === undefined
+      ? `This is the simulator speaking, no vendor was asked. You said: "${question}" 你好!`
+      : essay(question, Number(words));
   return [...thinking, { kind: 'text', text }];
 }
 
-const vocabulary = 'river stone under morning light each small answer grows slowly from what was asked and nobody knows the end of it before it comes'.split(' ');
+const vocabulary =
+  'river stone under morning light each small answer grows slowly from what was asked and nobody knows the end of it before it comes'.split(
+    ' ',
+  );
 const wordsMax = 100_000;
 
 /** A text of so many words that depends on the question alone: "… in 300 words". */
 function essay(question: string, wordCount: number): string {
   let state = 2_166_136_261;
-  for (let index = 0; index < question.length; index += 1) state = Math.imul(state ^ question.charCodeAt(index), 16_777_619);
+  for (let index = 0; index < question.length; index += 1)
+    state = Math.imul(state ^ question.charCodeAt(index), 16_777_619);
   const words: string[] = [];
   for (let index = 0; index < Math.min(wordCount, wordsMax); index += 1) {
     state = Math.imul(state ^ index, 16_777_619);
@@ -62,11 +101,19 @@ function essay(question: string, wordCount: number): string {
 }
 
 function thinks(request: ChatRequest): boolean {
-  return request.model === 'sim-reasoning' || (request.reasoning !== undefined && request.reasoning.effort !== 'none' && request.reasoning.budgetTokens !== 0);
+  return (
+    request.model === 'sim-reasoning' ||
+    (request.reasoning !== undefined &&
+      request.reasoning.effort !== 'none' &&
+      request.reasoning.budgetTokens !== 0)
+  );
 }
 
 /** No more tokens than allowed, reasoning first; the end of an answer takes one. Calls stay whole. */
-function limited(parts: readonly Part[], outputTokensMax: number | undefined): { readonly parts: readonly Part[]; readonly cut: boolean } {
+function limited(
+  parts: readonly Part[],
+  outputTokensMax: number | undefined,
+): { readonly parts: readonly Part[]; readonly cut: boolean } {
   if (outputTokensMax === undefined) return { parts, cut: false };
   let room = Math.max(1, (outputTokensMax - 1) * charactersPerToken);
   let cut = false;
@@ -76,18 +123,35 @@ function limited(parts: readonly Part[], outputTokensMax: number | undefined): {
     else if (room > 0) kept.push({ ...part, text: part.text.slice(0, room) });
     cut ||= 'text' in part && part.text.length > room;
     // Each part is counted up to whole tokens by itself.
-    if ('text' in part) room = Math.max(0, room - Math.ceil(part.text.length / charactersPerToken) * charactersPerToken);
+    if ('text' in part)
+      room = Math.max(
+        0,
+        room - Math.ceil(part.text.length / charactersPerToken) * charactersPerToken,
+      );
   }
   return { parts: kept, cut };
 }
 
 function textOf(message: Message | undefined): string {
-  const texts = (message?.parts ?? []).map((part) => (part.kind === 'text' ? part.text : part.kind === 'media' ? `[${part.media}]` : ''));
-  return texts.filter((text) => text !== '').join(' ').slice(0, 2_000);
+  const texts = (message?.parts ?? []).map((part) =>
+    part.kind === 'text' ? part.text : part.kind === 'media' ? `[${part.media}]` : '',
+  );
+  return texts
+    .filter((text) => text !== '')
+    .join(' ')
+    .slice(0, 2_000);
 }
 
 function resultTexts(message: Message): readonly string[] {
-  return message.parts.flatMap((part) => (part.kind === 'tool-result' ? [part.parts.map((inner) => (inner.kind === 'text' ? inner.text : `[${inner.media}]`)).join(' ')] : []));
+  return message.parts.flatMap((part) =>
+    part.kind === 'tool-result'
+      ? [
+          part.parts
+            .map((inner) => (inner.kind === 'text' ? inner.text : `[${inner.media}]`))
+            .join(' '),
+        ]
+      : [],
+  );
 }
 
 /** A forced tool, or one that the question asks for by name or by its words. */
@@ -96,12 +160,24 @@ function toolToCall(request: ChatRequest, question: string): FunctionTool | unde
   const { toolChoice } = request;
   if (toolChoice?.kind === 'none') return undefined;
   if (toolChoice?.kind === 'tool') return tools.find((tool) => tool.name === toolChoice.name);
-  const asked = tools.find((tool) => question.toLowerCase().includes(tool.name.toLowerCase()) || sharesWord(tool.name, question));
-  return asked ?? (toolChoice?.kind === 'required' || (toolChoice?.kind === 'allowed' && toolChoice.mode === 'required') ? tools[0] : undefined);
+  const asked = tools.find(
+    (tool) =>
+      question.toLowerCase().includes(tool.name.toLowerCase()) || sharesWord(tool.name, question),
+  );
+  return (
+    asked ??
+    (toolChoice?.kind === 'required' ||
+    (toolChoice?.kind === 'allowed' && toolChoice.mode === 'required')
+      ? tools[0]
+      : undefined)
+  );
 }
 
 function sharesWord(name: string, question: string): boolean {
-  const words = name.toLowerCase().split(/[^a-z]+/).filter((word) => word.length > 3);
+  const words = name
+    .toLowerCase()
+    .split(/[^a-z]+/)
+    .filter((word) => word.length > 3);
   const asked = question.toLowerCase();
   return words.some((word) => asked.includes(word));
 }
@@ -117,7 +193,12 @@ function exampleOf(schema: JsonObject, question: string, depth = 0): JsonValue {
   const type = asString(schema['type']) ?? asString(asArray(schema['type'])?.[0]);
   switch (type?.toLowerCase()) {
     case 'string':
-      return question.split(/\s+/).at(-1)?.replace(/[^\p{L}\p{N}-]/gu, '') || 'text';
+      return (
+        question
+          .split(/\s+/)
+          .at(-1)
+          ?.replace(/[^\p{L}\p{N}-]/gu, '') || 'text'
+      );
     case 'integer':
     case 'number':
       return 1;
@@ -143,13 +224,25 @@ function exampleObject(schema: JsonObject, question: string, depth: number): Jso
 /** A token for every four characters: simple enough to check a bill by hand. */
 function usageOf(request: ChatRequest, parts: readonly Part[]): Usage {
   const asked = request.messages.reduce((sum, message) => sum + textOf(message).length, 0);
-  const count = (part: Part): number => ('text' in part ? part.text.length : part.kind === 'tool-call' ? part.name.length + part.input.length : 0);
-  const reasoning = parts.filter((part) => part.kind === 'reasoning').reduce((sum, part) => sum + count(part), 0);
-  const visible = parts.filter((part) => part.kind !== 'reasoning').reduce((sum, part) => sum + count(part), 0);
+  const count = (part: Part): number =>
+    'text' in part
+      ? part.text.length
+      : part.kind === 'tool-call'
+        ? part.name.length + part.input.length
+        : 0;
+  const reasoning = parts
+    .filter((part) => part.kind === 'reasoning')
+    .reduce((sum, part) => sum + count(part), 0);
+  const visible = parts
+    .filter((part) => part.kind !== 'reasoning')
+    .reduce((sum, part) => sum + count(part), 0);
   return {
     inputTokens: Math.ceil(asked / charactersPerToken) + 4,
     cacheReadTokens: 0,
-    outputTokens: Math.min(Math.ceil(visible / charactersPerToken) + 1, request.outputTokensMax ?? Number.MAX_SAFE_INTEGER),
+    outputTokens: Math.min(
+      Math.ceil(visible / charactersPerToken) + 1,
+      request.outputTokensMax ?? Number.MAX_SAFE_INTEGER,
+    ),
     reasoningTokens: Math.ceil(reasoning / charactersPerToken),
   };
 }
@@ -157,7 +250,8 @@ function usageOf(request: ChatRequest, parts: readonly Part[]): Usage {
 /** A vector that depends on the text alone, of length 1. */
 export function embed(text: string, dimensions: number): readonly number[] {
   let state = 2_166_136_261;
-  for (let index = 0; index < text.length; index += 1) state = Math.imul(state ^ text.charCodeAt(index), 16_777_619);
+  for (let index = 0; index < text.length; index += 1)
+    state = Math.imul(state ^ text.charCodeAt(index), 16_777_619);
   const vector: number[] = [];
   for (let index = 0; index < dimensions; index += 1) {
     state = Math.imul(state ^ index, 16_777_619);

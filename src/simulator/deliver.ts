@@ -17,23 +17,36 @@ export type Reply = {
 /** How much of the body was written so far. */
 export type Progress = { bytes: number };
 
-export async function deliver(response: ServerResponse, reply: Reply, fault: Fault, progress: Progress): Promise<void> {
+export async function deliver(
+  response: ServerResponse,
+  reply: Reply,
+  fault: Fault,
+  progress: Progress,
+): Promise<void> {
   if (fault.reset === true) {
     response.destroy();
     return;
   }
   if (fault.silent === true) return;
   await pause(fault.delay_ms, response);
-  const headers = { ...reply.headers, ...fault.headers, ...(fault.content_type === undefined ? {} : { 'content-type': fault.content_type }) };
+  const headers = {
+    ...reply.headers,
+    ...fault.headers,
+    ...(fault.content_type === undefined ? {} : { 'content-type': fault.content_type }),
+  };
   response.writeHead(fault.status ?? reply.status, headers);
   if (fault.first_byte_delay_ms !== undefined) {
     response.flushHeaders();
     await pause(fault.first_byte_delay_ms, response);
   }
   const whole = fault.body === undefined ? reply.body : Buffer.from(fault.body);
-  const plain = fault.drip_ms === undefined && fault.cut_at_byte === undefined && fault.end_at_byte === undefined;
+  const plain =
+    fault.drip_ms === undefined &&
+    fault.cut_at_byte === undefined &&
+    fault.end_at_byte === undefined;
   const stepwise = reply.paceMs > 0 || fault.pause_after_events !== undefined;
-  if (plain && !Buffer.isBuffer(whole) && stepwise) return paced(response, whole, reply.paceMs, fault, progress);
+  if (plain && !Buffer.isBuffer(whole) && stepwise)
+    return paced(response, whole, reply.paceMs, fault, progress);
   const bytes = Buffer.isBuffer(whole) ? whole : Buffer.from(whole.join(''));
   if (plain) {
     if (!response.destroyed) progress.bytes = bytes.length;
@@ -43,7 +56,13 @@ export async function deliver(response: ServerResponse, reply: Reply, fault: Fau
   await drip(response, bytes, fault, progress);
 }
 
-async function paced(response: ServerResponse, pieces: readonly string[], paceMs: number, fault: Fault, progress: Progress): Promise<void> {
+async function paced(
+  response: ServerResponse,
+  pieces: readonly string[],
+  paceMs: number,
+  fault: Fault,
+  progress: Progress,
+): Promise<void> {
   for (const [index, piece] of pieces.entries()) {
     if (index === fault.pause_after_events) await pause(fault.pause_ms, response);
     if (response.destroyed) return;
@@ -54,7 +73,12 @@ async function paced(response: ServerResponse, pieces: readonly string[], paceMs
   response.end();
 }
 
-async function drip(response: ServerResponse, bytes: Buffer, fault: Fault, progress: Progress): Promise<void> {
+async function drip(
+  response: ServerResponse,
+  bytes: Buffer,
+  fault: Fault,
+  progress: Progress,
+): Promise<void> {
   const end = Math.min(bytes.length, fault.cut_at_byte ?? fault.end_at_byte ?? bytes.length);
   const step = fault.drip_ms === undefined ? Math.max(1, end) : Math.max(1, fault.drip_bytes ?? 16);
   for (let at = 0; at < end && !response.destroyed; at += step) {

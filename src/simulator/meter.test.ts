@@ -6,12 +6,30 @@ import { startSimulator, type RunningSimulator } from './index.ts';
 describe('the simulator’s own bill', () => {
   let simulator: RunningSimulator;
   before(async () => {
-    simulator = await startSimulator({ host: '127.0.0.1', port: 0, clock: systemClock, random: seededRandom(1), rules: [{ model: 'sim-slow', fault: { pause_after_events: 3, pause_ms: 60_000 } }, { model: 'sim-ill', fault: { status: 500 } }] });
+    simulator = await startSimulator({
+      host: '127.0.0.1',
+      port: 0,
+      clock: systemClock,
+      random: seededRandom(1),
+      rules: [
+        { model: 'sim-slow', fault: { pause_after_events: 3, pause_ms: 60_000 } },
+        { model: 'sim-ill', fault: { status: 500 } },
+      ],
+    });
   });
   after(() => simulator.close());
 
   const ask = (body: object, signal?: AbortSignal): Promise<Response> =>
-    fetch(`${simulator.url}/v1/chat/completions`, { method: 'POST', headers: { 'x-client-request-id': 'one' }, body: JSON.stringify({ model: 'sim-chat', messages: [{ role: 'user', content: 'Tell it in 40 words' }], ...body }), ...(signal ? { signal } : {}) });
+    fetch(`${simulator.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'x-client-request-id': 'one' },
+      body: JSON.stringify({
+        model: 'sim-chat',
+        messages: [{ role: 'user', content: 'Tell it in 40 words' }],
+        ...body,
+      }),
+      ...(signal ? { signal } : {}),
+    });
 
   it('has what the answer says of itself, streamed or whole', async () => {
     for (const stream of [false, true]) {
@@ -44,7 +62,10 @@ describe('the simulator’s own bill', () => {
     await (await ask({ model: 'sim-ill' })).text();
     assert.equal(simulator.bill.entries.length, 0);
     for (const limit of [1, 2, 7, 30]) await (await ask({ max_tokens: limit })).text();
-    assert.deepEqual(simulator.bill.entries.map((entry) => entry.outputTokens), [1, 2, 7, 30]);
+    assert.deepEqual(
+      simulator.bill.entries.map((entry) => entry.outputTokens),
+      [1, 2, 7, 30],
+    );
   });
 
   it('is told over HTTP', async () => {

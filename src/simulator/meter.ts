@@ -58,15 +58,24 @@ export class Bill {
 type Place = Pick<BillEntry, 'attemptId' | 'path' | 'model' | 'atMs'>;
 
 /** The entry for an answer that was generated to its end, or of which only `bytes` were written. */
-export function entryOf(place: Place, measured: Measured, bytes: number, complete: boolean): BillEntry {
+export function entryOf(
+  place: Place,
+  measured: Measured,
+  bytes: number,
+  complete: boolean,
+): BillEntry {
   const { usage, marks } = measured;
   const reached = complete ? marks.at(-1) : marks.findLast((mark) => mark.bytes <= bytes);
   const { visibleCharacters = 0, reasoningCharacters = 0 } = reached ?? {};
   return {
     ...place,
     inputTokens: inputTotalTokens(usage) ?? 0,
-    outputTokens: complete ? (usage.outputTokens ?? 0) : Math.ceil(visibleCharacters / charactersPerToken),
-    reasoningTokens: complete ? (usage.reasoningTokens ?? 0) : Math.ceil(reasoningCharacters / charactersPerToken),
+    outputTokens: complete
+      ? (usage.outputTokens ?? 0)
+      : Math.ceil(visibleCharacters / charactersPerToken),
+    reasoningTokens: complete
+      ? (usage.reasoningTokens ?? 0)
+      : Math.ceil(reasoningCharacters / charactersPerToken),
     characters: visibleCharacters + reasoningCharacters,
     complete,
   };

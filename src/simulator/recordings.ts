@@ -7,7 +7,15 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { asBoolean, asNumber, asObject, asString, parseJsonObject, type JsonObject, type JsonValue } from '#std';
+import {
+  asBoolean,
+  asNumber,
+  asObject,
+  asString,
+  parseJsonObject,
+  type JsonObject,
+  type JsonValue,
+} from '#std';
 
 export type RecordedCase = {
   readonly name: string;
@@ -45,7 +53,8 @@ export function loadRecordings(folder: string): Recordings {
   return {
     cases,
     models: [...new Set(cases.map((found) => found.model).filter((model) => model !== ''))].sort(),
-    find: (path, model, stream, body) => best(byPlace.get(placeKey(path, model)) ?? [], stream, body),
+    find: (path, model, stream, body) =>
+      best(byPlace.get(placeKey(path, model)) ?? [], stream, body),
     body: (found) => readFileSync(found.bodyFile),
   };
 }
@@ -58,7 +67,13 @@ function walk(folder: string, name: string, depth: number, cases: RecordedCase[]
     return;
   }
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
-    if (entry.isDirectory()) walk(join(folder, entry.name), name === '' ? entry.name : `${name}/${entry.name}`, depth + 1, cases);
+    if (entry.isDirectory())
+      walk(
+        join(folder, entry.name),
+        name === '' ? entry.name : `${name}/${entry.name}`,
+        depth + 1,
+        cases,
+      );
   }
 }
 
@@ -70,7 +85,9 @@ function readCase(folder: string, name: string): RecordedCase | undefined {
   const endpoint = asString(meta?.['endpoint']);
   if (!meta || bodyFile === undefined || endpoint === undefined) return undefined;
   const requestFile = join(folder, 'request.json');
-  const request = existsSync(requestFile) ? parseJsonObject(readFileSync(requestFile, 'utf8')) : undefined;
+  const request = existsSync(requestFile)
+    ? parseJsonObject(readFileSync(requestFile, 'utf8'))
+    : undefined;
   return {
     name,
     path: pathOf(endpoint),
@@ -86,7 +103,8 @@ function readCase(folder: string, name: string): RecordedCase | undefined {
 
 function textFields(object: JsonObject | undefined): Readonly<Record<string, string>> {
   const fields: Record<string, string> = {};
-  for (const [name, value] of Object.entries(object ?? {})) if (typeof value === 'string') fields[name] = value;
+  for (const [name, value] of Object.entries(object ?? {}))
+    if (typeof value === 'string') fields[name] = value;
   return fields;
 }
 
@@ -96,8 +114,19 @@ function textFields(object: JsonObject | undefined): Readonly<Record<string, str
  */
 export function operationOf(path: string): string {
   const verb = /:([A-Za-z]+)$/.exec(path)?.[1];
-  if (verb !== undefined) return verb === 'streamGenerateContent' || verb === 'streamRawPredict' ? verb.replace('stream', '').toLowerCase() : verb.toLowerCase();
-  for (const operation of ['chat/completions', 'completions', 'responses/input_tokens', 'responses', 'messages/count_tokens', 'messages', 'embeddings']) {
+  if (verb !== undefined)
+    return verb === 'streamGenerateContent' || verb === 'streamRawPredict'
+      ? verb.replace('stream', '').toLowerCase()
+      : verb.toLowerCase();
+  for (const operation of [
+    'chat/completions',
+    'completions',
+    'responses/input_tokens',
+    'responses',
+    'messages/count_tokens',
+    'messages',
+    'embeddings',
+  ]) {
     if (path.endsWith(`/${operation}`)) return operation;
   }
   return path;
@@ -107,7 +136,11 @@ function placeKey(path: string, model: string): string {
   return `${operationOf(path)} ${model}`;
 }
 
-function best(cases: readonly RecordedCase[], stream: boolean, body: JsonObject): RecordedCase | undefined {
+function best(
+  cases: readonly RecordedCase[],
+  stream: boolean,
+  body: JsonObject,
+): RecordedCase | undefined {
   const exact = digest(body);
   const conversation = conversationDigest(body);
   const fitting = cases.filter((found) => found.stream === stream || found.status >= 400);
@@ -123,7 +156,9 @@ function best(cases: readonly RecordedCase[], stream: boolean, body: JsonObject)
 const conversationFields = ['messages', 'input', 'contents', 'prompt'];
 
 function conversationDigest(body: JsonObject): string {
-  return digest(Object.fromEntries(conversationFields.map((field) => [field, body[field] ?? null])));
+  return digest(
+    Object.fromEntries(conversationFields.map((field) => [field, body[field] ?? null])),
+  );
 }
 
 function digest(value: JsonValue): string {
@@ -132,10 +167,14 @@ function digest(value: JsonValue): string {
 
 /** JSON with sorted keys: two spellings of one value digest alike. */
 function stable(value: JsonValue | undefined): string {
-  if (Array.isArray(value)) return `[${value.map((element: JsonValue) => stable(element)).join(',')}]`;
+  if (Array.isArray(value))
+    return `[${value.map((element: JsonValue) => stable(element)).join(',')}]`;
   if (typeof value === 'object' && value !== null) {
     const entries = Object.entries(value as JsonObject).filter(([, inner]) => inner !== undefined);
-    return `{${entries.sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, inner]) => `${JSON.stringify(key)}:${stable(inner)}`).join(',')}}`;
+    return `{${entries
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, inner]) => `${JSON.stringify(key)}:${stable(inner)}`)
+      .join(',')}}`;
   }
   return JSON.stringify(value ?? null);
 }

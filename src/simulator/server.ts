@@ -3,12 +3,37 @@
  * answers from recordings where it has them, else from its own models, and does wrong on command.
  */
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
-import { explode, gatewayError, type ChatEvent, type ChatRequest, type ChatResponse, type ErrorCode } from '#canonical';
-import { anthropicMessages, geminiGenerate, openaiChat, openaiCompletions, openaiResponses, type Dialect, type StreamForm } from '#dialects';
-import { asArray, asNumber, asString, parseJson, parseJsonObject, type Clock, type JsonObject, type JsonValue, type Random } from '#std';
+import {
+  explode,
+  gatewayError,
+  type ChatEvent,
+  type ChatRequest,
+  type ChatResponse,
+  type ErrorCode,
+} from '#canonical';
+import {
+  anthropicMessages,
+  geminiGenerate,
+  openaiChat,
+  openaiCompletions,
+  openaiResponses,
+  type Dialect,
+  type StreamForm,
+} from '#dialects';
+import {
+  asArray,
+  asNumber,
+  asString,
+  parseJson,
+  parseJsonObject,
+  type Clock,
+  type JsonObject,
+  type JsonValue,
+  type Random,
+} from '#std';
 import { answer, embed, simulatorModels } from './answer.ts';
 import { deliver, type Progress, type Reply } from './deliver.ts';
 import { scriptSchema, Script, type Fault, type Rule } from './fault.ts';
@@ -16,6 +41,9 @@ import { Bill, entryOf, type Mark } from './meter.ts';
 import { loadRecordings, operationOf, type Recordings } from './recordings.ts';
 import { lieInStream, lieInWhole } from './usage-fault.ts';
 import type { Turn } from './turns.ts';
+
+// As a module, node:http would load Node's own fetch and WebSocket with it.
+const { createServer } = process.getBuiltinModule('node:http');
 
 export type SimulatorOptions = {
   readonly host: string;
@@ -36,7 +64,14 @@ export type SimulatorOptions = {
 };
 
 /** What was asked, for tests that check what reached the upstream. */
-export type SeenRequest = { readonly path: string; readonly headers: Readonly<Record<string, string>>; readonly body: JsonObject; readonly atMs: number; closedEarly: boolean; closedAtMs?: number };
+export type SeenRequest = {
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: JsonObject;
+  readonly atMs: number;
+  closedEarly: boolean;
+  closedAtMs?: number;
+};
 
 export type RunningSimulator = {
   readonly url: string;
@@ -53,8 +88,13 @@ const bodyBytesMax = 512 * 2 ** 20;
 const seenMax = 1_000;
 
 export async function startSimulator(options: SimulatorOptions): Promise<RunningSimulator> {
-  const recordings = options.recordings === undefined ? undefined : loadRecordings(options.recordings);
-  const script = new Script(options.rules ?? (options.script === undefined ? [] : readScript(options.script)), options.random, options.clock);
+  const recordings =
+    options.recordings === undefined ? undefined : loadRecordings(options.recordings);
+  const script = new Script(
+    options.rules ?? (options.script === undefined ? [] : readScript(options.script)),
+    options.random,
+    options.clock,
+  );
   const seen: SeenRequest[] = [];
   const bill = new Bill();
   const simulator = new Simulator(options, recordings, script, seen, bill);
@@ -108,7 +148,13 @@ class Simulator {
   readonly #bill: Bill;
   #count = 0;
 
-  constructor(options: SimulatorOptions, recordings: Recordings | undefined, script: Script, seen: SeenRequest[], bill: Bill) {
+  constructor(
+    options: SimulatorOptions,
+    recordings: Recordings | undefined,
+    script: Script,
+    seen: SeenRequest[],
+    bill: Bill,
+  ) {
     this.#options = options;
     this.#recordings = recordings;
     this.#script = script;
@@ -144,8 +190,15 @@ class Simulator {
 
   #note(request: IncomingMessage, path: string, body: JsonObject): SeenRequest {
     const headers: Record<string, string> = {};
-    for (const [name, value] of Object.entries(request.headers)) if (typeof value === 'string') headers[name] = value;
-    const seen: SeenRequest = { path, headers, body, atMs: this.#options.clock.now(), closedEarly: false };
+    for (const [name, value] of Object.entries(request.headers))
+      if (typeof value === 'string') headers[name] = value;
+    const seen: SeenRequest = {
+      path,
+      headers,
+      body,
+      atMs: this.#options.clock.now(),
+      closedEarly: false,
+    };
     this.#seen.push(seen);
     if (this.#seen.length > seenMax) this.#seen.shift();
     return seen;
@@ -153,10 +206,13 @@ class Simulator {
 
   #charge(seen: SeenRequest, model: string, reply: Reply, fault: Fault, progress: Progress): void {
     const { measured } = reply;
-    if (!measured || fault.reset === true || fault.silent === true || (fault.status ?? 200) >= 400) return;
+    if (!measured || fault.reset === true || fault.silent === true || (fault.status ?? 200) >= 400)
+      return;
     const { path, atMs, headers } = seen;
     const place = { attemptId: headers['x-client-request-id'], path, model, atMs };
-    const whole = Buffer.isBuffer(reply.body) ? 0 : reply.body.reduce((sum, piece) => sum + Buffer.byteLength(piece), 0);
+    const whole = Buffer.isBuffer(reply.body)
+      ? 0
+      : reply.body.reduce((sum, piece) => sum + Buffer.byteLength(piece), 0);
     const complete = this.#options.worksOnAfterAbort === true || progress.bytes >= whole;
     this.#bill.add(entryOf(place, measured, progress.bytes, complete));
   }
@@ -173,42 +229,80 @@ class Simulator {
     const script = scriptSchema.safeParse(parsed.ok ? parsed.value : undefined);
     if (script.success) this.#script.replace(script.data);
     response.writeHead(script.success ? 200 : 400, { 'content-type': 'application/json' });
-    response.end(JSON.stringify(script.success ? { rules: script.data.length } : { error: script.error.issues.slice(0, 3) }));
+    response.end(
+      JSON.stringify(
+        script.success ? { rules: script.data.length } : { error: script.error.issues.slice(0, 3) },
+      ),
+    );
   }
 
   #reply(url: URL, model: string, body: JsonObject, fault: Fault): Reply {
     const operation = operationOf(url.pathname);
     const dialect = dialects[operation];
     const stream = body['stream'] === true || url.pathname.includes(':stream');
-    if (fault.status !== undefined && fault.status >= 400) return errorReply(dialect ?? openaiChat, fault.status);
+    if (fault.status !== undefined && fault.status >= 400)
+      return errorReply(dialect ?? openaiChat, fault.status);
     const recorded = this.#recordings?.find(url.pathname, model, stream, body);
     if (recorded && this.#recordings) {
-      const type = recorded.headers['content-type'] ?? (recorded.bodyFile.endsWith('.sse') ? 'text/event-stream' : 'application/json');
-      return { status: recorded.status, headers: { ...recorded.headers, 'content-type': type }, body: this.#recordings.body(recorded), paceMs: 0 };
+      const type =
+        recorded.headers['content-type'] ??
+        (recorded.bodyFile.endsWith('.sse') ? 'text/event-stream' : 'application/json');
+      return {
+        status: recorded.status,
+        headers: { ...recorded.headers, 'content-type': type },
+        body: this.#recordings.body(recorded),
+        paceMs: 0,
+      };
     }
-    if (operation === 'embeddings' || operation.startsWith('batchembed') || operation === 'embedcontent') return embeddingReply(operation, body, model);
+    if (
+      operation === 'embeddings' ||
+      operation.startsWith('batchembed') ||
+      operation === 'embedcontent'
+    )
+      return embeddingReply(operation, body, model);
     if (operation === 'counttokens') return jsonReply({ totalTokens: 7 });
-    if (operation === 'messages/count_tokens' || operation === 'responses/input_tokens') return jsonReply({ input_tokens: 7 });
+    if (operation === 'messages/count_tokens' || operation === 'responses/input_tokens')
+      return jsonReply({ input_tokens: 7 });
     if (!dialect) return errorReply(openaiChat, 404);
     return this.#chat(dialect, url, model, body, stream, fault);
   }
 
-  #chat(dialect: Dialect, url: URL, model: string, body: JsonObject, stream: boolean, fault: Fault): Reply {
+  #chat(
+    dialect: Dialect,
+    url: URL,
+    model: string,
+    body: JsonObject,
+    stream: boolean,
+    fault: Fault,
+  ): Reply {
     this.#count += 1;
     const request: ChatRequest = { ...dialect.request.decode(body, { model, stream }), model };
-    const made = answer(request, `sim-${this.#count}`, Math.floor(this.#options.clock.now() / 1000), this.#options.turns);
+    const made = answer(
+      request,
+      `sim-${this.#count}`,
+      Math.floor(this.#options.clock.now() / 1000),
+      this.#options.turns,
+    );
     const { usage = {} } = made;
     const lie = fault.usage;
     if (!stream) {
       const wire = dialect.response.encode(made, request).value;
-      return { ...jsonReply(lie === undefined ? wire : lieInWhole(wire, lie)), measured: { usage, marks: [] } };
+      return {
+        ...jsonReply(lie === undefined ? wire : lieInWhole(wire, lie)),
+        measured: { usage, marks: [] },
+      };
     }
-    const form: StreamForm = { framing: dialect === geminiGenerate && url.searchParams.get('alt') !== 'sse' ? 'json-array' : 'sse' };
+    const form: StreamForm = {
+      framing:
+        dialect === geminiGenerate && url.searchParams.get('alt') !== 'sse' ? 'json-array' : 'sse',
+    };
     const told = streamPieces(dialect, request, made, form, fault.error_after_events);
     const texts = lie === undefined ? told.texts : lieInStream(told.texts, lie);
     return {
       status: 200,
-      headers: { 'content-type': form.framing === 'sse' ? 'text/event-stream' : 'application/json' },
+      headers: {
+        'content-type': form.framing === 'sse' ? 'text/event-stream' : 'application/json',
+      },
       body: texts,
       paceMs: fault.pace_ms ?? this.#options.paceMs ?? 0,
       ...(fault.error_after_events === undefined ? { measured: { usage, marks: told.marks } } : {}),
@@ -217,7 +311,13 @@ class Simulator {
 }
 
 /** The wire text of a stream in its events, and how much of the answer each of them brings. */
-function streamPieces(dialect: Dialect, request: ChatRequest, response: ChatResponse, form: StreamForm, errorAfterEvents: number | undefined): { readonly texts: readonly string[]; readonly marks: readonly Mark[] } {
+function streamPieces(
+  dialect: Dialect,
+  request: ChatRequest,
+  response: ChatResponse,
+  form: StreamForm,
+  errorAfterEvents: number | undefined,
+): { readonly texts: readonly string[]; readonly marks: readonly Mark[] } {
   const encoder = dialect.stream.encoder({ ...request, stream: true }, form);
   const texts: string[] = [];
   const marks: Mark[] = [];
@@ -257,19 +357,41 @@ function* explodeFinely(events: Iterable<ChatEvent>): Generator<ChatEvent> {
 }
 
 function modelOf(path: string, body: JsonObject): string {
-  const inPath = /\/models\/([^/]+?)(?::[A-Za-z]+)?$/.exec(path)?.[1] ?? /\/model\/([^/]+)\//.exec(path)?.[1];
+  const inPath =
+    /\/models\/([^/]+?)(?::[A-Za-z]+)?$/.exec(path)?.[1] ?? /\/model\/([^/]+)\//.exec(path)?.[1];
   return inPath === undefined ? (asString(body['model']) ?? '') : decodeURIComponent(inPath);
 }
 
-const codes: { readonly [status: number]: ErrorCode } = { 400: 'invalid_request', 401: 'invalid_api_key', 403: 'permission_denied', 404: 'model_not_found', 413: 'body_too_large', 429: 'rate_limited', 503: 'overloaded', 529: 'overloaded' };
+const codes: { readonly [status: number]: ErrorCode } = {
+  400: 'invalid_request',
+  401: 'invalid_api_key',
+  403: 'permission_denied',
+  404: 'model_not_found',
+  413: 'body_too_large',
+  429: 'rate_limited',
+  503: 'overloaded',
+  529: 'overloaded',
+};
 
 function errorReply(dialect: Dialect, status: number): Reply {
-  const error = gatewayError(codes[status] ?? 'internal_error', `Simulated error ${status}.`, { status });
-  return { status, headers: { 'content-type': 'application/json' }, body: Buffer.from(JSON.stringify(dialect.error.encode(error, 'req_sim').body)), paceMs: 0 };
+  const error = gatewayError(codes[status] ?? 'internal_error', `Simulated error ${status}.`, {
+    status,
+  });
+  return {
+    status,
+    headers: { 'content-type': 'application/json' },
+    body: Buffer.from(JSON.stringify(dialect.error.encode(error, 'req_sim').body)),
+    paceMs: 0,
+  };
 }
 
 function jsonReply(value: JsonObject): Reply {
-  return { status: 200, headers: { 'content-type': 'application/json' }, body: Buffer.from(JSON.stringify(value)), paceMs: 0 };
+  return {
+    status: 200,
+    headers: { 'content-type': 'application/json' },
+    body: Buffer.from(JSON.stringify(value)),
+    paceMs: 0,
+  };
 }
 
 const dimensionsDefault = 64;
@@ -277,19 +399,34 @@ const dimensionsDefault = 64;
 function embeddingReply(operation: string, body: JsonObject, model: string): Reply {
   if (operation !== 'embeddings') {
     const requests = operation === 'embedcontent' ? [body] : (asArray(body['requests']) ?? []);
-    const embeddings = requests.map((request) => ({ values: embed(JSON.stringify(request), dimensionsDefault) }));
-    return jsonReply(operation === 'embedcontent' ? { embedding: embeddings[0] ?? { values: [] } } : { embeddings });
+    const embeddings = requests.map((request) => ({
+      values: embed(JSON.stringify(request), dimensionsDefault),
+    }));
+    return jsonReply(
+      operation === 'embedcontent'
+        ? { embedding: embeddings[0] ?? { values: [] } }
+        : { embeddings },
+    );
   }
-  const inputs: readonly JsonValue[] = typeof body['input'] === 'string' ? [body['input']] : (asArray(body['input']) ?? []);
+  const inputs: readonly JsonValue[] =
+    typeof body['input'] === 'string' ? [body['input']] : (asArray(body['input']) ?? []);
   const dimensions = asNumber(body['dimensions']) ?? dimensionsDefault;
   const texts = inputs.map((input) => (typeof input === 'string' ? input : JSON.stringify(input)));
   const data = texts.map((text, index) => {
     const vector = embed(text, dimensions);
-    const embedding = body['encoding_format'] === 'base64' ? Buffer.from(new Float32Array(vector).buffer).toString('base64') : vector;
+    const embedding =
+      body['encoding_format'] === 'base64'
+        ? Buffer.from(new Float32Array(vector).buffer).toString('base64')
+        : vector;
     return { object: 'embedding', index, embedding };
   });
   const tokens = texts.reduce((sum, text) => sum + Math.ceil(text.length / 4), 0);
-  return jsonReply({ object: 'list', data, model, usage: { prompt_tokens: tokens, total_tokens: tokens } });
+  return jsonReply({
+    object: 'list',
+    data,
+    model,
+    usage: { prompt_tokens: tokens, total_tokens: tokens },
+  });
 }
 
 async function readBody(request: IncomingMessage): Promise<string> {

@@ -27,17 +27,27 @@ function lieAbout(fault: UsageFault, value: number): JsonValue | undefined {
   }
 }
 
-function mapNumbers(value: JsonValue | undefined, map: (value: number) => JsonValue): JsonValue | undefined {
+function mapNumbers(
+  value: JsonValue | undefined,
+  map: (value: number) => JsonValue,
+): JsonValue | undefined {
   if (typeof value === 'number') return map(value);
   if (Array.isArray(value)) return value.map((item) => mapNumbers(item, map) ?? null);
   const object = asObject(value);
-  return object ? Object.fromEntries(Object.entries(object).map(([key, inner]) => [key, mapNumbers(inner, map)])) : value;
+  return object
+    ? Object.fromEntries(
+        Object.entries(object).map(([key, inner]) => [key, mapNumbers(inner, map)]),
+      )
+    : value;
 }
 
 const usageKeys = new Set(['usage', 'usageMetadata']);
 
 /** The value with every usage object in it, at any depth, replaced. */
-function mapUsage(value: JsonValue | undefined, map: (usage: JsonObject) => JsonValue | undefined): JsonValue | undefined {
+function mapUsage(
+  value: JsonValue | undefined,
+  map: (usage: JsonObject) => JsonValue | undefined,
+): JsonValue | undefined {
   const object = asObject(value);
   if (!object) return value;
   const mapped = Object.entries(object).map(([key, inner]): [string, JsonValue | undefined] => {
@@ -64,7 +74,10 @@ function numbersLied(usage: JsonObject, fault: UsageFault): JsonValue | undefine
 }
 
 /** The events of a stream (server-sent, one or more in a piece) with the lie in them. */
-export function lieInStream(pieces: readonly string[], fault: UsageFault | JsonObject): readonly string[] {
+export function lieInStream(
+  pieces: readonly string[],
+  fault: UsageFault | JsonObject,
+): readonly string[] {
   if (typeof fault !== 'string') return mapEvents(pieces, () => fault);
   switch (fault) {
     case 'missing':
@@ -82,7 +95,10 @@ export function lieInStream(pieces: readonly string[], fault: UsageFault | JsonO
   }
 }
 
-function mapEvents(pieces: readonly string[], map: (usage: JsonObject) => JsonValue | undefined): readonly string[] {
+function mapEvents(
+  pieces: readonly string[],
+  map: (usage: JsonObject) => JsonValue | undefined,
+): readonly string[] {
   return pieces.map((piece) =>
     piece.replace(/^data: (\{.*\})$/gm, (line, data: string) => {
       const wire = parseJsonObject(data);
@@ -92,9 +108,15 @@ function mapEvents(pieces: readonly string[], map: (usage: JsonObject) => JsonVa
 }
 
 /** The event with the last usage a second time: before itself, or moved behind the end of the stream. */
-function withExtra(pieces: readonly string[], map: (usage: JsonObject) => JsonValue | undefined, where: 'before' | 'after_end'): readonly string[] {
+function withExtra(
+  pieces: readonly string[],
+  map: (usage: JsonObject) => JsonValue | undefined,
+  where: 'before' | 'after_end',
+): readonly string[] {
   const events = pieces.join('').split(/(?<=\r?\n\r?\n)/);
-  const at = events.findLastIndex((event) => event.includes('"usage":{') || event.includes('"usageMetadata":{'));
+  const at = events.findLastIndex(
+    (event) => event.includes('"usage":{') || event.includes('"usageMetadata":{'),
+  );
   const told = events[at];
   if (told === undefined) return pieces;
   const [extra = ''] = mapEvents([told], map);
@@ -106,8 +128,21 @@ function withExtra(pieces: readonly string[], map: (usage: JsonObject) => JsonVa
 /** Half of the answer, then an error event with a usage object inside. */
 function withError(pieces: readonly string[]): readonly string[] {
   const events = pieces.join('').split(/(?<=\r?\n\r?\n)/);
-  const error = { type: 'error', code: 529, message: 'Overloaded', error: { type: 'overloaded_error', code: 529, status: 'UNAVAILABLE', message: 'Overloaded' } };
-  const usage = { prompt_tokens: 1_000_000, completion_tokens: 1_000_000, input_tokens: 1_000_000, output_tokens: 1_000_000 };
+  const error = {
+    type: 'error',
+    code: 529,
+    message: 'Overloaded',
+    error: { type: 'overloaded_error', code: 529, status: 'UNAVAILABLE', message: 'Overloaded' },
+  };
+  const usage = {
+    prompt_tokens: 1_000_000,
+    completion_tokens: 1_000_000,
+    input_tokens: 1_000_000,
+    output_tokens: 1_000_000,
+  };
   const usageMetadata = { promptTokenCount: 1_000_000, candidatesTokenCount: 1_000_000 };
-  return [...events.slice(0, Math.ceil(events.length / 2)), `event: error\ndata: ${JSON.stringify({ ...error, usage, usageMetadata })}\n\n`];
+  return [
+    ...events.slice(0, Math.ceil(events.length / 2)),
+    `event: error\ndata: ${JSON.stringify({ ...error, usage, usageMetadata })}\n\n`,
+  ];
 }
