@@ -2,7 +2,10 @@
  * The upstream of the benchmark, in a process of its own: raw sockets and prepared bytes, so that
  * it costs little beside what is measured. Answers by the model's name (answers.ts).
  *
- *   node test/bench/upstream-process.ts      prints its port on the first line
+ *   node test/bench/upstream-process.ts [--faults]      prints its port on the first line
+ *
+ * With `--faults` one request in fifty each is refused, cut at once or, when it is a stream, cut after 100 ms, and one in a
+ * thousand is told of a rate limit.
  */
 
 import { createServer, type AddressInfo, type Socket } from 'node:net';
@@ -66,7 +69,42 @@ function step(running: Running, atMs: number): void {
   schedule(running, atMs + paceMs);
 }
 
+const faulty = process.argv.includes('--faults');
+const refused = errorAnswer(500, 'Internal Server Error');
+const limited = errorAnswer(429, 'Too Many Requests');
+let asked = 0;
+
+function errorAnswer(status: number, reason: string): Buffer {
+  const body = JSON.stringify({ error: { message: reason, type: 'server_error', code: null } });
+  return Buffer.from(
+    `HTTP/1.1 ${status} ${reason}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+  );
+}
+
+/** Whether a fault took the place of the answer. */
+function failed(socket: Socket, shape: Shape): boolean {
+  asked += 1;
+  if (asked % 1_000 === 17) {
+    socket.write(limited);
+    return true;
+  }
+  switch (asked % 50) {
+    case 7:
+      socket.write(refused);
+      return true;
+    case 27:
+      socket.destroy();
+      return true;
+    case 37:
+      if (shape.chunks > 0) setTimeout(() => socket.destroy(), 100);
+      return false;
+    default:
+      return false;
+  }
+}
+
 function answerTo(socket: Socket, path: string, shape: Shape): void {
+  if (faulty && failed(socket, shape)) return;
   if (shape.chunks === 0) {
     socket.write(whole);
     return;
