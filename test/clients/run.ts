@@ -91,7 +91,7 @@ async function runAll(
     );
     const faults = [
       ...(pendingNanoUsd === 0 ? [] : [`${pendingNanoUsd} nano-USD are still held`]),
-      ...(availableNanoUsd < 1_000e9 ? [] : ['nothing was charged']),
+      ...(availableNanoUsd < 1_000e9 || rows.length === 0 ? [] : ['nothing was charged']),
     ];
     rows.push({ client: 'the wallet', upstream: 'when all is over', faults });
   } finally {
