@@ -13,6 +13,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, release } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { measureColdStart } from '../test/bench/cold-start.ts';
 import { legStarters, standardLegs, type Leg } from '../test/bench/legs.ts';
 import { announced, processors, startPinned, stop } from '../test/bench/programs.ts';
 import { tableOf } from '../test/bench/report.ts';
@@ -41,7 +42,7 @@ const quick = {
   warmUp: 0.4,
 };
 const full = {
-  workloads: workloads.map(({ id }) => id).join(','),
+  workloads: [...workloads.map(({ id }) => id), 'W12'].join(','),
   legs: [...standardLegs, ...(values.peers ? ['litellm'] : [])].join(','),
   rounds: 12,
   seconds: 8,
@@ -59,12 +60,17 @@ const cache = path.join(root, '.cache', 'bench');
 mkdirSync(path.join(cache, 'results'), { recursive: true });
 const run = mkdtempSync(path.join(cache, 'run-'));
 
+const coldStartId = 'W12';
+const wanted = (values.workloads ?? preset.workloads).split(',');
+
 function selectedWorkloads(): readonly Workload[] {
-  return (values.workloads ?? preset.workloads).split(',').map((id) => {
-    const found = workloads.find((workload) => workload.id === id);
-    if (!found) throw new RangeError(`there is no workload ${id}`);
-    return found;
-  });
+  return wanted
+    .filter((id) => id !== coldStartId)
+    .map((id) => {
+      const found = workloads.find((workload) => workload.id === id);
+      if (!found) throw new RangeError(`there is no workload ${id}`);
+      return found;
+    });
 }
 
 async function startLegs(upstreamPort: number): Promise<readonly Leg[]> {
@@ -105,6 +111,15 @@ function circumstances(): Readonly<Record<string, unknown>> {
   };
 }
 
+async function printColdStart(upstreamPort: number): Promise<void> {
+  const context = { root, cache, run, upstreamPort };
+  const { firstMs, laterMs, idleRssMiB } = await measureColdStart(context, 8);
+  const { median, low, high } = laterMs;
+  console.log(
+    `W12: first start to first answer ${firstMs.toFixed(0)} ms; later starts ${median.toFixed(0)} ms [${low.toFixed(0)}, ${high.toFixed(0)}]; idle for 10 s: RSS ${idleRssMiB.median.toFixed(0)} MiB`,
+  );
+}
+
 async function main(): Promise<void> {
   const before = circumstances();
   const upstream = startPinned(
@@ -115,7 +130,9 @@ async function main(): Promise<void> {
   const measurements: Measurement[] = [];
   let legs: readonly Leg[] = [];
   try {
-    legs = await startLegs(Number(await announced(upstream, /^(\d+)$/m)));
+    const upstreamPort = Number(await announced(upstream, /^(\d+)$/m));
+    if (wanted.includes(coldStartId)) await printColdStart(upstreamPort);
+    legs = selectedWorkloads().length === 0 ? [] : await startLegs(upstreamPort);
     console.log(JSON.stringify(before));
     for (const workload of selectedWorkloads()) {
       const own: Measurement[] = [];
