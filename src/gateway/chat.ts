@@ -5,6 +5,7 @@
 
 import { gatewayError, GatewayFailure, type GatewayError } from '#canonical';
 import { isSelfContained, type Dialect, type StreamForm } from '#dialects';
+import type { Principal } from '#access';
 import type { JsonObject } from '#std';
 import type { Operation } from '#providers';
 import type { Attempt, Plan } from '#routing';
@@ -17,12 +18,12 @@ import { type AttemptFailure } from './failure.ts';
 import { planWithFallbacks } from './fallback.ts';
 import type { Exchange } from './http/index.ts';
 import type { Idempotency } from './idempotency.ts';
-import { costOf, Funds } from './money.ts';
+import { availableOf, costOf, Funds } from './money.ts';
 import type { Services } from './services.ts';
 import { StreamAnswer } from './stream-answer.ts';
 import { keepResponse, resolveState, type ResolvedState } from './responses.ts';
 import { nextStep, routeOf } from './steps.ts';
-import { resolve, routeRequest, withinCostCap, type Target } from './target.ts';
+import { affordableRoutes, resolve, routeRequest, withinCostCap, type Target } from './target.ts';
 import { Trail } from './trail.ts';
 
 export type ChatRoute = {
@@ -48,21 +49,26 @@ export async function handleChat(services: Services, exchange: Exchange, route: 
     trail.model = call.request.model;
     trail.streamed = call.request.stream;
     const cap = call.wishes.maxCostNanoUsd;
-    const target = withinCostCap(resolve(services, principal, call, route.operation), cap);
-    release = admit(services, principal, target);
-    plan = trail.plan = planWithFallbacks(services.router, routeRequest(services, principal, call, target));
-    const first = await nextStep(plan, exchange.signal, undefined);
-    const funds = await Funds.reserve(services, principal, target, {
-      requestId: exchange.requestId,
-      stream: call.request.stream,
-      cap,
-      attemptId: `${exchange.requestId}.1`,
-      route: routeOf(target, first),
-      context: { model: target.model.id, key_id: principal.keyId, dialect: route.dialect.id },
-      idempotency,
-    });
+    const whole = withinCostCap(resolve(services, principal, call, route.operation), cap);
+    release = admit(services, principal, whole);
+    const reserve = async (target: Target): Promise<Reserved> => {
+      plan?.close();
+      plan = trail.plan = planWithFallbacks(services.router, routeRequest(services, principal, call, target));
+      const first = await nextStep(plan, exchange.signal, undefined);
+      const funds = await Funds.reserve(services, principal, target, {
+        requestId: exchange.requestId,
+        stream: call.request.stream,
+        cap,
+        attemptId: `${exchange.requestId}.1`,
+        route: routeOf(target, first),
+        context: { model: target.model.id, key_id: principal.keyId, dialect: route.dialect.id },
+        idempotency,
+      });
+      return { target, plan, first, funds };
+    };
+    const reserved = await reserve(whole).catch((error: unknown) => reserve(cheaperRoutes(whole, principal, error)));
     const keep = state && ((answer: JsonObject) => keepResponse(services, principal, body.wire, state.needs, answer));
-    await new ChatRun(services, exchange, call, target, plan, funds, trail, keep).serve(first);
+    await new ChatRun(services, exchange, call, reserved, trail, keep).serve(reserved.first);
   } catch (error) {
     trail.error = error instanceof GatewayFailure ? error.error : gatewayError('internal_error', 'Something went wrong inside the gateway.');
     trail.status = trail.error.status;
@@ -72,6 +78,17 @@ export async function handleChat(services: Services, exchange: Exchange, route: 
     release?.();
     trail.write();
   }
+}
+
+/** The money is held and the first upstream chosen. */
+type Reserved = { readonly target: Target; readonly plan: Plan; readonly first: Attempt; readonly funds: Funds };
+
+/** Too little for the dearest channel may be enough for others: nobody is refused what can be afforded. Else throws `error`. */
+function cheaperRoutes(target: Target, principal: Principal, error: unknown): Target {
+  const available = error instanceof GatewayFailure ? availableOf(error.error) : undefined;
+  const cheaper = available === undefined ? undefined : affordableRoutes(target, available, principal.limits.when_short === 'refuse');
+  if (!cheaper || cheaper === target) throw error;
+  return cheaper;
 }
 
 function contextOf(route: ChatRoute): { model?: string; stream?: boolean } {
@@ -101,7 +118,7 @@ class ChatRun {
   readonly #keep: KeepAnswer | undefined;
   readonly #client: ClientStream;
 
-  constructor(services: Services, exchange: Exchange, call: ChatCall, target: Target, plan: Plan, funds: Funds, trail: Trail, keep: KeepAnswer | undefined) {
+  constructor(services: Services, exchange: Exchange, call: ChatCall, { target, plan, funds }: Omit<Reserved, 'first'>, trail: Trail, keep: KeepAnswer | undefined) {
     this.#services = services;
     this.#exchange = exchange;
     this.#call = call;

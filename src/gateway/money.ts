@@ -4,11 +4,11 @@
  */
 
 import type { Principal } from '#access';
-import { fail, gatewayError, GatewayFailure, inputTotalTokens, outputTotalTokens, type Bill, type Usage } from '#canonical';
+import { fail, gatewayError, GatewayFailure, inputTotalTokens, outputTotalTokens, type Bill, type GatewayError, type Usage } from '#canonical';
 import { type AttemptOutcome, type BudgetScope, type InsufficientBalance, type LossEntry, type Receipt, type UsageSource } from '#ledger';
 import { estimateGeneratedTokens, rate } from '#metering';
 import { StoreUnavailableError } from '#store';
-import { formatUsd, nanoUsd, zeroNanoUsd, type JsonObject, type NanoUsd } from '#std';
+import { formatUsd, nanoUsd, parseUsd, zeroNanoUsd, type JsonObject, type NanoUsd } from '#std';
 import { duplicateFailure, type Idempotency } from './idempotency.ts';
 import type { Services } from './services.ts';
 import { affordableOutput, boundAt, holdSize, type HoldSize, type Route, type Target } from './target.ts';
@@ -241,6 +241,13 @@ function shortage(result: InsufficientBalance) {
     return gatewayError('budget_exceeded', `The ${scope} is used up: ${available} USD left, ${required} USD needed.`, { details });
   }
   return gatewayError('insufficient_balance', `The balance is too low: ${available} USD available, ${required} USD needed. Top up the wallet, or lower max_tokens.`, { details });
+}
+
+/** What a refusal for want of money says was there. */
+export function availableOf(error: GatewayError): NanoUsd | undefined {
+  if (error.code !== 'insufficient_balance' && error.code !== 'budget_exceeded') return undefined;
+  const text = error.details?.['available_usd'];
+  return typeof text === 'string' ? parseUsd(text) : undefined;
 }
 
 /** A full disk or a lost database is a clean 503: nothing was sent, nothing is charged. */

@@ -264,18 +264,23 @@ export function affordableOutput(target: Target, held: NanoUsd): number {
   return least;
 }
 
-/** The routes whose shortest answer `max_cost` pays for. Throws GatewayFailure when there is none. */
-export function withinCostCap(target: Target, cap: NanoUsd | undefined): Target {
-  if (cap === undefined) return target;
-  const outputTokens = Math.min(outputTokensLeast, target.outputTokensMax);
-  const kept = [...target.routes].filter(([, route]) => quote(route.price, { ...target.extras, inputTokens: target.inputTokensBound, outputTokens }) <= cap);
-  if (kept.length === 0) {
-    fail('cost_cap_exceeded', `\`max_cost\` of ${formatUsd(cap)} USD does not pay for the input of this request.`, {
-      path: 'max_cost',
-      details: { max_cost_usd: formatUsd(cap) },
-    });
-  }
+/** The routes whose shortest answer (`inFull`: whose longest) costs at most `amount`; `undefined` when there is none. */
+export function affordableRoutes(target: Target, amount: NanoUsd, inFull = false): Target | undefined {
+  const outputTokens = inFull ? target.outputTokensMax : Math.min(outputTokensLeast, target.outputTokensMax);
+  const kept = [...target.routes].filter(([, route]) => quote(route.price, { inputTokens: target.inputTokensBound, outputTokens }) <= amount);
+  if (kept.length === 0) return undefined;
   if (kept.length === target.routes.size) return target;
   const routes = new Map(kept);
   return { ...target, routes, candidates: target.candidates.filter((candidate) => routes.has(candidate)) };
+}
+
+/** The routes that `max_cost` pays for. Throws GatewayFailure when there is none. */
+export function withinCostCap(target: Target, cap: NanoUsd | undefined): Target {
+  if (cap === undefined) return target;
+  const affordable = affordableRoutes(target, cap);
+  if (affordable) return affordable;
+  return fail('cost_cap_exceeded', `\`max_cost\` of ${formatUsd(cap)} USD does not pay for the input of this request.`, {
+    path: 'max_cost',
+    details: { max_cost_usd: formatUsd(cap) },
+  });
 }

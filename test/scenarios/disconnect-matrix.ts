@@ -94,7 +94,7 @@ function sceneOf({ point, stream, stops }: Cell, events: readonly string[]): Sce
     textBefore: '',
     usageTold: false,
   };
-  if (point === 'while it fails') return { ...delayed, fault: { delay_ms: 60, status: 500 } };
+  if (point === 'while it fails') return { ...delayed, fault: { delay_ms: 150, status: 500 } };
   if (point === 'before send' || point === 'before first byte' || !stream) return delayed;
   if (point === 'middle') return pausedAfter(Math.floor(lastContent / 2));
   if (point === 'last chunk') return pausedAfter(lastContent + 1);
@@ -257,7 +257,10 @@ async function oneLeaves(
   return heardCharacters;
 }
 
-const calls = (rig: Rig) => Object.values(rig.vendors).flatMap((vendor) => vendor.seen);
+const calls = (rig: Rig) =>
+  Object.values(rig.vendors)
+    .flatMap((vendor) => vendor.seen)
+    .toSorted((left, right) => left.atMs - right.atMs);
 
 async function receiptsOf(rig: Rig): Promise<readonly Receipt[]> {
   const { receipts } = await rig.books.ledger.statement({ walletId: rig.walletId, limit: 500 });

@@ -95,6 +95,35 @@ describe('a short balance', () => {
     });
   });
 
+  it('is enough for the cheaper of two channels', async () => {
+    const dear: Vendor = {
+      id: 'dear',
+      channel: {
+        models: {
+          long: {
+            name: 'sim-chat',
+            prices: { input: '1000', output: '1000' },
+            output_tokens: 4_096,
+          },
+        },
+      },
+    };
+    await withRig(
+      { balanceUsd: 0.01, vendors: [dear, vendorOf('cheap', {}, 'no')] },
+      async (rig) => {
+        for (let turn = 0; turn < 3; turn += 1) {
+          const response = await rig.post('/v1/chat/completions', {
+            model: 'long',
+            max_tokens: 20,
+            messages,
+          });
+          assert.equal(response.status, 200, await response.text());
+          assert.equal(response.headers.get('x-manifold-channel'), 'cheap');
+        }
+      },
+    );
+  });
+
   it('shares a lowered limit among several choices', async () => {
     await withRig({ balanceUsd: 0.005, vendors: [vendorOf('one', {}, 'no')] }, async (rig) => {
       const response = await rig.post('/v1/chat/completions', {
