@@ -9,6 +9,8 @@ type Endpoint = {
   connectMs: number | undefined;
   firstByteMs: number | undefined;
   firstByteAtMs: number;
+  /** When a request was last sent to find out. */
+  exploredAtMs: number;
   /** Connections fail since; a success ends it. */
   deadSinceMs: number | undefined;
 };
@@ -21,6 +23,10 @@ const worseShare = 0.5;
 const firstByteLifeMs = 60_000;
 /** Another endpoint must be faster by this share before kept connections are left. */
 const advantage = 0.1;
+/** What is hoped of an endpoint not asked lately, as part of the best time of the others. */
+const hope = 0.5;
+/** So long one request finds out alone. */
+const explorePauseMs = 5_000;
 /** A dead endpoint is asked again when nobody has tried for so long. */
 const deadMs = 10_000;
 
@@ -70,16 +76,22 @@ export class Endpoints {
     if (before !== undefined && candidates.includes(before)) {
       if (costOf(best) > costOf(before) * (1 - advantage)) return before;
     }
+    if (leastFirstByteMs > 0 && this.#firstByte(this.#at(originOf(best))) === undefined) {
+      this.#at(originOf(best)).exploredAtMs = this.#clock.monotonic();
+      return best;
+    }
     if (this.#chosen.size >= originsMax) this.#chosen.clear();
     this.#chosen.set(key, best);
     return best;
   }
 
-  /** An endpoint not asked lately is given the best time anybody had, so that it gets its chance. */
+  /** An endpoint not asked lately may be better than all: one request now and then finds out. */
   #cost(origin: string, leastFirstByteMs: number): number {
     const endpoint = this.#byOrigin.get(origin);
     const firstByteMs = endpoint && this.#firstByte(endpoint);
-    return (endpoint?.connectMs ?? 0) + (firstByteMs ?? leastFirstByteMs);
+    const sinceMs = this.#clock.monotonic() - (endpoint?.exploredAtMs ?? -Infinity);
+    const guessMs = leastFirstByteMs * (sinceMs < explorePauseMs ? 2 : hope);
+    return (endpoint?.connectMs ?? 0) + (firstByteMs ?? guessMs);
   }
 
   #least(urls: readonly string[]): number {
@@ -105,6 +117,7 @@ export class Endpoints {
       connectMs: undefined,
       firstByteMs: undefined,
       firstByteAtMs: -Infinity,
+      exploredAtMs: -Infinity,
       deadSinceMs: undefined,
     };
     this.#byOrigin.set(origin, made);
