@@ -4,7 +4,7 @@ import ipaddr from 'ipaddr.js';
 import type { KeyRecord, Store } from '#store';
 import type { Clock } from '#std';
 import { digestOfKey, fingerprintOfKey, isWellFormedKey, mintKey } from './key.ts';
-import { keyLimitsSchema, type KeyLimits } from './limits.ts';
+import { keyLimitsSchema, readRange, type AddressRange, type KeyLimits } from './limits.ts';
 
 export type Principal = {
   readonly keyId: string;
@@ -43,10 +43,9 @@ export type NewKey = {
 type Known = {
   readonly record: KeyRecord;
   readonly principal: Principal;
-  readonly ranges: readonly Range[];
+  readonly ranges: readonly AddressRange[];
   readonly readAtMs: number;
 };
-type Range = readonly [ipaddr.IPv4 | ipaddr.IPv6, number];
 
 const knownMax = 20_000;
 /** Another process may have revoked a key: what is remembered is read again after this time. */
@@ -147,7 +146,10 @@ function knownOf(record: KeyRecord, readAtMs: number): Known {
   return {
     record,
     principal,
-    ranges: (limits.ip_ranges ?? []).map((text) => ipaddr.parseCIDR(text)),
+    ranges: (limits.ip_ranges ?? []).flatMap((text) => {
+      const range = readRange(text);
+      return range ? [range] : [];
+    }),
     readAtMs,
   };
 }
@@ -156,11 +158,12 @@ function judge(entry: Known, clientAddress: string, nowMs: number): Principal | 
   const { record, principal, ranges } = entry;
   if (record.revokedAtMs !== null) return { reason: 'revoked' };
   if (record.expiresAtMs !== null && record.expiresAtMs <= nowMs) return { reason: 'expired' };
-  if (ranges.length > 0 && !inRanges(clientAddress, ranges)) return { reason: 'address' };
+  if (principal.limits.ip_ranges !== undefined && !inRanges(clientAddress, ranges))
+    return { reason: 'address' };
   return principal;
 }
 
-function inRanges(address: string, ranges: readonly Range[]): boolean {
+function inRanges(address: string, ranges: readonly AddressRange[]): boolean {
   if (!ipaddr.isValid(address)) return false;
   const client = ipaddr.process(address);
   return ranges.some(

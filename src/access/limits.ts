@@ -1,5 +1,6 @@
 /** What a key may do. Stored as JSON with the key; every field is optional and absent means no limit. */
 
+import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
 
 const positive = z.number().int().positive();
@@ -18,8 +19,14 @@ export const keyLimitsSchema = z.strictObject({
   requests_per_minute: positive.optional(),
   tokens_per_minute: positive.optional(),
   concurrency: positive.optional(),
-  /** CIDR ranges of clients, `203.0.113.0/24`. */
-  ip_ranges: z.array(z.string()).optional(),
+  /** Addresses of clients, or CIDR ranges: `203.0.113.0/24`. */
+  ip_ranges: z
+    .array(
+      z.string().refine((text) => readRange(text) !== undefined, {
+        message: 'expected an address or a range such as 203.0.113.0/24',
+      }),
+    )
+    .optional(),
   /** When the balance is short: `lower` max_tokens to what is affordable (default), or `refuse` with 402. */
   when_short: z.enum(['lower', 'refuse']).optional(),
   /** Factor on list prices in millionths (user group). 1,000,000 = list price. */
@@ -27,6 +34,17 @@ export const keyLimitsSchema = z.strictObject({
 });
 
 export type KeyLimits = z.infer<typeof keyLimitsSchema>;
+
+export type AddressRange = readonly [network: ipaddr.IPv4 | ipaddr.IPv6, bits: number];
+
+/** An address (then it alone) or a CIDR range; `undefined` when it is neither. */
+export function readRange(text: string): AddressRange | undefined {
+  if (ipaddr.isValidCIDR(text)) return ipaddr.parseCIDR(text);
+  // Not the forms with fewer than four numbers: 10.1 could be meant as 10.1.0.0.
+  if (!ipaddr.IPv6.isValid(text) && !ipaddr.IPv4.isValidFourPartDecimal(text)) return undefined;
+  const address = ipaddr.process(text);
+  return [address, address.kind() === 'ipv4' ? 32 : 128];
+}
 
 /** Whether a public model name is allowed by a list of names and `*` patterns. */
 export function allowsModel(patterns: readonly string[] | undefined, model: string): boolean {

@@ -9,7 +9,11 @@ import type { KeyLimits } from './limits.ts';
 type Counter = { requests: number; tokens: number; refilledAtMs: number; active: number };
 
 export type RateVerdict =
-  | { readonly ok: true; readonly release: () => void; readonly headers: RateHeaders }
+  | {
+      readonly ok: true;
+      readonly release: (tokensUsed?: number) => void;
+      readonly headers: RateHeaders;
+    }
   | {
       readonly ok: false;
       readonly reason: 'requests' | 'tokens' | 'concurrency';
@@ -31,7 +35,10 @@ export class RateLimiter {
     this.#clock = clock;
   }
 
-  /** Takes one request and `tokens` from the key's buckets, or says when to come again. */
+  /**
+   * Takes one request and `tokens`, an estimate, from the key's buckets, or says when to come again.
+   * `release` gives the place back; told what was used in the end, it corrects the estimate.
+   */
   admit(keyId: string, limits: KeyLimits, tokens: number): RateVerdict {
     const {
       requests_per_minute: requestLimit,
@@ -64,17 +71,16 @@ export class RateLimiter {
     counter.tokens -= tokens;
     counter.active += 1;
     let released = false;
-    const release = (): void => {
-      if (!released) counter.active -= 1;
+    const release = (tokensUsed = tokens): void => {
+      if (released) return;
       released = true;
+      counter.active -= 1;
+      // A debt of more than a minute would punish one large answer for hours.
+      if (tokenLimit !== undefined) {
+        counter.tokens = Math.max(-tokenLimit, counter.tokens + tokens - tokensUsed);
+      }
     };
     return { ok: true, release, headers: headersOf(counter, limits) };
-  }
-
-  /** Corrects the token bucket once the real count is known. */
-  correct(keyId: string, tokensEstimated: number, tokensUsed: number): void {
-    const counter = this.#counters.get(keyId);
-    if (counter) counter.tokens += tokensEstimated - tokensUsed;
   }
 
   #refilled(keyId: string, limits: KeyLimits): Counter {

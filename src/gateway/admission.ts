@@ -22,8 +22,8 @@ export async function authenticate(services: Services, exchange: Exchange): Prom
   return fail(found.reason === 'address' ? 'permission_denied' : 'invalid_api_key', remedies[found.reason]);
 }
 
-/** Takes the request's place in the key's own limits. The result gives it back. */
-export function admit(services: Services, principal: Principal, target: Target): () => void {
+/** Takes the request's place in the key's own limits. The result gives it back, told what was used. */
+export function admit(services: Services, principal: Principal, target: Target): (tokensUsed?: number) => void {
   const verdict = services.rateLimiter.admit(principal.keyId, principal.limits, target.inputTokens);
   if (verdict.ok) return verdict.release;
   const what = { requests: 'requests per minute', tokens: 'tokens per minute', concurrency: 'requests at once' }[verdict.reason];

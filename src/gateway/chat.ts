@@ -40,7 +40,7 @@ export type ChatRoute = {
 export async function handleChat(services: Services, exchange: Exchange, route: ChatRoute, idempotency?: Idempotency): Promise<void> {
   const trail = new Trail(services, exchange, route.dialect.id, route.operation);
   let plan: Plan | undefined;
-  let release: (() => void) | undefined;
+  let release: ReturnType<typeof admit> | undefined;
   try {
     const principal = (trail.principal = await authenticate(services, exchange));
     const body = parseBody(exchange.body);
@@ -75,7 +75,7 @@ export async function handleChat(services: Services, exchange: Exchange, route: 
     throw error;
   } finally {
     plan?.close();
-    release?.();
+    release?.(trail.tokensUsed());
     trail.write();
   }
 }

@@ -34,7 +34,7 @@ type EmbeddingAnswer = { readonly kind: 'answer'; readonly text: string; readonl
 export async function handleEmbeddings(services: Services, exchange: Exchange, route: EmbeddingRoute): Promise<void> {
   const trail = new Trail(services, exchange, route.dialect.id, 'embeddings');
   let plan: Plan | undefined;
-  let release: (() => void) | undefined;
+  let release: ReturnType<typeof admit> | undefined;
   try {
     const principal = (trail.principal = await authenticate(services, exchange));
     const { wire } = parseBody(exchange.body);
@@ -60,7 +60,7 @@ export async function handleEmbeddings(services: Services, exchange: Exchange, r
     throw error;
   } finally {
     plan?.close();
-    release?.();
+    release?.(trail.tokensUsed());
     trail.write();
   }
 }

@@ -25,7 +25,7 @@ export function createGateway({ services, listener, limits, mounted }: GatewayOp
     ...(mounted ? { mount: (path: string) => mounted.find(({ prefix }) => path === prefix || path.startsWith(`${prefix}/`))?.listener } : {}),
     clock: services.clock,
     newRequestId: () => services.newId('req'),
-    renderError: (route, error, path) => render(route?.dialect ?? dialectOfPath(path), error, services.newId('err')),
+    renderError: (route, error, path, requestId) => render(route?.dialect ?? dialectOfPath(path), error, requestId),
     onFault: (error, exchange) => services.log('error', 'request.fault', { request_id: exchange.requestId, path: exchange.path, error: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
   });
 }

@@ -56,6 +56,11 @@ export class Trail {
     services.metrics.begun();
   }
 
+  /** Input and output of the answer, for the key's own limits; an attempt that failed has used none. */
+  tokensUsed(): number {
+    return this.usage ? (inputTotalTokens(this.usage) ?? 0) + (outputTotalTokens(this.usage) ?? 0) : 0;
+  }
+
   elapsedMs(): number {
     return this.#services.clock.monotonic() - this.#startedAtMs;
   }

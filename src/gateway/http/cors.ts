@@ -12,6 +12,8 @@ const exposedHeaders = [
   'x-manifold-max-tokens',
   'x-manifold-channel',
   'x-manifold-attempts',
+  'x-manifold-replayed',
+  'x-should-retry',
 ].join(', ');
 
 /** Header names that a preflight may ask for: tokens separated by commas. */

@@ -46,6 +46,7 @@ export type HttpFrontSettings<Route extends HttpRoute> = {
     route: Route | undefined,
     error: GatewayError,
     path: string,
+    requestId: string,
   ) => RenderedError;
   /** Told of every failure of a handler that is no GatewayFailure, for the log. */
   readonly onFault: (error: unknown, exchange: Exchange) => void;
@@ -381,12 +382,16 @@ class Front<Route extends HttpRoute> implements HttpFront {
       error instanceof GatewayFailure
         ? error.error
         : gatewayError('internal_error', 'internal error');
-    const { status, headers, body } = this.#render(route, told, exchange.path);
+    const { status, headers, body } = this.#render(route, told, exchange);
     exchange.respond(status, headers, body);
   }
 
-  #render(route: Route | undefined, error: GatewayError, path: string): RenderedError {
-    const rendered = this.#settings.renderError(route, error, path);
+  #render(
+    route: Route | undefined,
+    error: GatewayError,
+    { path, requestId }: Pick<HttpExchange, 'path' | 'requestId'>,
+  ): RenderedError {
+    const rendered = this.#settings.renderError(route, error, path, requestId);
     if (error.retryAfterMs === undefined) return rendered;
     const seconds = String(Math.max(1, Math.ceil(error.retryAfterMs / 1_000)));
     return { ...rendered, headers: { 'retry-after': seconds, ...rendered.headers } };
@@ -399,7 +404,7 @@ class Front<Route extends HttpRoute> implements HttpFront {
     error: GatewayError,
     extra?: ResponseHeaders,
   ): void {
-    const { status, headers, body } = this.#render(route, error, exchange.path);
+    const { status, headers, body } = this.#render(route, error, exchange);
     const all = extra === undefined ? headers : { ...headers, ...extra };
     const misplaced = error.code === 'not_found' || error.code === 'method_not_allowed';
     if (misplaced && isWithoutBody(exchange)) exchange.respond(status, all, body);
@@ -421,10 +426,12 @@ class Front<Route extends HttpRoute> implements HttpFront {
 
   /** Answers on the bare socket, where no answer is under way. */
   #endRaw(socket: Duplex, error: GatewayError): void {
-    const { status, headers, body } = this.#render(undefined, error, '');
+    const requestId = this.#settings.newRequestId();
+    const { status, headers, body } = this.#render(undefined, error, { path: '', requestId });
     const lines = [
       `HTTP/1.1 ${status} Refused`,
       'connection: close',
+      `x-request-id: ${requestId}`,
       `content-length: ${Buffer.byteLength(body)}`,
     ];
     for (const [name, value] of Object.entries(headers)) lines.push(`${name}: ${value}`);
