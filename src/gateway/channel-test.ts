@@ -9,7 +9,15 @@ export type ChannelTestResult = { readonly ok: boolean; readonly text: string };
 
 const testMs = 30_000;
 
+/** Of a channel with several addresses each is asked; it is well when one of them is. */
 export async function testChannel(services: Services, channel: Channel): Promise<ChannelTestResult> {
+  if (channel.baseUrls.length === 1) return testAddress(services, channel, channel.baseUrl);
+  const results = await Promise.all(channel.baseUrls.map((baseUrl) => testAddress(services, channel, baseUrl)));
+  const texts = results.map(({ ok, text }, index) => `${channel.baseUrls[index]}: ${ok ? text : `failed: ${text}`}`);
+  return { ok: results.some(({ ok }) => ok), text: texts.join('; ') };
+}
+
+async function testAddress(services: Services, channel: Channel, baseUrl: string): Promise<ChannelTestResult> {
   const snapshot = services.snapshot();
   const offers = snapshot.models.flatMap((model) => snapshot.offersOf(model)).filter((offer) => offer.channel.id === channel.id);
   const found = offers.flatMap((offer) => speechChoices(offer, 'chat', undefined, false).slice(0, 1).map((choice) => ({ offer, choice })))[0];
@@ -32,7 +40,7 @@ export async function testChannel(services: Services, channel: Channel): Promise
     const path = choice.speech.path({ operation: 'chat', model: offer.name, stream: false, parameters: channel.parameters });
     const allowPrivate = channel.definition.allow_private === true;
     const request = await channel.provider.authorize(
-      { url: path.startsWith('https://') ? path : channel.baseUrl + path, method: 'POST', headers: { 'content-type': 'application/json', ...choice.speech.headers }, body },
+      { url: path.startsWith('https://') ? path : baseUrl + path, method: 'POST', headers: { 'content-type': 'application/json', ...choice.speech.headers }, body },
       { secret: channel.secret, parameters: channel.parameters },
       { nowMs: services.clock.now(), cache: services.tokenCache, fetchJson: (inner) => services.upstream.fetchText(inner, { allowPrivate }) },
     );

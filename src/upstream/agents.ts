@@ -139,7 +139,10 @@ export class Agents {
       connect: (options, callback) => {
         const origin = `${options.protocol}//${options.host}`;
         const spare = spares.take(origin);
-        if (spare !== undefined) return void queueMicrotask(() => callback(null, spare));
+        if (spare !== undefined) {
+          queueMicrotask(() => callback(null, spare));
+          return;
+        }
         const startedAtMs = this.#clock.monotonic();
         connect(options, (...outcome) => {
           if (outcome[0] === null)

@@ -17,6 +17,7 @@ type Spare = {
   release?: () => void;
   openedAtMs: number;
   opening: boolean;
+  openingSinceMs: number;
   retryAtMs: number;
   failures: number;
   /** Replaced by the next list of endpoints without this one. */
@@ -27,6 +28,8 @@ const tickMs = 250;
 const sparesMax = 128;
 /** Common servers close a connection without a request after 30 to 60 s. */
 const lifeMs = 20_000;
+/** An address that takes longer to open is not asked, where there is another. */
+const patienceMs = 2_000;
 const retryMinimumMs = 1_000;
 const retryMaximumMs = 30_000;
 
@@ -60,6 +63,7 @@ export class Spares {
         socket: undefined,
         openedAtMs: 0,
         opening: false,
+        openingSinceMs: 0,
         retryAtMs: 0,
         failures: 0,
         closed: false,
@@ -91,6 +95,8 @@ export class Spares {
   #tick(): void {
     const nowMs = this.#clock.monotonic();
     for (const [origin, spare] of this.#byOrigin) {
+      if (spare.opening && nowMs - spare.openingSinceMs > patienceMs)
+        this.#endpoints.failed(origin);
       const isFresh = spare.socket !== undefined && nowMs - spare.openedAtMs < lifeMs;
       if (!isFresh && nowMs >= spare.retryAtMs) this.#renew(origin, spare);
     }
@@ -100,12 +106,14 @@ export class Spares {
     if (spare.opening || spare.closed) return;
     spare.opening = true;
     const startedAtMs = this.#clock.monotonic();
-    this.#open(spare.options, (...[error, opened]) => {
+    spare.openingSinceMs = startedAtMs;
+    this.#open(spare.options, (...[error, socket]) => {
       spare.opening = false;
       if (error !== null) return this.#failed(origin, spare);
-      // Only the direct connections of Node come from here.
-      const socket = opened as Socket;
-      if (spare.closed) return void socket.destroy();
+      if (spare.closed) {
+        socket.destroy();
+        return;
+      }
       const nowMs = this.#clock.monotonic();
       this.#endpoints.connected(origin, nowMs - startedAtMs);
       spare.socket?.destroy();

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { testChannel } from '#gateway';
 import { channelSchema } from '#providers';
 import { startSimulator, type Rule, type RunningSimulator } from '#simulator';
 import { systemClock, systemRandom } from '#std';
@@ -54,6 +55,14 @@ describe('a channel with several addresses', () => {
             assert.ok(performance.now() - startedAtMs < 2_000);
           }
           assert.equal(well.seen.length, 3);
+          const [channel] = rig.runtime.snapshot().channels.values();
+          assert.ok(channel);
+          const { ok, text } = await testChannel(rig.runtime.services, channel);
+          assert.ok(ok);
+          assert.match(
+            text,
+            /127\.0\.0\.1:1: failed: .*; http:.*nowhere\.invalid: failed: .*sim-chat answered in/,
+          );
         },
       );
     } finally {
