@@ -5,7 +5,7 @@
  *   node tools/bench.ts [--quick] [--workloads W1,W2] [--legs direct,node-dispatch,manifold]
  *                       [--rounds 12] [--seconds 8] [--peers] [--seed 1] [--warm-up 1]
  *
- * `--peers` adds LiteLLM, which is slow to install. Raw results stay in .cache/bench/results.
+ * `--peers` adds LiteLLM, which is slow to install. `--syscalls` counts system calls instead of time. Raw results stay in .cache/bench/results.
  */
 
 import { execFileSync } from 'node:child_process';
@@ -16,6 +16,7 @@ import { parseArgs } from 'node:util';
 import { measureColdStart } from '../test/bench/cold-start.ts';
 import { legStarters, standardLegs, type Leg } from '../test/bench/legs.ts';
 import { announced, processors, startPinned, stop } from '../test/bench/programs.ts';
+import { countSystemCalls, straceIsThere } from '../test/bench/syscalls.ts';
 import { tableOf } from '../test/bench/report.ts';
 import { LoadGenerator, measureWorkload, type Measurement } from '../test/bench/rounds.ts';
 import { workloads, type Workload } from '../test/bench/workloads.ts';
@@ -31,6 +32,7 @@ const { values } = parseArgs({
     'warm-up': { type: 'string' },
     seed: { type: 'string', default: '1' },
     peers: { type: 'boolean', default: false },
+    syscalls: { type: 'boolean', default: false },
   },
 });
 
@@ -120,6 +122,14 @@ async function printColdStart(upstreamPort: number): Promise<void> {
   );
 }
 
+async function printSystemCalls(generator: LoadGenerator, legs: readonly Leg[]): Promise<void> {
+  if (!straceIsThere()) console.log('!!! SYSTEM CALLS ARE NOT COUNTED: there is no strace');
+  else
+    for (const leg of legs.filter(({ pid }) => pid !== undefined)) {
+      console.log(leg.id, JSON.stringify(await countSystemCalls(generator, leg, run)));
+    }
+}
+
 async function main(): Promise<void> {
   const before = circumstances();
   const upstream = startPinned(
@@ -134,6 +144,7 @@ async function main(): Promise<void> {
     if (wanted.includes(coldStartId)) await printColdStart(upstreamPort);
     legs = selectedWorkloads().length === 0 ? [] : await startLegs(upstreamPort);
     console.log(JSON.stringify(before));
+    if (values.syscalls) return await printSystemCalls(generator, legs);
     for (const workload of selectedWorkloads()) {
       const own: Measurement[] = [];
       await measureWorkload(generator, workload, legs, settings, (measurement) =>
