@@ -1,7 +1,8 @@
 /** `manifold key create | list | revoke`. */
 
 import { keyLimitsSchema, type KeyLimits } from '#access';
-import { parseJson } from '#std';
+import { formatUsd, parseJson } from '#std';
+import type { KeyRecord } from '#store';
 import { requiredWord, table, textOption, withBooks, type CommandContext } from './command.ts';
 import { ConfigError } from './config.ts';
 
@@ -27,7 +28,7 @@ export async function keyCommand(context: CommandContext): Promise<number> {
 async function create(context: CommandContext): Promise<number> {
   const limits = readLimits(textOption(context, 'limits'));
   const expiresAtMs = readDate(textOption(context, 'expires'));
-  return withBooks(context, async ({ access }) => {
+  return withBooks(context, async ({ access, ledger, store, newId }) => {
     const walletId = textOption(context, 'wallet') ?? 'wallet_demo';
     const { key, record } = await access.createKey({
       name: textOption(context, 'name') ?? 'unnamed',
@@ -35,9 +36,21 @@ async function create(context: CommandContext): Promise<number> {
       limits,
       expiresAtMs,
     });
-    context.output.line(`${key}`);
+    await store.audit.append({
+      auditId: newId('aud'),
+      createdAtMs: Date.now(),
+      actor: 'cli',
+      action: 'key.create',
+      target: record.keyId,
+      detail: { wallet_id: walletId },
+    });
+    // The key alone goes to standard output: KEY=$(manifold key create).
+    context.output.line(key);
+    const { availableNanoUsd } = await ledger.balance(walletId);
+    const remedy =
+      availableNanoUsd > 0 ? '' : ` Add money: manifold ledger topup ${walletId} 10 --note first.`;
     context.output.error(
-      `Key ${record.keyId} for wallet ${walletId}. It is shown this once; only its digest is kept.`,
+      `Key ${record.keyId} for wallet ${walletId}, which has ${formatUsd(availableNanoUsd)} USD.${remedy} The key is shown this once; only its digest is kept.`,
     );
     return 0;
   });
@@ -51,7 +64,7 @@ function readLimits(text: string | undefined): KeyLimits | undefined {
   if (limits.success) return limits.data;
   const issue = limits.error.issues[0];
   throw new ConfigError(
-    `--limits: ${issue?.path.join('.') ?? ''} ${issue?.message ?? 'invalid'}. For example: {"requests_per_minute":60,"models":["claude-*"]}`,
+    `--limits: ${[...(issue?.path.map(String) ?? []), ''].join('.').replace(/\.$/, ': ')}${issue?.message ?? 'invalid'}. For example: {"requests_per_minute":60,"models":["claude-*"]}`,
   );
 }
 
@@ -60,6 +73,7 @@ function readDate(text: string | undefined): number | undefined {
   const atMs = Date.parse(text);
   if (Number.isNaN(atMs))
     throw new ConfigError(`--expires: \`${text}\` is not a date. Write 2027-01-31.`);
+  if (atMs <= Date.now()) throw new ConfigError(`--expires: ${text} is past already.`);
   return atMs;
 }
 
@@ -72,11 +86,7 @@ async function list(context: CommandContext): Promise<number> {
       `…${key.lastFour}`,
       key.walletId,
       new Date(key.createdAtMs).toISOString().slice(0, 10),
-      key.revokedAtMs === null
-        ? key.expiresAtMs === null
-          ? 'valid'
-          : `until ${new Date(key.expiresAtMs).toISOString().slice(0, 10)}`
-        : 'revoked',
+      stateOf(key),
     ]);
     context.output.line(table([['KEY', 'NAME', 'ENDS IN', 'WALLET', 'CREATED', 'STATE'], ...rows]));
     return 0;
@@ -103,4 +113,11 @@ async function revoke(context: CommandContext, keyId: string): Promise<number> {
     );
     return 0;
   });
+}
+
+function stateOf(key: KeyRecord): string {
+  if (key.revokedAtMs !== null) return 'revoked';
+  if (key.expiresAtMs === null) return 'valid';
+  if (key.expiresAtMs <= Date.now()) return 'expired';
+  return `until ${new Date(key.expiresAtMs).toISOString().slice(0, 10)}`;
 }

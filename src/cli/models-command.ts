@@ -30,7 +30,7 @@ export async function modelsCommand(context: CommandContext): Promise<number> {
     await runtime.close();
     if (rows.length === 0)
       context.output.line(
-        'No channel offers a model yet. Set a vendor key in the environment, or run `manifold channel add`. `manifold models --all` shows the catalog.',
+        'No channel offers a model yet. Set a vendor key in the environment, or run `manifold channel add`. `manifold models --all` shows the catalog. A running server also has the models of its simulator, such as sim-chat.',
       );
     else
       context.output.line(
