@@ -163,8 +163,9 @@ class Simulator {
   }
 
   async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const url = new URL(request.url ?? '/', 'http://simulator.invalid');
     try {
+      // Throws for targets such as `//`, which any stray program may send.
+      const url = new URL(request.url ?? '/', 'http://simulator.invalid');
       const text = await readBody(request);
       if (url.pathname === '/_script') return this.#replaceScript(text, response);
       if (url.pathname === '/_bill') return this.#showBill(request.method === 'DELETE', response);
