@@ -9,7 +9,5 @@ export type {
 export { ExchangeAborted } from './exchange.ts';
 export type { AbortCause, Exchange, ResponseHeaders } from './exchange.ts';
 export type { ResponseStream } from './stream.ts';
-export { bodyBytesCeiling, defaultHttpLimits, resolveHttpLimits } from './settings.ts';
 export type { CorsSettings, HttpLimits, ListenerSettings } from './settings.ts';
-export { createRouteTable } from './routes.ts';
 export type { PathParameters, RouteMatch, RoutePlace, RouteTable } from './routes.ts';
