@@ -2,19 +2,24 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { generatedFiles } from './generate.ts';
+import { generatedDocuments, generatedFiles, type GeneratedFile } from './generate.ts';
 import { root } from './run.ts';
 import { treeOfFolder } from './tidy/tree.ts';
 
 const check = process.argv.includes('--check');
 const tree = treeOfFolder(root);
-const stale = generatedFiles(tree).filter(({ path: file, text }) => tree.read(file) !== text);
 
-for (const { path: file, text } of stale) {
-  console.log(`${file}: ${check ? 'stale, run npm run gen' : 'written'}`);
-  if (check) continue;
-  mkdirSync(path.dirname(path.join(root, file)), { recursive: true });
-  writeFileSync(path.join(root, file), text);
+function write(files: readonly GeneratedFile[]): number {
+  const stale = files.filter(({ path: file, text }) => tree.read(file) !== text);
+  for (const { path: file, text } of stale) {
+    console.log(`${file}: ${check ? 'stale, run npm run gen' : 'written'}`);
+    if (check) continue;
+    mkdirSync(path.dirname(path.join(root, file)), { recursive: true });
+    writeFileSync(path.join(root, file), text);
+  }
+  return stale.length;
 }
-if (stale.length === 0) console.log('all generated files are fresh');
-if (check && stale.length > 0) process.exitCode = 1;
+
+const count = write(generatedFiles(tree)) + write(await generatedDocuments(tree));
+if (count === 0) console.log('all generated files are fresh');
+if (check && count > 0) process.exitCode = 1;

@@ -51,3 +51,16 @@ function architectureFile(tree: Tree): GeneratedFile[] {
   }
   return [{ path: architecturePath, text: page.slice(0, start) + table + page.slice(end) }];
 }
+
+/**
+ * Documents with blocks that the program writes about itself (reference.ts). Apart from the others
+ * because the whole program is loaded for them, which a stale registry may prevent.
+ */
+export async function generatedDocuments(tree: Tree): Promise<GeneratedFile[]> {
+  const { refreshed } = await import('./reference.ts');
+  const documents = tree.paths.filter((path) => /^docs\/(reference|guide)\/.*\.md$/.test(path));
+  return documents.flatMap((path) => {
+    const page = tree.read(path) ?? '';
+    return page.includes('<!-- generated: ') ? [{ path, text: refreshed(page) }] : [];
+  });
+}

@@ -63,38 +63,45 @@ export const priceSchema = z.strictObject({
 const quirkSchema = z.record(z.string(), z.json());
 
 export const modelSchema = z.strictObject({
-  id: z.string().min(1),
-  vendor: z.string().min(1),
-  aliases: z.array(z.string()).optional(),
+  id: z.string().min(1).describe('Public name.'),
+  vendor: z.string().min(1).describe('Who made it; `owned_by` in the list of models.'),
+  aliases: z.array(z.string()).optional().describe('Other names for it.'),
   released: date.optional(),
   retires: date.optional(),
-  context_tokens: z.number().int().positive().optional(),
-  output_tokens: z.number().int().nonnegative().optional(),
+  context_tokens: z.number().int().positive().optional().describe('Input and output together.'),
+  output_tokens: z.number().int().nonnegative().optional().describe('Most that it answers.'),
   operations: z.array(z.enum(['chat', 'completions', 'embeddings'])).default(['chat']),
   input: z.array(z.enum(['text', 'image', 'audio', 'video', 'document'])).default(['text']),
   output: z.array(z.enum(['text', 'image', 'audio', 'embedding'])).default(['text']),
   tools: z.boolean().default(true),
   structured_output: z.boolean().default(true),
   reasoning: z.boolean().default(false),
-  /** Dialects the vendor serves the model in; all that a provider speaks when absent. */
-  dialects: z.array(z.string()).optional(),
-  /** Dialect to use upstream when the request has function tools (gpt-5.6 and its like). */
-  tools_dialect: z.string().optional(),
-  /** Quirks of the model by dialect. */
-  quirks: z.record(z.string(), quirkSchema).optional(),
-  /** Provider id → the model's name there, with prices where they differ from the list price. */
-  offers: z.record(
-    z.string(),
-    z.union([
+  dialects: z
+    .array(z.string())
+    .optional()
+    .describe('Dialects the vendor serves it in; all that a provider speaks when absent.'),
+  tools_dialect: z
+    .string()
+    .optional()
+    .describe('Dialect to use upstream when the request has function tools.'),
+  quirks: z.record(z.string(), quirkSchema).optional().describe('Deviations, by dialect.'),
+  offers: z
+    .record(
       z.string(),
-      z.strictObject({
-        name: z.string(),
-        prices: z.array(priceSchema).optional(),
-        dialects: z.array(z.string()).optional(),
-      }),
-    ]),
-  ),
-  prices: z.array(priceSchema).default([]),
+      z.union([
+        z.string(),
+        z.strictObject({
+          name: z.string(),
+          prices: z.array(priceSchema).optional(),
+          dialects: z.array(z.string()).optional(),
+        }),
+      ]),
+    )
+    .describe('Provider → its name there, with `prices` where they differ from the list price.'),
+  prices: z
+    .array(priceSchema)
+    .default([])
+    .describe('Dated list prices; the latest that has begun holds.'),
 });
 
 /** The defaults of the schema for who reads without it. */

@@ -14,10 +14,7 @@ export function resolveChannel(
 ): Channel {
   const provider = providerOf(definition, providers);
   const parameters = parametersOf(definition, provider, environment);
-  const secret =
-    definition.secret ??
-    provider.environment.map((name) => environment[name]).find((value) => value !== undefined) ??
-    '';
+  const secret = definition.secret ?? secretFrom(provider, environment) ?? '';
   if (secret === '' && provider.keyless !== true) {
     const remedy =
       provider.environment.length > 0
@@ -65,6 +62,12 @@ function parametersOf(
   return parameters;
 }
 
+/** The variable of a server without keys says where it is, which must not go out as a key. */
+function secretFrom(provider: Provider, environment: Environment): string | undefined {
+  if (provider.keyless === true) return undefined;
+  return provider.environment.map((name) => environment[name]).find((value) => value);
+}
+
 /** One channel for each provider whose key is in the environment and that has no channel yet. */
 export function channelsFromEnvironment(
   providers: Providers,
@@ -81,7 +84,7 @@ export function channelsFromEnvironment(
         id: provider.id,
         provider: provider.id,
         ...(provider.keyless
-          ? { allow_private: true, base_url: environment[name] }
+          ? { allow_private: true, base_url: serverAddress(name, environment[name] ?? '') }
           : { secret: environment[name] }),
       }),
     );
@@ -95,4 +98,17 @@ function missesParameter(provider: Provider, environment: Environment): boolean 
       parameter.fallback === undefined &&
       (parameter.environment === undefined || environment[parameter.environment] === undefined),
   );
+}
+
+/** The address of a server of one's own, also as Ollama writes it: `0.0.0.0:11434`, `box:11434`. */
+function serverAddress(variable: string, text: string): string {
+  const url = URL.parse(/^[a-z]+:\/\//i.test(text) ? text : `http://${text}`);
+  if (url === null || !/^https?:$/.test(url.protocol)) {
+    throw new ConfigError(
+      `${variable}: \`${text}\` is no address. Write it as http://127.0.0.1:8000.`,
+    );
+  }
+  // Where a server listens on every address, it is reached on this machine's own.
+  if (url.hostname === '0.0.0.0' || url.hostname === '[::]') url.hostname = '127.0.0.1';
+  return url.href.replace(/\/+$/, '');
 }

@@ -25,7 +25,15 @@ export async function loadConfig(
 }
 
 async function readConfigFile(file: string, environment: Environment): Promise<Config> {
-  const text = readText(file);
+  return parseConfigText(readText(file), file, environment);
+}
+
+/** The text of a file named `file` as configuration. Throws {@link ConfigError}. */
+export async function parseConfigText(
+  text: string,
+  file: string,
+  environment: Environment,
+): Promise<Config> {
   // Who starts without a file does not wait for a YAML parser.
   const { parseConfig } = await import('./config-file.ts');
   return parseConfig(text, file, environment);

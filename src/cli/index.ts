@@ -19,7 +19,9 @@ import { formOf, formsOf, help, options, surplus, usage } from './usage.ts';
 export { terminal } from './output.ts';
 export { serve, type RunningServer } from './serve.ts';
 // For tests and tools that run a gateway in their own process.
-export { configSchema, type Config } from './config.ts';
+export { configSchema, parseConfigText, type Config } from './config.ts';
+// For the reference pages.
+export { forms as commandForms, options as commandOptions, synopsis } from './usage.ts';
 export { createRuntime, openBooks, type Books, type Runtime } from './runtime.ts';
 
 const optionTypes: NonNullable<ParseArgsConfig['options']> = Object.fromEntries(

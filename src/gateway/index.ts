@@ -7,3 +7,4 @@ export type { GatewaySettings, Services } from './services.ts';
 export { testChannel, type ChannelTestResult } from './channel-test.ts';
 export { Transcripts } from './idempotency.ts';
 export { StateMemory } from './state-memory.ts';
+export { gatewayRoutes } from './routes.ts';
