@@ -30,7 +30,7 @@ function desk(): Desk {
     list: async () => [...records.values()],
   };
   const access = createAccess({
-    store: { keys } as unknown as Parameters<typeof createAccess>[0]['store'],
+    store: { keys },
     pepper,
     clock: { now: () => own.nowMs, monotonic: () => own.nowMs },
     newId: (prefix) => `${prefix}_${(count += 1)}`,
@@ -159,5 +159,10 @@ test('a key is found where each dialect puts it', () => {
   assert.equal(at({ 'api-key': 'k' }), 'k');
   assert.equal(at({}, 'key=k'), 'k');
   assert.equal(at({ 'x-api-key': 'a', authorization: 'Bearer b' }, 'key=c'), 'a');
+  assert.equal(
+    at({ 'x-api-key': ' ', authorization: 'Bearer b' }),
+    'b',
+    'an empty one says nothing',
+  );
   assert.equal(at({}), undefined);
 });

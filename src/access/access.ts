@@ -176,8 +176,10 @@ export function keyFromRequest(
   header: (name: string) => string | undefined,
   query: URLSearchParams | undefined,
 ): string | undefined {
-  const direct = header('x-api-key') ?? header('x-goog-api-key') ?? header('api-key');
-  if (direct !== undefined) return direct.trim();
+  // An empty one says nothing: some clients send it beside the one that counts.
+  const direct = ['x-api-key', 'x-goog-api-key', 'api-key'].map((name) => header(name)?.trim());
+  const first = direct.find((key) => key);
+  if (first !== undefined) return first;
   const authorization = header('authorization');
   const bearer =
     authorization === undefined ? undefined : /^bearer +(\S+)$/i.exec(authorization.trim())?.[1];

@@ -2,7 +2,7 @@
 
 import type { ChatRequest } from '#canonical';
 import { readText } from './attempt.ts';
-import { speechChoices, type Channel } from './offers.ts';
+import { egressOf, speechChoices, type Channel } from './offers.ts';
 import type { Services } from './services.ts';
 
 export type ChannelTestResult = { readonly ok: boolean; readonly text: string };
@@ -38,13 +38,12 @@ async function testAddress(services: Services, channel: Channel, baseUrl: string
   try {
     const body = Buffer.from(JSON.stringify(dialect.request.encode(question, choice.quirks).value));
     const path = choice.speech.path({ operation: 'chat', model: offer.name, stream: false, parameters: channel.parameters });
-    const allowPrivate = channel.definition.allow_private === true;
     const request = await channel.provider.authorize(
       { url: path.startsWith('https://') ? path : baseUrl + path, method: 'POST', headers: { 'content-type': 'application/json', ...choice.speech.headers }, body },
       { secret: channel.secret, parameters: channel.parameters },
-      { nowMs: services.clock.now(), cache: services.tokenCache, fetchJson: (inner) => services.upstream.fetchText(inner, { allowPrivate }) },
+      { nowMs: services.clock.now(), cache: services.tokenCache, fetchJson: (inner) => services.upstream.fetchText(inner, egressOf(channel)) },
     );
-    const response = await services.upstream.send({ ...request, timeouts: { connectMs: 5_000, headersMs: testMs, idleMs: testMs, totalMs: testMs }, signal: AbortSignal.timeout(testMs), allowPrivate });
+    const response = await services.upstream.send({ ...request, timeouts: { connectMs: 5_000, headersMs: testMs, idleMs: testMs, totalMs: testMs }, signal: AbortSignal.timeout(testMs), ...egressOf(channel) });
     const text = await readText(response, 1 << 20);
     const elapsed = `${Math.round(services.clock.monotonic() - startedAtMs)} ms`;
     if (response.status === 200) return { ok: true, text: `${offer.name} answered in ${elapsed}` };

@@ -10,7 +10,7 @@ import { authenticate } from './admission.ts';
 import { readText } from './attempt.ts';
 import { parseBody, reading } from './call.ts';
 import type { Exchange } from './http/index.ts';
-import { speechChoices } from './offers.ts';
+import { egressOf, speechChoices } from './offers.ts';
 import type { Services } from './services.ts';
 import { findModel } from './target.ts';
 
@@ -47,9 +47,9 @@ async function askVendor(services: Services, exchange: Exchange, route: CountRou
       const request = await channel.provider.authorize(
         { url: path.startsWith('https://') ? path : channel.baseUrl + path, method: 'POST', headers: { 'content-type': 'application/json', ...choice.speech.headers }, body },
         { secret: channel.secret, parameters: channel.parameters },
-        { nowMs: services.clock.now(), cache: services.tokenCache, fetchJson: (inner) => services.upstream.fetchText(inner, { allowPrivate: channel.definition.allow_private === true }) },
+        { nowMs: services.clock.now(), cache: services.tokenCache, fetchJson: (inner) => services.upstream.fetchText(inner, egressOf(channel)) },
       );
-      const response = await services.upstream.send({ ...request, timeouts: { connectMs: 3_000, headersMs: countMs, idleMs: countMs, totalMs: countMs }, signal: exchange.signal, allowPrivate: channel.definition.allow_private === true });
+      const response = await services.upstream.send({ ...request, timeouts: { connectMs: 3_000, headersMs: countMs, idleMs: countMs, totalMs: countMs }, signal: exchange.signal, ...egressOf(channel) });
       const text = await readText(response, 64 * 1024);
       const answer = response.status === 200 ? parseJsonObject(text) : undefined;
       const counted = answer === undefined ? undefined : route.form.decode(answer);

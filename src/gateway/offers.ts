@@ -24,6 +24,12 @@ export type Channel = {
   readonly secret: string;
 };
 
+/** How this channel goes out: every call of its own takes the same way, also those for tokens and counts. */
+export function egressOf({ definition }: Channel): { readonly allowPrivate: boolean; readonly outboundProxy?: string } {
+  const { allow_private: allowPrivate = false, outbound_proxy: outboundProxy } = definition;
+  return outboundProxy === undefined ? { allowPrivate } : { allowPrivate, outboundProxy };
+}
+
 /** One model at one channel. */
 export type Offer = {
   readonly channel: Channel;

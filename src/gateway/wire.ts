@@ -6,6 +6,7 @@ import { passThroughEdits } from '#dialects';
 import type { OutboundRequest } from '#providers';
 import { spliceJson, type JsonObject } from '#std';
 import { ownWishFields, wishFields, type ChatCall } from './call.ts';
+import { egressOf } from './offers.ts';
 import type { Services } from './services.ts';
 import type { Route } from './target.ts';
 
@@ -46,7 +47,7 @@ export async function authorized(services: Services, route: Route, body: Uint8Ar
   return channel.provider.authorize(plain, { secret: channel.secret, parameters: channel.parameters }, {
     nowMs: services.clock.now(),
     cache: services.tokenCache,
-    fetchJson: (request) => services.upstream.fetchText(request, { allowPrivate: channel.definition.allow_private === true }),
+    fetchJson: (request) => services.upstream.fetchText(request, egressOf(channel)),
   });
 }
 

@@ -18,7 +18,11 @@ export function createLog(options: {
   const least = order[options.level];
   return (level, event, fields = {}) => {
     if (order[level] < least) return;
-    const line: Record<string, unknown> = { time: new Date(options.now()).toISOString(), level, event };
+    const line: Record<string, unknown> = {
+      time: new Date(options.now()).toISOString(),
+      level,
+      event,
+    };
     for (const [name, value] of Object.entries(fields)) {
       if (value === undefined) continue;
       line[name] = typeof value === 'string' ? redact(value).slice(0, textLengthMax) : value;
@@ -30,9 +34,14 @@ export function createLog(options: {
 /** Keys that slipped into a text, by the forms vendors and we give them. */
 export function redact(text: string): string {
   return text
-    .replace(/\b(sk|pk|rk|gsk|xai|key|api|tok)[-_][A-Za-z0-9_-]{12,}/g, '$1-…')
+    .replace(
+      /\b(sk|pk|rk|op|gsk|csk|xai|hf|fw|r8|tgp|pplx|nvapi|key|api|tok)[-_][A-Za-z0-9_-]{12,}/g,
+      '$1-…',
+    )
+    .replace(/\b(?:AKIA|ASIA)[0-9A-Z]{16}\b/g, 'AKIA…')
     .replace(/\bAIza[0-9A-Za-z_-]{20,}/g, 'AIza…')
     .replace(/\b(Bearer|Basic)\s+[^\s"']{8,}/gi, '$1 …')
+    .replace(/(:\/\/[^\s:/@]*):[^\s@/]+@/g, '$1:…@')
     .replace(/([?&](?:key|api_key|token|signature)=)[^&\s"']+/gi, '$1…')
     .replace(/\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*/g, '…');
 }
