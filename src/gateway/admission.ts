@@ -5,6 +5,7 @@ import { fail, gatewayError, GatewayFailure } from '#canonical';
 import type { Exchange } from './http/index.ts';
 import type { Services } from './services.ts';
 import type { Target } from './target.ts';
+import type { Trail } from './trail.ts';
 
 const remedies = {
   missing: 'No API key was given. Send `Authorization: Bearer sk-…` (or `x-api-key`, `x-goog-api-key`).',
@@ -23,8 +24,9 @@ export async function authenticate(services: Services, exchange: Exchange): Prom
 }
 
 /** Takes the request's place in the key's own limits. The result gives it back, told what was used. */
-export function admit(services: Services, principal: Principal, target: Target): (tokensUsed?: number) => void {
+export function admit(services: Services, principal: Principal, target: Target, trail: Trail): (tokensUsed?: number) => void {
   const verdict = services.rateLimiter.admit(principal.keyId, principal.limits, target.inputTokens);
+  trail.rateHeaders = verdict.headers;
   if (verdict.ok) return verdict.release;
   const what = { requests: 'requests per minute', tokens: 'tokens per minute', concurrency: 'requests at once' }[verdict.reason];
   throw new GatewayFailure(

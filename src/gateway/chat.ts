@@ -50,7 +50,7 @@ export async function handleChat(services: Services, exchange: Exchange, route: 
     trail.streamed = call.request.stream;
     const cap = call.wishes.maxCostNanoUsd;
     const whole = withinCostCap(resolve(services, principal, call, route.operation), cap);
-    release = admit(services, principal, whole);
+    release = admit(services, principal, whole, trail);
     const reserve = async (target: Target): Promise<Reserved> => {
       plan?.close();
       plan = trail.plan = planWithFallbacks(services.router, routeRequest(services, principal, call, target));

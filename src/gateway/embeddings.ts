@@ -42,7 +42,7 @@ export async function handleEmbeddings(services: Services, exchange: Exchange, r
     const call: EmbeddingCall = { wire, request: reading(() => route.dialect.request.decode(wire, context)), route };
     trail.model = call.request.model;
     const target = embeddingTarget(services, principal, call);
-    release = admit(services, principal, target);
+    release = admit(services, principal, target, trail);
     plan = trail.plan = services.router.plan({
       model: target.model.id,
       candidates: target.candidates,
@@ -90,7 +90,7 @@ async function serve(services: Services, exchange: Exchange, call: EmbeddingCall
         const { bill, receipt } = await funds.settle({ route, attemptId, usage, usageSource: source, outcome: 'succeeded', empty: false, failedAttempts: trail.failedAttempts(attemptId), detail: { channel: route.offer.channel.id } });
         trail.usage = usage;
         trail.receipt = receipt;
-        return exchange.respond(200, { 'content-type': 'application/json; charset=utf-8', 'x-manifold-receipt': bill.receiptId, 'x-manifold-cost-usd': formatUsd(bill.costNanoUsd) }, render(call, answer, bill));
+        return exchange.respond(200, { 'content-type': 'application/json; charset=utf-8', 'x-manifold-receipt': bill.receiptId, ...trail.rateHeaders, 'x-manifold-cost-usd': formatUsd(bill.costNanoUsd) }, render(call, answer, bill));
       }
       attemptTrail.outcome = 'failed';
       attemptTrail.error = answer.failed.error.code;

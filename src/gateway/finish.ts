@@ -37,7 +37,7 @@ export type Delivery = {
 /** Headers that say what the gateway did. Cost only where it is known before the head leaves. */
 export function answerHeaders(delivery: Delivery, bill: Bill | undefined): Record<string, string> {
   const { services, exchange, funds, route, trail } = delivery;
-  const headers: Record<string, string> = { 'x-manifold-receipt': receiptIdOf(exchange.requestId) };
+  const headers: Record<string, string> = { 'x-manifold-receipt': receiptIdOf(exchange.requestId), ...trail.rateHeaders };
   const losses = lossesHeader(trail.losses);
   if (losses !== undefined) headers['x-manifold-losses'] = losses;
   if (funds.outputTokensMax !== undefined) headers['x-manifold-max-tokens'] = String(funds.outputTokensMax);

@@ -1,6 +1,6 @@
 /** Step 14: what a request did, kept while it runs and written as one row when it ends. */
 
-import type { Principal } from '#access';
+import type { Principal, RateHeaders } from '#access';
 import { inputTotalTokens, outputTotalTokens, type GatewayError, type Loss, type Usage } from '#canonical';
 import type { AttemptOutcome, Receipt } from '#ledger';
 import type { Plan } from '#routing';
@@ -46,6 +46,8 @@ export class Trail {
   status = 200;
   firstContentMs: number | undefined;
   clientGone = false;
+  /** What is left of the key's own limits, for the client. */
+  rateHeaders: RateHeaders = {};
 
   constructor(services: Services, exchange: Exchange, dialect: string, operation: string) {
     this.#services = services;

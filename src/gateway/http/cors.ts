@@ -14,6 +14,12 @@ const exposedHeaders = [
   'x-manifold-attempts',
   'x-manifold-replayed',
   'x-should-retry',
+  'x-ratelimit-limit-requests',
+  'x-ratelimit-limit-tokens',
+  'x-ratelimit-remaining-requests',
+  'x-ratelimit-remaining-tokens',
+  'x-ratelimit-reset-requests',
+  'x-ratelimit-reset-tokens',
 ].join(', ');
 
 /** Header names that a preflight may ask for: tokens separated by commas. */

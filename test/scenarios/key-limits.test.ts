@@ -1,0 +1,73 @@
+/** What a key may do, seen by its client: headers that count down, refusals that say when, revocation. */
+
+import assert from 'node:assert/strict';
+import { test, type TestContext } from 'node:test';
+import type { KeyLimits } from '#access';
+import { startRig, type Rig } from './rig.ts';
+
+const question = { model: 'sim-chat', messages: [{ role: 'user', content: 'Hello there' }] };
+
+async function rigWith(t: TestContext, limits: KeyLimits): Promise<Rig> {
+  const rig = await startRig({ limits });
+  t.after(() => rig.close());
+  return rig;
+}
+
+async function ask(rig: Rig, body: object = question): Promise<Response> {
+  const response = await rig.post('/v1/chat/completions', body);
+  await response.clone().text();
+  return response;
+}
+
+test('requests per minute count down, then the refusal says when to come again', async (t) => {
+  const rig = await rigWith(t, { requests_per_minute: 2 });
+  const first = await ask(rig);
+  assert.equal(first.headers.get('x-ratelimit-limit-requests'), '2');
+  assert.equal(first.headers.get('x-ratelimit-remaining-requests'), '1');
+  assert.equal(
+    (await ask(rig, { ...question, stream: true })).headers.get('x-ratelimit-remaining-requests'),
+    '0',
+  );
+  const refused = await ask(rig);
+  assert.equal(refused.status, 429);
+  const { error } = (await refused.json()) as { error: { code: string; request_id: string } };
+  assert.equal(error.code, 'rate_limited');
+  assert.equal(error.request_id, refused.headers.get('x-request-id'), 'the id that the log has');
+  const seconds = Number(refused.headers.get('retry-after'));
+  assert.ok(seconds > 0 && seconds <= 30, `${seconds}`);
+});
+
+test('tokens per minute count the answer as well', async (t) => {
+  const rig = await rigWith(t, { tokens_per_minute: 10_000 });
+  await ask(rig);
+  const second = await ask(rig);
+  const left = Number(second.headers.get('x-ratelimit-remaining-tokens'));
+  const { usage } = (await second.json()) as {
+    usage: { total_tokens: number; prompt_tokens: number };
+  };
+  assert.ok(usage.total_tokens > usage.prompt_tokens);
+  // The first answer in full and the estimate of the second question; a little has come back since.
+  assert.ok(left <= 10_000 - usage.total_tokens, `${left} left`);
+});
+
+test('a key for some models sees and uses only those', async (t) => {
+  const rig = await rigWith(t, { models: ['sim-r*'] });
+  const headers = { authorization: `Bearer ${rig.key}` };
+  const listed = await (await fetch(`${rig.url}/v1/models`, { headers })).json();
+  assert.deepEqual(
+    (listed as { data: { id: string }[] }).data.map(({ id }) => id),
+    ['sim-reasoning'],
+  );
+  assert.equal((await ask(rig)).status, 403);
+  assert.equal((await ask(rig, { ...question, model: 'sim-reasoning' })).status, 200);
+});
+
+test('a revoked key is refused at once', async (t) => {
+  const rig = await rigWith(t, {});
+  assert.equal((await ask(rig)).status, 200);
+  const [record] = await rig.books.access.listKeys({});
+  await rig.books.access.revokeKey(record?.keyId ?? '');
+  const refused = await ask(rig);
+  assert.equal(refused.status, 401);
+  assert.match(await refused.text(), /was revoked/);
+});
