@@ -2,6 +2,7 @@
 
 import { testChannel } from '#gateway';
 import { channelSchema } from '#providers';
+import { parseJsonObject } from '#std';
 import { requiredWord, table, textOption, withBooks, type CommandContext } from './command.ts';
 import { channelStatus } from './channel-status.ts';
 import { ConfigError, loadConfig } from './config.ts';
@@ -27,6 +28,23 @@ export async function channelCommand(context: CommandContext): Promise<number> {
   }
 }
 
+/** Models with the same prices for all of them, where the catalog has none: `free`, or JSON. */
+function offered(models: readonly string[] | undefined, prices: string | undefined): object {
+  if (!models) {
+    if (prices !== undefined)
+      throw new ConfigError('--prices needs --models: name what they are for.');
+    return {};
+  }
+  if (prices === undefined) return { models };
+  const parsed = prices === 'free' ? undefined : parseJsonObject(prices);
+  if (prices !== 'free' && !parsed) {
+    throw new ConfigError(
+      '--prices: write `free`, or JSON such as {"input":"0.5","output":"1.5"}.',
+    );
+  }
+  return { models: Object.fromEntries(models.map((name) => [name, { prices: parsed ?? prices }])) };
+}
+
 async function add(context: CommandContext, id: string): Promise<number> {
   const models = textOption(context, 'models')
     ?.split(',')
@@ -38,12 +56,14 @@ async function add(context: CommandContext, id: string): Promise<number> {
     dialect: textOption(context, 'dialect'),
     base_url: textOption(context, 'base-url'),
     secret: textOption(context, 'secret'),
-    ...(models ? { models } : {}),
+    ...offered(models, textOption(context, 'prices')),
     ...(context.values['allow-private'] === true ? { allow_private: true } : {}),
   });
   if (!parsed.success)
     throw new ConfigError(
-      parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('\n'),
+      parsed.error.issues
+        .map((issue) => [...issue.path.map(String), issue.message].join(': '))
+        .join('\n'),
     );
   return withRuntime(context, async (runtime, books) => {
     const stored = await storedChannels(books.store);

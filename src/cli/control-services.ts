@@ -35,12 +35,16 @@ export function controlServices(books: Books, runtime: Runtime): ControlServices
     rate: rateReceipt,
     channels: {
       async put(id, body) {
-        const parsed = channelSchema.safeParse({ ...body, id });
+        const stored = await storedChannels(store);
+        // The secret is never shown, so a change of anything else must not lose it.
+        const secret = stored.find((definition) => definition.id === id)?.secret;
+        const kept = body['secret'] === undefined && secret !== undefined ? { secret } : {};
+        const parsed = channelSchema.safeParse({ ...kept, ...body, id });
         if (!parsed.success)
           return parsed.error.issues
             .map((issue) => `${issue.path.join('.')}: ${issue.message}`)
             .join('; ');
-        const others = (await storedChannels(store)).filter((definition) => definition.id !== id);
+        const others = stored.filter((definition) => definition.id !== id);
         try {
           runtime.reload([...others, parsed.data]);
         } catch (error) {

@@ -33,6 +33,7 @@ export const options = {
   secret: { value: 'KEY', means: 'key at the vendor; default: from the environment' },
   'base-url': { value: 'URL', means: 'address, where it is not the usual one of the vendor' },
   models: { value: 'A,B', means: 'models of the channel; default: all that are known' },
+  prices: { value: 'JSON', means: '`free`, or US dollars per million units for these models' },
   'allow-private': { means: 'allows a private or loopback address' },
   note: { value: 'TEXT', means: 'kept on the receipt' },
   reason: { value: 'TEXT', means: 'kept on the receipt' },
@@ -58,7 +59,7 @@ export const forms: readonly Form[] = [
   { words: 'key revoke KEY_ID', options: [], does: 'refuses a key from now on' },
   {
     words: 'channel add ID',
-    options: ['provider', 'dialect', 'base-url', 'secret', 'models', 'allow-private'],
+    options: ['provider', 'dialect', 'base-url', 'secret', 'models', 'prices', 'allow-private'],
     does: 'adds a way to a vendor; a running server takes it',
   },
   { words: 'channel list', options: [], does: 'lists where requests can go' },

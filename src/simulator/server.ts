@@ -147,6 +147,7 @@ class Simulator {
   readonly #seen: SeenRequest[];
   readonly #bill: Bill;
   #count = 0;
+  readonly #startedAt: string;
 
   constructor(
     options: SimulatorOptions,
@@ -160,6 +161,7 @@ class Simulator {
     this.#script = script;
     this.#seen = seen;
     this.#bill = bill;
+    this.#startedAt = options.clock.now().toString(36);
   }
 
   async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -280,7 +282,8 @@ class Simulator {
     const request: ChatRequest = { ...dialect.request.decode(body, { model, stream }), model };
     const made = answer(
       request,
-      `sim-${this.#count}`,
+      // Unlike those of an earlier run, so that stored answers of both can be told apart.
+      `sim-${this.#startedAt}-${this.#count}`,
       Math.floor(this.#options.clock.now() / 1000),
       this.#options.turns,
     );
