@@ -3,7 +3,7 @@
  * it runs on. docs/benchmarks.md says what each figure means.
  *
  *   node tools/bench.ts [--quick] [--workloads W1,W2] [--legs direct,node-dispatch,manifold]
- *                       [--rounds 12] [--seconds 8] [--peers] [--seed 1] [--warm-up 1]
+ *                       [--rounds 12] [--seconds 8] [--rate 1000] [--peers] [--seed 1] [--warm-up 1]
  *
  * `--peers` adds LiteLLM, which is slow to install. `--syscalls` counts system calls instead of time. Raw results stay in .cache/bench/results.
  */
@@ -29,6 +29,7 @@ const { values } = parseArgs({
     legs: { type: 'string' },
     rounds: { type: 'string' },
     seconds: { type: 'string' },
+    rate: { type: 'string' },
     'warm-up': { type: 'string' },
     seed: { type: 'string', default: '1' },
     peers: { type: 'boolean', default: false },
@@ -71,7 +72,7 @@ function selectedWorkloads(): readonly Workload[] {
     .map((id) => {
       const found = workloads.find((workload) => workload.id === id);
       if (!found) throw new RangeError(`there is no workload ${id}`);
-      return found;
+      return values.rate === undefined ? found : { ...found, rate: Number(values.rate) };
     });
 }
 
