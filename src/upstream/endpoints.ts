@@ -11,20 +11,23 @@ type Endpoint = {
   firstByteAtMs: number;
   /** When a request was last sent to find out. */
   exploredAtMs: number;
+  /** Count of choices when it was chosen last. */
+  pickedAt: number;
   /** Connections fail since; a success ends it. */
   deadSinceMs: number | undefined;
 };
 
 const originsMax = 512;
-/** Share of a new sample; a worse one counts more, so that a slow endpoint is left soon. */
-const betterShare = 0.2;
-const worseShare = 0.5;
+/** Share of a new sample: good ones are believed sooner, because nothing makes a slow endpoint fast by chance. */
+const worseShare = 0.2;
+const betterShare = 0.5;
 /** What was measured longer ago says nothing any more: the endpoint gets another chance. */
-const firstByteLifeMs = 60_000;
+const firstByteLifeMs = 15_000;
 /** Another endpoint must be faster by this share before kept connections are left. */
 const advantage = 0.1;
 /** What is hoped of an endpoint not asked lately, as part of the best time of the others. */
 const hope = 0.5;
+const picksMinimum = 50;
 /** So long one request finds out alone. */
 const explorePauseMs = 5_000;
 /** A dead endpoint is asked again when nobody has tried for so long. */
@@ -34,6 +37,7 @@ export class Endpoints {
   readonly #clock: Clock;
   readonly #byOrigin = new Map<string, Endpoint>();
   readonly #chosen = new Map<string, string>();
+  #picks = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -47,7 +51,7 @@ export class Endpoints {
 
   answered(origin: string, elapsedMs: number): void {
     const endpoint = this.#at(origin);
-    endpoint.firstByteMs = blend(this.#firstByte(endpoint), elapsedMs);
+    endpoint.firstByteMs = blend(endpoint.firstByteMs, elapsedMs);
     endpoint.firstByteAtMs = this.#clock.monotonic();
     endpoint.deadSinceMs = undefined;
   }
@@ -65,6 +69,13 @@ export class Endpoints {
   fastest(urls: readonly string[]): string {
     const [first = ''] = urls;
     if (urls.length < 2) return first;
+    const picked = this.#pick(urls, first);
+    this.#picks += 1;
+    this.#at(originOf(picked)).pickedAt = this.#picks;
+    return picked;
+  }
+
+  #pick(urls: readonly string[], first: string): string {
     const key = urls.join(' ');
     const alive = urls.filter((url) => !this.isDead(originOf(url)));
     const candidates = alive.length === 0 ? urls : alive;
@@ -106,7 +117,9 @@ export class Endpoints {
 
   #firstByte(endpoint: Endpoint): number | undefined {
     const isOld = this.#clock.monotonic() - endpoint.firstByteAtMs > firstByteLifeMs;
-    return isOld ? undefined : endpoint.firstByteMs;
+    // Where requests are rare, finding out would cost too many of them.
+    const isBusy = this.#picks - endpoint.pickedAt > picksMinimum;
+    return isOld && isBusy ? undefined : endpoint.firstByteMs;
   }
 
   #at(origin: string): Endpoint {
@@ -118,6 +131,7 @@ export class Endpoints {
       firstByteMs: undefined,
       firstByteAtMs: -Infinity,
       exploredAtMs: -Infinity,
+      pickedAt: -Infinity,
       deadSinceMs: undefined,
     };
     this.#byOrigin.set(origin, made);
@@ -127,7 +141,9 @@ export class Endpoints {
 
 function blend(before: number | undefined, sample: number): number {
   if (before === undefined) return sample;
-  return before + (sample > before ? worseShare : betterShare) * (sample - before);
+  // A lost packet costs seconds and says little; an endpoint that is slow says so again.
+  const share = sample > before ? worseShare : betterShare;
+  return before + share * (Math.min(sample, 3 * before + 100) - before);
 }
 
 /** Scheme, host and port, as the pools name them. */

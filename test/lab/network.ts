@@ -214,7 +214,7 @@ type Figures = {
 };
 
 async function measure(
-  name: string,
+  name: string | undefined,
   baseUrl: string,
   key: string,
   mode: 'fresh' | 'kept',
@@ -236,12 +236,13 @@ async function measure(
   const at = (share: number): number =>
     Math.round(times[Math.min(times.length - 1, Math.floor(share * times.length))] ?? Number.NaN);
   const figures = {
-    name,
+    name: name ?? '',
     medianMs: at(0.5),
     p95Ms: at(0.95),
     count: times.length,
     errors: report?.errors?.length ?? 0,
   };
+  if (name === undefined) return figures;
   console.log(
     [
       name.padEnd(58),
@@ -320,6 +321,8 @@ async function lab(): Promise<void> {
     `round trip ${2 * oneWayMs} ms, ${lossPerDirection * 100} % loss each way, the vendor thinks ${thinkMs} ms; time to first content\n`,
   );
   console.log('way | median | p95 | answers | errors');
+  // Programs that have run for a while are compared, on both sides.
+  for (const { url, key } of [near, far, several]) await measure(undefined, url, key, 'kept');
   const fresh = await measure('direct, a fresh connection each', vendor, 'x', 'fresh');
   const kept = await measure('direct, kept connections', vendor, 'x', 'kept');
   const nearFresh = await measure(
