@@ -21,12 +21,13 @@ const originsMax = 512;
 /** Share of a new sample: good ones are believed sooner, because nothing makes a slow endpoint fast by chance. */
 const worseShare = 0.2;
 const betterShare = 0.5;
-/** What was measured longer ago says nothing any more: the endpoint gets another chance. */
+/** What was measured longer ago may have changed: where requests are many, one of them finds out. */
 const firstByteLifeMs = 15_000;
 /** Another endpoint must be faster by this share before kept connections are left. */
 const advantage = 0.1;
 /** What is hoped of an endpoint not asked lately, as part of the best time of the others. */
 const hope = 0.5;
+/** Choices between two such requests. */
 const picksMinimum = 50;
 /** So long one request finds out alone. */
 const explorePauseMs = 5_000;
