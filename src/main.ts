@@ -4,7 +4,9 @@ import { run, terminal } from '#cli';
 
 const major = Number(process.versions.node.split('.')[0]);
 if (major < 24) {
-  terminal.error(`Manifold needs Node 24; this is ${process.version}. \`npm start\` brings it along.`);
+  terminal.error(
+    `Manifold needs Node 24; this is ${process.version}. \`npm start\` brings it along.`,
+  );
   process.exit(1);
 }
 process.exitCode = await run(process.argv.slice(2), process.env, terminal);

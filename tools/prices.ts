@@ -8,7 +8,7 @@
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { builtInModels, catalogFileSchema } from '#catalog';
-import { asObject, parseJson, type JsonObject, type JsonValue } from '#std';
+import { asArray, asObject, parseJson, type JsonObject, type JsonValue } from '#std';
 import { compareBooks, type Change, type Comparison } from './prices/compare.ts';
 import { readBook } from './prices/foreign.ts';
 import { addVersions, formatCatalog } from './prices/write.ts';
@@ -125,13 +125,13 @@ function writeFile(
     written.file.models.filter(({ id }) => concerned.has(id)).map((model) => [model.id, model]),
   );
   const object = asObject(raw) ?? {};
-  const kept = Array.isArray(object['models']) ? object['models'] : [];
+  const kept = asArray(object['models']) ?? [];
   const next = kept.map((entry) => {
     const model = asObject(entry);
     const after = models.get(String(model?.['id']));
     if (!model || !after) return entry;
     const prices = after.prices.length > 0 ? { prices: after.prices } : {};
-    return { ...model, offers: after.offers, ...prices } as JsonObject;
+    return { ...model, offers: after.offers, ...prices };
   });
   writeFileSync(file, formatCatalog({ ...object, models: next }));
   return written;

@@ -17,40 +17,76 @@ const bodyBytesMax = 1 << 20;
 /** A request listener for everything below {@link controlPrefix}. `token` is the operator's secret. */
 export function createControl(services: ControlServices, token: string): RequestListener {
   const app = new Hono().basePath(controlPrefix);
-  app.use(bodyLimit({ maxSize: bodyBytesMax, onError: (context) => refuse(context, 413, 'body_too_large', 'The body must not exceed 1 MiB.') }));
+  app.use(
+    bodyLimit({
+      maxSize: bodyBytesMax,
+      onError: (context) =>
+        refuse(context, 413, 'body_too_large', 'The body must not exceed 1 MiB.'),
+    }),
+  );
   app.use(async (context, next) => {
     if (!isToken(context.req.header('authorization'), token)) {
-      return refuse(context, 401, 'unauthorized', 'Send `Authorization: Bearer <operator token>`; it is in the data folder as `admin_token`.');
+      return refuse(
+        context,
+        401,
+        'unauthorized',
+        'Send `Authorization: Bearer <operator token>`; it is in the data folder as `admin_token`.',
+      );
     }
     return next();
   });
-  app.get('/openapi.json', (context) => context.json(openApiDocument(controlRoutes, controlPrefix)));
+  app.get('/openapi.json', (context) =>
+    context.json(openApiDocument(controlRoutes, controlPrefix)),
+  );
   for (const route of controlRoutes) register(app, services, route);
-  app.notFound((context) => refuse(context, 404, 'not_found', `There is no ${context.req.method} ${context.req.path}. ${controlPrefix}/openapi.json lists what there is.`));
+  app.notFound((context) =>
+    refuse(
+      context,
+      404,
+      'not_found',
+      `There is no ${context.req.method} ${context.req.path}. ${controlPrefix}/openapi.json lists what there is.`,
+    ),
+  );
   app.onError((error, context) => {
-    if (error instanceof ControlRefusal) return refuse(context, error.status, error.code, error.message);
-    services.log('error', 'control.fault', { path: context.req.path, error: error.stack ?? error.message });
+    if (error instanceof ControlRefusal)
+      return refuse(context, error.status, error.code, error.message);
+    services.log('error', 'control.fault', {
+      path: context.req.path,
+      error: error.stack ?? error.message,
+    });
     return refuse(context, 500, 'internal_error', 'Something went wrong; the log says what.');
   });
-  return getRequestListener(app.fetch);
+  const listener = getRequestListener(app.fetch);
+  return (request, response) => void listener(request, response);
 }
 
 function register(app: Hono, services: ControlServices, route: ControlRoute): void {
   const path = route.path.replace(/\{(\w+)\}/g, ':$1');
   app.on(route.method.toUpperCase(), path, async (context) => {
     const body = route.body === undefined ? undefined : await readBody(context, route.body);
-    const result = await route.handle({ services, parameters: context.req.param(), query: context.req.query(), body, actor: 'operator' });
+    const result = await route.handle({
+      services,
+      parameters: context.req.param(),
+      query: context.req.query(),
+      body,
+      actor: 'operator',
+    });
     return context.json(result as object);
   });
 }
 
 async function readBody(context: Context, schema: z.ZodType): Promise<unknown> {
   const parsed = parseJson(await context.req.text());
-  if (!parsed.ok) throw new ControlRefusal(400, 'invalid_json', `The body is not JSON: ${parsed.message}.`);
+  if (!parsed.ok)
+    throw new ControlRefusal(400, 'invalid_json', `The body is not JSON: ${parsed.message}.`);
   const result = schema.safeParse(parsed.value);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
-  throw new ControlRefusal(400, 'invalid_body', `${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'invalid'}`);
+  throw new ControlRefusal(
+    400,
+    'invalid_body',
+    `${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'invalid'}`,
+  );
 }
 
 function isToken(header: string | undefined, token: string): boolean {
@@ -59,6 +95,11 @@ function isToken(header: string | undefined, token: string): boolean {
   return given.length === wanted.length && timingSafeEqual(given, wanted);
 }
 
-function refuse(context: Context, status: 400 | 401 | 404 | 409 | 413 | 500, code: string, message: string): Response {
+function refuse(
+  context: Context,
+  status: 400 | 401 | 404 | 409 | 413 | 500,
+  code: string,
+  message: string,
+): Response {
   return context.json({ error: { code, message } }, status);
 }

@@ -23,14 +23,25 @@ function operation(route: ControlRoute): JsonObject {
   const places = [...route.path.matchAll(/\{(\w+)\}/g)].map((match) => match[1] ?? '');
   const parameters = [
     ...places.map((name) => ({ name, in: 'path', required: true, schema: { type: 'string' } })),
-    ...(route.query ?? []).map((name) => ({ name, in: 'query', required: false, schema: { type: 'string' } })),
+    ...(route.query ?? []).map((name) => ({
+      name,
+      in: 'query',
+      required: false,
+      schema: { type: 'string' },
+    })),
   ];
-  const content = (schema: z.ZodType, io: 'input' | 'output'): JsonObject => ({ 'application/json': { schema: z.toJSONSchema(schema, { io, unrepresentable: 'any' }) as JsonObject } });
+  const content = (schema: z.ZodType, io: 'input' | 'output'): JsonObject => ({
+    'application/json': {
+      schema: z.toJSONSchema(schema, { io, unrepresentable: 'any' }) as JsonObject,
+    },
+  });
   return {
     operationId: `${route.method}_${route.path.replace(/[{}]/g, '').split('/').filter(Boolean).join('_')}`,
     summary: route.summary,
     parameters,
-    ...(route.body ? { requestBody: { required: true, content: content(route.body, 'input') } } : {}),
+    ...(route.body
+      ? { requestBody: { required: true, content: content(route.body, 'input') } }
+      : {}),
     responses: {
       200: { description: 'Done', content: content(route.response, 'output') },
       400: { description: 'Bad request' },

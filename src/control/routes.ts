@@ -39,17 +39,58 @@ export type ControlRoute = {
   handle(call: ControlCall<unknown>): Promise<unknown>;
 };
 
-function define<Body extends z.ZodType>(route: Omit<ControlRoute, 'handle' | 'body'> & { readonly body: Body; handle(call: ControlCall<z.infer<Body>>): Promise<unknown> }): ControlRoute;
-function define(route: Omit<ControlRoute, 'handle' | 'body'> & { handle(call: ControlCall<undefined>): Promise<unknown> }): ControlRoute;
+function define<Body extends z.ZodType>(
+  route: Omit<ControlRoute, 'handle' | 'body'> & {
+    readonly body: Body;
+    handle(call: ControlCall<z.infer<Body>>): Promise<unknown>;
+  },
+): ControlRoute;
+function define(
+  route: Omit<ControlRoute, 'handle' | 'body'> & {
+    handle(call: ControlCall<undefined>): Promise<unknown>;
+  },
+): ControlRoute;
 function define(route: unknown): ControlRoute {
   return route as ControlRoute;
 }
 
-const usd = z.string().regex(/^\d{1,7}(\.\d{1,9})?$/).describe('US dollars as decimal text');
+const usd = z
+  .string()
+  .regex(/^\d{1,7}(\.\d{1,9})?$/)
+  .describe('US dollars as decimal text');
 
-const walletSchema = z.object({ wallet_id: z.string(), available_usd: z.string(), posted_usd: z.string(), held_usd: z.string(), lots: z.array(z.object({ lot_id: z.string(), kind: z.string(), amount_usd: z.string(), remaining_usd: z.string(), source: z.string(), created_at_ms: z.number() })) });
-const receiptSchema = z.looseObject({ receipt_id: z.string(), kind: z.string(), charge_usd: z.string() });
-const keySchema = z.object({ key_id: z.string(), name: z.string(), last_four: z.string(), wallet_id: z.string(), project_id: z.string().nullable(), limits: keyLimitsSchema, created_at_ms: z.number(), expires_at_ms: z.number().nullable(), revoked_at_ms: z.number().nullable() });
+const walletSchema = z.object({
+  wallet_id: z.string(),
+  available_usd: z.string(),
+  posted_usd: z.string(),
+  held_usd: z.string(),
+  lots: z.array(
+    z.object({
+      lot_id: z.string(),
+      kind: z.string(),
+      amount_usd: z.string(),
+      remaining_usd: z.string(),
+      source: z.string(),
+      created_at_ms: z.number(),
+    }),
+  ),
+});
+const receiptSchema = z.looseObject({
+  receipt_id: z.string(),
+  kind: z.string(),
+  charge_usd: z.string(),
+});
+const keySchema = z.object({
+  key_id: z.string(),
+  name: z.string(),
+  last_four: z.string(),
+  wallet_id: z.string(),
+  project_id: z.string().nullable(),
+  limits: keyLimitsSchema,
+  created_at_ms: z.number(),
+  expires_at_ms: z.number().nullable(),
+  revoked_at_ms: z.number().nullable(),
+});
 
 const walletRoutes: readonly ControlRoute[] = [
   define({
@@ -63,13 +104,34 @@ const walletRoutes: readonly ControlRoute[] = [
     method: 'post',
     path: '/wallets/{wallet_id}/topups',
     summary: 'Adds money. The same event_id credits once, however often it is sent.',
-    body: z.strictObject({ amount_usd: usd, kind: z.enum(['paid', 'gift', 'invite', 'demo']).default('paid'), event_id: z.string().min(1).max(200), note: z.string().max(500).optional() }),
+    body: z.strictObject({
+      amount_usd: usd,
+      kind: z.enum(['paid', 'gift', 'invite', 'demo']).default('paid'),
+      event_id: z.string().min(1).max(200),
+      note: z.string().max(500).optional(),
+    }),
     response: receiptSchema,
     async handle({ services, parameters, body, actor }) {
       const walletId = parameters['wallet_id'] ?? '';
-      const result = await services.ledger.credit({ walletId, amountNanoUsd: amountOf(body.amount_usd), lotKind: body.kind, source: 'operator', eventId: body.event_id, actor, ...(body.note === undefined ? {} : { note: body.note }) });
-      if (!result.ok) throw new ControlRefusal(409, result.error, 'The top-up was refused: the event id is known with other parameters.');
-      await audit(services, actor, 'wallet.topup', walletId, { amount_usd: body.amount_usd, receipt_id: result.receipt.receiptId });
+      const result = await services.ledger.credit({
+        walletId,
+        amountNanoUsd: amountOf(body.amount_usd),
+        lotKind: body.kind,
+        source: 'operator',
+        eventId: body.event_id,
+        actor,
+        ...(body.note === undefined ? {} : { note: body.note }),
+      });
+      if (!result.ok)
+        throw new ControlRefusal(
+          409,
+          result.error,
+          'The top-up was refused: the event id is known with other parameters.',
+        );
+      await audit(services, actor, 'wallet.topup', walletId, {
+        amount_usd: body.amount_usd,
+        receipt_id: result.receipt.receiptId,
+      });
       return receiptView(result.receipt);
     },
   }),
@@ -77,13 +139,33 @@ const walletRoutes: readonly ControlRoute[] = [
     method: 'post',
     path: '/wallets/{wallet_id}/refunds',
     summary: 'Gives money of one paid lot back to its source.',
-    body: z.strictObject({ lot_id: z.string(), amount_usd: usd.optional(), event_id: z.string().min(1).max(200), reason: z.string().min(1).max(500) }),
+    body: z.strictObject({
+      lot_id: z.string(),
+      amount_usd: usd.optional(),
+      event_id: z.string().min(1).max(200),
+      reason: z.string().min(1).max(500),
+    }),
     response: receiptSchema,
     async handle({ services, parameters, body, actor }) {
       const walletId = parameters['wallet_id'] ?? '';
-      const result = await services.ledger.refund({ walletId, lotId: body.lot_id, eventId: body.event_id, actor, reason: body.reason, ...(body.amount_usd === undefined ? {} : { amountNanoUsd: amountOf(body.amount_usd) }) });
-      if (!result.ok) throw new ControlRefusal(409, result.error, `The refund was refused: ${result.error.replaceAll('_', ' ')}.`);
-      await audit(services, actor, 'wallet.refund', walletId, { lot_id: body.lot_id, receipt_id: result.receipt.receiptId });
+      const result = await services.ledger.refund({
+        walletId,
+        lotId: body.lot_id,
+        eventId: body.event_id,
+        actor,
+        reason: body.reason,
+        ...(body.amount_usd === undefined ? {} : { amountNanoUsd: amountOf(body.amount_usd) }),
+      });
+      if (!result.ok)
+        throw new ControlRefusal(
+          409,
+          result.error,
+          `The refund was refused: ${result.error.replaceAll('_', ' ')}.`,
+        );
+      await audit(services, actor, 'wallet.refund', walletId, {
+        lot_id: body.lot_id,
+        receipt_id: result.receipt.receiptId,
+      });
       return receiptView(result.receipt);
     },
   }),
@@ -94,7 +176,11 @@ const walletRoutes: readonly ControlRoute[] = [
     query: ['before', 'limit'],
     response: z.object({ receipts: z.array(receiptSchema), next: z.string().nullable() }),
     async handle({ services, parameters, query }) {
-      const page = await services.ledger.statement({ walletId: parameters['wallet_id'] ?? '', limit: limitOf(query['limit']), ...(query['before'] === undefined ? {} : { before: query['before'] }) });
+      const page = await services.ledger.statement({
+        walletId: parameters['wallet_id'] ?? '',
+        limit: limitOf(query['limit']),
+        ...(query['before'] === undefined ? {} : { before: query['before'] }),
+      });
       return { receipts: page.receipts.map(receiptView), next: page.next ?? null };
     },
   }),
@@ -113,10 +199,22 @@ const walletRoutes: readonly ControlRoute[] = [
     method: 'post',
     path: '/ledger/verify',
     summary: 'Recomputes every balance, every charge and the hash chain.',
-    response: z.object({ ok: z.boolean(), receipts: z.number(), transfers: z.number(), difference_count: z.number(), differences: z.array(z.object({ kind: z.string(), where: z.string(), detail: z.string() })) }),
+    response: z.object({
+      ok: z.boolean(),
+      receipts: z.number(),
+      transfers: z.number(),
+      difference_count: z.number(),
+      differences: z.array(z.object({ kind: z.string(), where: z.string(), detail: z.string() })),
+    }),
     async handle({ services }) {
       const summary = await services.ledger.verify({ rate: services.rate });
-      return { ok: summary.ok, receipts: summary.receipts, transfers: summary.transfers, difference_count: summary.differenceCount, differences: summary.differences };
+      return {
+        ok: summary.ok,
+        receipts: summary.receipts,
+        transfers: summary.transfers,
+        difference_count: summary.differenceCount,
+        differences: summary.differences,
+      };
     },
   }),
   define({
@@ -124,10 +222,24 @@ const walletRoutes: readonly ControlRoute[] = [
     path: '/accounts',
     summary: 'Totals of the ledger’s own accounts: revenue, costs per channel, losses by reason.',
     query: ['prefix'],
-    response: z.object({ accounts: z.array(z.object({ account: z.string(), debits_nano_usd: z.string(), credits_nano_usd: z.string() })) }),
+    response: z.object({
+      accounts: z.array(
+        z.object({
+          account: z.string(),
+          debits_nano_usd: z.string(),
+          credits_nano_usd: z.string(),
+        }),
+      ),
+    }),
     async handle({ services, query }) {
       const accounts = await services.ledger.accounts(query['prefix']);
-      return { accounts: accounts.map((account) => ({ account: account.accountId, debits_nano_usd: String(account.debitsNanoUsd), credits_nano_usd: String(account.creditsNanoUsd) })) };
+      return {
+        accounts: accounts.map((account) => ({
+          account: account.accountId,
+          debits_nano_usd: String(account.debitsNanoUsd),
+          credits_nano_usd: String(account.creditsNanoUsd),
+        })),
+      };
     },
   }),
 ];
@@ -137,10 +249,24 @@ const keyRoutes: readonly ControlRoute[] = [
     method: 'post',
     path: '/keys',
     summary: 'Makes a key. The secret is in this answer and nowhere else.',
-    body: z.strictObject({ name: z.string().min(1).max(200), wallet_id: z.string().min(1), project_id: z.string().optional(), limits: keyLimitsSchema.optional(), expires_at_ms: z.number().int().positive().optional(), metadata: z.record(z.string(), z.string()).optional() }),
+    body: z.strictObject({
+      name: z.string().min(1).max(200),
+      wallet_id: z.string().min(1),
+      project_id: z.string().optional(),
+      limits: keyLimitsSchema.optional(),
+      expires_at_ms: z.number().int().positive().optional(),
+      metadata: z.record(z.string(), z.string()).optional(),
+    }),
     response: keySchema.extend({ key: z.string() }),
     async handle({ services, body, actor }) {
-      const { key, record } = await services.access.createKey({ name: body.name, walletId: body.wallet_id, projectId: body.project_id, limits: body.limits, expiresAtMs: body.expires_at_ms, metadata: body.metadata });
+      const { key, record } = await services.access.createKey({
+        name: body.name,
+        walletId: body.wallet_id,
+        projectId: body.project_id,
+        limits: body.limits,
+        expiresAtMs: body.expires_at_ms,
+        metadata: body.metadata,
+      });
       await audit(services, actor, 'key.create', record.keyId, { wallet_id: body.wallet_id });
       return { ...keyView(record), key };
     },
@@ -152,7 +278,9 @@ const keyRoutes: readonly ControlRoute[] = [
     query: ['wallet_id'],
     response: z.object({ keys: z.array(keySchema) }),
     async handle({ services, query }) {
-      const keys = await services.access.listKeys(query['wallet_id'] === undefined ? {} : { walletId: query['wallet_id'] });
+      const keys = await services.access.listKeys(
+        query['wallet_id'] === undefined ? {} : { walletId: query['wallet_id'] },
+      );
       return { keys: keys.map(keyView) };
     },
   }),
@@ -176,7 +304,10 @@ const operationRoutes: readonly ControlRoute[] = [
     path: '/requests',
     summary: 'The request log, newest first.',
     query: ['wallet_id', 'key_id', 'model', 'channel_id', 'errors_only', 'before', 'limit'],
-    response: z.object({ requests: z.array(z.looseObject({ request_id: z.string() })), next: z.string().nullable() }),
+    response: z.object({
+      requests: z.array(z.looseObject({ request_id: z.string() })),
+      next: z.string().nullable(),
+    }),
     async handle({ services, query }) {
       const page = await services.store.requests.list({
         limit: limitOf(query['limit']),
@@ -208,7 +339,13 @@ const operationRoutes: readonly ControlRoute[] = [
     response: z.object({ channels: z.array(z.looseObject({ id: z.string() })) }),
     async handle({ services }) {
       const documents = await services.store.channels.list({ limit: 1_000 });
-      return { channels: documents.map(({ body }) => ({ ...body, secret: undefined, id: String(body['id']) })) };
+      return {
+        channels: documents.map(({ body }) => ({
+          ...body,
+          secret: undefined,
+          id: String(body['id']),
+        })),
+      };
     },
   }),
   define({
@@ -232,7 +369,8 @@ const operationRoutes: readonly ControlRoute[] = [
     response: z.object({ removed: z.boolean() }),
     async handle({ services, parameters, actor }) {
       const id = parameters['channel_id'] ?? '';
-      if (!(await services.channels.remove(id))) throw new ControlRefusal(404, 'not_found', 'There is no such stored channel.');
+      if (!(await services.channels.remove(id)))
+        throw new ControlRefusal(404, 'not_found', 'There is no such stored channel.');
       await audit(services, actor, 'channel.remove', id, {});
       return { removed: true };
     },
@@ -262,11 +400,16 @@ const operationRoutes: readonly ControlRoute[] = [
   }),
 ];
 
-export const controlRoutes: readonly ControlRoute[] = [...walletRoutes, ...keyRoutes, ...operationRoutes];
+export const controlRoutes: readonly ControlRoute[] = [
+  ...walletRoutes,
+  ...keyRoutes,
+  ...operationRoutes,
+];
 
 function amountOf(text: string): NanoUsd {
   const amount = parseUsd(text);
-  if (amount === undefined || amount <= 0) throw new ControlRefusal(400, 'invalid_amount', 'The amount must be above zero.');
+  if (amount === undefined || amount <= 0)
+    throw new ControlRefusal(400, 'invalid_amount', 'The amount must be above zero.');
   return amount;
 }
 
@@ -275,31 +418,78 @@ function limitOf(text: string | undefined): number {
   return Number.isSafeInteger(limit) && limit > 0 ? Math.min(limit, 500) : 50;
 }
 
-async function walletView(services: ControlServices, walletId: string): Promise<z.infer<typeof walletSchema>> {
+async function walletView(
+  services: ControlServices,
+  walletId: string,
+): Promise<z.infer<typeof walletSchema>> {
   const balance = await services.ledger.balance(walletId);
   return {
     wallet_id: walletId,
     available_usd: formatUsd(balance.availableNanoUsd),
     posted_usd: formatUsd(balance.postedNanoUsd),
     held_usd: formatUsd(balance.pendingNanoUsd),
-    lots: balance.lots.map((lot) => ({ lot_id: lot.lotId, kind: lot.kind, amount_usd: formatUsd(lot.amountNanoUsd), remaining_usd: formatUsd(lot.remainingNanoUsd), source: lot.source, created_at_ms: lot.createdAtMs })),
+    lots: balance.lots.map((lot) => ({
+      lot_id: lot.lotId,
+      kind: lot.kind,
+      amount_usd: formatUsd(lot.amountNanoUsd),
+      remaining_usd: formatUsd(lot.remainingNanoUsd),
+      source: lot.source,
+      created_at_ms: lot.createdAtMs,
+    })),
   };
 }
 
 function receiptView(receipt: Receipt): z.infer<typeof receiptSchema> {
-  return { ...snakeCase(receipt), charge_usd: formatUsd(receipt.chargeNanoUsd), balance_after_usd: formatUsd(nanoUsd(receipt.balanceAfterNanoUsd)) };
+  return {
+    ...snakeCase(receipt),
+    charge_usd: formatUsd(receipt.chargeNanoUsd),
+    balance_after_usd: formatUsd(nanoUsd(receipt.balanceAfterNanoUsd)),
+  };
 }
 
-function keyView(record: Awaited<ReturnType<ControlServices['access']['listKeys']>>[number]): z.infer<typeof keySchema> {
-  return { key_id: record.keyId, name: record.name, last_four: record.lastFour, wallet_id: record.walletId, project_id: record.projectId, limits: keyLimitsSchema.parse(record.limits), created_at_ms: record.createdAtMs, expires_at_ms: record.expiresAtMs, revoked_at_ms: record.revokedAtMs };
+function keyView(
+  record: Awaited<ReturnType<ControlServices['access']['listKeys']>>[number],
+): z.infer<typeof keySchema> {
+  return {
+    key_id: record.keyId,
+    name: record.name,
+    last_four: record.lastFour,
+    wallet_id: record.walletId,
+    project_id: record.projectId,
+    limits: keyLimitsSchema.parse(record.limits),
+    created_at_ms: record.createdAtMs,
+    expires_at_ms: record.expiresAtMs,
+    revoked_at_ms: record.revokedAtMs,
+  };
 }
 
 /** The program's names in the API's spelling: `chargeNanoUsd` → `charge_nano_usd`. One level deep. */
-function snakeCase(record: object): { request_id: string; audit_id: string; receipt_id: string; kind: string } {
-  const entries = Object.entries(record).map(([name, value]) => [name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`), value as unknown]);
+function snakeCase(record: object): {
+  request_id: string;
+  audit_id: string;
+  receipt_id: string;
+  kind: string;
+} {
+  const entries = Object.entries(record).map(([name, value]) => [
+    name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+    value as unknown,
+  ]);
   return Object.fromEntries(entries) as ReturnType<typeof snakeCase>;
 }
 
-async function audit(services: ControlServices, actor: string, action: string, target: string, detail: Readonly<Record<string, string>>): Promise<void> {
-  await services.store.audit.append({ auditId: services.newId('aud'), createdAtMs: services.clock.now(), actor, action, target, detail });
+async function audit(
+  services: ControlServices,
+  actor: string,
+  action: string,
+  target: string,
+  detail: Readonly<Record<string, string>>,
+): Promise<void> {
+  await services.store.audit.append({
+    auditId: services.newId('aud'),
+    createdAtMs: services.clock.now(),
+    actor,
+    action,
+    target,
+    detail,
+  });
 }

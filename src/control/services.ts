@@ -17,5 +17,8 @@ export type ControlServices = {
   /** Recomputes a charge from a receipt's own lines. */
   readonly rate: (receipt: Receipt) => NanoUsd | undefined;
   /** Channels are checked by who knows providers. `put` gives the problem in words, or `undefined`. */
-  readonly channels: { put(id: string, body: JsonObject): Promise<string | undefined>; remove(id: string): Promise<boolean> };
+  readonly channels: {
+    put(id: string, body: JsonObject): Promise<string | undefined>;
+    remove(id: string): Promise<boolean>;
+  };
 };

@@ -8,7 +8,8 @@ import type { Target } from './target.ts';
 import type { Trail } from './trail.ts';
 
 const remedies = {
-  missing: 'No API key was given. Send `Authorization: Bearer sk-…` (or `x-api-key`, `x-goog-api-key`).',
+  missing:
+    'No API key was given. Send `Authorization: Bearer sk-…` (or `x-api-key`, `x-goog-api-key`).',
   malformed: 'This is not an API key of this gateway. Keys begin with `sk-mf-`.',
   unknown: 'The API key is not known here. Create one with `manifold key create`.',
   revoked: 'The API key was revoked.',
@@ -20,16 +21,31 @@ export async function authenticate(services: Services, exchange: Exchange): Prom
   const key = keyFromRequest((name) => exchange.header(name), exchange.query);
   const found = await services.access.authenticate(key, exchange.remoteAddress);
   if (!('reason' in found)) return found;
-  return fail(found.reason === 'address' ? 'permission_denied' : 'invalid_api_key', remedies[found.reason]);
+  return fail(
+    found.reason === 'address' ? 'permission_denied' : 'invalid_api_key',
+    remedies[found.reason],
+  );
 }
 
 /** Takes the request's place in the key's own limits. The result gives it back, told what was used. */
-export function admit(services: Services, principal: Principal, target: Target, trail: Trail): (tokensUsed?: number) => void {
+export function admit(
+  services: Services,
+  principal: Principal,
+  target: Target,
+  trail: Trail,
+): (tokensUsed?: number) => void {
   const verdict = services.rateLimiter.admit(principal.keyId, principal.limits, target.inputTokens);
   trail.rateHeaders = verdict.headers;
   if (verdict.ok) return verdict.release;
-  const what = { requests: 'requests per minute', tokens: 'tokens per minute', concurrency: 'requests at once' }[verdict.reason];
+  const what = {
+    requests: 'requests per minute',
+    tokens: 'tokens per minute',
+    concurrency: 'requests at once',
+  }[verdict.reason];
   throw new GatewayFailure(
-    gatewayError('rate_limited', `This key's limit of ${what} is reached.`, { retryAfterMs: Math.ceil(verdict.retryAfterMs), details: { limit: verdict.reason } }),
+    gatewayError('rate_limited', `This key's limit of ${what} is reached.`, {
+      retryAfterMs: Math.ceil(verdict.retryAfterMs),
+      details: { limit: verdict.reason },
+    }),
   );
 }

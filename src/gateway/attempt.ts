@@ -4,11 +4,25 @@
  */
 
 import { Readable } from 'node:stream';
-import { gatewayError, GatewayFailure, restoreCustomCalls, type ChatResponse, type GatewayError, type Usage } from '#canonical';
+import {
+  gatewayError,
+  GatewayFailure,
+  restoreCustomCalls,
+  type ChatResponse,
+  type GatewayError,
+  type Usage,
+} from '#canonical';
 import type { Dialect } from '#dialects';
 import type { OutboundRequest } from '#providers';
 import { readRateLimitHeaders, readRetryAfter, type Attempt } from '#routing';
-import { createJsonArrayParser, createNdjsonParser, createSseParser, parseJsonObject, type FrameParser, type JsonObject } from '#std';
+import {
+  createJsonArrayParser,
+  createNdjsonParser,
+  createSseParser,
+  parseJsonObject,
+  type FrameParser,
+  type JsonObject,
+} from '#std';
 import { UpstreamFailure, type UpstreamResponse, type UpstreamTimeouts } from '#upstream';
 import type { ChatCall } from './call.ts';
 import { failureOf, type AttemptFailure } from './failure.ts';
@@ -48,7 +62,10 @@ export type WholeAnswer = {
   readonly empty: boolean;
 };
 
-export type Opened = OpenStream | WholeAnswer | { readonly kind: 'failed'; readonly failed: AttemptFailure };
+export type Opened =
+  | OpenStream
+  | WholeAnswer
+  | { readonly kind: 'failed'; readonly failed: AttemptFailure };
 
 /** Sends and waits for the head of the answer, and for a plain answer for all of it. */
 export async function openAttempt(context: AttemptContext): Promise<Opened> {
@@ -67,15 +84,20 @@ export async function openAttempt(context: AttemptContext): Promise<Opened> {
 async function sendAttempt(context: AttemptContext): Promise<Opened> {
   const { services, call, route } = context;
   const { response, passThrough } = await sendToChannel(context);
-  const upstreamDialect = services.dialects[route.speech.speech.dialect as keyof Services['dialects']];
-  if (response.status >= 400) return failedStatus(response, upstreamDialect.error, services.clock.now());
+  const upstreamDialect =
+    services.dialects[route.speech.speech.dialect as keyof Services['dialects']];
+  if (response.status >= 400)
+    return failedStatus(response, upstreamDialect.error, services.clock.now());
   const type = response.header('content-type') ?? '';
-  if (call.request.stream && streams(type)) return openStream(context, response, upstreamDialect, passThrough, type);
+  if (call.request.stream && streams(type))
+    return openStream(context, response, upstreamDialect, passThrough, type);
   return readWhole(context, response, upstreamDialect, passThrough);
 }
 
 /** A channel's next address is asked when one cannot be reached: nothing was sent, so nothing happens twice. */
-async function sendToChannel(context: AttemptContext): Promise<{ readonly response: UpstreamResponse; readonly passThrough: boolean }> {
+async function sendToChannel(
+  context: AttemptContext,
+): Promise<{ readonly response: UpstreamResponse; readonly passThrough: boolean }> {
   const { services, call, route } = context;
   const sending = interruptible(context) ? context : { ...context, signal: undefined };
   const wholeTokens = call.request.stream ? undefined : (call.request.outputTokensMax ?? Infinity);
@@ -84,7 +106,8 @@ async function sendToChannel(context: AttemptContext): Promise<{ readonly respon
     try {
       return { response: await sendOnce(sending, request, wholeTokens), passThrough };
     } catch (error) {
-      if (left <= 1 || context.signal.aborted || !(error instanceof UpstreamFailure) || error.sent) throw error;
+      if (left <= 1 || context.signal.aborted || !(error instanceof UpstreamFailure) || error.sent)
+        throw error;
     }
   }
 }
@@ -95,10 +118,16 @@ function interruptible({ call, route }: AttemptContext): boolean {
 }
 
 /** Without `signal` the call goes on when the client leaves. */
-export type SendContext = Pick<AttemptContext, 'services' | 'route' | 'attempt' | 'trail'> & { readonly signal: AbortSignal | undefined };
+export type SendContext = Pick<AttemptContext, 'services' | 'route' | 'attempt' | 'trail'> & {
+  readonly signal: AbortSignal | undefined;
+};
 
 /** The bytes leave; resolves with the head of the answer, whatever its status. `wholeTokens`: the most a whole answer has; absent for a stream. */
-export async function sendOnce(context: SendContext, request: OutboundRequest, wholeTokens: number | undefined): Promise<UpstreamResponse> {
+export async function sendOnce(
+  context: SendContext,
+  request: OutboundRequest,
+  wholeTokens: number | undefined,
+): Promise<UpstreamResponse> {
   const { services, route, attempt, trail, signal } = context;
   const { definition, provider } = route.offer.channel;
   trail.outcome = 'unknown';
@@ -111,10 +140,18 @@ export async function sendOnce(context: SendContext, request: OutboundRequest, w
     ...(signal ? { signal } : {}),
     ...(wholeTokens === undefined ? { patience: attempt } : {}),
     allowPrivate: definition.allow_private === true,
-    ...(definition.outbound_proxy === undefined ? {} : { outboundProxy: definition.outbound_proxy }),
+    ...(definition.outbound_proxy === undefined
+      ? {}
+      : { outboundProxy: definition.outbound_proxy }),
   });
   trail.status = response.status;
-  attempt.headers(readRateLimitHeaders(provider.facts.rateLimits, (name) => response.header(name), services.clock.now()));
+  attempt.headers(
+    readRateLimitHeaders(
+      provider.facts.rateLimits,
+      (name) => response.header(name),
+      services.clock.now(),
+    ),
+  );
   return response;
 }
 
@@ -124,58 +161,119 @@ const wholeTokenMs = 250;
 /** An address is left after this where the channel has another one. */
 const otherAddressMs = 900;
 
-function timeoutsOf({ services, route, attempt, trail }: SendContext, wholeTokens: number | undefined): UpstreamTimeouts {
+function timeoutsOf(
+  { services, route, attempt, trail }: SendContext,
+  wholeTokens: number | undefined,
+): UpstreamTimeouts {
   const { firstContentMs, idleMs, totalMs } = attempt.timeouts;
   const isOnly = route.offer.channel.baseUrls.length === 1;
-  const connectMs = isOnly ? attempt.timeouts.connectMs : Math.min(attempt.timeouts.connectMs, otherAddressMs);
+  const connectMs = isOnly
+    ? attempt.timeouts.connectMs
+    : Math.min(attempt.timeouts.connectMs, otherAddressMs);
   const leftMs = Math.max(1, Math.min(totalMs, services.settings.requestMs - trail.startedAtMs));
-  if (wholeTokens === undefined) return { connectMs, headersMs: Math.min(firstContentMs, leftMs), idleMs, totalMs: leftMs };
+  if (wholeTokens === undefined)
+    return { connectMs, headersMs: Math.min(firstContentMs, leftMs), idleMs, totalMs: leftMs };
   const wholeMs = Math.min(leftMs, firstContentMs + wholeTokens * wholeTokenMs);
   return { connectMs, headersMs: wholeMs, idleMs: wholeMs, totalMs: wholeMs };
 }
 
 /** Servers that stream say so; anything else is read as a whole and judged by what it is. */
 function streams(contentType: string): boolean {
-  return /^(text\/event-stream|application\/x-ndjson|application\/vnd\.amazon\.eventstream)/i.test(contentType);
+  return /^(text\/event-stream|application\/x-ndjson|application\/vnd\.amazon\.eventstream)/i.test(
+    contentType,
+  );
 }
 
-export async function failedStatus(response: UpstreamResponse, errors: Dialect['error'], nowMs: number): Promise<{ readonly kind: 'failed'; readonly failed: AttemptFailure }> {
+export async function failedStatus(
+  response: UpstreamResponse,
+  errors: Dialect['error'],
+  nowMs: number,
+): Promise<{ readonly kind: 'failed'; readonly failed: AttemptFailure }> {
   const text = await readText(response, errorBytesMax);
   const error = errors.decode(response.status, text);
   const retryAfterMs = error.retryAfterMs ?? readRetryAfter((name) => response.header(name), nowMs);
-  return { kind: 'failed', failed: { error: { ...error, retryAfterMs }, failure: failureOf(error, retryAfterMs) } };
+  return {
+    kind: 'failed',
+    failed: { error: { ...error, retryAfterMs }, failure: failureOf(error, retryAfterMs) },
+  };
 }
 
 const errorBytesMax = 256 * 1024;
 
-function openStream(context: AttemptContext, response: UpstreamResponse, upstream: Dialect, passThrough: boolean, type: string): OpenStream {
+function openStream(
+  context: AttemptContext,
+  response: UpstreamResponse,
+  upstream: Dialect,
+  passThrough: boolean,
+  type: string,
+): OpenStream {
   const { call, route } = context;
   const { quirks, speech } = route.speech;
   const untouched = passThrough && call.form.framing === 'sse' && speech.framing !== 'ndjson';
   const relay = untouched
     ? passThroughRelay(call.dialect, call.request, quirks)
     : translatingRelay(upstream, call.dialect, call.request, quirks, call.form, context.onLoss);
-  const parser = speech.parser?.() ?? (type.startsWith('application/x-ndjson') ? createNdjsonParser() : speech.framing === 'json-array' ? createJsonArrayParser() : createSseParser());
+  const parser =
+    speech.parser?.() ??
+    (type.startsWith('application/x-ndjson')
+      ? createNdjsonParser()
+      : speech.framing === 'json-array'
+        ? createJsonArrayParser()
+        : createSseParser());
   return { kind: 'stream', response, parser, relay };
 }
 
-async function readWhole(context: AttemptContext, response: UpstreamResponse, dialect: Dialect, passThrough: boolean): Promise<Opened> {
+async function readWhole(
+  context: AttemptContext,
+  response: UpstreamResponse,
+  dialect: Dialect,
+  passThrough: boolean,
+): Promise<Opened> {
   const { services, route } = context;
   const text = await readText(response, services.settings.answerBytesMax);
-  if (context.call.request.stream && text.trimStart().startsWith('[')) return openArray(context, response, dialect, text);
+  if (context.call.request.stream && text.trimStart().startsWith('['))
+    return openArray(context, response, dialect, text);
   const wire = parseJsonObject(text);
-  if (!wire) throw new GatewayFailure(gatewayError('upstream_invalid', 'The upstream answered with something that is not JSON.'));
+  if (!wire)
+    throw new GatewayFailure(
+      gatewayError('upstream_invalid', 'The upstream answered with something that is not JSON.'),
+    );
   const hidden = errorInside(wire, dialect, text);
   if (hidden) return { kind: 'failed', failed: { error: hidden, failure: failureOf(hidden) } };
-  const answer = restoreCustomCalls(dialect.response.decode(wire, route.speech.quirks), context.call.request);
-  return { kind: 'whole', text: passThrough ? text : undefined, response: answer, usage: answer.usage, empty: isEmpty(answer) };
+  const answer = restoreCustomCalls(
+    dialect.response.decode(wire, route.speech.quirks),
+    context.call.request,
+  );
+  return {
+    kind: 'whole',
+    text: passThrough ? text : undefined,
+    response: answer,
+    usage: answer.usage,
+    empty: isEmpty(answer),
+  };
 }
 
 /** A stream that came as one JSON array, complete: its elements are the frames. */
-function openArray(context: AttemptContext, response: UpstreamResponse, upstream: Dialect, text: string): OpenStream {
+function openArray(
+  context: AttemptContext,
+  response: UpstreamResponse,
+  upstream: Dialect,
+  text: string,
+): OpenStream {
   const { call, route, onLoss } = context;
-  const relay = translatingRelay(upstream, call.dialect, call.request, route.speech.quirks, call.form, onLoss);
-  const replayed = { cancel: () => response.cancel(), closed: response.closed, body: Readable.from([Buffer.from(text)]) as AsyncIterable<Uint8Array> };
+  const relay = translatingRelay(
+    upstream,
+    call.dialect,
+    call.request,
+    route.speech.quirks,
+    call.form,
+    onLoss,
+  );
+  const replayed = {
+    cancel: () => response.cancel(),
+    closed: response.closed,
+    body: Readable.from([Buffer.from(text)]) as AsyncIterable<Uint8Array>,
+  };
   return { kind: 'stream', response: replayed, parser: createJsonArrayParser(), relay };
 }
 
@@ -192,7 +290,9 @@ export function isEmpty(answer: ChatResponse): boolean {
   return answer.choices.every((choice) => {
     const { reason } = choice.finish;
     if (reason !== 'stop' && reason !== 'other' && reason !== 'error') return false;
-    return choice.parts.every((part) => 'text' in part && part.text === '' && part.kind !== 'reasoning');
+    return choice.parts.every(
+      (part) => 'text' in part && part.text === '' && part.kind !== 'reasoning',
+    );
   });
 }
 
@@ -203,7 +303,9 @@ export async function readText(response: UpstreamResponse, bytesMax: number): Pr
     size += piece.length;
     if (size > bytesMax) {
       response.cancel();
-      throw new GatewayFailure(gatewayError('upstream_invalid', 'The upstream sent more than an answer may hold.'));
+      throw new GatewayFailure(
+        gatewayError('upstream_invalid', 'The upstream sent more than an answer may hold.'),
+      );
     }
     pieces.push(piece);
   }
@@ -212,7 +314,8 @@ export async function readText(response: UpstreamResponse, bytesMax: number): Pr
 
 /** Any exception of an attempt as an error for the client and a failure for routing. */
 export function classify(error: unknown): AttemptFailure {
-  if (error instanceof GatewayFailure) return { error: error.error, failure: failureOf(error.error) };
+  if (error instanceof GatewayFailure)
+    return { error: error.error, failure: failureOf(error.error) };
   if (error instanceof UpstreamFailure) return classifyTransport(error);
   throw error;
 }
@@ -223,23 +326,47 @@ function classifyTransport(failure: UpstreamFailure): AttemptFailure {
     case 'dns':
       return { error: failed('The upstream host cannot be resolved.'), failure: { kind: 'dns' } };
     case 'tls':
-      return { error: failed('The TLS connection to the upstream failed.'), failure: { kind: 'tls' } };
+      return {
+        error: failed('The TLS connection to the upstream failed.'),
+        failure: { kind: 'tls' },
+      };
     case 'connect':
     case 'timeout-connect':
       return { error: failed('The upstream cannot be reached.'), failure: { kind: 'connect' } };
     case 'lost':
     case 'timeout-headers':
-      return { error: gatewayError('upstream_timeout', 'The upstream did not answer in time.'), failure: { kind: 'timeout-headers' } };
+      return {
+        error: gatewayError('upstream_timeout', 'The upstream did not answer in time.'),
+        failure: { kind: 'timeout-headers' },
+      };
     case 'timeout-idle':
     case 'timeout-total':
-      return { error: gatewayError('upstream_timeout', 'The upstream stopped sending.'), failure: { kind: 'timeout-content' } };
+      return {
+        error: gatewayError('upstream_timeout', 'The upstream stopped sending.'),
+        failure: { kind: 'timeout-content' },
+      };
     case 'reset':
-      return { error: gatewayError('upstream_cut', 'The upstream closed the connection.'), failure: { kind: 'cut' } };
+      return {
+        error: gatewayError('upstream_cut', 'The upstream closed the connection.'),
+        failure: { kind: 'cut' },
+      };
     case 'aborted':
-      return { error: gatewayError('client_closed_request', 'The client closed the connection.'), failure: { kind: 'aborted-by-client' } };
+      return {
+        error: gatewayError('client_closed_request', 'The client closed the connection.'),
+        failure: { kind: 'aborted-by-client' },
+      };
     case 'forbidden':
-      return { error: gatewayError('upstream_failed', 'The channel points to an address that is not allowed.'), failure: { kind: 'auth' } };
+      return {
+        error: gatewayError(
+          'upstream_failed',
+          'The channel points to an address that is not allowed.',
+        ),
+        failure: { kind: 'auth' },
+      };
     default:
-      return { error: gatewayError('upstream_invalid', 'The upstream broke the HTTP protocol.'), failure: { kind: 'invalid-response' } };
+      return {
+        error: gatewayError('upstream_invalid', 'The upstream broke the HTTP protocol.'),
+        failure: { kind: 'invalid-response' },
+      };
   }
 }

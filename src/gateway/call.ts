@@ -49,7 +49,14 @@ export type ChatCall = {
 };
 
 /** Body fields that are wishes to the gateway. */
-export const wishFields: readonly string[] = ['provider', 'models', 'route', 'transforms', 'max_cost', 'routing'];
+export const wishFields: readonly string[] = [
+  'provider',
+  'models',
+  'route',
+  'transforms',
+  'max_cost',
+  'routing',
+];
 
 /** Of these, the ones that no vendor knows. */
 export const ownWishFields: readonly string[] = ['max_cost', 'routing'];
@@ -61,8 +68,15 @@ export type ParsedBody = { readonly scan: JsonScan | undefined; readonly wire: J
 export function parseBody(body: Uint8Array): ParsedBody {
   const scan = scanJson(body, { uniqueKeys: billedKeys });
   if (!scan.ok) {
-    const code = scan.fault === 'too-large' ? 'body_too_large' : scan.fault === 'duplicate-key' ? 'invalid_request' : 'invalid_json';
-    fail(code, `The body cannot be read: ${scan.message} (byte ${scan.offset}).`, { path: scan.path === '' ? undefined : scan.path });
+    const code =
+      scan.fault === 'too-large'
+        ? 'body_too_large'
+        : scan.fault === 'duplicate-key'
+          ? 'invalid_request'
+          : 'invalid_json';
+    fail(code, `The body cannot be read: ${scan.message} (byte ${scan.offset}).`, {
+      path: scan.path === '' ? undefined : scan.path,
+    });
   }
   const parsed = parseJson(decodeJsonText(body));
   if (!parsed.ok) fail('invalid_json', `The body is not valid JSON: ${parsed.message}.`);
@@ -78,32 +92,62 @@ export function reading<T>(read: () => T): T {
   } catch (error) {
     if (!(error instanceof ReadError)) throw error;
     const where = error.path === '' ? '' : `\`${error.path}\`: `;
-    return fail('invalid_request', `${where}${error.message}.`.replace(/\.\.$/, '.'), { path: error.path === '' ? undefined : error.path });
+    return fail('invalid_request', `${where}${error.message}.`.replace(/\.\.$/, '.'), {
+      path: error.path === '' ? undefined : error.path,
+    });
   }
 }
 
-export function decodeChat(exchange: Exchange, owner: string, dialect: Dialect, form: StreamForm, context: { model?: string; stream?: boolean }, parsed: ParsedBody): ChatCall {
+export function decodeChat(
+  exchange: Exchange,
+  owner: string,
+  dialect: Dialect,
+  form: StreamForm,
+  context: { model?: string; stream?: boolean },
+  parsed: ParsedBody,
+): ChatCall {
   const { scan, wire } = parsed;
   for (const field of dialect.request.required ?? []) {
-    if (wire[field] === undefined || wire[field] === null) fail('invalid_request', `\`${field}\`: this field is required.`, { path: field });
+    if (wire[field] === undefined || wire[field] === null)
+      fail('invalid_request', `\`${field}\`: this field is required.`, { path: field });
   }
   const decoded = reading(() => dialect.request.decode(wire, context));
   const wishes = reading(() => readWishes(exchange, wire, decoded));
   const request = { ...decoded, extensions: withoutWishes(decoded.extensions) };
-  return { owner, dialect, form, body: exchange.body, scan, wire, request, wishes, header: (name) => exchange.header(name) };
+  return {
+    owner,
+    dialect,
+    form,
+    body: exchange.body,
+    scan,
+    wire,
+    request,
+    wishes,
+    header: (name) => exchange.header(name),
+  };
 }
 
 function withoutWishes(extensions: JsonObject): JsonObject {
   if (!wishFields.some((field) => field in extensions)) return extensions;
-  return Object.fromEntries(Object.entries(extensions).filter(([key]) => !wishFields.includes(key)));
+  return Object.fromEntries(
+    Object.entries(extensions).filter(([key]) => !wishFields.includes(key)),
+  );
 }
 
 function readWishes(exchange: Exchange, wire: JsonObject, request: ChatRequest): Wishes {
   const provider = asObject(wire['provider']) ?? {};
-  const serviceClass = asString(wire['service_tier']) === 'flex' ? 'flex' : classOf(exchange.header('x-manifold-class'));
+  const serviceClass =
+    asString(wire['service_tier']) === 'flex'
+      ? 'flex'
+      : classOf(exchange.header('x-manifold-class'));
   return {
-    hints: readHints(provider, exchange.header('x-manifold-preset') ?? asString(asObject(wire['routing'])?.['preset'])),
-    fallbackModels: (asArray(wire['models']) ?? []).filter((name): name is string => typeof name === 'string').slice(0, 8),
+    hints: readHints(
+      provider,
+      exchange.header('x-manifold-preset') ?? asString(asObject(wire['routing'])?.['preset']),
+    ),
+    fallbackModels: (asArray(wire['models']) ?? [])
+      .filter((name): name is string => typeof name === 'string')
+      .slice(0, 8),
     maxCostNanoUsd: readMaxCost(wire['max_cost'] ?? exchange.header('x-manifold-max-cost')),
     class: serviceClass,
     strict: exchange.header('x-manifold-strict') === 'true',
@@ -119,7 +163,8 @@ function classOf(text: string | undefined): ServiceClass {
 function readMaxCost(value: JsonValue | undefined): NanoUsd | undefined {
   if (value === undefined || value === null) return undefined;
   const amount = parseUsd(typeof value === 'number' ? value.toFixed(9) : String(value));
-  if (amount === undefined || amount < 0) throw new ReadError('max_cost', 'expected US dollars as a decimal number, such as 0.05');
+  if (amount === undefined || amount < 0)
+    throw new ReadError('max_cost', 'expected US dollars as a decimal number, such as 0.05');
   return amount;
 }
 

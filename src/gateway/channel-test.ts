@@ -10,17 +10,34 @@ export type ChannelTestResult = { readonly ok: boolean; readonly text: string };
 const testMs = 30_000;
 
 /** Of a channel with several addresses each is asked; it is well when one of them is. */
-export async function testChannel(services: Services, channel: Channel): Promise<ChannelTestResult> {
+export async function testChannel(
+  services: Services,
+  channel: Channel,
+): Promise<ChannelTestResult> {
   if (channel.baseUrls.length === 1) return testAddress(services, channel, channel.baseUrl);
-  const results = await Promise.all(channel.baseUrls.map((baseUrl) => testAddress(services, channel, baseUrl)));
-  const texts = results.map(({ ok, text }, index) => `${channel.baseUrls[index]}: ${ok ? text : `failed: ${text}`}`);
+  const results = await Promise.all(
+    channel.baseUrls.map((baseUrl) => testAddress(services, channel, baseUrl)),
+  );
+  const texts = results.map(
+    ({ ok, text }, index) => `${channel.baseUrls[index]}: ${ok ? text : `failed: ${text}`}`,
+  );
   return { ok: results.some(({ ok }) => ok), text: texts.join('; ') };
 }
 
-async function testAddress(services: Services, channel: Channel, baseUrl: string): Promise<ChannelTestResult> {
+async function testAddress(
+  services: Services,
+  channel: Channel,
+  baseUrl: string,
+): Promise<ChannelTestResult> {
   const snapshot = services.snapshot();
-  const offers = snapshot.models.flatMap((model) => snapshot.offersOf(model)).filter((offer) => offer.channel.id === channel.id);
-  const found = offers.flatMap((offer) => speechChoices(offer, 'chat', undefined, false).slice(0, 1).map((choice) => ({ offer, choice })))[0];
+  const offers = snapshot.models
+    .flatMap((model) => snapshot.offersOf(model))
+    .filter((offer) => offer.channel.id === channel.id);
+  const found = offers.flatMap((offer) =>
+    speechChoices(offer, 'chat', undefined, false)
+      .slice(0, 1)
+      .map((choice) => ({ offer, choice })),
+  )[0];
   if (!found) return { ok: false, text: 'offers no model that can be chatted with; set `models`' };
   const { offer, choice } = found;
   const dialect = services.dialects[choice.speech.dialect as keyof Services['dialects']];
@@ -37,17 +54,39 @@ async function testAddress(services: Services, channel: Channel, baseUrl: string
   const startedAtMs = services.clock.monotonic();
   try {
     const body = Buffer.from(JSON.stringify(dialect.request.encode(question, choice.quirks).value));
-    const path = choice.speech.path({ operation: 'chat', model: offer.name, stream: false, parameters: channel.parameters });
+    const path = choice.speech.path({
+      operation: 'chat',
+      model: offer.name,
+      stream: false,
+      parameters: channel.parameters,
+    });
     const request = await channel.provider.authorize(
-      { url: path.startsWith('https://') ? path : baseUrl + path, method: 'POST', headers: { 'content-type': 'application/json', ...choice.speech.headers }, body },
+      {
+        url: path.startsWith('https://') ? path : baseUrl + path,
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...choice.speech.headers },
+        body,
+      },
       { secret: channel.secret, parameters: channel.parameters },
-      { nowMs: services.clock.now(), cache: services.tokenCache, fetchJson: (inner) => services.upstream.fetchText(inner, egressOf(channel)) },
+      {
+        nowMs: services.clock.now(),
+        cache: services.tokenCache,
+        fetchJson: (inner) => services.upstream.fetchText(inner, egressOf(channel)),
+      },
     );
-    const response = await services.upstream.send({ ...request, timeouts: { connectMs: 5_000, headersMs: testMs, idleMs: testMs, totalMs: testMs }, signal: AbortSignal.timeout(testMs), ...egressOf(channel) });
+    const response = await services.upstream.send({
+      ...request,
+      timeouts: { connectMs: 5_000, headersMs: testMs, idleMs: testMs, totalMs: testMs },
+      signal: AbortSignal.timeout(testMs),
+      ...egressOf(channel),
+    });
     const text = await readText(response, 1 << 20);
     const elapsed = `${Math.round(services.clock.monotonic() - startedAtMs)} ms`;
     if (response.status === 200) return { ok: true, text: `${offer.name} answered in ${elapsed}` };
-    return { ok: false, text: `${offer.name}: status ${response.status}: ${dialect.error.decode(response.status, text).message}` };
+    return {
+      ok: false,
+      text: `${offer.name}: status ${response.status}: ${dialect.error.decode(response.status, text).message}`,
+    };
   } catch (error) {
     return { ok: false, text: error instanceof Error ? error.message : String(error) };
   }

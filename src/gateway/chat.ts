@@ -13,7 +13,13 @@ import { admit, authenticate } from './admission.ts';
 import { openAttempt, type WholeAnswer } from './attempt.ts';
 import { decodeChat, parseBody, type ChatCall, type ParsedBody } from './call.ts';
 import { ClientStream } from './client-stream.ts';
-import { answerHeaders, finishStream, finishWhole, settleAbandoned, type Delivery } from './finish.ts';
+import {
+  answerHeaders,
+  finishStream,
+  finishWhole,
+  settleAbandoned,
+  type Delivery,
+} from './finish.ts';
 import { type AttemptFailure } from './failure.ts';
 import { planWithFallbacks } from './fallback.ts';
 import type { Exchange } from './http/index.ts';
@@ -37,7 +43,12 @@ export type ChatRoute = {
 };
 
 /** The whole walk. Throws GatewayFailure before anything was sent; afterwards errors go into the stream. */
-export async function handleChat(services: Services, exchange: Exchange, route: ChatRoute, idempotency?: Idempotency): Promise<void> {
+export async function handleChat(
+  services: Services,
+  exchange: Exchange,
+  route: ChatRoute,
+  idempotency?: Idempotency,
+): Promise<void> {
   const trail = new Trail(services, exchange, route.dialect.id, route.operation);
   let plan: Plan | undefined;
   let release: ReturnType<typeof admit> | undefined;
@@ -45,7 +56,14 @@ export async function handleChat(services: Services, exchange: Exchange, route: 
     const principal = (trail.principal = await authenticate(services, exchange));
     const body = parseBody(exchange.body);
     const state = route.keepsState ? await resolveState(services, principal, body.wire) : undefined;
-    const call = decodeChat(exchange, principal.walletId, route.dialect, route.form, contextOf(route), stateless(body, state));
+    const call = decodeChat(
+      exchange,
+      principal.walletId,
+      route.dialect,
+      route.form,
+      contextOf(route),
+      stateless(body, state),
+    );
     trail.model = call.request.model;
     trail.streamed = call.request.stream;
     const cap = call.wishes.maxCostNanoUsd;
@@ -53,7 +71,10 @@ export async function handleChat(services: Services, exchange: Exchange, route: 
     release = admit(services, principal, whole, trail);
     const reserve = async (target: Target): Promise<Reserved> => {
       plan?.close();
-      plan = trail.plan = planWithFallbacks(services.router, routeRequest(services, principal, call, target));
+      plan = trail.plan = planWithFallbacks(
+        services.router,
+        routeRequest(services, principal, call, target),
+      );
       const first = await nextStep(plan, exchange.signal, undefined);
       const funds = await Funds.reserve(services, principal, target, {
         requestId: exchange.requestId,
@@ -66,11 +87,18 @@ export async function handleChat(services: Services, exchange: Exchange, route: 
       });
       return { target, plan, first, funds };
     };
-    const reserved = await reserve(whole).catch((error: unknown) => reserve(cheaperRoutes(whole, principal, error)));
-    const keep = state && ((answer: JsonObject) => keepResponse(services, principal, body.wire, state.needs, answer));
+    const reserved = await reserve(whole).catch((error: unknown) =>
+      reserve(cheaperRoutes(whole, principal, error)),
+    );
+    const keep =
+      state &&
+      ((answer: JsonObject) => keepResponse(services, principal, body.wire, state.needs, answer));
     await new ChatRun(services, exchange, call, reserved, trail, keep).serve(reserved.first);
   } catch (error) {
-    trail.error = error instanceof GatewayFailure ? error.error : gatewayError('internal_error', 'Something went wrong inside the gateway.');
+    trail.error =
+      error instanceof GatewayFailure
+        ? error.error
+        : gatewayError('internal_error', 'Something went wrong inside the gateway.');
     trail.status = trail.error.status;
     throw error;
   } finally {
@@ -81,24 +109,37 @@ export async function handleChat(services: Services, exchange: Exchange, route: 
 }
 
 /** The money is held and the first upstream chosen. */
-type Reserved = { readonly target: Target; readonly plan: Plan; readonly first: Attempt; readonly funds: Funds };
+type Reserved = {
+  readonly target: Target;
+  readonly plan: Plan;
+  readonly first: Attempt;
+  readonly funds: Funds;
+};
 
 /** Too little for the dearest channel may be enough for others: nobody is refused what can be afforded. Else throws `error`. */
 function cheaperRoutes(target: Target, principal: Principal, error: unknown): Target {
   const available = error instanceof GatewayFailure ? availableOf(error.error) : undefined;
-  const cheaper = available === undefined ? undefined : affordableRoutes(target, available, principal.limits.when_short === 'refuse');
+  const cheaper =
+    available === undefined
+      ? undefined
+      : affordableRoutes(target, available, principal.limits.when_short === 'refuse');
   if (!cheaper || cheaper === target) throw error;
   return cheaper;
 }
 
 function contextOf(route: ChatRoute): { model?: string; stream?: boolean } {
-  return { ...(route.model === undefined ? {} : { model: route.model }), ...(route.stream === undefined ? {} : { stream: route.stream }) };
+  return {
+    ...(route.model === undefined ? {} : { model: route.model }),
+    ...(route.stream === undefined ? {} : { stream: route.stream }),
+  };
 }
 
 /** What a vendor can read without our memory; the client's own bytes only where they are just that. */
 function stateless(body: ParsedBody, state: ResolvedState | undefined): ParsedBody {
   if (!state) return body;
-  return state.changed || !isSelfContained(body.wire) ? { scan: undefined, wire: state.wire } : body;
+  return state.changed || !isSelfContained(body.wire)
+    ? { scan: undefined, wire: state.wire }
+    : body;
 }
 
 /** Told of a whole answer in the client's dialect, after it was settled. */
@@ -118,7 +159,14 @@ class ChatRun {
   readonly #keep: KeepAnswer | undefined;
   readonly #client: ClientStream;
 
-  constructor(services: Services, exchange: Exchange, call: ChatCall, { target, plan, funds }: Omit<Reserved, 'first'>, trail: Trail, keep: KeepAnswer | undefined) {
+  constructor(
+    services: Services,
+    exchange: Exchange,
+    call: ChatCall,
+    { target, plan, funds }: Omit<Reserved, 'first'>,
+    trail: Trail,
+    keep: KeepAnswer | undefined,
+  ) {
     this.#services = services;
     this.#exchange = exchange;
     this.#call = call;
@@ -129,7 +177,14 @@ class ChatRun {
     this.#keep = keep;
     this.#client = new ClientStream({
       exchange,
-      headers: { 'content-type': call.form.framing === 'sse' ? 'text/event-stream; charset=utf-8' : 'application/json; charset=utf-8', 'cache-control': 'no-cache', 'x-accel-buffering': 'no' },
+      headers: {
+        'content-type':
+          call.form.framing === 'sse'
+            ? 'text/event-stream; charset=utf-8'
+            : 'application/json; charset=utf-8',
+        'cache-control': 'no-cache',
+        'x-accel-buffering': 'no',
+      },
       heartbeat: call.dialect.stream.heartbeat(call.form),
       heartbeats: services.heartbeats,
       now: () => services.clock.monotonic(),
@@ -159,7 +214,10 @@ class ChatRun {
 
   /** Nothing more is sent for a client that has left. */
   #checkClient(): void {
-    if (this.#exchange.signal.aborted) throw new GatewayFailure(gatewayError('client_closed_request', 'The client closed the connection.'));
+    if (this.#exchange.signal.aborted)
+      throw new GatewayFailure(
+        gatewayError('client_closed_request', 'The client closed the connection.'),
+      );
   }
 
   #delivery(attempt: Attempt, index: number): Delivery {
@@ -183,7 +241,9 @@ class ChatRun {
     };
   }
 
-  async #try(delivery: Delivery): Promise<{ kind: 'done' } | { kind: 'again'; failed: AttemptFailure; empty?: EmptyAnswer }> {
+  async #try(
+    delivery: Delivery,
+  ): Promise<{ kind: 'done' } | { kind: 'again'; failed: AttemptFailure; empty?: EmptyAnswer }> {
     const { route, attempt, attemptTrail, trail } = delivery;
     const elapsedMs = (): number => trail.elapsedMs();
     const opened = await openAttempt({
@@ -195,7 +255,8 @@ class ChatRun {
       elapsedMs,
       signal: this.#exchange.signal,
       outputTokensMax: this.#funds.outputTokensMax,
-      onLoss: (path, reason) => (trail.losses = [...trail.losses, { path, reason, changesMeaning: false }]),
+      onLoss: (path, reason) =>
+        (trail.losses = [...trail.losses, { path, reason, changesMeaning: false }]),
     });
     if (opened.kind === 'failed') return this.#again(delivery, opened.failed);
     if (opened.kind === 'whole') {
@@ -217,13 +278,20 @@ class ChatRun {
     const end = await answer.run();
     if (end.kind === 'failed') return this.#again(delivery, end.failed);
     if (end.kind === 'complete' && !end.committed && !saysSomething(opened.relay)) {
-      return this.#again(delivery, emptyAnswer(), { answer, delivery: { ...delivery, relay: opened.relay } });
+      return this.#again(delivery, emptyAnswer(), {
+        answer,
+        delivery: { ...delivery, relay: opened.relay },
+      });
     }
     await finishStream({ ...delivery, relay: opened.relay }, end, answer.pending);
     return { kind: 'done' };
   }
 
-  #again(delivery: Delivery, failed: AttemptFailure, empty?: EmptyAnswer): { kind: 'again'; failed: AttemptFailure; empty?: EmptyAnswer } {
+  #again(
+    delivery: Delivery,
+    failed: AttemptFailure,
+    empty?: EmptyAnswer,
+  ): { kind: 'again'; failed: AttemptFailure; empty?: EmptyAnswer } {
     const { attemptTrail, trail } = delivery;
     attemptTrail.endedMs = trail.elapsedMs();
     attemptTrail.error = failed.error.code;
@@ -241,18 +309,24 @@ class ChatRun {
 
   /** Nobody had more to say: the empty answer is the answer, free of charge. */
   async #deliverEmpty({ answer, delivery }: EmptyAnswer): Promise<void> {
-    if (answer instanceof StreamAnswer) await finishStream(delivery, { kind: 'complete', committed: false }, answer.pending);
+    if (answer instanceof StreamAnswer)
+      await finishStream(delivery, { kind: 'complete', committed: false }, answer.pending);
     else await finishWhole(delivery, answer);
   }
 
   /** No channel delivered: release the hold, then tell the client in whatever form is still open. */
   async #abandon(error: unknown): Promise<void> {
-    const known: GatewayError = error instanceof GatewayFailure ? error.error : gatewayError('internal_error', 'Something went wrong inside the gateway.');
+    const known: GatewayError =
+      error instanceof GatewayFailure
+        ? error.error
+        : gatewayError('internal_error', 'Something went wrong inside the gateway.');
     await settleAbandoned(this.#funds, this.#trail, known);
     if (!this.#client.begun) throw error;
     this.#trail.error = known;
     const { dialect, request, form } = this.#call;
-    void this.#client.write(dialect.stream.encoder(request, form).push({ kind: 'error', error: known }));
+    void this.#client.write(
+      dialect.stream.encoder(request, form).push({ kind: 'error', error: known }),
+    );
     this.#client.end();
     // Whoever waits for the outcome learns that nothing was charged, so that the same key may ask again.
     throw error;
@@ -260,10 +334,17 @@ class ChatRun {
 }
 
 function emptyAnswer(): AttemptFailure {
-  return { error: gatewayError('upstream_empty', 'The upstream sent an empty answer.'), failure: { kind: 'empty' } };
+  return {
+    error: gatewayError('upstream_empty', 'The upstream sent an empty answer.'),
+    failure: { kind: 'empty' },
+  };
 }
 
 /** An answer without content that still means something: cut by length, filtered, refused. */
-function saysSomething(relay: { readonly usage: { readonly outputTokens?: number | undefined; readonly reasoningTokens?: number | undefined } | undefined }): boolean {
+function saysSomething(relay: {
+  readonly usage:
+    | { readonly outputTokens?: number | undefined; readonly reasoningTokens?: number | undefined }
+    | undefined;
+}): boolean {
   return (relay.usage?.reasoningTokens ?? 0) > 0;
 }

@@ -14,42 +14,91 @@ import { egressOf, speechChoices } from './offers.ts';
 import type { Services } from './services.ts';
 import { findModel } from './target.ts';
 
-export type CountRoute = { readonly dialect: Dialect; readonly form: CountTokensForm; readonly model?: string | undefined };
+export type CountRoute = {
+  readonly dialect: Dialect;
+  readonly form: CountTokensForm;
+  readonly model?: string | undefined;
+};
 
 const countMs = 10_000;
 
-export async function handleCountTokens(services: Services, exchange: Exchange, route: CountRoute): Promise<void> {
+export async function handleCountTokens(
+  services: Services,
+  exchange: Exchange,
+  route: CountRoute,
+): Promise<void> {
   const principal = await authenticate(services, exchange);
   const { wire } = parseBody(exchange.body);
   // Gemini may wrap the whole request; Anthropic asks for no max_tokens here.
   const wrapped = wire['generateContentRequest'] ?? wire['generate_content_request'];
-  const asked = typeof wrapped === 'object' && wrapped !== null && !Array.isArray(wrapped) ? (wrapped as typeof wire) : wire;
-  const complete = route.dialect.id === 'anthropic-messages' && asked['max_tokens'] === undefined ? { ...asked, max_tokens: 1 } : asked;
-  const request = reading(() => route.dialect.request.decode(complete, route.model === undefined ? {} : { model: route.model }));
+  const asked =
+    typeof wrapped === 'object' && wrapped !== null && !Array.isArray(wrapped)
+      ? (wrapped as typeof wire)
+      : wire;
+  const complete =
+    route.dialect.id === 'anthropic-messages' && asked['max_tokens'] === undefined
+      ? { ...asked, max_tokens: 1 }
+      : asked;
+  const request = reading(() =>
+    route.dialect.request.decode(complete, route.model === undefined ? {} : { model: route.model }),
+  );
   const model = findModel(services.snapshot(), principal, request.model);
-  const counted = (await askVendor(services, exchange, route, model.id)) ?? estimateInputTokens(request);
-  exchange.respond(200, { 'content-type': 'application/json; charset=utf-8' }, JSON.stringify(route.form.encode(counted)));
+  const counted =
+    (await askVendor(services, exchange, route, model.id)) ?? estimateInputTokens(request);
+  exchange.respond(
+    200,
+    { 'content-type': 'application/json; charset=utf-8' },
+    JSON.stringify(route.form.encode(counted)),
+  );
 }
 
 /** `undefined` when no channel counts in this dialect, or the one that does fails. */
-async function askVendor(services: Services, exchange: Exchange, route: CountRoute, modelId: string): Promise<number | undefined> {
+async function askVendor(
+  services: Services,
+  exchange: Exchange,
+  route: CountRoute,
+  modelId: string,
+): Promise<number | undefined> {
   const snapshot = services.snapshot();
   const model = snapshot.find(modelId);
   if (!model) return undefined;
   for (const offer of snapshot.offersOf(model)) {
-    const choice = speechChoices(offer, 'count-tokens', route.dialect.id, false).find((way) => way.speech.dialect === route.dialect.id);
+    const choice = speechChoices(offer, 'count-tokens', route.dialect.id, false).find(
+      (way) => way.speech.dialect === route.dialect.id,
+    );
     if (!choice) continue;
     const { channel } = offer;
     const { wire } = parseBody(exchange.body);
-    const body = Buffer.from(JSON.stringify('model' in wire ? { ...wire, model: offer.name } : wire));
-    const path = choice.speech.path({ operation: 'count-tokens', model: offer.name, stream: false, parameters: channel.parameters });
+    const body = Buffer.from(
+      JSON.stringify('model' in wire ? { ...wire, model: offer.name } : wire),
+    );
+    const path = choice.speech.path({
+      operation: 'count-tokens',
+      model: offer.name,
+      stream: false,
+      parameters: channel.parameters,
+    });
     try {
       const request = await channel.provider.authorize(
-        { url: path.startsWith('https://') ? path : channel.baseUrl + path, method: 'POST', headers: { 'content-type': 'application/json', ...choice.speech.headers }, body },
+        {
+          url: path.startsWith('https://') ? path : channel.baseUrl + path,
+          method: 'POST',
+          headers: { 'content-type': 'application/json', ...choice.speech.headers },
+          body,
+        },
         { secret: channel.secret, parameters: channel.parameters },
-        { nowMs: services.clock.now(), cache: services.tokenCache, fetchJson: (inner) => services.upstream.fetchText(inner, egressOf(channel)) },
+        {
+          nowMs: services.clock.now(),
+          cache: services.tokenCache,
+          fetchJson: (inner) => services.upstream.fetchText(inner, egressOf(channel)),
+        },
       );
-      const response = await services.upstream.send({ ...request, timeouts: { connectMs: 3_000, headersMs: countMs, idleMs: countMs, totalMs: countMs }, signal: exchange.signal, ...egressOf(channel) });
+      const response = await services.upstream.send({
+        ...request,
+        timeouts: { connectMs: 3_000, headersMs: countMs, idleMs: countMs, totalMs: countMs },
+        signal: exchange.signal,
+        ...egressOf(channel),
+      });
       const text = await readText(response, 64 * 1024);
       const answer = response.status === 200 ? parseJsonObject(text) : undefined;
       const counted = answer === undefined ? undefined : route.form.decode(answer);

@@ -1,6 +1,12 @@
 /** Embeddings: the same walk as a conversation, without a stream and without output to bound. */
 
-import { gatewayError, GatewayFailure, type Bill, type EmbeddingRequest, type Usage } from '#canonical';
+import {
+  gatewayError,
+  GatewayFailure,
+  type Bill,
+  type EmbeddingRequest,
+  type Usage,
+} from '#canonical';
 import { priceAt } from '#catalog';
 import type { Dialect, EmbeddingDialect } from '#dialects';
 import { estimateTextTokens, inputBound, quote } from '#metering';
@@ -28,10 +34,24 @@ export type EmbeddingRoute = {
   readonly batch?: boolean | undefined;
 };
 
-type EmbeddingCall = { readonly wire: JsonObject; readonly request: EmbeddingRequest; readonly route: EmbeddingRoute };
-type EmbeddingAnswer = { readonly kind: 'answer'; readonly text: string; readonly wire: JsonObject; readonly usage: Usage | undefined; readonly dialect: EmbeddingDialect };
+type EmbeddingCall = {
+  readonly wire: JsonObject;
+  readonly request: EmbeddingRequest;
+  readonly route: EmbeddingRoute;
+};
+type EmbeddingAnswer = {
+  readonly kind: 'answer';
+  readonly text: string;
+  readonly wire: JsonObject;
+  readonly usage: Usage | undefined;
+  readonly dialect: EmbeddingDialect;
+};
 
-export async function handleEmbeddings(services: Services, exchange: Exchange, route: EmbeddingRoute): Promise<void> {
+export async function handleEmbeddings(
+  services: Services,
+  exchange: Exchange,
+  route: EmbeddingRoute,
+): Promise<void> {
   const trail = new Trail(services, exchange, route.dialect.id, 'embeddings');
   let plan: Plan | undefined;
   let release: ReturnType<typeof admit> | undefined;
@@ -39,7 +59,11 @@ export async function handleEmbeddings(services: Services, exchange: Exchange, r
     const principal = (trail.principal = await authenticate(services, exchange));
     const { wire } = parseBody(exchange.body);
     const context = route.model === undefined ? {} : { model: route.model };
-    const call: EmbeddingCall = { wire, request: reading(() => route.dialect.request.decode(wire, context)), route };
+    const call: EmbeddingCall = {
+      wire,
+      request: reading(() => route.dialect.request.decode(wire, context)),
+      route,
+    };
     trail.model = call.request.model;
     const target = embeddingTarget(services, principal, call);
     release = admit(services, principal, target, trail);
@@ -55,7 +79,10 @@ export async function handleEmbeddings(services: Services, exchange: Exchange, r
     });
     await serve(services, exchange, call, target, plan, principal, trail);
   } catch (error) {
-    trail.error = error instanceof GatewayFailure ? error.error : gatewayError('internal_error', 'Something went wrong inside the gateway.');
+    trail.error =
+      error instanceof GatewayFailure
+        ? error.error
+        : gatewayError('internal_error', 'Something went wrong inside the gateway.');
     trail.status = trail.error.status;
     throw error;
   } finally {
@@ -65,7 +92,15 @@ export async function handleEmbeddings(services: Services, exchange: Exchange, r
   }
 }
 
-async function serve(services: Services, exchange: Exchange, call: EmbeddingCall, target: Target, plan: Plan, principal: Principal, trail: Trail): Promise<void> {
+async function serve(
+  services: Services,
+  exchange: Exchange,
+  call: EmbeddingCall,
+  target: Target,
+  plan: Plan,
+  principal: Principal,
+  trail: Trail,
+): Promise<void> {
   let attempt = await nextStep(plan, exchange.signal, undefined);
   const funds = await Funds.reserve(services, principal, target, {
     requestId: exchange.requestId,
@@ -81,16 +116,37 @@ async function serve(services: Services, exchange: Exchange, call: EmbeddingCall
       const attemptId = `${exchange.requestId}.${index}`;
       if (index > 1) await funds.attempt(route, attemptId);
       const attemptTrail = trail.begin(route, attemptId);
-      const answer = await tryOnce({ services, route, attempt, trail: attemptTrail, signal: exchange.signal }, call);
+      const answer = await tryOnce(
+        { services, route, attempt, trail: attemptTrail, signal: exchange.signal },
+        call,
+      );
       if (answer.kind === 'answer') {
         attempt.firstContent();
         attempt.finished({ inputTokens: answer.usage?.inputTokens });
         const { usage, source } = billedUsage(target, 0, answer.usage, true);
         attemptTrail.outcome = 'succeeded';
-        const { bill, receipt } = await funds.settle({ route, attemptId, usage, usageSource: source, outcome: 'succeeded', empty: false, failedAttempts: trail.failedAttempts(attemptId), detail: { channel: route.offer.channel.id } });
+        const { bill, receipt } = await funds.settle({
+          route,
+          attemptId,
+          usage,
+          usageSource: source,
+          outcome: 'succeeded',
+          empty: false,
+          failedAttempts: trail.failedAttempts(attemptId),
+          detail: { channel: route.offer.channel.id },
+        });
         trail.usage = usage;
         trail.receipt = receipt;
-        return exchange.respond(200, { 'content-type': 'application/json; charset=utf-8', 'x-manifold-receipt': bill.receiptId, ...trail.rateHeaders, 'x-manifold-cost-usd': formatUsd(bill.costNanoUsd) }, render(call, answer, bill));
+        return exchange.respond(
+          200,
+          {
+            'content-type': 'application/json; charset=utf-8',
+            'x-manifold-receipt': bill.receiptId,
+            ...trail.rateHeaders,
+            'x-manifold-cost-usd': formatUsd(bill.costNanoUsd),
+          },
+          render(call, answer, bill),
+        );
       }
       attemptTrail.outcome = 'failed';
       attemptTrail.error = answer.failed.error.code;
@@ -103,23 +159,41 @@ async function serve(services: Services, exchange: Exchange, call: EmbeddingCall
 }
 
 function render(call: EmbeddingCall, answer: EmbeddingAnswer, bill: Bill): string {
-  if (answer.dialect === call.route.dialect) return call.route.dialect.response.annotate(answer.text, bill);
+  if (answer.dialect === call.route.dialect)
+    return call.route.dialect.response.annotate(answer.text, bill);
   const response = answer.dialect.response.decode(answer.wire, call.request);
   return JSON.stringify(call.route.dialect.response.encode({ ...response, bill }, call.request));
 }
 
-async function tryOnce(context: Parameters<typeof sendOnce>[0], call: EmbeddingCall): Promise<EmbeddingAnswer | { readonly kind: 'failed'; readonly failed: AttemptFailure }> {
+async function tryOnce(
+  context: Parameters<typeof sendOnce>[0],
+  call: EmbeddingCall,
+): Promise<EmbeddingAnswer | { readonly kind: 'failed'; readonly failed: AttemptFailure }> {
   const { services, route } = context;
-  const dialect = services.embeddingDialects[route.speech.speech.dialect as keyof Services['embeddingDialects']];
+  const dialect =
+    services.embeddingDialects[route.speech.speech.dialect as keyof Services['embeddingDialects']];
   try {
-    const body = dialect.request.encode({ ...call.request, model: route.offer.name }, route.speech.quirks).value;
+    const body = dialect.request.encode(
+      { ...call.request, model: route.offer.name },
+      route.speech.quirks,
+    ).value;
     const request = await authorized(services, route, Buffer.from(JSON.stringify(body)), false);
     const response = await sendOnce(context, request, 0);
-    if (response.status >= 400) return await failedStatus(response, call.route.errors, services.clock.now());
+    if (response.status >= 400)
+      return await failedStatus(response, call.route.errors, services.clock.now());
     const text = await readText(response, services.settings.answerBytesMax);
     const wire = parseJsonObject(text);
-    if (!wire) throw new GatewayFailure(gatewayError('upstream_invalid', 'The upstream answered with something that is not JSON.'));
-    return { kind: 'answer', text, wire, usage: dialect.response.decode(wire, call.request).usage, dialect };
+    if (!wire)
+      throw new GatewayFailure(
+        gatewayError('upstream_invalid', 'The upstream answered with something that is not JSON.'),
+      );
+    return {
+      kind: 'answer',
+      text,
+      wire,
+      usage: dialect.response.decode(wire, call.request).usage,
+      dialect,
+    };
   } catch (error) {
     return { kind: 'failed', failed: classify(error) };
   }
@@ -129,7 +203,10 @@ function embeddingTarget(services: Services, principal: Principal, call: Embeddi
   const snapshot = services.snapshot();
   const model = findModel(snapshot, principal, call.request.model);
   const nowMs = services.clock.now();
-  const inputTokens = call.request.inputs.reduce<number>((sum, input) => sum + (typeof input === 'string' ? estimateTextTokens(input) : input.length), 1);
+  const inputTokens = call.request.inputs.reduce<number>(
+    (sum, input) => sum + (typeof input === 'string' ? estimateTextTokens(input) : input.length),
+    1,
+  );
   const bound = { inputTokens: inputBound(inputTokens), outputTokens: 0 };
   const candidates = snapshot.candidatesOf(model, 'embeddings', nowMs);
   const kept: OfferCandidate[] = [];
@@ -142,9 +219,25 @@ function embeddingTarget(services: Services, principal: Principal, call: Embeddi
     if (!price) withoutPrice = true;
     if (!speech || !price) continue;
     const priced = snapshotPrice(offer, price, principal, nowMs);
-    routes.set(candidate, { candidate, offer, speech, price: priced, bound: quote(priced, bound) ?? zeroNanoUsd, losses: [] });
+    routes.set(candidate, {
+      candidate,
+      offer,
+      speech,
+      price: priced,
+      bound: quote(priced, bound) ?? zeroNanoUsd,
+      losses: [],
+    });
     kept.push(candidate);
   }
   if (kept.length === 0) refuse(model, candidates.length, [], withoutPrice, false);
-  return { model, routes, candidates: kept.length === candidates.length ? candidates : kept, extras: {}, inputTokens, inputTokensBound: bound.inputTokens, outputTokensMax: 0, choiceCount: 1 };
+  return {
+    model,
+    routes,
+    candidates: kept.length === candidates.length ? candidates : kept,
+    extras: {},
+    inputTokens,
+    inputTokensBound: bound.inputTokens,
+    outputTokensMax: 0,
+    choiceCount: 1,
+  };
 }

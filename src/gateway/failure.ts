@@ -55,7 +55,11 @@ export function giveUpError(step: GiveUp, last: GatewayError | undefined): Gatew
   const retryAfterMs = step.retryAfterMs ?? last?.retryAfterMs;
   switch (step.reason) {
     case 'no-capacity':
-      return gatewayError('capacity_exhausted', 'All channels for this model are at their limits.', { retryAfterMs: retryAfterMs ?? 1_000 });
+      return gatewayError(
+        'capacity_exhausted',
+        'All channels for this model are at their limits.',
+        { retryAfterMs: retryAfterMs ?? 1_000 },
+      );
     case 'deadline':
       return last ?? gatewayError('upstream_timeout', 'No upstream answered in time.');
     case 'client-gone':
@@ -66,7 +70,11 @@ export function giveUpError(step: GiveUp, last: GatewayError | undefined): Gatew
     case 'retry-budget':
     case 'no-candidate':
       if (last) return clientVersion(last, retryAfterMs);
-      return gatewayError('no_channel', 'No channel can serve this model now.', retryAfterMs === undefined ? {} : { retryAfterMs });
+      return gatewayError(
+        'no_channel',
+        'No channel can serve this model now.',
+        retryAfterMs === undefined ? {} : { retryAfterMs },
+      );
   }
 }
 
@@ -74,10 +82,17 @@ export function giveUpError(step: GiveUp, last: GatewayError | undefined): Gatew
 function clientVersion(error: GatewayError, retryAfterMs: number | undefined): GatewayError {
   switch (error.upstream?.kind) {
     case 'rate-limited':
-      return gatewayError('capacity_exhausted', 'The upstream is at its rate limit.', { retryAfterMs: retryAfterMs ?? 1_000, upstream: error.upstream });
+      return gatewayError('capacity_exhausted', 'The upstream is at its rate limit.', {
+        retryAfterMs: retryAfterMs ?? 1_000,
+        upstream: error.upstream,
+      });
     case 'credential':
     case 'quota-exhausted':
-      return gatewayError('upstream_credential', 'The channel cannot be used with its credential or balance. The operator has been told.', { upstream: error.upstream });
+      return gatewayError(
+        'upstream_credential',
+        'The channel cannot be used with its credential or balance. The operator has been told.',
+        { upstream: error.upstream },
+      );
     default:
       return error;
   }

@@ -37,10 +37,14 @@ export type Delivery = {
 /** Headers that say what the gateway did. Cost only where it is known before the head leaves. */
 export function answerHeaders(delivery: Delivery, bill: Bill | undefined): Record<string, string> {
   const { services, exchange, funds, route, trail } = delivery;
-  const headers: Record<string, string> = { 'x-manifold-receipt': receiptIdOf(exchange.requestId), ...trail.rateHeaders };
+  const headers: Record<string, string> = {
+    'x-manifold-receipt': receiptIdOf(exchange.requestId),
+    ...trail.rateHeaders,
+  };
   const losses = lossesHeader(trail.losses);
   if (losses !== undefined) headers['x-manifold-losses'] = losses;
-  if (funds.outputTokensMax !== undefined) headers['x-manifold-max-tokens'] = String(funds.outputTokensMax);
+  if (funds.outputTokensMax !== undefined)
+    headers['x-manifold-max-tokens'] = String(funds.outputTokensMax);
   if (bill) headers['x-manifold-cost-usd'] = formatUsd(bill.costNanoUsd);
   if (services.settings.routingHeaders) {
     headers['x-manifold-channel'] = route.offer.channel.id;
@@ -55,8 +59,12 @@ export async function finishWhole(delivery: Delivery, answer: WholeAnswer): Prom
   const billed = billedUsage(delivery.target, answerCharacters(answer), answer.usage, true);
   const { usage } = billed;
   const bill = await settle(delivery, billed, 'succeeded', answer.empty);
-  const body = answer.text === undefined ? JSON.stringify(encodeWhole(delivery, answer, usage, bill)) : call.dialect.response.annotate(answer.text, bill);
-  if (answer.text === undefined) delivery.services.stateMemory.rememberAnswer(call.owner, answer.response);
+  const body =
+    answer.text === undefined
+      ? JSON.stringify(encodeWhole(delivery, answer, usage, bill))
+      : call.dialect.response.annotate(answer.text, bill);
+  if (answer.text === undefined)
+    delivery.services.stateMemory.rememberAnswer(call.owner, answer.response);
   const whole = delivery.keep && parseJsonObject(body);
   if (whole) await delivery.keep?.(whole);
   if (exchange.signal.aborted) {
@@ -64,7 +72,11 @@ export async function finishWhole(delivery: Delivery, answer: WholeAnswer): Prom
     return;
   }
   if (call.request.stream) return streamWhole(delivery, answer, usage, bill);
-  exchange.respond(200, { 'content-type': 'application/json; charset=utf-8', ...answerHeaders(delivery, bill) }, body);
+  exchange.respond(
+    200,
+    { 'content-type': 'application/json; charset=utf-8', ...answerHeaders(delivery, bill) },
+    body,
+  );
 }
 
 /** A client that wanted a stream from an upstream that gave a whole answer gets the answer's events. */
@@ -79,9 +91,17 @@ function streamWhole(delivery: Delivery, answer: WholeAnswer, usage: Usage, bill
   client.end();
 }
 
-function encodeWhole(delivery: Delivery, answer: WholeAnswer, usage: Usage, bill: Bill): JsonObject {
+function encodeWhole(
+  delivery: Delivery,
+  answer: WholeAnswer,
+  usage: Usage,
+  bill: Bill,
+): JsonObject {
   const { call, trail } = delivery;
-  const { value, losses } = call.dialect.response.encode({ ...answer.response, usage, bill }, call.request);
+  const { value, losses } = call.dialect.response.encode(
+    { ...answer.response, usage, bill },
+    call.request,
+  );
   if (losses.length > 0) trail.losses = [...trail.losses, ...losses];
   return value;
 }
@@ -98,14 +118,23 @@ function answerCharacters(answer: WholeAnswer): number {
 }
 
 /** `pending` is what was kept back because no content came. */
-export async function finishStream(delivery: Delivery, end: StreamEnd, pending: readonly (Uint8Array | string)[]): Promise<void> {
+export async function finishStream(
+  delivery: Delivery,
+  end: StreamEnd,
+  pending: readonly (Uint8Array | string)[],
+): Promise<void> {
   const { relay, target, client, call, trail } = delivery;
   if (!relay || end.kind === 'failed') throw new Error('only an opened stream can be finished');
   const billed = billedUsage(target, relay.characters, relay.usage, relay.usageAtEnd);
   const { usage } = billed;
   const delivered = relay.characters > 0;
   const empty = !delivered && (relay.usage?.reasoningTokens ?? 0) === 0;
-  const outcome: AttemptOutcome['outcome'] = end.kind === 'complete' || relay.complete ? 'succeeded' : end.kind === 'broken' ? 'failed' : 'aborted';
+  const outcome: AttemptOutcome['outcome'] =
+    end.kind === 'complete' || relay.complete
+      ? 'succeeded'
+      : end.kind === 'broken'
+        ? 'failed'
+        : 'aborted';
   reportEnd(delivery, end, usage);
   const bill = await settle(delivery, billed, outcome, empty);
   if (end.kind === 'client-gone') {
@@ -123,9 +152,11 @@ export async function finishStream(delivery: Delivery, end: StreamEnd, pending: 
     delivery.services.stateMemory.remember(call.owner, relay.statefulParts);
     await keepTail(delivery, tail);
     void client.write(tail);
-    if (end.kind === 'exhausted' && call.form.framing === 'sse') void client.write(': stopped=balance\n\n');
+    if (end.kind === 'exhausted' && call.form.framing === 'sse')
+      void client.write(': stopped=balance\n\n');
   }
-  if ((!call.request.streamUsage || !relay.billTold) && call.form.framing === 'sse') void client.write(billComment(bill));
+  if ((!call.request.streamUsage || !relay.billTold) && call.form.framing === 'sse')
+    void client.write(billComment(bill));
   client.end();
 }
 
@@ -146,15 +177,28 @@ function billComment(bill: Bill): string {
 function reportEnd(delivery: Delivery, end: StreamEnd, usage: Usage): void {
   const { attempt } = delivery;
   if (end.kind === 'complete' || end.kind === 'exhausted') {
-    attempt.finished({ inputTokens: inputTotalTokens(usage), cachedInputTokens: usage.cacheReadTokens, outputTokens: outputTotalTokens(usage) });
+    attempt.finished({
+      inputTokens: inputTotalTokens(usage),
+      cachedInputTokens: usage.cacheReadTokens,
+      outputTokens: outputTotalTokens(usage),
+    });
   } else attempt.failed({ kind: end.kind === 'broken' ? 'cut' : 'aborted-by-client' });
 }
 
-async function settle(delivery: Delivery, { usage, source }: BilledUsage, outcome: AttemptOutcome['outcome'], empty: boolean): Promise<Bill> {
+async function settle(
+  delivery: Delivery,
+  { usage, source }: BilledUsage,
+  outcome: AttemptOutcome['outcome'],
+  empty: boolean,
+): Promise<Bill> {
   const { funds, route, attempt, attemptId, attemptTrail, trail } = delivery;
   attemptTrail.outcome = outcome;
   attemptTrail.endedMs = trail.elapsedMs();
-  attempt.finished({ inputTokens: inputTotalTokens(usage), cachedInputTokens: usage.cacheReadTokens, outputTokens: outputTotalTokens(usage) });
+  attempt.finished({
+    inputTokens: inputTotalTokens(usage),
+    cachedInputTokens: usage.cacheReadTokens,
+    outputTokens: outputTotalTokens(usage),
+  });
   const { bill, receipt } = await funds.settle({
     route,
     attemptId,
@@ -163,7 +207,11 @@ async function settle(delivery: Delivery, { usage, source }: BilledUsage, outcom
     outcome,
     empty,
     failedAttempts: trail.failedAttempts(attemptId),
-    detail: { channel: route.offer.channel.id, upstream_model: route.offer.name, ...(funds.exhausted ? { stopped: 'balance' } : {}) },
+    detail: {
+      channel: route.offer.channel.id,
+      upstream_model: route.offer.name,
+      ...(funds.exhausted ? { stopped: 'balance' } : {}),
+    },
   });
   trail.usage = usage;
   trail.receipt = receipt;
@@ -171,7 +219,11 @@ async function settle(delivery: Delivery, { usage, source }: BilledUsage, outcom
 }
 
 /** Nothing was delivered by anybody. A ledger that cannot be written now is mended by its recovery. */
-export async function settleAbandoned(funds: Funds, trail: Trail, error: GatewayError): Promise<void> {
+export async function settleAbandoned(
+  funds: Funds,
+  trail: Trail,
+  error: GatewayError,
+): Promise<void> {
   const reason = error.code === 'client_closed_request' ? 'cancelled' : 'upstream_failed';
   await funds.release(reason, trail.failedAttempts(''));
 }

@@ -32,7 +32,12 @@ export class Transcripts {
   add(key: string, transcript: Transcript): void {
     let bytes = 0;
     for (const other of this.#byKey.values()) bytes += other.bytes;
-    if (bytes > allBytesMax) throw new GatewayFailure(gatewayError('overloaded', 'Too many idempotent answers are kept at once.', { retryAfterMs: 1_000 }));
+    if (bytes > allBytesMax)
+      throw new GatewayFailure(
+        gatewayError('overloaded', 'Too many idempotent answers are kept at once.', {
+          retryAfterMs: 1_000,
+        }),
+      );
     this.#byKey.set(key, transcript);
   }
 
@@ -42,14 +47,28 @@ export class Transcripts {
 }
 
 /** What the ledger remembers of an idempotent request. */
-export type Idempotency = { readonly key: string; readonly parametersHash: string; readonly expiresAtMs: number };
+export type Idempotency = {
+  readonly key: string;
+  readonly parametersHash: string;
+  readonly expiresAtMs: number;
+};
 
-export type IdempotentHandler = (exchange: Exchange, idempotency: Idempotency | undefined) => Promise<void>;
+export type IdempotentHandler = (
+  exchange: Exchange,
+  idempotency: Idempotency | undefined,
+) => Promise<void>;
 
-export async function idempotently(services: Services, exchange: Exchange, handler: IdempotentHandler): Promise<void> {
+export async function idempotently(
+  services: Services,
+  exchange: Exchange,
+  handler: IdempotentHandler,
+): Promise<void> {
   const key = exchange.header('idempotency-key');
   if (key === undefined) return handler(exchange, undefined);
-  if (key === '' || key.length > keyLengthMax) fail('invalid_request', `\`Idempotency-Key\` must have 1 to ${keyLengthMax} characters.`, { path: 'Idempotency-Key' });
+  if (key === '' || key.length > keyLengthMax)
+    fail('invalid_request', `\`Idempotency-Key\` must have 1 to ${keyLengthMax} characters.`, {
+      path: 'Idempotency-Key',
+    });
   const principal = await authenticate(services, exchange);
   const parametersHash = hashOf(exchange);
   const place = `${principal.walletId} ${key}`;
@@ -67,9 +86,20 @@ export async function idempotently(services: Services, exchange: Exchange, handl
 }
 
 /** Works on whether or not the client stays; keeps what was charged, forgets what was refused. */
-async function run(services: Services, principal: Principal, exchange: Exchange, transcript: Transcript, place: string, idempotency: Idempotency, handler: IdempotentHandler): Promise<void> {
+async function run(
+  services: Services,
+  principal: Principal,
+  exchange: Exchange,
+  transcript: Transcript,
+  place: string,
+  idempotency: Idempotency,
+  handler: IdempotentHandler,
+): Promise<void> {
   try {
-    await handler(new DetachedExchange(exchange, transcript, AbortSignal.timeout(services.settings.requestMs)), idempotency);
+    await handler(
+      new DetachedExchange(exchange, transcript, AbortSignal.timeout(services.settings.requestMs)),
+      idempotency,
+    );
     const { stored } = transcript;
     if (stored) await keepAnswer(services, principal, idempotency, stored);
     setTimeout(() => services.transcripts.remove(place, transcript), memoryMs).unref();
@@ -83,15 +113,27 @@ async function run(services: Services, principal: Principal, exchange: Exchange,
 function attach(transcript: Transcript, exchange: Exchange, parametersHash: string): Promise<void> {
   if (transcript.parametersHash !== parametersHash) mismatch();
   const after = lastEventId(exchange);
-  if (after === 0 && !transcript.repeatable) fail('answer_expired', 'The answer was too large to be kept. It was charged once; its receipt says so.');
+  if (after === 0 && !transcript.repeatable)
+    fail(
+      'answer_expired',
+      'The answer was too large to be kept. It was charged once; its receipt says so.',
+    );
   return transcript.follow(exchange, after);
 }
 
 function mismatch(): never {
-  fail('idempotency_mismatch', 'This `Idempotency-Key` was used with other parameters. Use a new key for a new request.', { path: 'Idempotency-Key' });
+  fail(
+    'idempotency_mismatch',
+    'This `Idempotency-Key` was used with other parameters. Use a new key for a new request.',
+    { path: 'Idempotency-Key' },
+  );
 }
 
-function replay(kept: StoredTranscript & { readonly parametersHash: string }, exchange: Exchange, parametersHash: string): void {
+function replay(
+  kept: StoredTranscript & { readonly parametersHash: string },
+  exchange: Exchange,
+  parametersHash: string,
+): void {
   if (kept.parametersHash !== parametersHash) mismatch();
   const { head, frames } = kept;
   const headers = { ...head.headers, 'x-manifold-replayed': 'true' };
@@ -108,10 +150,18 @@ function lastEventId(exchange: Exchange): number {
 }
 
 function hashOf(exchange: Exchange): string {
-  return createHash('sha256').update(`${exchange.method} ${exchange.path}?${exchange.query.toString()}\n`).update(exchange.body).digest('hex');
+  return createHash('sha256')
+    .update(`${exchange.method} ${exchange.path}?${exchange.query.toString()}\n`)
+    .update(exchange.body)
+    .digest('hex');
 }
 
-async function keepAnswer(services: Services, principal: Principal, idempotency: Idempotency, stored: StoredTranscript): Promise<void> {
+async function keepAnswer(
+  services: Services,
+  principal: Principal,
+  idempotency: Idempotency,
+  stored: StoredTranscript,
+): Promise<void> {
   const { head, frames } = stored;
   try {
     await services.store.blobs.put({
@@ -120,14 +170,24 @@ async function keepAnswer(services: Services, principal: Principal, idempotency:
       owner: principal.walletId,
       body: Buffer.concat(frames),
       expiresAtMs: idempotency.expiresAtMs,
-      detail: { parameters_hash: idempotency.parametersHash, status: head.status, streamed: head.streamed, headers: head.headers, lengths: frames.map((frame) => frame.length) },
+      detail: {
+        parameters_hash: idempotency.parametersHash,
+        status: head.status,
+        streamed: head.streamed,
+        headers: head.headers,
+        lengths: frames.map((frame) => frame.length),
+      },
     });
   } catch (error) {
     services.log('warning', 'answer.not_kept', { error: String(error) });
   }
 }
 
-async function loadAnswer(services: Services, principal: Principal, key: string): Promise<(StoredTranscript & { readonly parametersHash: string }) | undefined> {
+async function loadAnswer(
+  services: Services,
+  principal: Principal,
+  key: string,
+): Promise<(StoredTranscript & { readonly parametersHash: string }) | undefined> {
   const blob = await services.store.blobs.get(namespace, key, principal.walletId);
   if (!blob) return undefined;
   const { detail, body } = blob;
@@ -140,25 +200,45 @@ async function loadAnswer(services: Services, principal: Principal, key: string)
   }
   return {
     parametersHash: asString(detail['parameters_hash']) ?? '',
-    head: { status: asNumber(detail['status']) ?? 200, headers: headersOf(detail), streamed: detail['streamed'] === true },
+    head: {
+      status: asNumber(detail['status']) ?? 200,
+      headers: headersOf(detail),
+      streamed: detail['streamed'] === true,
+    },
     frames,
   };
 }
 
 function lengthsOf(detail: JsonObject): readonly number[] {
   const lengths = detail['lengths'];
-  return Array.isArray(lengths) ? lengths.filter((length): length is number => typeof length === 'number') : [];
+  return Array.isArray(lengths)
+    ? lengths.filter((length): length is number => typeof length === 'number')
+    : [];
 }
 
 function headersOf(detail: JsonObject): Readonly<Record<string, string>> {
   const headers: Record<string, string> = {};
-  for (const [name, value] of Object.entries(asObject(detail['headers']) ?? {})) if (typeof value === 'string') headers[name] = value;
+  for (const [name, value] of Object.entries(asObject(detail['headers']) ?? {}))
+    if (typeof value === 'string') headers[name] = value;
   return headers;
 }
 
 /** After a restart: the ledger knows the key, the answer may be stored or gone. */
-export function duplicateFailure(state: 'open' | 'settled' | 'voided', receiptId: string | undefined): GatewayFailure {
-  if (state === 'open') return new GatewayFailure(gatewayError('request_in_progress', 'A request with this `Idempotency-Key` is running.', { retryAfterMs: 1_000 }));
+export function duplicateFailure(
+  state: 'open' | 'settled' | 'voided',
+  receiptId: string | undefined,
+): GatewayFailure {
+  if (state === 'open')
+    return new GatewayFailure(
+      gatewayError('request_in_progress', 'A request with this `Idempotency-Key` is running.', {
+        retryAfterMs: 1_000,
+      }),
+    );
   const receipt = receiptId === undefined ? '' : ` Receipt ${receiptId} shows the one charge.`;
-  return new GatewayFailure(gatewayError('answer_expired', `The answer to this \`Idempotency-Key\` is no longer kept.${receipt}`));
+  return new GatewayFailure(
+    gatewayError(
+      'answer_expired',
+      `The answer to this \`Idempotency-Key\` is no longer kept.${receipt}`,
+    ),
+  );
 }

@@ -2,7 +2,13 @@ export { createGateway, type GatewayOptions } from './server.ts';
 export { Heartbeats } from './client-stream.ts';
 export { Drains } from './drains.ts';
 export type { HttpFront, HttpLimits } from './http/index.ts';
-export { buildSnapshot, routingChannels, type Channel, type Offer, type Snapshot } from './offers.ts';
+export {
+  buildSnapshot,
+  routingChannels,
+  type Channel,
+  type Offer,
+  type Snapshot,
+} from './offers.ts';
 export type { GatewaySettings, Services } from './services.ts';
 export { testChannel, type ChannelTestResult } from './channel-test.ts';
 export { Transcripts } from './idempotency.ts';

@@ -4,14 +4,37 @@
  */
 
 import type { Principal } from '#access';
-import { fail, gatewayError, GatewayFailure, inputTotalTokens, outputTotalTokens, type Bill, type GatewayError, type Usage } from '#canonical';
-import { type AttemptOutcome, type BudgetScope, type InsufficientBalance, type LossEntry, type Receipt, type UsageSource } from '#ledger';
+import {
+  fail,
+  gatewayError,
+  GatewayFailure,
+  inputTotalTokens,
+  outputTotalTokens,
+  type Bill,
+  type GatewayError,
+  type Usage,
+} from '#canonical';
+import {
+  type AttemptOutcome,
+  type BudgetScope,
+  type InsufficientBalance,
+  type LossEntry,
+  type Receipt,
+  type UsageSource,
+} from '#ledger';
 import { estimateGeneratedTokens, rate } from '#metering';
 import { StoreUnavailableError } from '#store';
 import { formatUsd, nanoUsd, parseUsd, zeroNanoUsd, type JsonObject, type NanoUsd } from '#std';
 import { duplicateFailure, type Idempotency } from './idempotency.ts';
 import type { Services } from './services.ts';
-import { affordableOutput, boundAt, holdSize, type HoldSize, type Route, type Target } from './target.ts';
+import {
+  affordableOutput,
+  boundAt,
+  holdSize,
+  type HoldSize,
+  type Route,
+  type Target,
+} from './target.ts';
 
 /** Life of a hold: longer than any request; the sweep ends what a lost process left. */
 const holdLifeMs = 20 * 60_000;
@@ -50,7 +73,15 @@ export class Funds {
   /** The balance ended while the answer was streaming: it has to stop. */
   exhausted = false;
 
-  private constructor(services: Services, requestId: string, target: Target, size: HoldSize, scopes: readonly BudgetScope[], cap: NanoUsd | undefined, held: NanoUsd) {
+  private constructor(
+    services: Services,
+    requestId: string,
+    target: Target,
+    size: HoldSize,
+    scopes: readonly BudgetScope[],
+    cap: NanoUsd | undefined,
+    held: NanoUsd,
+  ) {
     this.#services = services;
     this.#requestId = requestId;
     this.#target = target;
@@ -58,37 +89,71 @@ export class Funds {
     this.#scopes = scopes;
     this.#cap = cap;
     this.#held = held;
-    this.#heldOutputTokens = held >= size.amount ? size.outputTokens : affordableOutput(target, held);
+    this.#heldOutputTokens =
+      held >= size.amount ? size.outputTokens : affordableOutput(target, held);
     this.#short = held < size.amount;
-    const payable = this.#short ? this.#heldOutputTokens : cap === undefined ? target.outputTokensMax : affordableOutput(target, cap);
-    this.outputTokensMax = payable < target.outputTokensMax ? Math.max(1, Math.floor(payable / target.choiceCount)) : undefined;
+    const payable = this.#short
+      ? this.#heldOutputTokens
+      : cap === undefined
+        ? target.outputTokensMax
+        : affordableOutput(target, cap);
+    this.outputTokensMax =
+      payable < target.outputTokensMax
+        ? Math.max(1, Math.floor(payable / target.choiceCount))
+        : undefined;
   }
 
   /** Holds the bound, or as much as there is. Throws GatewayFailure 402 when not even a short answer is affordable. */
-  static async reserve(services: Services, principal: Principal, target: Target, request: { readonly requestId: string; readonly stream: boolean; readonly cap: NanoUsd | undefined; readonly attemptId: string; readonly route: Route; readonly context: JsonObject; readonly idempotency?: Idempotency | undefined }): Promise<Funds> {
+  static async reserve(
+    services: Services,
+    principal: Principal,
+    target: Target,
+    request: {
+      readonly requestId: string;
+      readonly stream: boolean;
+      readonly cap: NanoUsd | undefined;
+      readonly attemptId: string;
+      readonly route: Route;
+      readonly context: JsonObject;
+      readonly idempotency?: Idempotency | undefined;
+    },
+  ): Promise<Funds> {
     const lowers = principal.limits.when_short !== 'refuse';
     const size = holdSize(target, request.stream, !lowers);
-    const amount = request.cap === undefined ? size.amount : nanoUsd(Math.min(size.amount, request.cap));
+    const amount =
+      request.cap === undefined ? size.amount : nanoUsd(Math.min(size.amount, request.cap));
     const scopes = budgetScopes(principal);
     const { route, attemptId, requestId } = request;
-    const result = await durable(services.ledger.reserve({
-      requestId,
-      walletId: principal.walletId,
-      amountNanoUsd: amount,
-      ...(lowers ? { minimumNanoUsd: nanoUsd(Math.min(size.minimum, amount)) } : {}),
-      scopes,
-      attempt: intent(route, attemptId),
-      expiresAtMs: services.clock.now() + holdLifeMs,
-      context: request.context,
-      ...(request.idempotency ? { idempotency: request.idempotency } : {}),
-    }));
+    const result = await durable(
+      services.ledger.reserve({
+        requestId,
+        walletId: principal.walletId,
+        amountNanoUsd: amount,
+        ...(lowers ? { minimumNanoUsd: nanoUsd(Math.min(size.minimum, amount)) } : {}),
+        scopes,
+        attempt: intent(route, attemptId),
+        expiresAtMs: services.clock.now() + holdLifeMs,
+        context: request.context,
+        ...(request.idempotency ? { idempotency: request.idempotency } : {}),
+      }),
+    );
     if (!result.ok) throw refusal(result);
-    return new Funds(services, requestId, target, size, scopes, request.cap, result.hold.amountNanoUsd);
+    return new Funds(
+      services,
+      requestId,
+      target,
+      size,
+      scopes,
+      request.cap,
+      result.hold.amountNanoUsd,
+    );
   }
 
   /** Records a further upstream call before it is sent, and how the one before it ended. */
   async attempt(route: Route, attemptId: string, previous?: AttemptOutcome): Promise<void> {
-    const result = await durable(this.#services.ledger.attempt(this.#requestId, intent(route, attemptId), previous));
+    const result = await durable(
+      this.#services.ledger.attempt(this.#requestId, intent(route, attemptId), previous),
+    );
     if (!result.ok) fail('internal_error', 'The request was closed while it was running.');
   }
 
@@ -106,7 +171,10 @@ export class Funds {
       this.exhausted = generated > held * 2;
       return;
     }
-    const limit = this.outputTokensMax === undefined ? this.#target.outputTokensMax : this.outputTokensMax * this.#target.choiceCount;
+    const limit =
+      this.outputTokensMax === undefined
+        ? this.#target.outputTokensMax
+        : this.outputTokensMax * this.#target.choiceCount;
     if (generated * 4 < held * 3 || held >= limit || this.#growing) return;
     if (generated < this.#askAgainAt && generated < held) return;
     this.#growing = true;
@@ -121,7 +189,10 @@ export class Funds {
       this.exhausted = this.#heldOutputTokens <= generated;
     } catch (error) {
       // The stream goes on within what is held; the next slice will be asked for again.
-      this.#services.log('warning', 'hold.extend_failed', { request_id: this.#requestId, error: String(error) });
+      this.#services.log('warning', 'hold.extend_failed', {
+        request_id: this.#requestId,
+        error: String(error),
+      });
     } finally {
       this.#growing = false;
     }
@@ -129,10 +200,19 @@ export class Funds {
 
   /** Holds up to `amount` more, as far as wallet, budgets and the client's cap allow. */
   async #extend(amount: NanoUsd): Promise<boolean> {
-    const room = this.#cap === undefined ? amount : nanoUsd(Math.min(amount, Math.max(0, this.#cap - this.#held)));
+    const room =
+      this.#cap === undefined
+        ? amount
+        : nanoUsd(Math.min(amount, Math.max(0, this.#cap - this.#held)));
     if (room <= 0) return false;
     this.#sequence += 1;
-    const result = await this.#services.ledger.extend({ requestId: this.#requestId, sequence: this.#sequence, amountNanoUsd: room, minimumNanoUsd: nanoUsd(1), scopes: this.#scopes });
+    const result = await this.#services.ledger.extend({
+      requestId: this.#requestId,
+      sequence: this.#sequence,
+      amountNanoUsd: room,
+      minimumNanoUsd: nanoUsd(1),
+      scopes: this.#scopes,
+    });
     if (!result.ok) return false;
     this.#held = result.hold.amountNanoUsd;
     this.#heldOutputTokens = affordableOutput(this.#target, this.#held);
@@ -140,7 +220,9 @@ export class Funds {
   }
 
   #sliceCost(): NanoUsd {
-    return nanoUsd(Math.max(1, this.#size.amount - Math.min(this.#size.minimum, this.#size.amount - 1)));
+    return nanoUsd(
+      Math.max(1, this.#size.amount - Math.min(this.#size.minimum, this.#size.amount - 1)),
+    );
   }
 
   /** A slice may be smaller than what was generated unseen: the rest is held now, within the request's own bound. */
@@ -157,23 +239,37 @@ export class Funds {
     const rated = rate(route.price, usage);
     const cost = costOf(route, usage);
     if (!empty && rated.amountNanoUsd > this.#held) await durable(this.#cover(rated.amountNanoUsd));
-    const result = await durable(this.#services.ledger.settle({
-      requestId: this.#requestId,
-      chargeNanoUsd: empty ? zeroNanoUsd : rated.amountNanoUsd,
-      attempts: [...ending.failedAttempts, { attemptId: ending.attemptId, outcome: ending.outcome, costNanoUsd: cost }],
-      postedAttemptId: ending.attemptId,
-      usage: usageJson(usage),
-      usageSource: ending.usageSource,
-      priceVersion: route.price.version,
-      formula: rated.formula,
-      lines: rated.lines,
-      losses: goodwill(ending.failedAttempts, empty ? cost : zeroNanoUsd),
-      detail: { ...ending.detail, price_factor_millionths: route.price.factorMillionths, ...(empty ? { insurance: 'empty answer' } : {}) },
-    }));
+    const result = await durable(
+      this.#services.ledger.settle({
+        requestId: this.#requestId,
+        chargeNanoUsd: empty ? zeroNanoUsd : rated.amountNanoUsd,
+        attempts: [
+          ...ending.failedAttempts,
+          { attemptId: ending.attemptId, outcome: ending.outcome, costNanoUsd: cost },
+        ],
+        postedAttemptId: ending.attemptId,
+        usage: usageJson(usage),
+        usageSource: ending.usageSource,
+        priceVersion: route.price.version,
+        formula: rated.formula,
+        lines: rated.lines,
+        losses: goodwill(ending.failedAttempts, empty ? cost : zeroNanoUsd),
+        detail: {
+          ...ending.detail,
+          price_factor_millionths: route.price.factorMillionths,
+          ...(empty ? { insurance: 'empty answer' } : {}),
+        },
+      }),
+    );
     if (!result.ok) fail('internal_error', 'The request was closed before it could be settled.');
     const { receipt } = result;
     if (receipt.ratedNanoUsd > receipt.holdNanoUsd && !empty && !this.exhausted) {
-      this.#services.log('error', 'charge.over_hold', { request_id: this.#requestId, channel: route.offer.channel.id, rated_nano_usd: receipt.ratedNanoUsd, hold_nano_usd: receipt.holdNanoUsd });
+      this.#services.log('error', 'charge.over_hold', {
+        request_id: this.#requestId,
+        channel: route.offer.channel.id,
+        rated_nano_usd: receipt.ratedNanoUsd,
+        hold_nano_usd: receipt.holdNanoUsd,
+      });
     }
     return { bill: { costNanoUsd: receipt.chargeNanoUsd, receiptId: receipt.receiptId }, receipt };
   }
@@ -182,7 +278,12 @@ export class Funds {
   async release(reason: string, attempts: readonly AttemptOutcome[]): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    await this.#services.ledger.void({ requestId: this.#requestId, reason, attempts, losses: goodwill(attempts, zeroNanoUsd) });
+    await this.#services.ledger.void({
+      requestId: this.#requestId,
+      reason,
+      attempts,
+      losses: goodwill(attempts, zeroNanoUsd),
+    });
   }
 }
 
@@ -218,7 +319,9 @@ function budgetScopes(principal: Principal): readonly BudgetScope[] {
   }));
 }
 
-function refusal(result: Exclude<Awaited<ReturnType<Services['ledger']['reserve']>>, { ok: true }>): GatewayFailure {
+function refusal(
+  result: Exclude<Awaited<ReturnType<Services['ledger']['reserve']>>, { ok: true }>,
+): GatewayFailure {
   switch (result.error) {
     case 'insufficient_balance':
     case 'budget_exceeded':
@@ -226,7 +329,12 @@ function refusal(result: Exclude<Awaited<ReturnType<Services['ledger']['reserve'
     case 'idempotency_duplicate':
       return duplicateFailure(result.state, result.receiptId);
     case 'idempotency_mismatch':
-      return new GatewayFailure(gatewayError('idempotency_mismatch', 'This Idempotency-Key was used with other parameters.'));
+      return new GatewayFailure(
+        gatewayError(
+          'idempotency_mismatch',
+          'This Idempotency-Key was used with other parameters.',
+        ),
+      );
     case 'conflict':
       return new GatewayFailure(gatewayError('internal_error', 'The request id was used twice.'));
   }
@@ -237,10 +345,20 @@ function shortage(result: InsufficientBalance) {
   const required = formatUsd(result.requiredNanoUsd);
   const details = { available_usd: available, required_usd: required };
   if (result.error === 'budget_exceeded') {
-    const scope = result.scope ? `${result.scope.window} budget of this ${result.scope.kind}` : 'budget';
-    return gatewayError('budget_exceeded', `The ${scope} is used up: ${available} USD left, ${required} USD needed.`, { details });
+    const scope = result.scope
+      ? `${result.scope.window} budget of this ${result.scope.kind}`
+      : 'budget';
+    return gatewayError(
+      'budget_exceeded',
+      `The ${scope} is used up: ${available} USD left, ${required} USD needed.`,
+      { details },
+    );
   }
-  return gatewayError('insufficient_balance', `The balance is too low: ${available} USD available, ${required} USD needed. Top up the wallet, or lower max_tokens.`, { details });
+  return gatewayError(
+    'insufficient_balance',
+    `The balance is too low: ${available} USD available, ${required} USD needed. Top up the wallet, or lower max_tokens.`,
+    { details },
+  );
 }
 
 /** What a refusal for want of money says was there. */
@@ -256,13 +374,20 @@ async function durable<T>(work: Promise<T>): Promise<T> {
     return await work;
   } catch (error) {
     if (!(error instanceof StoreUnavailableError)) throw error;
-    throw new GatewayFailure(gatewayError('storage_unavailable', 'The ledger cannot be written; nothing was charged.', { retryAfterMs: 5_000 }), error);
+    throw new GatewayFailure(
+      gatewayError('storage_unavailable', 'The ledger cannot be written; nothing was charged.', {
+        retryAfterMs: 5_000,
+      }),
+      error,
+    );
   }
 }
 
 function usageJson(usage: Usage): JsonObject {
   const { raw: _raw, ...buckets } = usage;
-  return Object.fromEntries(Object.entries(buckets).filter(([, value]) => value !== undefined)) as JsonObject;
+  return Object.fromEntries(
+    Object.entries(buckets).filter(([, value]) => value !== undefined),
+  ) as JsonObject;
 }
 
 export type BilledUsage = { readonly usage: Usage; readonly source: UsageSource };
@@ -272,14 +397,27 @@ export type BilledUsage = { readonly usage: Usage; readonly source: UsageSource 
  * is estimated from what was generated, and the receipt says so. Before the answer was complete
  * (`final` false) the vendor's counts are only a lower bound.
  */
-export function billedUsage(target: Pick<Target, 'inputTokens'>, characters: number, known: Usage | undefined, final: boolean): BilledUsage {
+export function billedUsage(
+  target: Pick<Target, 'inputTokens'>,
+  characters: number,
+  known: Usage | undefined,
+  final: boolean,
+): BilledUsage {
   const outputSaid = known && outputTotalTokens(known);
   const inputComplete = known?.inputTokens !== undefined;
-  const outputComplete = final && (known?.outputTokens !== undefined || (outputSaid ?? 0) > 0 || characters === 0);
+  const outputComplete =
+    final && (known?.outputTokens !== undefined || (outputSaid ?? 0) > 0 || characters === 0);
   if (known && inputComplete && outputComplete) return { usage: known, source: 'provider' };
-  const inputTokens = known?.inputTokens ?? Math.max(0, target.inputTokens - ((known && inputTotalTokens(known)) ?? 0));
+  const inputTokens =
+    known?.inputTokens ??
+    Math.max(0, target.inputTokens - ((known && inputTotalTokens(known)) ?? 0));
   const elsewhere = (outputSaid ?? 0) - (known?.outputTokens ?? 0);
   const estimated = Math.max(0, estimateGeneratedTokens(characters) - elsewhere);
-  const outputTokens = outputComplete ? known?.outputTokens : Math.max(known?.outputTokens ?? 0, estimated);
-  return { usage: { ...known, inputTokens, ...(outputTokens === undefined ? {} : { outputTokens }) }, source: 'estimated' };
+  const outputTokens = outputComplete
+    ? known?.outputTokens
+    : Math.max(known?.outputTokens ?? 0, estimated);
+  return {
+    usage: { ...known, inputTokens, ...(outputTokens === undefined ? {} : { outputTokens }) },
+    source: 'estimated',
+  };
 }

@@ -25,7 +25,10 @@ export type Channel = {
 };
 
 /** How this channel goes out: every call of its own takes the same way, also those for tokens and counts. */
-export function egressOf({ definition }: Channel): { readonly allowPrivate: boolean; readonly outboundProxy?: string } {
+export function egressOf({ definition }: Channel): {
+  readonly allowPrivate: boolean;
+  readonly outboundProxy?: string;
+} {
   const { allow_private: allowPrivate = false, outbound_proxy: outboundProxy } = definition;
   return outboundProxy === undefined ? { allowPrivate } : { allowPrivate, outboundProxy };
 }
@@ -70,7 +73,9 @@ export function buildSnapshot(catalog: Catalog, channels: readonly Channel[]): S
       byModel.set(offer.model.id, entry);
     }
   }
-  const models = [...byModel.values()].map((entry) => entry.model).sort((a, b) => a.id.localeCompare(b.id));
+  const models = [...byModel.values()]
+    .map((entry) => entry.model)
+    .sort((a, b) => a.id.localeCompare(b.id));
   const offersOf = (model: Model): readonly Offer[] => byModel.get(model.id)?.offers ?? [];
   return {
     catalog,
@@ -87,15 +92,23 @@ function offersOfChannel(catalog: Catalog, channel: Channel): readonly Offer[] {
   const setting = channel.definition.models;
   if (setting === undefined) return knownOffers(catalog, channel, () => true);
   if (Array.isArray(setting)) {
-    const known = knownOffers(catalog, channel, (id) => setting.some((pattern) => matchesPattern(pattern, id)));
+    const known = knownOffers(catalog, channel, (id) =>
+      setting.some((pattern) => matchesPattern(pattern, id)),
+    );
     const found = new Set(known.map((offer) => offer.model.id));
-    const rest = setting.filter((name) => !name.includes('*') && !found.has(catalog.find(name)?.id ?? name));
+    const rest = setting.filter(
+      (name) => !name.includes('*') && !found.has(catalog.find(name)?.id ?? name),
+    );
     return [...known, ...rest.map((name) => namedOffer(catalog, channel, name, name))];
   }
   return Object.entries(setting).map(([name, value]) => namedOffer(catalog, channel, name, value));
 }
 
-function knownOffers(catalog: Catalog, channel: Channel, selects: (id: string) => boolean): Offer[] {
+function knownOffers(
+  catalog: Catalog,
+  channel: Channel,
+  selects: (id: string) => boolean,
+): Offer[] {
   const offers: Offer[] = [];
   for (const model of catalog.models) {
     const offer = selects(model.id) ? catalog.offer(model, channel.provider.id) : undefined;
@@ -110,20 +123,29 @@ function namedOffer(catalog: Catalog, channel: Channel, name: string, value: Off
   const settings = typeof value === 'string' ? { name: value } : value;
   const listed = catalog.find(name);
   // A name the operator gives is a public model of its own, even where the catalog has it as an alias.
-  const model = listed ? (listed.id === name ? listed : { ...listed, id: name, aliases: [] }) : unknownModel(name, channel, settings);
+  const model = listed
+    ? listed.id === name
+      ? listed
+      : { ...listed, id: name, aliases: [] }
+    : unknownModel(name, channel, settings);
   const known = catalog.offer(model, channel.provider.id);
   const prices = pricesOf(settings, channel.id);
   return {
     channel,
     model,
     name: settings.name ?? known?.name ?? name,
-    prices: prices ?? known?.prices ?? (channel.definition.provider === undefined ? [] : model.prices),
+    prices:
+      prices ?? known?.prices ?? (channel.definition.provider === undefined ? [] : model.prices),
     dialects: settings.dialects ?? known?.dialects ?? model.dialects,
     quirks: settings.quirks ?? {},
   };
 }
 
-function unknownModel(name: string, channel: Channel, settings: Exclude<OfferedModel, string>): Model {
+function unknownModel(
+  name: string,
+  channel: Channel,
+  settings: Exclude<OfferedModel, string>,
+): Model {
   return modelSchema.parse({
     id: name,
     vendor: channel.provider.id,
@@ -135,7 +157,10 @@ function unknownModel(name: string, channel: Channel, settings: Exclude<OfferedM
 }
 
 /** Prices the operator gave with the channel. `free` is a price of zero, said on purpose. */
-function pricesOf(settings: Exclude<OfferedModel, string>, channelId: string): readonly Price[] | undefined {
+function pricesOf(
+  settings: Exclude<OfferedModel, string>,
+  channelId: string,
+): readonly Price[] | undefined {
   if (settings.prices === undefined) return undefined;
   const units = settings.prices === 'free' ? { input: '0', output: '0' } : settings.prices;
   return [{ from: '2000-01-01', source: `channel ${channelId}`, units }];
@@ -145,7 +170,10 @@ const cachePeriodMs = 5 * 60_000;
 
 /** Prices move with the hour; the router caches by array identity, so arrays are kept for a while. */
 function candidateCache(offersOf: (model: Model) => readonly Offer[]): Snapshot['candidatesOf'] {
-  const cache = new Map<string, { readonly period: number; readonly candidates: readonly OfferCandidate[] }>();
+  const cache = new Map<
+    string,
+    { readonly period: number; readonly candidates: readonly OfferCandidate[] }
+  >();
   return (model, operation, atMs) => {
     const period = Math.floor(atMs / cachePeriodMs);
     const key = `${operation} ${model.id}`;
@@ -153,7 +181,9 @@ function candidateCache(offersOf: (model: Model) => readonly Offer[]): Snapshot[
     if (kept?.period === period) return kept.candidates;
     const candidates: OfferCandidate[] = [];
     for (const offer of offersOf(model)) {
-      const speaks = offer.channel.provider.speaks.some((speech) => isWayFor(speech, operation) && serves(offer, speech));
+      const speaks = offer.channel.provider.speaks.some(
+        (speech) => isWayFor(speech, operation) && serves(offer, speech),
+      );
       if (speaks) candidates.push(candidateOf(offer, atMs));
     }
     cache.set(key, { period, candidates });
@@ -176,7 +206,8 @@ function candidateOf(offer: Offer, atMs: number): OfferCandidate {
     model: offer.name,
     inputNanoUsdPerMillion: input,
     outputNanoUsdPerMillion: nanoPerMillion(units?.output),
-    cachedInputNanoUsdPerMillion: units?.cache_read === undefined ? input : nanoPerMillion(units.cache_read),
+    cachedInputNanoUsdPerMillion:
+      units?.cache_read === undefined ? input : nanoPerMillion(units.cache_read),
     ...(contextTokens === undefined ? {} : { contextTokens: contextTokens * estimateSlack }),
     ...(reasoning ? { firstContentFloorMs: 120_000 } : {}),
   };
@@ -188,12 +219,19 @@ function nanoPerMillion(text: string | undefined): number {
 
 /** Old-style completions can be had from a chat model too, where a vendor has no completions any more. */
 function isWayFor(speech: Speech, operation: Operation): boolean {
-  return speech.operation === operation || (operation === 'completions' && speech.operation === 'chat');
+  return (
+    speech.operation === operation || (operation === 'completions' && speech.operation === 'chat')
+  );
 }
 
 /** Whether this way of speaking serves the model at this channel. */
 export function serves(offer: Offer, speech: Speech): boolean {
-  if (offer.dialects !== undefined && speech.operation === 'chat' && !offer.dialects.includes(speech.dialect)) return false;
+  if (
+    offer.dialects !== undefined &&
+    speech.operation === 'chat' &&
+    !offer.dialects.includes(speech.dialect)
+  )
+    return false;
   return speech.models === undefined || speech.models(offer.name);
 }
 
@@ -203,8 +241,15 @@ export type SpeechChoice = { readonly speech: Speech; readonly quirks: Quirks };
  * The ways to speak with this offer, best first: the client's own dialect where the vendor has it
  * (bytes pass through), then the vendor's own order. Models whose tools work in one dialect only say so.
  */
-export function speechChoices(offer: Offer, operation: Operation, dialect: DialectId | undefined, hasTools: boolean): readonly SpeechChoice[] {
-  const ways = offer.channel.provider.speaks.filter((speech) => isWayFor(speech, operation) && serves(offer, speech));
+export function speechChoices(
+  offer: Offer,
+  operation: Operation,
+  dialect: DialectId | undefined,
+  hasTools: boolean,
+): readonly SpeechChoice[] {
+  const ways = offer.channel.provider.speaks.filter(
+    (speech) => isWayFor(speech, operation) && serves(offer, speech),
+  );
   const rank = (speech: Speech): number => {
     if (hasTools && offer.model.tools_dialect === speech.dialect) return 0;
     return speech.dialect === dialect ? 1 : 2;
@@ -234,11 +279,21 @@ export function routingChannels(channels: Iterable<Channel>): readonly ChannelCo
       ...(weight === undefined ? {} : { weight }),
       ...(tags === undefined ? {} : { tags }),
       limits: {
-        ...(limits?.requests_per_minute === undefined ? {} : { requestsPerMinute: limits.requests_per_minute }),
-        ...(limits?.requests_per_day === undefined ? {} : { requestsPerDay: limits.requests_per_day }),
-        ...(limits?.tokens_per_minute === undefined ? {} : { tokensPerMinute: limits.tokens_per_minute }),
-        ...(limits?.input_tokens_per_minute === undefined ? {} : { inputTokensPerMinute: limits.input_tokens_per_minute }),
-        ...(limits?.output_tokens_per_minute === undefined ? {} : { outputTokensPerMinute: limits.output_tokens_per_minute }),
+        ...(limits?.requests_per_minute === undefined
+          ? {}
+          : { requestsPerMinute: limits.requests_per_minute }),
+        ...(limits?.requests_per_day === undefined
+          ? {}
+          : { requestsPerDay: limits.requests_per_day }),
+        ...(limits?.tokens_per_minute === undefined
+          ? {}
+          : { tokensPerMinute: limits.tokens_per_minute }),
+        ...(limits?.input_tokens_per_minute === undefined
+          ? {}
+          : { inputTokensPerMinute: limits.input_tokens_per_minute }),
+        ...(limits?.output_tokens_per_minute === undefined
+          ? {}
+          : { outputTokensPerMinute: limits.output_tokens_per_minute }),
         ...(limits?.concurrency === undefined ? {} : { concurrency: limits.concurrency }),
       },
     };

@@ -20,14 +20,28 @@ async function prepare(services: Services, exchange: Exchange): Promise<Prepared
   const principal = await authenticate(services, exchange);
   const dialect = dialectOf(services, exchange);
   const model = exchange.query.get('model');
-  const call = decodeChat(exchange, principal.walletId, dialect, { framing: 'sse' }, model === null ? {} : { model }, parseBody(exchange.body));
+  const call = decodeChat(
+    exchange,
+    principal.walletId,
+    dialect,
+    { framing: 'sse' },
+    model === null ? {} : { model },
+    parseBody(exchange.body),
+  );
   return { principal, call, target: resolve(services, principal, call, 'chat') };
 }
 
 function dialectOf(services: Services, exchange: Exchange): Dialect {
   const name = exchange.query.get('dialect') ?? 'openai-chat';
   const dialect = Object.values(services.dialects).find((candidate) => candidate.id === name);
-  return dialect ?? fail('invalid_request', `There is no dialect \`${name.slice(0, 50)}\`. There are ${Object.keys(services.dialects).join(', ')}.`, { path: 'dialect' });
+  return (
+    dialect ??
+    fail(
+      'invalid_request',
+      `There is no dialect \`${name.slice(0, 50)}\`. There are ${Object.keys(services.dialects).join(', ')}.`,
+      { path: 'dialect' },
+    )
+  );
 }
 
 export async function handleQuote(services: Services, exchange: Exchange): Promise<void> {
@@ -39,7 +53,9 @@ export async function handleQuote(services: Services, exchange: Exchange): Promi
     model: route.offer.name,
     price_version: route.price.version,
     bound_usd: formatUsd(route.bound),
-    input_usd: formatUsd(quote(route.price, { ...target.extras, inputTokens: target.inputTokens, outputTokens: 0 })),
+    input_usd: formatUsd(
+      quote(route.price, { ...target.extras, inputTokens: target.inputTokens, outputTokens: 0 }),
+    ),
     losses: route.losses.map(({ path, reason }) => ({ path, reason })),
   }));
   const body: JsonObject = {
@@ -48,13 +64,22 @@ export async function handleQuote(services: Services, exchange: Exchange): Promi
     input_tokens_estimated: target.inputTokens,
     input_tokens_bound: target.inputTokensBound,
     output_tokens_max: target.outputTokensMax,
-    bound_usd: formatUsd([...target.routes.values()].reduce((most, route) => (route.bound > most ? route.bound : most), hold.minimum)),
+    bound_usd: formatUsd(
+      [...target.routes.values()].reduce(
+        (most, route) => (route.bound > most ? route.bound : most),
+        hold.minimum,
+      ),
+    ),
     hold_usd: formatUsd(hold.amount),
     available_usd: formatUsd(availableNanoUsd),
     affordable: availableNanoUsd >= hold.minimum,
     candidates,
   };
-  exchange.respond(200, { 'content-type': 'application/json; charset=utf-8' }, JSON.stringify(body));
+  exchange.respond(
+    200,
+    { 'content-type': 'application/json; charset=utf-8' },
+    JSON.stringify(body),
+  );
 }
 
 export async function handleRouteDryRun(services: Services, exchange: Exchange): Promise<void> {
@@ -63,7 +88,11 @@ export async function handleRouteDryRun(services: Services, exchange: Exchange):
   try {
     const step = plan.next();
     const chosen = step.kind === 'attempt' ? { channel: step.channelId, model: step.model } : null;
-    exchange.respond(200, { 'content-type': 'application/json; charset=utf-8' }, JSON.stringify({ object: 'route', chosen, step: step.kind, explanation: plan.explain() }));
+    exchange.respond(
+      200,
+      { 'content-type': 'application/json; charset=utf-8' },
+      JSON.stringify({ object: 'route', chosen, step: step.kind, explanation: plan.explain() }),
+    );
   } finally {
     plan.close();
   }

@@ -14,7 +14,15 @@ import {
   type Part,
   type Usage,
 } from '#canonical';
-import type { Dialect, Frame, Quirks, StreamDecoder, StreamEncoder, StreamForm, StreamTap } from '#dialects';
+import type {
+  Dialect,
+  Frame,
+  Quirks,
+  StreamDecoder,
+  StreamEncoder,
+  StreamForm,
+  StreamTap,
+} from '#dialects';
 import type { SseFrame } from '#std';
 import { StateGatherer } from './state-memory.ts';
 
@@ -53,74 +61,95 @@ const heldFramesMax = 64;
 
 /** Same dialect on both sides: frames leave as they came. */
 export function passThroughRelay(dialect: Dialect, request: ChatRequest, quirks: Quirks): Relay {
-  const tap = dialect.stream.tap(request, quirks);
-  const held: SseFrame[] = [];
-  let holding = false;
-  let complete = false;
-  let usage: Usage | undefined;
-  let usageAtEnd = false;
-  let billTold = false;
-  let characters = 0;
-  const marks = new StreamMarks();
+  return new PassThroughRelay(dialect, request, quirks);
+}
 
-  return {
-    push(frame) {
-      const facts = tap.inspect(frame);
-      characters += facts.characters;
-      // What an error says about usage is not what an answer used.
-      if (facts.usage && !facts.error) {
-        usage = facts.usage;
-        usageAtEnd = facts.closing;
-      }
-      if (facts.complete) complete = true;
-      if (facts.error) return { output: undefined, content: false, error: facts.error };
-      if (facts.closing) holding = true;
-      if (facts.unasked) return nothing;
-      marks.see(frame, facts.content);
-      if (!holding) return { output: frame.raw, content: facts.content, error: undefined };
-      if (held.length >= heldFramesMax) return { ...nothing, error: tooLong() };
-      held.push(frame);
-      return { output: undefined, content: facts.content, error: undefined };
-    },
-    end() {
-      // Without a terminal mark the dialect decides whether what came last was an end.
-      if (!complete && holding) complete = endsWell(dialect, quirks, held);
-      return complete ? undefined : cutError();
-    },
-    get complete() {
-      return complete;
-    },
-    get usage() {
-      return usage;
-    },
-    get billTold() {
-      return billTold;
-    },
-    get usageAtEnd() {
-      return usageAtEnd || (complete && usage !== undefined && dialect.id !== 'anthropic-messages');
-    },
-    get characters() {
-      return characters;
-    },
-    statefulParts: [],
-    close(bill) {
-      const tail = tailOf(held, tap, bill);
-      billTold = tail.billTold;
-      return tail.text;
-    },
-    stop(bill, estimated) {
-      // The terminal event of Responses repeats the whole answer, which nobody kept.
-      if (dialect.id === 'openai-responses') return renderError(dialect, gatewayError('insufficient_balance', 'The balance ran out in the middle of the answer.'), request);
-      const relay = new TranslatingRelay(dialect.stream.decoder(quirks), dialect.stream.encoder(request, { framing: 'sse' }), undefined);
-      for (const frame of marks.frames()) relay.push(frame);
-      billTold = true;
-      return relay.stop(bill, estimated);
-    },
-  };
+class PassThroughRelay implements Relay {
+  readonly #dialect: Dialect;
+  readonly #request: ChatRequest;
+  readonly #quirks: Quirks;
+  readonly #tap: StreamTap;
+  readonly #held: SseFrame[] = [];
+  readonly #marks = new StreamMarks();
+  #holding = false;
+  #usageAtEnd = false;
+  complete = false;
+  usage: Usage | undefined;
+  billTold = false;
+  characters = 0;
+  readonly statefulParts: readonly Part[] = [];
+
+  constructor(dialect: Dialect, request: ChatRequest, quirks: Quirks) {
+    this.#dialect = dialect;
+    this.#request = request;
+    this.#quirks = quirks;
+    this.#tap = dialect.stream.tap(request, quirks);
+  }
+
+  push(frame: SseFrame): RelayStep {
+    const facts = this.#tap.inspect(frame);
+    this.characters += facts.characters;
+    // What an error says about usage is not what an answer used.
+    if (facts.usage && !facts.error) {
+      this.usage = facts.usage;
+      this.#usageAtEnd = facts.closing;
+    }
+    if (facts.complete) this.complete = true;
+    if (facts.error) return { output: undefined, content: false, error: facts.error };
+    if (facts.closing) this.#holding = true;
+    if (facts.unasked) return nothing;
+    this.#marks.see(frame, facts.content);
+    if (!this.#holding) return { output: frame.raw, content: facts.content, error: undefined };
+    if (this.#held.length >= heldFramesMax) return { ...nothing, error: tooLong() };
+    this.#held.push(frame);
+    return { output: undefined, content: facts.content, error: undefined };
+  }
+
+  end(): GatewayError | undefined {
+    // Without a terminal mark the dialect decides whether what came last was an end.
+    if (!this.complete && this.#holding) {
+      this.complete = endsWell(this.#dialect, this.#quirks, this.#held);
+    }
+    return this.complete ? undefined : cutError();
+  }
+
+  get usageAtEnd(): boolean {
+    if (this.#usageAtEnd) return true;
+    return this.complete && this.usage !== undefined && this.#dialect.id !== 'anthropic-messages';
+  }
+
+  close(bill: Bill | undefined): string {
+    const tail = tailOf(this.#held, this.#tap, bill);
+    this.billTold = tail.billTold;
+    return tail.text;
+  }
+
+  stop(bill: Bill | undefined, estimated?: Usage): string {
+    // The terminal event of Responses repeats the whole answer, which nobody kept.
+    if (this.#dialect.id === 'openai-responses') {
+      const error = gatewayError(
+        'insufficient_balance',
+        'The balance ran out in the middle of the answer.',
+      );
+      return renderError(this.#dialect, error, this.#request);
+    }
+    const relay = new TranslatingRelay(
+      this.#dialect.stream.decoder(this.#quirks),
+      this.#dialect.stream.encoder(this.#request, { framing: 'sse' }),
+      undefined,
+    );
+    for (const frame of this.#marks.frames()) relay.push(frame);
+    this.billTold = true;
+    return relay.stop(bill, estimated);
+  }
 }
 
 /** The kept frames as they came, with the bill in the last usage object among them. */
-function tailOf(held: readonly SseFrame[], tap: StreamTap, bill: Bill | undefined): { readonly text: string; readonly billTold: boolean } {
+function tailOf(
+  held: readonly SseFrame[],
+  tap: StreamTap,
+  bill: Bill | undefined,
+): { readonly text: string; readonly billTold: boolean } {
   let billTold = bill === undefined;
   const texts: string[] = [];
   for (const frame of held.toReversed()) {
@@ -137,7 +166,11 @@ class StreamMarks {
   #latest: Frame | undefined;
 
   see(frame: Frame, content: boolean): void {
-    if (this.#starts.length < heldFramesMax && (!this.#latest || frame.event !== this.#latest.event)) this.#starts.push({ event: frame.event, data: frame.data });
+    if (
+      this.#starts.length < heldFramesMax &&
+      (!this.#latest || frame.event !== this.#latest.event)
+    )
+      this.#starts.push({ event: frame.event, data: frame.data });
     if (content || !this.#latest || frame.event !== this.#latest.event) this.#latest = frame;
   }
 
@@ -149,13 +182,25 @@ class StreamMarks {
 /** Vendors leave the terminal mark out: an answer that said why it ended is complete all the same. */
 function endsWell(dialect: Dialect, quirks: Quirks, tail: readonly SseFrame[]): boolean {
   const decoder = dialect.stream.decoder(quirks);
-  for (const frame of tail) if (decoder.push(frame).some((event) => event.kind === 'error')) return false;
+  for (const frame of tail)
+    if (decoder.push(frame).some((event) => event.kind === 'error')) return false;
   return decoder.end().every((event) => event.kind !== 'error');
 }
 
 /** Different dialects: frames → canonical events → frames. */
-export function translatingRelay(upstream: Dialect, client: Dialect, request: ChatRequest, quirks: Quirks, form: StreamForm, onLoss: (path: string, reason: string) => void): Relay {
-  return new TranslatingRelay(upstream.stream.decoder(quirks), client.stream.encoder(request, form, onLoss), createCustomCallRestorer(request));
+export function translatingRelay(
+  upstream: Dialect,
+  client: Dialect,
+  request: ChatRequest,
+  quirks: Quirks,
+  form: StreamForm,
+  onLoss: (path: string, reason: string) => void,
+): Relay {
+  return new TranslatingRelay(
+    upstream.stream.decoder(quirks),
+    client.stream.encoder(request, form, onLoss),
+    createCustomCallRestorer(request),
+  );
 }
 
 class TranslatingRelay implements Relay {
@@ -173,7 +218,11 @@ class TranslatingRelay implements Relay {
   characters = 0;
   readonly #gatherer = new StateGatherer();
 
-  constructor(decoder: StreamDecoder, encoder: StreamEncoder, restore: ((event: ChatEvent) => readonly ChatEvent[]) | undefined) {
+  constructor(
+    decoder: StreamDecoder,
+    encoder: StreamEncoder,
+    restore: ((event: ChatEvent) => readonly ChatEvent[]) | undefined,
+  ) {
     this.#decoder = decoder;
     this.#encoder = encoder;
     this.#restore = restore;
@@ -201,7 +250,11 @@ class TranslatingRelay implements Relay {
 
   stop(bill: Bill | undefined, usage?: Usage): string {
     const ends: ChatEvent[] = [...this.#openParts].map((index) => ({ kind: 'part-end', index }));
-    const finish: ChatEvent = { kind: 'end', choice: 0, finish: { reason: 'length', raw: 'length' } };
+    const finish: ChatEvent = {
+      kind: 'end',
+      choice: 0,
+      finish: { reason: 'length', raw: 'length' },
+    };
     return this.#render(withUsage([...ends, finish, { kind: 'finished' }], bill, usage), bill);
   }
 
@@ -212,7 +265,8 @@ class TranslatingRelay implements Relay {
     for (const event of this.#restore ? events.flatMap(this.#restore) : events) {
       // What an error says about usage is not what an answer used.
       if (failing && event.kind === 'usage') continue;
-      if (event.kind === 'error') return { output: output === '' ? undefined : output, content, error: event.error };
+      if (event.kind === 'error')
+        return { output: output === '' ? undefined : output, content, error: event.error };
       if (this.#hold(event)) continue;
       this.#gatherer.push(event);
       content = this.#count(event) || content;
@@ -257,13 +311,18 @@ class TranslatingRelay implements Relay {
 
   #render(events: readonly ChatEvent[], bill: Bill | undefined): string {
     let output = '';
-    for (const event of events) output += this.#encoder.push(event.kind === 'usage' && bill ? { ...event, bill } : event);
+    for (const event of events)
+      output += this.#encoder.push(event.kind === 'usage' && bill ? { ...event, bill } : event);
     return output;
   }
 }
 
 /** A bill needs a usage object to stand in; where the upstream gave none, it is what was billed. */
-function withUsage(events: readonly ChatEvent[], bill: Bill | undefined, billed: Usage | undefined): readonly ChatEvent[] {
+function withUsage(
+  events: readonly ChatEvent[],
+  bill: Bill | undefined,
+  billed: Usage | undefined,
+): readonly ChatEvent[] {
   const latest = events.findLast((event) => event.kind === 'usage');
   const others = events.filter((event) => event.kind !== 'usage');
   if (!latest && !bill) return others;
@@ -295,14 +354,26 @@ function startCharacters(event: Extract<ChatEvent, { kind: 'part-start' }>): num
 }
 
 export function cutError(): GatewayError {
-  return gatewayError('upstream_cut', 'The upstream closed the stream before the answer was complete.');
+  return gatewayError(
+    'upstream_cut',
+    'The upstream closed the stream before the answer was complete.',
+  );
 }
 
 function tooLong(): GatewayError {
-  return gatewayError('upstream_invalid', 'The upstream sent too many frames after the end of the answer.');
+  return gatewayError(
+    'upstream_invalid',
+    'The upstream sent too many frames after the end of the answer.',
+  );
 }
 
 /** An error inside a stream, in the client's dialect. */
-export function renderError(dialect: Dialect, error: GatewayError, request: ChatRequest, _bill?: Bill, form: StreamForm = { framing: 'sse' }): string {
+export function renderError(
+  dialect: Dialect,
+  error: GatewayError,
+  request: ChatRequest,
+  _bill?: Bill,
+  form: StreamForm = { framing: 'sse' },
+): string {
   return dialect.stream.encoder(request, form).push({ kind: 'error', error });
 }

@@ -6,7 +6,14 @@
 
 import type { Principal } from '#access';
 import { fail } from '#canonical';
-import { historyItems, inputItems, previousResponseNotFound, stateNeeds, withHistory, type StateNeeds } from '#dialects';
+import {
+  historyItems,
+  inputItems,
+  previousResponseNotFound,
+  stateNeeds,
+  withHistory,
+  type StateNeeds,
+} from '#dialects';
 import { asObjects, asString, parseJsonObject, type JsonObject } from '#std';
 import { authenticate } from './admission.ts';
 import { reading } from './call.ts';
@@ -31,12 +38,22 @@ type StoredResponse = {
   readonly response: JsonObject;
 };
 
-async function load(services: Services, principal: Principal, id: string): Promise<StoredResponse | undefined> {
+async function load(
+  services: Services,
+  principal: Principal,
+  id: string,
+): Promise<StoredResponse | undefined> {
   const blob = await services.store.blobs.get(namespace, id, principal.walletId);
   const object = blob && parseJsonObject(Buffer.from(blob.body).toString('utf8'));
   const response = object?.['response'];
-  if (!object || typeof response !== 'object' || response === null || Array.isArray(response)) return undefined;
-  return { previous: asString(object['previous']), items: asObjects(object['items']), input: asObjects(object['input']), response: response as JsonObject };
+  if (!object || typeof response !== 'object' || response === null || Array.isArray(response))
+    return undefined;
+  return {
+    previous: asString(object['previous']),
+    items: asObjects(object['items']),
+    input: asObjects(object['input']),
+    response: response as JsonObject,
+  };
 }
 
 export type ResolvedState = {
@@ -47,9 +64,14 @@ export type ResolvedState = {
 };
 
 /** Puts the stored conversation into the request. Throws GatewayFailure 400 naming an unknown id. */
-export async function resolveState(services: Services, principal: Principal, wire: JsonObject): Promise<ResolvedState> {
+export async function resolveState(
+  services: Services,
+  principal: Principal,
+  wire: JsonObject,
+): Promise<ResolvedState> {
   const needs = reading(() => stateNeeds(wire));
-  if (needs.previousResponseId === undefined && needs.itemIds.length === 0) return { wire, needs, changed: false };
+  if (needs.previousResponseId === undefined && needs.itemIds.length === 0)
+    return { wire, needs, changed: false };
   const history: JsonObject[][] = [];
   let id = needs.previousResponseId;
   for (let length = 0; id !== undefined && length < chainMax; length += 1) {
@@ -70,53 +92,121 @@ export async function resolveState(services: Services, principal: Principal, wir
 }
 
 /** The stored output items of these ids; the decoder names those that are not there. */
-async function findItems(services: Services, principal: Principal, ids: readonly string[]): Promise<readonly JsonObject[]> {
-  if (ids.length > referencesMax) fail('invalid_request', `A request may refer to ${referencesMax} stored items at most; send the items themselves.`, { path: 'input' });
-  const places = await Promise.all(ids.map((id) => services.store.blobs.get(itemNamespace, id, principal.walletId)));
-  const responseIds = new Set(places.flatMap((place) => (place ? [Buffer.from(place.body).toString('utf8')] : [])));
+async function findItems(
+  services: Services,
+  principal: Principal,
+  ids: readonly string[],
+): Promise<readonly JsonObject[]> {
+  if (ids.length > referencesMax)
+    fail(
+      'invalid_request',
+      `A request may refer to ${referencesMax} stored items at most; send the items themselves.`,
+      { path: 'input' },
+    );
+  const places = await Promise.all(
+    ids.map((id) => services.store.blobs.get(itemNamespace, id, principal.walletId)),
+  );
+  const responseIds = new Set(
+    places.flatMap((place) => (place ? [Buffer.from(place.body).toString('utf8')] : [])),
+  );
   const responses = await Promise.all([...responseIds].map((id) => load(services, principal, id)));
   const wanted = new Set(ids);
-  return responses.flatMap((stored) => stored?.items ?? []).filter((item) => wanted.has(asString(item['id']) ?? ''));
+  return responses
+    .flatMap((stored) => stored?.items ?? [])
+    .filter((item) => wanted.has(asString(item['id']) ?? ''));
 }
 
 /** Keeps what the next turn will need. Never fails the answer: a full store means it cannot be continued. */
-export async function keepResponse(services: Services, principal: Principal, request: JsonObject, needs: StateNeeds, response: JsonObject): Promise<void> {
+export async function keepResponse(
+  services: Services,
+  principal: Principal,
+  request: JsonObject,
+  needs: StateNeeds,
+  response: JsonObject,
+): Promise<void> {
   const id = asString(response['id']);
   if (!needs.store || id === undefined) return;
-  const stored = { previous: needs.previousResponseId, items: historyItems(request, response), input: inputItems(request, response), response };
+  const stored = {
+    previous: needs.previousResponseId,
+    items: historyItems(request, response),
+    input: inputItems(request, response),
+    response,
+  };
   try {
     const put = (space: string, blobId: string, text: string): Promise<boolean> => {
-      return services.store.blobs.put({ namespace: space, id: blobId, owner: principal.walletId, body: Buffer.from(text), expiresAtMs: services.clock.now() + keepMs });
+      return services.store.blobs.put({
+        namespace: space,
+        id: blobId,
+        owner: principal.walletId,
+        body: Buffer.from(text),
+        expiresAtMs: services.clock.now() + keepMs,
+      });
     };
     const itemIds = asObjects(response['output']).flatMap((item) => asString(item['id']) ?? []);
-    const kept = await Promise.all([put(namespace, id, JSON.stringify(stored)), ...itemIds.map((itemId) => put(itemNamespace, itemId, id))]);
+    const kept = await Promise.all([
+      put(namespace, id, JSON.stringify(stored)),
+      ...itemIds.map((itemId) => put(itemNamespace, itemId, id)),
+    ]);
     if (kept.includes(false)) services.log('warning', 'responses.not_kept', { response_id: id });
   } catch (error) {
     services.log('warning', 'responses.not_kept', { response_id: id, error: String(error) });
   }
 }
 
-export async function handleGetResponse(services: Services, exchange: Exchange, id: string): Promise<void> {
+export async function handleGetResponse(
+  services: Services,
+  exchange: Exchange,
+  id: string,
+): Promise<void> {
   const principal = await authenticate(services, exchange);
   const stored = (await load(services, principal, id)) ?? notStored(id);
-  exchange.respond(200, { 'content-type': 'application/json; charset=utf-8' }, JSON.stringify(stored.response));
+  exchange.respond(
+    200,
+    { 'content-type': 'application/json; charset=utf-8' },
+    JSON.stringify(stored.response),
+  );
 }
 
-export async function handleInputItems(services: Services, exchange: Exchange, id: string): Promise<void> {
+export async function handleInputItems(
+  services: Services,
+  exchange: Exchange,
+  id: string,
+): Promise<void> {
   const principal = await authenticate(services, exchange);
   const { input } = (await load(services, principal, id)) ?? notStored(id);
   const data = exchange.query.get('order') === 'asc' ? input : [...input].reverse();
-  const body = { object: 'list', data, has_more: false, first_id: asString(data[0]?.['id']) ?? null, last_id: asString(data.at(-1)?.['id']) ?? null };
-  exchange.respond(200, { 'content-type': 'application/json; charset=utf-8' }, JSON.stringify(body));
+  const body = {
+    object: 'list',
+    data,
+    has_more: false,
+    first_id: asString(data[0]?.['id']) ?? null,
+    last_id: asString(data.at(-1)?.['id']) ?? null,
+  };
+  exchange.respond(
+    200,
+    { 'content-type': 'application/json; charset=utf-8' },
+    JSON.stringify(body),
+  );
 }
 
-export async function handleDeleteResponse(services: Services, exchange: Exchange, id: string): Promise<void> {
+export async function handleDeleteResponse(
+  services: Services,
+  exchange: Exchange,
+  id: string,
+): Promise<void> {
   const principal = await authenticate(services, exchange);
   const removed = await services.store.blobs.remove(namespace, id, principal.walletId);
   if (!removed) notStored(id);
-  exchange.respond(200, { 'content-type': 'application/json; charset=utf-8' }, JSON.stringify({ id, object: 'response.deleted', deleted: true }));
+  exchange.respond(
+    200,
+    { 'content-type': 'application/json; charset=utf-8' },
+    JSON.stringify({ id, object: 'response.deleted', deleted: true }),
+  );
 }
 
 function notStored(id: string): never {
-  return fail('not_found', `No response with the id \`${id.slice(0, 100)}\` is stored here. Only answers of this wallet with \`store\` not false are kept, for 30 days.`);
+  return fail(
+    'not_found',
+    `No response with the id \`${id.slice(0, 100)}\` is stored here. Only answers of this wallet with \`store\` not false are kept, for 30 days.`,
+  );
 }

@@ -3,7 +3,13 @@
 import type { RequestListener } from 'node:http';
 import { gatewayError, type GatewayError } from '#canonical';
 import { anthropicMessages, geminiGenerate, openaiChat, type Dialect } from '#dialects';
-import { createHttpFront, type HttpFront, type HttpLimits, type ListenerSettings, type RenderedError } from './http/index.ts';
+import {
+  createHttpFront,
+  type HttpFront,
+  type HttpLimits,
+  type ListenerSettings,
+  type RenderedError,
+} from './http/index.ts';
 import { gatewayRoutes, type GatewayRoute } from './routes.ts';
 import type { Services } from './services.ts';
 
@@ -22,11 +28,23 @@ export function createGateway({ services, listener, limits, mounted }: GatewayOp
     listener,
     limits,
     routes: gatewayRoutes(services),
-    ...(mounted ? { mount: (path: string) => mounted.find(({ prefix }) => path === prefix || path.startsWith(`${prefix}/`))?.listener } : {}),
+    ...(mounted
+      ? {
+          mount: (path: string) =>
+            mounted.find(({ prefix }) => path === prefix || path.startsWith(`${prefix}/`))
+              ?.listener,
+        }
+      : {}),
     clock: services.clock,
     newRequestId: () => services.newId('req'),
-    renderError: (route, error, path, requestId) => render(route?.dialect ?? dialectOfPath(path), error, requestId),
-    onFault: (error, exchange) => services.log('error', 'request.fault', { request_id: exchange.requestId, path: exchange.path, error: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
+    renderError: (route, error, path, requestId) =>
+      render(route?.dialect ?? dialectOfPath(path), error, requestId),
+    onFault: (error, exchange) =>
+      services.log('error', 'request.fault', {
+        request_id: exchange.requestId,
+        path: exchange.path,
+        error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+      }),
   });
 }
 

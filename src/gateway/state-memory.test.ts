@@ -11,7 +11,15 @@ const answer: readonly Part[] = [
 ];
 
 function request(parts: readonly Part[]): ChatRequest {
-  return { dialect: 'openai-chat', model: 'm', messages: [{ role: 'assistant', parts }], tools: [], stream: false, streamUsage: false, extensions: {} };
+  return {
+    dialect: 'openai-chat',
+    model: 'm',
+    messages: [{ role: 'assistant', parts }],
+    tools: [],
+    stream: false,
+    streamUsage: false,
+    extensions: {},
+  };
 }
 
 const calls = answer.slice(1);
@@ -20,7 +28,10 @@ describe('the memory of opaque state', () => {
   it('puts the thinking back before the call that it came with', () => {
     const memory = new StateMemory();
     memory.remember('w', answer);
-    assert.deepEqual(memory.recall('w', request(calls), 'anthropic-messages').messages[0]?.parts, answer);
+    assert.deepEqual(
+      memory.recall('w', request(calls), 'anthropic-messages').messages[0]?.parts,
+      answer,
+    );
   });
 
   it('changes nothing when the client has kept the state, and nothing for another issuer or owner', () => {
@@ -37,27 +48,48 @@ describe('the memory of opaque state', () => {
     const memory = new StateMemory();
     memory.remember('w', answer);
     const unsigned: Part[] = [{ kind: 'reasoning', text: 'hmm', form: 'full' }, ...calls];
-    assert.deepEqual(memory.recall('w', request(unsigned), 'anthropic-messages').messages[0]?.parts, answer);
+    assert.deepEqual(
+      memory.recall('w', request(unsigned), 'anthropic-messages').messages[0]?.parts,
+      answer,
+    );
   });
 
   it('opens the message with the thinking, before the words that were said with the call', () => {
     const memory = new StateMemory();
     memory.remember('w', answer);
     const said: Part = { kind: 'text', text: 'I look.' };
-    assert.deepEqual(memory.recall('w', request([said, ...calls]), 'anthropic-messages').messages[0]?.parts, [answer[0], said, ...calls]);
+    assert.deepEqual(
+      memory.recall('w', request([said, ...calls]), 'anthropic-messages').messages[0]?.parts,
+      [answer[0], said, ...calls],
+    );
   });
 
   it('mends thinking of which the client kept the signature and the last words only', () => {
     const memory = new StateMemory();
     memory.remember('w', answer);
-    const cut: Part[] = [{ kind: 'reasoning', text: 'm', form: 'full' }, { kind: 'reasoning', text: '', form: 'full', state }, ...calls];
-    assert.deepEqual(memory.recall('w', request(cut), 'anthropic-messages').messages[0]?.parts, answer);
+    const cut: Part[] = [
+      { kind: 'reasoning', text: 'm', form: 'full' },
+      { kind: 'reasoning', text: '', form: 'full', state },
+      ...calls,
+    ];
+    assert.deepEqual(
+      memory.recall('w', request(cut), 'anthropic-messages').messages[0]?.parts,
+      answer,
+    );
   });
 
   it('forgets the longest unused when its bytes are spent', () => {
     const memory = new StateMemory(400);
-    for (let index = 0; index < 50; index += 1) memory.remember('w', [{ kind: 'tool-call', id: `call_${index}`, name: 'x', input: '', state }]);
-    const recalled = (index: number): Part | undefined => memory.recall('w', request([{ kind: 'tool-call', id: `call_${index}`, name: 'x', input: '' }]), 'anthropic-messages').messages[0]?.parts[0];
+    for (let index = 0; index < 50; index += 1)
+      memory.remember('w', [
+        { kind: 'tool-call', id: `call_${index}`, name: 'x', input: '', state },
+      ]);
+    const recalled = (index: number): Part | undefined =>
+      memory.recall(
+        'w',
+        request([{ kind: 'tool-call', id: `call_${index}`, name: 'x', input: '' }]),
+        'anthropic-messages',
+      ).messages[0]?.parts[0];
     assert.equal(recalled(0)?.state, undefined);
     assert.deepEqual(recalled(49)?.state, state);
   });

@@ -4,10 +4,24 @@
  * call is kept under the call's id and put back when the client sends the call again without it.
  */
 
-import type { ChatEvent, ChatRequest, ChatResponse, DialectId, Message, OpaqueState, Part, ReasoningPart, ToolCallPart } from '#canonical';
+import type {
+  ChatEvent,
+  ChatRequest,
+  ChatResponse,
+  DialectId,
+  Message,
+  OpaqueState,
+  Part,
+  ReasoningPart,
+  ToolCallPart,
+} from '#canonical';
 
 /** What belongs to one tool call: the thinking before it and the state on it. */
-type Remembered = { readonly reasoning: readonly ReasoningPart[]; readonly state: OpaqueState | undefined; readonly bytes: number };
+type Remembered = {
+  readonly reasoning: readonly ReasoningPart[];
+  readonly state: OpaqueState | undefined;
+  readonly bytes: number;
+};
 
 const entryBytesMax = 256 * 1024;
 
@@ -28,7 +42,8 @@ export class StateMemory {
       if (part.kind === 'reasoning') reasoning.push(part);
       if (part.kind !== 'tool-call') continue;
       const stateful = reasoning.filter((candidate) => candidate.state !== undefined);
-      if (stateful.length > 0 || part.state) this.#put(`${owner} ${part.id}`, reasoning, part.state);
+      if (stateful.length > 0 || part.state)
+        this.#put(`${owner} ${part.id}`, reasoning, part.state);
       // Thinking belongs to the first call after it; parallel calls follow without.
       reasoning = [];
     }
@@ -42,7 +57,8 @@ export class StateMemory {
   recall(owner: string, request: ChatRequest, issuer: DialectId): ChatRequest {
     let changed = false;
     const messages = request.messages.map((message) => {
-      const restored = message.role === 'assistant' ? this.#restore(owner, message, issuer) : message;
+      const restored =
+        message.role === 'assistant' ? this.#restore(owner, message, issuer) : message;
       changed ||= restored !== message;
       return restored;
     });
@@ -54,7 +70,10 @@ export class StateMemory {
     const parts: Part[] = [];
     for (const part of message.parts) {
       const found = part.kind === 'tool-call' ? this.#get(`${owner} ${part.id}`) : undefined;
-      const mine = found && (found.state?.issuer === issuer || found.reasoning.some((candidate) => candidate.state?.issuer === issuer));
+      const mine =
+        found &&
+        (found.state?.issuer === issuer ||
+          found.reasoning.some((candidate) => candidate.state?.issuer === issuer));
       if (part.kind !== 'tool-call' || !found || !mine || isWhole(message, part, found)) {
         parts.push(part);
         continue;
@@ -77,7 +96,11 @@ export class StateMemory {
   }
 
   #put(key: string, reasoning: readonly ReasoningPart[], state: OpaqueState | undefined): void {
-    const bytes = reasoning.reduce((sum, part) => sum + part.text.length + (part.state?.value.length ?? 0), state?.value.length ?? 0) + key.length;
+    const bytes =
+      reasoning.reduce(
+        (sum, part) => sum + part.text.length + (part.state?.value.length ?? 0),
+        state?.value.length ?? 0,
+      ) + key.length;
     if (bytes > entryBytesMax) return;
     this.#drop(key);
     this.#entries.set(key, { reasoning, state, bytes });
@@ -99,7 +122,16 @@ export class StateMemory {
 /** Whether the client kept all of it. A signature over words that were cut short is worth nothing. */
 function isWhole(message: Message, call: ToolCallPart, { reasoning, state }: Remembered): boolean {
   if (state && !call.state) return false;
-  return reasoning.every((kept) => !kept.state || message.parts.some((part) => part.kind === 'reasoning' && part.state?.value === kept.state?.value && part.text === kept.text));
+  return reasoning.every(
+    (kept) =>
+      !kept.state ||
+      message.parts.some(
+        (part) =>
+          part.kind === 'reasoning' &&
+          part.state?.value === kept.state?.value &&
+          part.text === kept.text,
+      ),
+  );
 }
 
 /**
@@ -116,7 +148,9 @@ function withoutDoubledThinking(parts: readonly Part[]): readonly Part[] {
   const signed = [...longest.values()];
   return parts.filter((part) => {
     if (part.kind !== 'reasoning') return true;
-    return part.state ? longest.get(part.state.value) === part : !signed.some(({ text }) => text.includes(part.text));
+    return part.state
+      ? longest.get(part.state.value) === part
+      : !signed.some(({ text }) => text.includes(part.text));
   });
 }
 
@@ -126,17 +160,24 @@ export class StateGatherer {
   readonly parts: Part[] = [];
 
   push(event: ChatEvent): void {
-    if (event.kind === 'part-start' && (event.part.kind === 'reasoning' || event.part.kind === 'tool-call')) {
+    if (
+      event.kind === 'part-start' &&
+      (event.part.kind === 'reasoning' || event.part.kind === 'tool-call')
+    ) {
       this.#open.set(event.index, { part: event.part, text: '' });
     } else if (event.kind === 'part-delta') {
       const open = this.#open.get(event.index);
-      if (open?.part.kind === 'reasoning' && open.text.length < entryBytesMax) open.text += event.delta;
+      if (open?.part.kind === 'reasoning' && open.text.length < entryBytesMax)
+        open.text += event.delta;
     } else if (event.kind === 'part-end') {
       const open = this.#open.get(event.index);
       if (!open) return;
       this.#open.delete(event.index);
       const state = event.final?.state ?? open.part.state;
-      const part = open.part.kind === 'reasoning' ? { ...open.part, text: open.part.text + open.text } : open.part;
+      const part =
+        open.part.kind === 'reasoning'
+          ? { ...open.part, text: open.part.text + open.text }
+          : open.part;
       this.parts.push(state ? { ...part, state } : part);
     }
   }

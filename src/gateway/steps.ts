@@ -7,11 +7,18 @@ import type { OfferCandidate } from './offers.ts';
 import type { Route, Target } from './target.ts';
 
 /** Awaits what routing asks to wait for. Throws the client's error when it gives up. */
-export async function nextStep(plan: Plan, signal: AbortSignal, failed: AttemptFailure | undefined): Promise<Attempt> {
+export async function nextStep(
+  plan: Plan,
+  signal: AbortSignal,
+  failed: AttemptFailure | undefined,
+): Promise<Attempt> {
   let step = plan.next(failed?.failure);
   while (step.kind === 'wait') {
     await pause(step.delayMs, signal);
-    if (signal.aborted) throw new GatewayFailure(gatewayError('client_closed_request', 'The client closed the connection.'));
+    if (signal.aborted)
+      throw new GatewayFailure(
+        gatewayError('client_closed_request', 'The client closed the connection.'),
+      );
     step = plan.next();
   }
   if (step.kind === 'give-up') throw new GatewayFailure(giveUpError(step, failed?.error));
@@ -32,7 +39,7 @@ function pause(delayMs: number, signal: AbortSignal): Promise<void> {
 
 export function routeOf(target: Target, attempt: Attempt): Route {
   const route = target.routes.get(attempt.candidate as OfferCandidate);
-  if (!route) throw new Error(`routing chose a candidate that was not offered: ${attempt.channelId}`);
+  if (!route)
+    throw new Error(`routing chose a candidate that was not offered: ${attempt.channelId}`);
   return route;
 }
-

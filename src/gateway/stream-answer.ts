@@ -62,7 +62,10 @@ export class StreamAnswer {
     const { open, attempt, signal, services, client, trail, elapsedMs } = this.#context;
     // The time to first content counts from the moment the request left.
     const waitedMs = elapsedMs() - trail.startedAtMs;
-    const contentTimer = setTimeout(() => this.#giveUpWaiting(), Math.max(1, attempt.timeouts.firstContentMs - waitedMs));
+    const contentTimer = setTimeout(
+      () => this.#giveUpWaiting(),
+      Math.max(1, attempt.timeouts.firstContentMs - waitedMs),
+    );
     const holdTimer = setTimeout(() => client.begin(), services.settings.holdHeadersMs);
     const onAbort = (): void => this.#clientLeft();
     signal.addEventListener('abort', onAbort, { once: true });
@@ -94,7 +97,10 @@ export class StreamAnswer {
     if (tail) await this.#accept([tail], contentTimer);
   }
 
-  #accept(frames: ReturnType<OpenStream['parser']['push']>, contentTimer: NodeJS.Timeout): Promise<void> | undefined {
+  #accept(
+    frames: ReturnType<OpenStream['parser']['push']>,
+    contentTimer: NodeJS.Timeout,
+  ): Promise<void> | undefined {
     const { relay } = this.#context.open;
     let wait: Promise<void> | undefined;
     for (const frame of frames) {
@@ -151,7 +157,10 @@ export class StreamAnswer {
     if (this.#clientGone) return { kind: 'client-gone' };
     if (this.#timedOut) return { kind: 'failed', failed: timeout() };
     if (this.#context.funds.exhausted) return { kind: 'exhausted' };
-    if (this.#error) return this.#committed ? { kind: 'broken', error: this.#error } : { kind: 'failed', failed: classify(asFailure(this.#error)) };
+    if (this.#error)
+      return this.#committed
+        ? { kind: 'broken', error: this.#error }
+        : { kind: 'failed', failed: classify(asFailure(this.#error)) };
     return { kind: 'complete', committed: this.#committed };
   }
 
@@ -160,7 +169,13 @@ export class StreamAnswer {
     if (this.#timedOut) return { kind: 'failed', failed: timeout() };
     // A connection that breaks after the terminal mark took nothing from anybody.
     if (this.#context.open.relay.complete) return { kind: 'complete', committed: this.#committed };
-    const failed = classify(error instanceof UpstreamFailure || error instanceof GatewayFailure ? error : asFailure(gatewayError('upstream_invalid', 'The upstream sent a stream that cannot be read.')));
+    const failed = classify(
+      error instanceof UpstreamFailure || error instanceof GatewayFailure
+        ? error
+        : asFailure(
+            gatewayError('upstream_invalid', 'The upstream sent a stream that cannot be read.'),
+          ),
+    );
     return this.#committed ? { kind: 'broken', error: failed.error } : { kind: 'failed', failed };
   }
 }
@@ -170,5 +185,8 @@ function asFailure(error: GatewayError): GatewayFailure {
 }
 
 function timeout(): AttemptFailure {
-  return { error: gatewayError('upstream_timeout', 'The upstream sent no content in time.'), failure: { kind: 'timeout-content' } };
+  return {
+    error: gatewayError('upstream_timeout', 'The upstream sent no content in time.'),
+    failure: { kind: 'timeout-content' },
+  };
 }

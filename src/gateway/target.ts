@@ -5,12 +5,27 @@ import { fail, type ChatRequest, type Loss } from '#canonical';
 import { type Model, type Price } from '#catalog';
 import { nativeOnlyReason, openaiCompletions } from '#dialects';
 import type { Operation } from '#providers';
-import { affordableOutputTokens, dearest, estimateInputTokens, extrasOf, inputBound, quote, type Extras, type PriceSnapshot } from '#metering';
+import {
+  affordableOutputTokens,
+  dearest,
+  estimateInputTokens,
+  extrasOf,
+  inputBound,
+  quote,
+  type Extras,
+  type PriceSnapshot,
+} from '#metering';
 import type { Hints } from '#routing';
 import { formatUsd, type NanoUsd } from '#std';
 import type { ChatCall, Wishes } from './call.ts';
 import type { FallbackRequest } from './fallback.ts';
-import { speechChoices, type Offer, type OfferCandidate, type Snapshot, type SpeechChoice } from './offers.ts';
+import {
+  speechChoices,
+  type Offer,
+  type OfferCandidate,
+  type Snapshot,
+  type SpeechChoice,
+} from './offers.ts';
 import type { Services } from './services.ts';
 
 /** An offer that can serve this request, with the way to speak to it and its frozen price. */
@@ -48,14 +63,26 @@ export function findModel(snapshot: Snapshot, principal: Principal, name: string
   const model = snapshot.find(name);
   if (!model) {
     const nearest = snapshot.catalog.nearest(name, 3);
-    const hint = nearest.length > 0 ? ` Did you mean ${nearest.map((near) => `\`${near}\``).join(', ')}?` : '';
-    fail('model_not_found', `The model \`${clip(name)}\` does not exist.${hint} GET /v1/models lists what is available.`, {
-      path: 'model',
-      details: { nearest },
-    });
+    const hint =
+      nearest.length > 0 ? ` Did you mean ${nearest.map((near) => `\`${near}\``).join(', ')}?` : '';
+    fail(
+      'model_not_found',
+      `The model \`${clip(name)}\` does not exist.${hint} GET /v1/models lists what is available.`,
+      {
+        path: 'model',
+        details: { nearest },
+      },
+    );
   }
-  if (!allowsModel(principal.limits.models, model.id) && !allowsModel(principal.limits.models, name)) {
-    fail('model_not_allowed', `This key may not use \`${clip(name)}\`. Ask the owner of the key to allow it.`, { path: 'model' });
+  if (
+    !allowsModel(principal.limits.models, model.id) &&
+    !allowsModel(principal.limits.models, name)
+  ) {
+    fail(
+      'model_not_allowed',
+      `This key may not use \`${clip(name)}\`. Ask the owner of the key to allow it.`,
+      { path: 'model' },
+    );
   }
   return model;
 }
@@ -65,7 +92,12 @@ function clip(name: string): string {
 }
 
 /** Candidates of the model and its fallbacks, each checked for what it can say and what it costs. */
-export function resolve(services: Services, principal: Principal, call: ChatCall, operation: Operation): Target {
+export function resolve(
+  services: Services,
+  principal: Principal,
+  call: ChatCall,
+  operation: Operation,
+): Target {
   const { request, wishes } = call;
   const snapshot = services.snapshot();
   const model = findModel(snapshot, principal, request.model);
@@ -89,7 +121,11 @@ export function resolve(services: Services, principal: Principal, call: ChatCall
     routes.set(candidate, { candidate, offer, ...way, price: priced, bound: quote(priced, bound) });
     kept.push(candidate);
   }
-  if (kept.length > 0 && kept.every((candidate) => inputTokens > (candidate.contextTokens ?? Number.POSITIVE_INFINITY))) tooLong(model, inputTokens);
+  if (
+    kept.length > 0 &&
+    kept.every((candidate) => inputTokens > (candidate.contextTokens ?? Number.POSITIVE_INFINITY))
+  )
+    tooLong(model, inputTokens);
   if (kept.length === 0) refuse(model, candidates.length, refusals, withoutPrice, wishes.strict);
   return {
     model,
@@ -106,35 +142,68 @@ export function resolve(services: Services, principal: Principal, call: ChatCall
 /** A dated or floating name that the vendor itself knows goes out as the client wrote it. */
 function asAsked(offer: Offer, name: string): Offer {
   const { model } = offer;
-  return name !== model.id && offer.name === model.id && model.aliases?.includes(name) === true ? { ...offer, name } : offer;
+  return name !== model.id && offer.name === model.id && model.aliases?.includes(name) === true
+    ? { ...offer, name }
+    : offer;
 }
 
 function tooLong(model: Model, inputTokens: number): never {
-  fail('context_length_exceeded', `The request has about ${inputTokens} tokens; \`${model.id}\` takes ${model.context_tokens ?? 0} at most. Shorten it, or choose a model with a larger context.`);
+  fail(
+    'context_length_exceeded',
+    `The request has about ${inputTokens} tokens; \`${model.id}\` takes ${model.context_tokens ?? 0} at most. Shorten it, or choose a model with a larger context.`,
+  );
 }
 
 function outputLimit(request: ChatRequest, model: Model): number {
-  const most = model.output_tokens && model.output_tokens > 0 ? model.output_tokens : outputTokensFallback;
-  return Math.min(request.outputTokensMax ?? most, Math.max(most, request.outputTokensMax ?? 0)) * (request.choiceCount ?? 1);
+  const most =
+    model.output_tokens && model.output_tokens > 0 ? model.output_tokens : outputTokensFallback;
+  return (
+    Math.min(request.outputTokensMax ?? most, Math.max(most, request.outputTokensMax ?? 0)) *
+    (request.choiceCount ?? 1)
+  );
 }
 
-function allCandidates(snapshot: Snapshot, principal: Principal, model: Model, wishes: Wishes, operation: Operation, nowMs: number): readonly OfferCandidate[] {
+function allCandidates(
+  snapshot: Snapshot,
+  principal: Principal,
+  model: Model,
+  wishes: Wishes,
+  operation: Operation,
+  nowMs: number,
+): readonly OfferCandidate[] {
   const first = snapshot.candidatesOf(model, operation, nowMs);
   const fallbacks = wishes.fallbackModels
     .map((name) => snapshot.find(name))
-    .filter((other) => other !== undefined && other.id !== model.id && allowsModel(principal.limits.models, other.id));
+    .filter(
+      (other) =>
+        other !== undefined &&
+        other.id !== model.id &&
+        allowsModel(principal.limits.models, other.id),
+    );
   if (fallbacks.length === 0) return first;
   const all = [...first];
   for (const [index, other] of fallbacks.entries()) {
     if (!other) continue;
-    for (const candidate of snapshot.candidatesOf(other, operation, nowMs)) all.push({ ...candidate, tier: index + 1 });
+    for (const candidate of snapshot.candidatesOf(other, operation, nowMs))
+      all.push({ ...candidate, tier: index + 1 });
   }
   return all;
 }
 
 /** The first way of speaking that can say all that matters; what the others could not is added to `refusals`. */
-function chooseWay(services: Services, call: ChatCall, offer: Offer, operation: Operation, refusals: Loss[]): { readonly speech: SpeechChoice; readonly losses: readonly Loss[] } | undefined {
-  for (const speech of speechChoices(offer, operation, call.request.dialect, call.request.tools.length > 0)) {
+function chooseWay(
+  services: Services,
+  call: ChatCall,
+  offer: Offer,
+  operation: Operation,
+  refusals: Loss[],
+): { readonly speech: SpeechChoice; readonly losses: readonly Loss[] } | undefined {
+  for (const speech of speechChoices(
+    offer,
+    operation,
+    call.request.dialect,
+    call.request.tools.length > 0,
+  )) {
     const losses = lossesAt(services, call, speech);
     const grave = losses.filter((loss) => loss.changesMeaning || call.wishes.strict);
     if (grave.length === 0) return { speech, losses };
@@ -146,36 +215,71 @@ function chooseWay(services: Services, call: ChatCall, offer: Offer, operation: 
 /** What this way of speaking cannot say. Equal dialects without quirks say everything. */
 function lossesAt(services: Services, call: ChatCall, choice: SpeechChoice): readonly Loss[] {
   if (choice.speech.dialect === call.dialect.id) return [];
-  const reason = call.dialect.id === openaiCompletions.id ? nativeOnlyReason(call.request) : undefined;
+  const reason =
+    call.dialect.id === openaiCompletions.id ? nativeOnlyReason(call.request) : undefined;
   if (reason !== undefined) return [{ path: 'prompt', reason, changesMeaning: true }];
   const dialect = services.dialects[choice.speech.dialect as keyof Services['dialects']];
   return dialect.request.encode(call.request, choice.quirks).losses;
 }
 
-export function snapshotPrice(offer: Offer, price: Price, principal: Principal, atMs: number): PriceSnapshot {
+export function snapshotPrice(
+  offer: Offer,
+  price: Price,
+  principal: Principal,
+  atMs: number,
+): PriceSnapshot {
   const factorMillionths = principal.limits.price_factor_millionths ?? 1_000_000;
   const factor = factorMillionths === 1_000_000 ? '' : `*${factorMillionths}`;
-  return { version: `${offer.channel.id}/${offer.name}@${price.from}${factor}`, price, atMs, factorMillionths };
+  return {
+    version: `${offer.channel.id}/${offer.name}@${price.from}${factor}`,
+    price,
+    atMs,
+    factorMillionths,
+  };
 }
 
-export function refuse(model: Model, candidateCount: number, refusals: readonly Loss[], withoutPrice: boolean, strict: boolean): never {
+export function refuse(
+  model: Model,
+  candidateCount: number,
+  refusals: readonly Loss[],
+  withoutPrice: boolean,
+  strict: boolean,
+): never {
   const first = refusals[0];
   if (first) {
-    const all = [...new Set(refusals.map((loss) => `\`${loss.path}\`: ${loss.reason}`))].slice(0, 5).join('; ');
+    const all = [...new Set(refusals.map((loss) => `\`${loss.path}\`: ${loss.reason}`))]
+      .slice(0, 5)
+      .join('; ');
     const code = strict && !first.changesMeaning ? 'lossy_translation' : 'unsupported_parameter';
-    fail(code, `\`${model.id}\` cannot be asked this way: ${all}. Leave the field out, or choose another model.`, { path: first.path });
+    fail(
+      code,
+      `\`${model.id}\` cannot be asked this way: ${all}. Leave the field out, or choose another model.`,
+      { path: first.path },
+    );
   }
   if (withoutPrice) {
-    fail('model_without_price', `\`${model.id}\` has no price, so it is not served: a wrong charge would be worse. Set one under \`channels[].models.${model.id}.prices\` in the configuration (or \`free\`).`, { path: 'model' });
+    fail(
+      'model_without_price',
+      `\`${model.id}\` has no price, so it is not served: a wrong charge would be worse. Set one under \`channels[].models.${model.id}.prices\` in the configuration (or \`free\`).`,
+      { path: 'model' },
+    );
   }
   if (candidateCount === 0) {
-    fail('no_channel', `No channel offers \`${model.id}\`. Add one: set the vendor's key in the environment or run \`manifold channel add\`.`);
+    fail(
+      'no_channel',
+      `No channel offers \`${model.id}\`. Add one: set the vendor's key in the environment or run \`manifold channel add\`.`,
+    );
   }
   return fail('no_channel', `No channel can serve \`${model.id}\` now.`);
 }
 
 /** The request as routing sees it. */
-export function routeRequest(services: Services, principal: Principal, call: ChatCall, target: Target): FallbackRequest {
+export function routeRequest(
+  services: Services,
+  principal: Principal,
+  call: ChatCall,
+  target: Target,
+): FallbackRequest {
   const { wishes } = call;
   return {
     model: target.model.id,
@@ -185,7 +289,9 @@ export function routeRequest(services: Services, principal: Principal, call: Cha
     outputTokensExpected: Math.min(target.outputTokensMax, outputTokensTypical),
     class: wishes.class,
     userId: principal.walletId,
-    ...(wishes.sessionKey === undefined ? {} : { sessionKey: `${principal.keyId}:${wishes.sessionKey}` }),
+    ...(wishes.sessionKey === undefined
+      ? {}
+      : { sessionKey: `${principal.keyId}:${wishes.sessionKey}` }),
     hints: knownHints(services.snapshot(), wishes.hints, target),
     deadlineMs: services.clock.now() + services.settings.requestMs,
   };
@@ -199,17 +305,31 @@ function knownHints(snapshot: Snapshot, hints: Hints, target: Target): Hints {
   if (!hints.only && !hints.order && !hints.ignore) return hints;
   const names = new Set<string>();
   for (const channel of snapshot.channels.values()) {
-    for (const name of [channel.id, channel.provider.id, ...(channel.definition.tags ?? [])]) names.add(name);
+    for (const name of [channel.id, channel.provider.id, ...(channel.definition.tags ?? [])])
+      names.add(name);
   }
-  const known = (list: readonly string[] | undefined): readonly string[] => (list ?? []).filter((name) => names.has(name));
-  const { only: wantedOnly, order: wantedOrder, ignore: wantedIgnore, allowFallbacks, ...rest } = hints;
+  const known = (list: readonly string[] | undefined): readonly string[] =>
+    (list ?? []).filter((name) => names.has(name));
+  const {
+    only: wantedOnly,
+    order: wantedOrder,
+    ignore: wantedIgnore,
+    allowFallbacks,
+    ...rest
+  } = hints;
   const only = known(wantedOnly);
   const order = known(wantedOrder);
   const ignore = known(wantedIgnore);
   const foreign = (wantedOnly && only.length === 0) || (wantedOrder && order.length === 0);
-  const forwarding = [...target.routes.values()].filter((route) => route.speech.speech.forwardsWishes === true).map((route) => route.offer.channel.id);
+  const forwarding = [...target.routes.values()]
+    .filter((route) => route.speech.speech.forwardsWishes === true)
+    .map((route) => route.offer.channel.id);
   if (foreign && wantedOnly && forwarding.length === 0) {
-    fail('no_channel', `\`provider.only\` names no channel of this gateway. There are ${[...names].slice(0, 20).join(', ')}.`, { path: 'provider.only' });
+    fail(
+      'no_channel',
+      `\`provider.only\` names no channel of this gateway. There are ${[...names].slice(0, 20).join(', ')}.`,
+      { path: 'provider.only' },
+    );
   }
   const restricted = only.length > 0 ? only : foreign && wantedOnly ? forwarding : undefined;
   return {
@@ -238,40 +358,78 @@ const outputTokensLeast = 16;
 /** `inFull` holds for the whole answer at once, for keys whose answers must not be cut short. */
 export function holdSize(target: Target, stream: boolean, inFull = false): HoldSize {
   const routes = [...target.routes.values()];
-  const slice = routes.some((route) => route.offer.model.reasoning) ? sliceTokensReasoning : sliceTokens;
+  const slice = routes.some((route) => route.offer.model.reasoning)
+    ? sliceTokensReasoning
+    : sliceTokens;
   const sliced = stream && !inFull && target.outputTokensMax > slice && routes.every(stopsBilling);
   const outputTokens = sliced ? slice : target.outputTokensMax;
   const at = (tokens: number): NanoUsd => boundAt(target, tokens);
-  return { amount: at(outputTokens), minimum: at(Math.min(outputTokensLeast, outputTokens)), outputTokens, sliced };
+  return {
+    amount: at(outputTokens),
+    minimum: at(Math.min(outputTokensLeast, outputTokens)),
+    outputTokens,
+    sliced,
+  };
 }
 
 /** The most that the request can cost with so many output tokens, at the dearest route. */
 export function boundAt(target: Target, outputTokens: number): NanoUsd {
   const { extras, inputTokensBound: inputTokens, outputTokensMax } = target;
-  return dearest(Array.from(target.routes.values(), (route) => (outputTokens === outputTokensMax ? route.bound : quote(route.price, { ...extras, inputTokens, outputTokens }))));
+  return dearest(
+    Array.from(target.routes.values(), (route) =>
+      outputTokens === outputTokensMax
+        ? route.bound
+        : quote(route.price, { ...extras, inputTokens, outputTokens }),
+    ),
+  );
 }
 
 export function stopsBilling(route: Route): boolean {
-  return (route.offer.channel.definition.abort_stops_billing ?? route.offer.channel.provider.facts.abortStopsBilling) === 'yes';
+  return (
+    (route.offer.channel.definition.abort_stops_billing ??
+      route.offer.channel.provider.facts.abortStopsBilling) === 'yes'
+  );
 }
 
 /** The output limit that a smaller hold pays for, at the dearest route. */
 export function affordableOutput(target: Target, held: NanoUsd): number {
   let least = target.outputTokensMax;
   for (const route of target.routes.values()) {
-    least = Math.min(least, affordableOutputTokens(route.price, target.inputTokensBound, held, target.outputTokensMax, target.extras));
+    least = Math.min(
+      least,
+      affordableOutputTokens(
+        route.price,
+        target.inputTokensBound,
+        held,
+        target.outputTokensMax,
+        target.extras,
+      ),
+    );
   }
   return least;
 }
 
 /** The routes whose shortest answer (`inFull`: whose longest) costs at most `amount`; `undefined` when there is none. */
-export function affordableRoutes(target: Target, amount: NanoUsd, inFull = false): Target | undefined {
-  const outputTokens = inFull ? target.outputTokensMax : Math.min(outputTokensLeast, target.outputTokensMax);
-  const kept = [...target.routes].filter(([, route]) => quote(route.price, { inputTokens: target.inputTokensBound, outputTokens }) <= amount);
+export function affordableRoutes(
+  target: Target,
+  amount: NanoUsd,
+  inFull = false,
+): Target | undefined {
+  const outputTokens = inFull
+    ? target.outputTokensMax
+    : Math.min(outputTokensLeast, target.outputTokensMax);
+  const kept = [...target.routes].filter(
+    ([, route]) =>
+      quote(route.price, { inputTokens: target.inputTokensBound, outputTokens }) <= amount,
+  );
   if (kept.length === 0) return undefined;
   if (kept.length === target.routes.size) return target;
   const routes = new Map(kept);
-  return { ...target, routes, candidates: target.candidates.filter((candidate) => routes.has(candidate)) };
+  return {
+    ...target,
+    routes,
+    candidates: target.candidates.filter((candidate) => routes.has(candidate)),
+  };
 }
 
 /** The routes that `max_cost` pays for. Throws GatewayFailure when there is none. */
@@ -279,8 +437,12 @@ export function withinCostCap(target: Target, cap: NanoUsd | undefined): Target 
   if (cap === undefined) return target;
   const affordable = affordableRoutes(target, cap);
   if (affordable) return affordable;
-  return fail('cost_cap_exceeded', `\`max_cost\` of ${formatUsd(cap)} USD does not pay for the input of this request.`, {
-    path: 'max_cost',
-    details: { max_cost_usd: formatUsd(cap) },
-  });
+  return fail(
+    'cost_cap_exceeded',
+    `\`max_cost\` of ${formatUsd(cap)} USD does not pay for the input of this request.`,
+    {
+      path: 'max_cost',
+      details: { max_cost_usd: formatUsd(cap) },
+    },
+  );
 }

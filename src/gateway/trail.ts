@@ -1,7 +1,13 @@
 /** Step 14: what a request did, kept while it runs and written as one row when it ends. */
 
 import type { Principal, RateHeaders } from '#access';
-import { inputTotalTokens, outputTotalTokens, type GatewayError, type Loss, type Usage } from '#canonical';
+import {
+  inputTotalTokens,
+  outputTotalTokens,
+  type GatewayError,
+  type Loss,
+  type Usage,
+} from '#canonical';
 import type { AttemptOutcome, Receipt } from '#ledger';
 import type { Plan } from '#routing';
 import { zeroNanoUsd, type JsonObject, type NanoUsd } from '#std';
@@ -60,7 +66,9 @@ export class Trail {
 
   /** Input and output of the answer, for the key's own limits; an attempt that failed has used none. */
   tokensUsed(): number {
-    return this.usage ? (inputTotalTokens(this.usage) ?? 0) + (outputTotalTokens(this.usage) ?? 0) : 0;
+    return this.usage
+      ? (inputTotalTokens(this.usage) ?? 0) + (outputTotalTokens(this.usage) ?? 0)
+      : 0;
   }
 
   elapsedMs(): number {
@@ -117,7 +125,12 @@ export class Trail {
         streamed: this.streamed,
         detail: this.#detail(),
       })
-      .catch((error: unknown) => this.#services.log('error', 'record.failed', { request_id: this.requestId, error: String(error) }));
+      .catch((error: unknown) =>
+        this.#services.log('error', 'record.failed', {
+          request_id: this.requestId,
+          error: String(error),
+        }),
+      );
   }
 
   #measure(): void {
@@ -140,12 +153,15 @@ export class Trail {
         model: attempt.upstreamModel,
         started_ms: Math.round(attempt.startedAtMs),
         status: attempt.status ?? null,
-        first_content_ms: attempt.firstContentMs === undefined ? null : Math.round(attempt.firstContentMs),
+        first_content_ms:
+          attempt.firstContentMs === undefined ? null : Math.round(attempt.firstContentMs),
         ended_ms: attempt.endedMs === undefined ? null : Math.round(attempt.endedMs),
         outcome: attempt.outcome,
         error: attempt.error ?? null,
       })),
-      ...(this.losses.length > 0 ? { losses: this.losses.slice(0, 20).map(({ path, reason }) => ({ path, reason })) } : {}),
+      ...(this.losses.length > 0
+        ? { losses: this.losses.slice(0, 20).map(({ path, reason }) => ({ path, reason })) }
+        : {}),
       ...(this.clientGone ? { client_gone: true } : {}),
       ...(this.plan ? { routing: boundedExplanation(this.plan.explain()) } : {}),
     };

@@ -6,10 +6,17 @@
 import { createSseParser } from '#std';
 import type { Exchange, ResponseHeaders, ResponseStream } from './http/index.ts';
 
-export type TranscriptHead = { readonly status: number; readonly headers: ResponseHeaders; readonly streamed: boolean };
+export type TranscriptHead = {
+  readonly status: number;
+  readonly headers: ResponseHeaders;
+  readonly streamed: boolean;
+};
 
 /** A finished answer as it is stored. */
-export type StoredTranscript = { readonly head: TranscriptHead; readonly frames: readonly Uint8Array[] };
+export type StoredTranscript = {
+  readonly head: TranscriptHead;
+  readonly frames: readonly Uint8Array[];
+};
 
 type State = 'running' | 'complete' | 'broken';
 
@@ -48,7 +55,9 @@ export class Transcript {
   }
 
   get stored(): StoredTranscript | undefined {
-    return this.#head && this.#state === 'complete' && this.repeatable ? { head: this.#head, frames: this.#frames } : undefined;
+    return this.#head && this.#state === 'complete' && this.repeatable
+      ? { head: this.#head, frames: this.#frames }
+      : undefined;
   }
 
   begin(head: TranscriptHead): void {
@@ -61,7 +70,9 @@ export class Transcript {
     if (!this.#head?.streamed) return this.#append(bytes);
     for (const frame of this.#parser.push(Buffer.from(bytes))) {
       const index = this.#released + this.#frames.length + 1;
-      this.#append(frame.data === '' ? frame.raw : Buffer.concat([Buffer.from(`id: ${index}\n`), frame.raw]));
+      this.#append(
+        frame.data === '' ? frame.raw : Buffer.concat([Buffer.from(`id: ${index}\n`), frame.raw]),
+      );
     }
   }
 
@@ -88,7 +99,10 @@ export class Transcript {
 
   /** Keeps only what those who listen now have not yet read. */
   #release(): void {
-    const next = Math.min(this.#released + this.#frames.length, ...[...this.#followers].map((follower) => follower.next));
+    const next = Math.min(
+      this.#released + this.#frames.length,
+      ...[...this.#followers].map((follower) => follower.next),
+    );
     const count = next - this.#released;
     for (const frame of this.#frames.splice(0, count)) this.#bytes -= frame.length;
     this.#released += count;
@@ -111,7 +125,8 @@ export class Transcript {
     const gone = Promise.withResolvers<void>();
     exchange.signal.addEventListener('abort', () => gone.resolve(), { once: true });
     try {
-      while (!this.#head && this.#state === 'running' && !exchange.signal.aborted) await Promise.race([this.#change(), gone.promise]);
+      while (!this.#head && this.#state === 'running' && !exchange.signal.aborted)
+        await Promise.race([this.#change(), gone.promise]);
       if (exchange.signal.aborted) return;
       if (!this.#head) throw this.#failure;
       if (!this.#head.streamed) return await this.#whole(exchange, this.#head, gone.promise);
@@ -122,11 +137,18 @@ export class Transcript {
   }
 
   async #whole(exchange: Exchange, head: TranscriptHead, gone: Promise<void>): Promise<void> {
-    while (this.#state === 'running' && !exchange.signal.aborted) await Promise.race([this.#change(), gone]);
-    if (!exchange.signal.aborted) exchange.respond(head.status, head.headers, Buffer.concat(this.#frames));
+    while (this.#state === 'running' && !exchange.signal.aborted)
+      await Promise.race([this.#change(), gone]);
+    if (!exchange.signal.aborted)
+      exchange.respond(head.status, head.headers, Buffer.concat(this.#frames));
   }
 
-  async #stream(exchange: Exchange, head: TranscriptHead, follower: { next: number }, gone: Promise<void>): Promise<void> {
+  async #stream(
+    exchange: Exchange,
+    head: TranscriptHead,
+    follower: { next: number },
+    gone: Promise<void>,
+  ): Promise<void> {
     const stream = exchange.stream(head.status, head.headers);
     for (;;) {
       while (follower.next < this.#released + this.#frames.length) {

@@ -17,11 +17,21 @@ export type Outbound = {
 };
 
 /** Encodes and authorises. `outputTokensMax` is set when the hold allows less than was asked for. */
-export async function outbound(services: Services, call: ChatCall, route: Route, outputTokensMax: number | undefined): Promise<Outbound> {
+export async function outbound(
+  services: Services,
+  call: ChatCall,
+  route: Route,
+  outputTokensMax: number | undefined,
+): Promise<Outbound> {
   const passThrough = route.speech.speech.dialect === call.dialect.id;
-  const body = (passThrough ? untouched(call, route, outputTokensMax) : undefined) ?? (await encoded(services, call, route, outputTokensMax));
+  const body =
+    (passThrough ? untouched(call, route, outputTokensMax) : undefined) ??
+    (await encoded(services, call, route, outputTokensMax));
   const forwarded = passThrough ? forwardedHeaders(call, route) : {};
-  return { request: await authorized(services, route, body, call.request.stream, forwarded), passThrough };
+  return {
+    request: await authorized(services, route, body, call.request.stream, forwarded),
+    passThrough,
+  };
 }
 
 function forwardedHeaders(call: ChatCall, route: Route): Readonly<Record<string, string>> {
@@ -34,33 +44,64 @@ function forwardedHeaders(call: ChatCall, route: Route): Readonly<Record<string,
 }
 
 /** Where the body goes and with which credential. */
-export async function authorized(services: Services, route: Route, body: Uint8Array, stream: boolean, forwarded: Readonly<Record<string, string>> = {}): Promise<OutboundRequest> {
-  const { offer, speech: { speech } } = route;
+export async function authorized(
+  services: Services,
+  route: Route,
+  body: Uint8Array,
+  stream: boolean,
+  forwarded: Readonly<Record<string, string>> = {},
+): Promise<OutboundRequest> {
+  const {
+    offer,
+    speech: { speech },
+  } = route;
   const { channel } = offer;
-  const path = speech.path({ operation: speech.operation, model: offer.name, stream, parameters: channel.parameters });
+  const path = speech.path({
+    operation: speech.operation,
+    model: offer.name,
+    stream,
+    parameters: channel.parameters,
+  });
   const plain: OutboundRequest = {
     url: path.startsWith('https://') ? path : services.upstream.fastest(channel.baseUrls) + path,
     method: 'POST',
-    headers: { 'content-type': 'application/json', accept: stream ? 'text/event-stream' : 'application/json', ...speech.headers, ...forwarded },
+    headers: {
+      'content-type': 'application/json',
+      accept: stream ? 'text/event-stream' : 'application/json',
+      ...speech.headers,
+      ...forwarded,
+    },
     body,
   };
-  return channel.provider.authorize(plain, { secret: channel.secret, parameters: channel.parameters }, {
-    nowMs: services.clock.now(),
-    cache: services.tokenCache,
-    fetchJson: (request) => services.upstream.fetchText(request, egressOf(channel)),
-  });
+  return channel.provider.authorize(
+    plain,
+    { secret: channel.secret, parameters: channel.parameters },
+    {
+      nowMs: services.clock.now(),
+      cache: services.tokenCache,
+      fetchJson: (request) => services.upstream.fetchText(request, egressOf(channel)),
+    },
+  );
 }
 
 /** The client's own bytes with the few necessary edits; `undefined` when a quirk asks for more. */
-function untouched(call: ChatCall, route: Route, outputTokensMax: number | undefined): Uint8Array | undefined {
+function untouched(
+  call: ChatCall,
+  route: Route,
+  outputTokensMax: number | undefined,
+): Uint8Array | undefined {
   const { quirks } = route.speech;
   if (!call.scan) return undefined;
-  if (Object.keys(quirks).length > 0 && quirksMatter(call, route, outputTokensMax)) return undefined;
+  if (Object.keys(quirks).length > 0 && quirksMatter(call, route, outputTokensMax))
+    return undefined;
   const edits = passThroughEdits(call.request.dialect, call.wire, call.request, {
     model: route.offer.name,
     outputTokensMax,
     drop: route.speech.speech.forwardsWishes === true ? ownWishFields : wishFields,
-    encryptedReasoning: quirks['encryptedReasoning'] === undefined ? route.offer.model.reasoning : quirks['encryptedReasoning'] === true,
+    encryptedReasoning:
+      quirks['encryptedReasoning'] === undefined
+        ? route.offer.model.reasoning
+        : quirks['encryptedReasoning'] === true,
     streamUsage: quirks['streamUsage'] !== false,
   });
   if (edits.length === 0) return call.body;
@@ -72,7 +113,8 @@ function untouched(call: ChatCall, route: Route, outputTokensMax: number | undef
 /** Whether the vendor's or model's deviations change anything in this very request. */
 function quirksMatter(call: ChatCall, route: Route, outputTokensMax: number | undefined): boolean {
   const { encode } = call.dialect.request;
-  const request = outputTokensMax === undefined ? call.request : { ...call.request, outputTokensMax };
+  const request =
+    outputTokensMax === undefined ? call.request : { ...call.request, outputTokensMax };
   const particular = encode(request, route.speech.quirks).value;
   // Most clients of a compatible vendor already write what it wants.
   if (saysTheSame(particular, call.wire)) return false;
@@ -86,36 +128,76 @@ function saysTheSame(particular: JsonObject, wire: JsonObject): boolean {
   return (wanted !== undefined || given === undefined) && isDeepStrictEqual(ours, theirs);
 }
 
-async function encoded(services: Services, call: ChatCall, route: Route, outputTokensMax: number | undefined): Promise<Uint8Array> {
+async function encoded(
+  services: Services,
+  call: ChatCall,
+  route: Route,
+  outputTokensMax: number | undefined,
+): Promise<Uint8Array> {
   const { speech, quirks } = route.speech;
   const dialect = services.dialects[speech.dialect as keyof Services['dialects']];
-  const limited = outputTokensMax === undefined ? call.request : { ...call.request, outputTokensMax };
+  const limited =
+    outputTokensMax === undefined ? call.request : { ...call.request, outputTokensMax };
   // Usage is always asked for: it is what the bill is made from.
-  const renamed: ChatRequest = services.stateMemory.recall(call.owner, { ...limited, model: route.offer.name, streamUsage: true }, dialect.id);
+  const renamed: ChatRequest = services.stateMemory.recall(
+    call.owner,
+    { ...limited, model: route.offer.name, streamUsage: true },
+    dialect.id,
+  );
   const urls = dialect.request.urlsToInline(renamed, quirks);
-  const complete = urls.length === 0 ? renamed : await inlineMedia(services, renamed, new Set(urls));
-  return Buffer.from(JSON.stringify({ ...dialect.request.encode(complete, quirks).value, ...forwardedWishes(call, route) }));
+  const complete =
+    urls.length === 0 ? renamed : await inlineMedia(services, renamed, new Set(urls));
+  return Buffer.from(
+    JSON.stringify({
+      ...dialect.request.encode(complete, quirks).value,
+      ...forwardedWishes(call, route),
+    }),
+  );
 }
 
 /** A vendor that routes by itself gets its clients' wishes back. */
 function forwardedWishes(call: ChatCall, route: Route): JsonObject {
-  if (route.speech.speech.forwardsWishes !== true || route.speech.speech.dialect !== call.dialect.id) return {};
-  return Object.fromEntries(wishFields.filter((field) => !ownWishFields.includes(field) && call.wire[field] !== undefined).map((field) => [field, call.wire[field]]));
+  if (
+    route.speech.speech.forwardsWishes !== true ||
+    route.speech.speech.dialect !== call.dialect.id
+  )
+    return {};
+  return Object.fromEntries(
+    wishFields
+      .filter((field) => !ownWishFields.includes(field) && call.wire[field] !== undefined)
+      .map((field) => [field, call.wire[field]]),
+  );
 }
 
 /** Fetches what the vendor will not fetch itself, under the guard, and puts the bytes in. */
-async function inlineMedia(services: Services, request: ChatRequest, urls: ReadonlySet<string>): Promise<ChatRequest> {
+async function inlineMedia(
+  services: Services,
+  request: ChatRequest,
+  urls: ReadonlySet<string>,
+): Promise<ChatRequest> {
   const fetched = new Map<string, { readonly data: string; readonly mimeType: string }>();
   for (const url of urls) {
     const media = await services.egress.fetchMedia(url);
-    fetched.set(url, { data: Buffer.from(media.bytes).toString('base64'), mimeType: media.mimeType });
+    fetched.set(url, {
+      data: Buffer.from(media.bytes).toString('base64'),
+      mimeType: media.mimeType,
+    });
   }
   const inline = (part: Part): Part => {
-    if (part.kind === 'tool-result') return { ...part, parts: part.parts.map((inner) => inline(inner) as (typeof part.parts)[number]) };
+    if (part.kind === 'tool-result')
+      return {
+        ...part,
+        parts: part.parts.map((inner) => inline(inner) as (typeof part.parts)[number]),
+      };
     if (part.kind !== 'media' || part.source.kind !== 'url') return part;
     const media = fetched.get(part.source.url);
-    return media ? { ...part, mimeType: media.mimeType, source: { kind: 'data', data: media.data } } : part;
+    return media
+      ? { ...part, mimeType: media.mimeType, source: { kind: 'data', data: media.data } }
+      : part;
   };
-  const messages: Message[] = request.messages.map((message) => ({ ...message, parts: message.parts.map(inline) }));
+  const messages: Message[] = request.messages.map((message) => ({
+    ...message,
+    parts: message.parts.map(inline),
+  }));
   return { ...request, messages };
 }

@@ -47,7 +47,9 @@ export const channelSchema = z
       .optional()
       .describe("Instead of the provider's own address."),
     base_urls: z
-      .array(z.url({ protocol: /^https?$/, error: 'an address that begins with http:// or https://' }))
+      .array(
+        z.url({ protocol: /^https?$/, error: 'an address that begins with http:// or https://' }),
+      )
       .min(1)
       .max(16)
       .optional()

@@ -1,6 +1,6 @@
 /** Lies about usage, told in the wire form of any dialect: in whole answers and in events of streams. */
 
-import { asObject, parseJsonObject, type JsonObject, type JsonValue } from '#std';
+import { asArray, asObject, parseJsonObject, type JsonObject, type JsonValue } from '#std';
 import type { UsageFault } from './fault.ts';
 
 /** What a lie makes of one reported number; `undefined`: this lie is about something else. */
@@ -32,7 +32,8 @@ function mapNumbers(
   map: (value: number) => JsonValue,
 ): JsonValue | undefined {
   if (typeof value === 'number') return map(value);
-  if (Array.isArray(value)) return value.map((item) => mapNumbers(item, map) ?? null);
+  const list = asArray(value);
+  if (list) return list.map((item) => mapNumbers(item, map) ?? null);
   const object = asObject(value);
   return object
     ? Object.fromEntries(

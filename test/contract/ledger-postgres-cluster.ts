@@ -28,13 +28,22 @@ function findPrograms(): string | undefined {
     .find((folder) => existsSync(join(folder, 'initdb')));
 }
 
+/** Programs for administrators are not in every path. */
+const environment = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` };
+
+/** Debian's package; a machine that has no list of packages yet fetches it first. */
+function installServer(): void {
+  const install = ['install', '-y', '-q', '--no-install-recommends', 'postgresql'];
+  const settings = { timeout: 180_000, env: { ...environment, DEBIAN_FRONTEND: 'noninteractive' } };
+  if (spawnSync('apt-get', install, settings).status === 0) return;
+  spawnSync('apt-get', ['update', '-q'], settings);
+  spawnSync('apt-get', install, settings);
+}
+
 /** `undefined`, with the reason on stderr, when it cannot run here. `flush` off: contracts only. */
 export async function startCluster(flush: 'on' | 'off' = 'off'): Promise<Cluster | undefined> {
   const isRoot = process.getuid?.() === 0;
-  if (findPrograms() === undefined && isRoot)
-    spawnSync('apt-get', ['install', '-y', '-q', '--no-install-recommends', 'postgresql'], {
-      timeout: 120_000,
-    });
+  if (findPrograms() === undefined && isRoot) installServer();
   const programs = findPrograms();
   if (programs === undefined)
     return notHere('the PostgreSQL server is not installed (Debian: postgresql)');
@@ -50,6 +59,7 @@ export async function startCluster(flush: 'on' | 'off' = 'off'): Promise<Cluster
     return spawnSync(command, rest, {
       encoding: 'utf8',
       cwd: folder,
+      env: environment,
       timeout: 60_000,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -58,7 +68,7 @@ export async function startCluster(flush: 'on' | 'off' = 'off'): Promise<Cluster
     new Promise<void>((resolve, reject) => {
       const line = [join(programs, program), ...words];
       const [command = '', ...rest] = isRoot ? ['runuser', '-u', 'postgres', '--', ...line] : line;
-      const child = spawn(command, rest, { cwd: folder, stdio: 'ignore' });
+      const child = spawn(command, rest, { cwd: folder, env: environment, stdio: 'ignore' });
       child.once('error', reject);
       child.once('exit', (code) =>
         code === 0 ? resolve() : reject(new Error(`${program} ended with ${code}`)),
@@ -77,7 +87,7 @@ export async function startCluster(flush: 'on' | 'off' = 'off'): Promise<Cluster
     '--locale=C',
     '--data-checksums',
   );
-  if (made.status !== 0) return notHere(`initdb failed: ${made.stderr}`);
+  if (made.status !== 0) return notHere(`initdb failed: ${made.error?.message ?? made.stderr}`);
   const port = await freePort();
   const settings = `-c listen_addresses=127.0.0.1 -p ${port} -k ${folder} -c max_connections=60 -c fsync=${flush}`;
   const start = ['-D', data, '-w', '-l', join(folder, 'server.log'), '-o', settings];

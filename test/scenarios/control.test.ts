@@ -10,7 +10,11 @@ describe('the control API beside the gateway', () => {
   let server: RunningServer;
   let token = '';
   before(async () => {
-    server = await serve({ port: 0 }, { MANIFOLD_DATA: folder }, { line: () => undefined, error: () => undefined });
+    server = await serve(
+      { port: 0 },
+      { MANIFOLD_DATA: folder },
+      { line: () => undefined, error: () => undefined },
+    );
     token = readFileSync(path.join(folder, 'admin_token'), 'utf8').trim();
   });
   after(async () => {
@@ -18,8 +22,17 @@ describe('the control API beside the gateway', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  async function ask(method: string, at: string, body?: unknown, bearer = token): Promise<{ status: number; body: Record<string, unknown> }> {
-    const response = await fetch(`${server.url}/admin${at}`, { method, headers: { authorization: `Bearer ${bearer}`, 'content-type': 'application/json' }, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
+  async function ask(
+    method: string,
+    at: string,
+    body?: unknown,
+    bearer = token,
+  ): Promise<{ status: number; body: Record<string, unknown> }> {
+    const response = await fetch(`${server.url}/admin${at}`, {
+      method,
+      headers: { authorization: `Bearer ${bearer}`, 'content-type': 'application/json' },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
     return { status: response.status, body: (await response.json()) as Record<string, unknown> };
   }
 
@@ -44,19 +57,41 @@ describe('the control API beside the gateway', () => {
     const wallet = await ask('GET', '/wallets/w1');
     assert.equal(wallet.body['available_usd'], '12.5');
     const lot = (wallet.body['lots'] as { lot_id: string }[])[0];
-    assert.equal((await ask('POST', '/wallets/w1/refunds', { lot_id: lot?.lot_id, amount_usd: '2.5', event_id: 'refund-1', reason: 'asked for it' })).status, 200);
+    assert.equal(
+      (
+        await ask('POST', '/wallets/w1/refunds', {
+          lot_id: lot?.lot_id,
+          amount_usd: '2.5',
+          event_id: 'refund-1',
+          reason: 'asked for it',
+        })
+      ).status,
+      200,
+    );
     assert.equal((await ask('GET', '/wallets/w1')).body['available_usd'], '10');
     const statement = await ask('GET', '/wallets/w1/statement');
     assert.equal((statement.body['receipts'] as unknown[]).length, 2);
     const audit = await ask('GET', '/audit');
-    assert.ok((audit.body['entries'] as { action: string }[]).some((entry) => entry.action === 'wallet.refund'));
+    assert.ok(
+      (audit.body['entries'] as { action: string }[]).some(
+        (entry) => entry.action === 'wallet.refund',
+      ),
+    );
   });
 
   it('makes a key that works at once and revokes it at once', async () => {
     await ask('POST', '/wallets/w2/topups', { amount_usd: '1', event_id: 'w2', kind: 'gift' });
-    const made = await ask('POST', '/keys', { name: 'k', wallet_id: 'w2', limits: { models: ['sim-*'] } });
+    const made = await ask('POST', '/keys', {
+      name: 'k',
+      wallet_id: 'w2',
+      limits: { models: ['sim-*'] },
+    });
     const chat = async (): Promise<number> => {
-      const response = await fetch(`${server.url}/v1/chat/completions`, { method: 'POST', headers: { authorization: `Bearer ${String(made.body['key'])}` }, body: JSON.stringify({ model: 'sim-chat', messages: [{ role: 'user', content: 'hi' }] }) });
+      const response = await fetch(`${server.url}/v1/chat/completions`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${String(made.body['key'])}` },
+        body: JSON.stringify({ model: 'sim-chat', messages: [{ role: 'user', content: 'hi' }] }),
+      });
       await response.text();
       return response.status;
     };
@@ -68,7 +103,12 @@ describe('the control API beside the gateway', () => {
   });
 
   it('takes a channel without a restart and never shows its secret', async () => {
-    const put = await ask('PUT', '/channels/mine', { dialect: 'openai-chat', base_url: 'https://models.example.com/v1', secret: 'very-secret', models: { 'my-model': { prices: { input: '1', output: '2' } } } });
+    const put = await ask('PUT', '/channels/mine', {
+      dialect: 'openai-chat',
+      base_url: 'https://models.example.com/v1',
+      secret: 'very-secret',
+      models: { 'my-model': { prices: { input: '1', output: '2' } } },
+    });
     assert.equal(put.status, 200, JSON.stringify(put.body));
     assert.ok(!JSON.stringify((await ask('GET', '/channels')).body).includes('very-secret'));
     assert.equal((await ask('PUT', '/channels/bad', { provider: 'nobody' })).status, 400);
@@ -82,7 +122,11 @@ describe('the control API beside the gateway', () => {
   });
 
   it('refuses fields it does not know', async () => {
-    const { status, body } = await ask('POST', '/keys', { name: 'k', wallet_id: 'w', role: 'admin' });
+    const { status, body } = await ask('POST', '/keys', {
+      name: 'k',
+      wallet_id: 'w',
+      role: 'admin',
+    });
     assert.equal(status, 400);
     assert.match(JSON.stringify(body), /role/);
   });

@@ -5,16 +5,41 @@ import { after, before, describe, it } from 'node:test';
 import type { Fault } from '#simulator';
 import { startRig, type Rig } from './rig.ts';
 
-type Dialect = { readonly name: string; readonly path: string; readonly body: (stream: boolean) => unknown; readonly streamPath: string };
+type Dialect = {
+  readonly name: string;
+  readonly path: string;
+  readonly body: (stream: boolean) => unknown;
+  readonly streamPath: string;
+};
 
 /** Long enough that every dialect is in the middle of its text after 3,000 bytes. */
 const words = `Hello ${'and again '.repeat(60)}`;
 const messages = [{ role: 'user', content: words }];
 const dialects: readonly Dialect[] = [
-  { name: 'chat', path: '/v1/chat/completions', streamPath: '/v1/chat/completions', body: (stream) => ({ model: 'sim-chat', stream, messages }) },
-  { name: 'responses', path: '/v1/responses', streamPath: '/v1/responses', body: (stream) => ({ model: 'sim-chat', stream, input: words, store: false }) },
-  { name: 'messages', path: '/v1/messages', streamPath: '/v1/messages', body: (stream) => ({ model: 'sim-chat', stream, max_tokens: 100, messages }) },
-  { name: 'gemini', path: '/v1beta/models/sim-chat:generateContent', streamPath: '/v1beta/models/sim-chat:streamGenerateContent?alt=sse', body: () => ({ contents: [{ role: 'user', parts: [{ text: words }] }] }) },
+  {
+    name: 'chat',
+    path: '/v1/chat/completions',
+    streamPath: '/v1/chat/completions',
+    body: (stream) => ({ model: 'sim-chat', stream, messages }),
+  },
+  {
+    name: 'responses',
+    path: '/v1/responses',
+    streamPath: '/v1/responses',
+    body: (stream) => ({ model: 'sim-chat', stream, input: words, store: false }),
+  },
+  {
+    name: 'messages',
+    path: '/v1/messages',
+    streamPath: '/v1/messages',
+    body: (stream) => ({ model: 'sim-chat', stream, max_tokens: 100, messages }),
+  },
+  {
+    name: 'gemini',
+    path: '/v1beta/models/sim-chat:generateContent',
+    streamPath: '/v1beta/models/sim-chat:streamGenerateContent?alt=sse',
+    body: () => ({ contents: [{ role: 'user', parts: [{ text: words }] }] }),
+  },
 ];
 
 /** Faults that end an attempt before it has shown content. */
@@ -25,11 +50,18 @@ const before_content: { readonly [name: string]: Fault } = {
   '500': { status: 500 },
   '503 with an HTML body': { status: 503, body: '<html>no</html>', content_type: 'text/html' },
   '401 of our own key': { status: 401 },
-  '200 with an error body': { body: '{"error":{"message":"it broke","type":"server_error"}}', content_type: 'application/json' },
+  '200 with an error body': {
+    body: '{"error":{"message":"it broke","type":"server_error"}}',
+    content_type: 'application/json',
+  },
   '200 with an empty body': { body: '' },
   '200 with invalid JSON': { body: '{"choices": [', content_type: 'application/json' },
   'wrong content type': { body: '<html>hello</html>', content_type: 'text/html' },
-  'a stream cut before content': { body: 'data: {"id":"x"', content_type: 'text/event-stream', cut_at_byte: 8 },
+  'a stream cut before content': {
+    body: 'data: {"id":"x"',
+    content_type: 'text/event-stream',
+    cut_at_byte: 8,
+  },
 };
 
 for (const dialect of dialects) {
@@ -47,7 +79,10 @@ for (const dialect of dialects) {
           rig.vendors['bad']?.script.replace([{ fault }]);
           rig.vendors['good']?.script.replace([]);
           for (let turn = 0; turn < 3; turn += 1) {
-            const response = await rig.post(stream ? dialect.streamPath : dialect.path, dialect.body(stream));
+            const response = await rig.post(
+              stream ? dialect.streamPath : dialect.path,
+              dialect.body(stream),
+            );
             const text = await response.text();
             assert.equal(response.status, 200, text);
             assert.match(text, /simulator/);
@@ -68,7 +103,10 @@ describe('an upstream fault on the only channel', () => {
       try {
         const before = await rig.books.ledger.balance(rig.walletId);
         const response = await rig.post('/v1/messages', dialects[2]?.body(true));
-        const body = (await response.json()) as { type: string; error: { type: string; message: string } };
+        const body = (await response.json()) as {
+          type: string;
+          error: { type: string; message: string };
+        };
         assert.ok(response.status >= 429, `${response.status}`);
         assert.equal(body.type, 'error');
         assert.ok(body.error.message.length > 5);
@@ -84,14 +122,20 @@ describe('an upstream fault on the only channel', () => {
 describe('a stream that is cut after content', () => {
   for (const dialect of dialects) {
     it(`ends in an error event, never cleanly, and only what was delivered is charged: ${dialect.name}`, async () => {
-      const rig = await startRig({ vendors: [{ id: 'bad', rules: [{ fault: { cut_at_byte: 3_000 } }] }] });
+      const rig = await startRig({
+        vendors: [{ id: 'bad', rules: [{ fault: { cut_at_byte: 3_000 } }] }],
+      });
       try {
         const response = await rig.post(dialect.streamPath, dialect.body(true));
         const text = await response.text();
         assert.equal(response.status, 200);
         assert.match(text, /error/);
-        assert.doesNotMatch(text, /\[DONE\]|message_stop|response\.completed|"finishReason":"STOP"/);
-        const [receipt] = (await rig.books.ledger.statement({ walletId: rig.walletId, limit: 1 })).receipts;
+        assert.doesNotMatch(
+          text,
+          /\[DONE\]|message_stop|response\.completed|"finishReason":"STOP"/,
+        );
+        const [receipt] = (await rig.books.ledger.statement({ walletId: rig.walletId, limit: 1 }))
+          .receipts;
         assert.equal(receipt?.usageSource, 'estimated');
         assert.ok((receipt?.chargeNanoUsd ?? 0) > 0);
       } finally {
@@ -100,11 +144,16 @@ describe('a stream that is cut after content', () => {
     });
 
     it(`is an error too when the upstream closes politely before the end: ${dialect.name}`, async () => {
-      const rig = await startRig({ vendors: [{ id: 'bad', rules: [{ fault: { end_at_byte: 3_000 } }] }] });
+      const rig = await startRig({
+        vendors: [{ id: 'bad', rules: [{ fault: { end_at_byte: 3_000 } }] }],
+      });
       try {
         const text = await (await rig.post(dialect.streamPath, dialect.body(true))).text();
         assert.match(text, /error/);
-        assert.doesNotMatch(text, /\[DONE\]|message_stop|response\.completed|"finishReason":"STOP"/);
+        assert.doesNotMatch(
+          text,
+          /\[DONE\]|message_stop|response\.completed|"finishReason":"STOP"/,
+        );
       } finally {
         await rig.close();
       }
@@ -114,11 +163,19 @@ describe('a stream that is cut after content', () => {
 
 describe('a request fault', () => {
   it('goes back to the client at once, in its dialect, and is not tried elsewhere', async () => {
-    const rig = await startRig({ vendors: [{ id: 'one', rules: [{ fault: { status: 400 } }] }, { id: 'two', rules: [{ fault: { status: 400 } }] }] });
+    const rig = await startRig({
+      vendors: [
+        { id: 'one', rules: [{ fault: { status: 400 } }] },
+        { id: 'two', rules: [{ fault: { status: 400 } }] },
+      ],
+    });
     try {
       const response = await rig.post('/v1/chat/completions', dialects[0]?.body(false));
       assert.equal(response.status, 400);
-      assert.equal((rig.vendors['one']?.seen.length ?? 0) + (rig.vendors['two']?.seen.length ?? 0), 1);
+      assert.equal(
+        (rig.vendors['one']?.seen.length ?? 0) + (rig.vendors['two']?.seen.length ?? 0),
+        1,
+      );
     } finally {
       await rig.close();
     }

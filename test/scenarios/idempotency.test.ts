@@ -2,10 +2,20 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { startRig, type Rig } from './rig.ts';
 
-const question = { model: 'sim-chat', stream: true, messages: [{ role: 'user', content: 'a question that is answered once' }] };
+const question = {
+  model: 'sim-chat',
+  stream: true,
+  messages: [{ role: 'user', content: 'a question that is answered once' }],
+};
 
 /** Reads the first `bytes` of a stream, then hangs up. */
-async function readSome(rig: Rig, path: string, body: unknown, key: string, bytes: number): Promise<string> {
+async function readSome(
+  rig: Rig,
+  path: string,
+  body: unknown,
+  key: string,
+  bytes: number,
+): Promise<string> {
   const hangUp = new AbortController();
   const response = await rig.post(path, body, { 'idempotency-key': key }, hangUp.signal);
   const reader = response.body?.getReader();
@@ -30,10 +40,15 @@ describe('an Idempotency-Key', () => {
   it('makes one upstream call and one charge of a hundred requests at once', async () => {
     const before = calls();
     const balance = await rig.books.ledger.balance(rig.walletId);
-    const texts = await Promise.all(Array.from({ length: 100 }, async () => (await rig.post('/v1/chat/completions', question, { 'idempotency-key': 'one' })).text()));
+    const texts = await Promise.all(
+      Array.from({ length: 100 }, async () =>
+        (await rig.post('/v1/chat/completions', question, { 'idempotency-key': 'one' })).text(),
+      ),
+    );
     assert.equal(calls() - before, 1);
     assert.equal(new Set(texts).size, 1);
-    const [receipt] = (await rig.books.ledger.statement({ walletId: rig.walletId, limit: 1 })).receipts;
+    const [receipt] = (await rig.books.ledger.statement({ walletId: rig.walletId, limit: 1 }))
+      .receipts;
     const after = await rig.books.ledger.balance(rig.walletId);
     assert.equal(balance.availableNanoUsd - after.availableNanoUsd, receipt?.chargeNanoUsd);
   });
@@ -41,31 +56,50 @@ describe('an Idempotency-Key', () => {
   it('gives a client that lost its network the whole answer when it asks again', async () => {
     const before = calls();
     const part = await readSome(rig, '/v1/chat/completions', question, 'two', 600);
-    const whole = await (await rig.post('/v1/chat/completions', question, { 'idempotency-key': 'two' })).text();
+    const whole = await (
+      await rig.post('/v1/chat/completions', question, { 'idempotency-key': 'two' })
+    ).text();
     assert.ok(whole.startsWith(part.slice(0, 300)));
     assert.match(whole, /data: \[DONE\]/);
     assert.equal(calls() - before, 1);
   });
 
   it('continues after the event that the client names as its last', async () => {
-    const whole = await (await rig.post('/v1/chat/completions', question, { 'idempotency-key': 'three' })).text();
+    const whole = await (
+      await rig.post('/v1/chat/completions', question, { 'idempotency-key': 'three' })
+    ).text();
     const events = whole.split(/(?=id: \d+\n)/);
-    const rest = await (await rig.post('/v1/chat/completions', question, { 'idempotency-key': 'three', 'last-event-id': '4' })).text();
+    const rest = await (
+      await rig.post('/v1/chat/completions', question, {
+        'idempotency-key': 'three',
+        'last-event-id': '4',
+      })
+    ).text();
     assert.equal(rest, events.slice(4).join(''));
   });
 
   it('works in every dialect, streamed or not', async () => {
     const asks: [string, unknown][] = [
-      ['/v1/messages', { model: 'sim-chat', max_tokens: 90, stream: true, messages: question.messages }],
+      [
+        '/v1/messages',
+        { model: 'sim-chat', max_tokens: 90, stream: true, messages: question.messages },
+      ],
       ['/v1/responses', { model: 'sim-chat', input: 'hello', stream: true }],
-      ['/v1beta/models/sim-chat:streamGenerateContent?alt=sse', { contents: [{ role: 'user', parts: [{ text: 'hello' }] }] }],
+      [
+        '/v1beta/models/sim-chat:streamGenerateContent?alt=sse',
+        { contents: [{ role: 'user', parts: [{ text: 'hello' }] }] },
+      ],
       ['/v1/chat/completions', { ...question, stream: false }],
     ];
     for (const [index, [path, body]] of asks.entries()) {
       const before = calls();
       await readSome(rig, path, body, `each-${index}`, 100);
-      const first = await (await rig.post(path, body, { 'idempotency-key': `each-${index}` })).text();
-      const second = await (await rig.post(path, body, { 'idempotency-key': `each-${index}` })).text();
+      const first = await (
+        await rig.post(path, body, { 'idempotency-key': `each-${index}` })
+      ).text();
+      const second = await (
+        await rig.post(path, body, { 'idempotency-key': `each-${index}` })
+      ).text();
       assert.equal(first, second, path);
       assert.ok(first.length > 100, path);
       assert.equal(calls() - before, 1, path);
@@ -74,13 +108,21 @@ describe('an Idempotency-Key', () => {
 
   it('is refused with 422 for another body, and says so', async () => {
     await (await rig.post('/v1/chat/completions', question, { 'idempotency-key': 'four' })).text();
-    const other = await rig.post('/v1/chat/completions', { ...question, temperature: 1 }, { 'idempotency-key': 'four' });
+    const other = await rig.post(
+      '/v1/chat/completions',
+      { ...question, temperature: 1 },
+      { 'idempotency-key': 'four' },
+    );
     assert.equal(other.status, 422);
     assert.match(await other.text(), /other parameters/);
   });
 
   it('can be used again after a request that was refused', async () => {
-    const refused = await rig.post('/v1/chat/completions', { ...question, messages: 1 }, { 'idempotency-key': 'five' });
+    const refused = await rig.post(
+      '/v1/chat/completions',
+      { ...question, messages: 1 },
+      { 'idempotency-key': 'five' },
+    );
     assert.equal(refused.status, 400);
     const good = await rig.post('/v1/chat/completions', question, { 'idempotency-key': 'five' });
     assert.equal(good.status, 200);
@@ -89,10 +131,22 @@ describe('an Idempotency-Key', () => {
 
   it('belongs to a wallet: another wallet’s same key is another request', async () => {
     await (await rig.post('/v1/chat/completions', question, { 'idempotency-key': 'six' })).text();
-    await rig.books.ledger.credit({ walletId: 'wallet_b', amountNanoUsd: 1_000_000_000 as never, lotKind: 'gift', source: 't', eventId: 'b', actor: 't' });
+    await rig.books.ledger.credit({
+      walletId: 'wallet_b',
+      amountNanoUsd: 1_000_000_000 as never,
+      lotKind: 'gift',
+      source: 't',
+      eventId: 'b',
+      actor: 't',
+    });
     const { key } = await rig.books.access.createKey({ name: 'b', walletId: 'wallet_b' });
     const before = calls();
-    await (await rig.post('/v1/chat/completions', question, { authorization: `Bearer ${key}`, 'idempotency-key': 'six' })).text();
+    await (
+      await rig.post('/v1/chat/completions', question, {
+        authorization: `Bearer ${key}`,
+        'idempotency-key': 'six',
+      })
+    ).text();
     assert.equal(calls() - before, 1);
   });
 });

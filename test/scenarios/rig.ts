@@ -6,14 +6,31 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { configSchema, createRuntime, openBooks, type Books, type Config, type Runtime } from '#cli';
+import {
+  configSchema,
+  createRuntime,
+  openBooks,
+  type Books,
+  type Config,
+  type Runtime,
+} from '#cli';
 import { createGateway, type Services } from '#gateway';
 import type { KeyLimits } from '#access';
 import { channelSchema, type ChannelDefinition } from '#providers';
-import { startSimulator, type Rule, type RunningSimulator, type SimulatorOptions } from '#simulator';
+import {
+  startSimulator,
+  type Rule,
+  type RunningSimulator,
+  type SimulatorOptions,
+} from '#simulator';
 import { nanoUsd, systemClock, systemRandom } from '#std';
 
-export type Vendor = { readonly id: string; readonly rules?: readonly Rule[]; readonly channel?: Readonly<Record<string, unknown>>; readonly simulator?: Partial<SimulatorOptions> };
+export type Vendor = {
+  readonly id: string;
+  readonly rules?: readonly Rule[];
+  readonly channel?: Readonly<Record<string, unknown>>;
+  readonly simulator?: Partial<SimulatorOptions>;
+};
 
 export type RigOptions = {
   readonly vendors?: readonly Vendor[];
@@ -35,27 +52,66 @@ export type Rig = {
   readonly books: Books;
   readonly runtime: Runtime;
   readonly vendors: { readonly [id: string]: RunningSimulator };
-  post(path: string, body: unknown, headers?: Readonly<Record<string, string>>, signal?: AbortSignal): Promise<Response>;
+  post(
+    path: string,
+    body: unknown,
+    headers?: Readonly<Record<string, string>>,
+    signal?: AbortSignal,
+  ): Promise<Response>;
   close(): Promise<void>;
 };
 
 export async function startRig(options: RigOptions = {}): Promise<Rig> {
   const folder = mkdtempSync(path.join(tmpdir(), 'manifold-rig-'));
-  const config: Config = configSchema.parse({ data: folder, log_level: 'error', listen: { port: 0 }, ...options.config });
+  const config: Config = configSchema.parse({
+    data: folder,
+    log_level: 'error',
+    listen: { port: 0 },
+    ...options.config,
+  });
   const vendors: Record<string, RunningSimulator> = {};
   const extra: ChannelDefinition[] = [...(options.channels ?? [])];
   for (const vendor of options.vendors ?? [{ id: 'simulator' }]) {
-    const simulator = await startSimulator({ host: '127.0.0.1', port: 0, rules: vendor.rules, clock: systemClock, random: systemRandom, ...vendor.simulator });
+    const simulator = await startSimulator({
+      host: '127.0.0.1',
+      port: 0,
+      rules: vendor.rules,
+      clock: systemClock,
+      random: systemRandom,
+      ...vendor.simulator,
+    });
     vendors[vendor.id] = simulator;
-    extra.push(channelSchema.parse({ id: vendor.id, provider: 'simulator', base_url: simulator.url, secret: 'secret', allow_private: true, models: simulator.models, ...vendor.channel }));
+    extra.push(
+      channelSchema.parse({
+        id: vendor.id,
+        provider: 'simulator',
+        base_url: simulator.url,
+        secret: 'secret',
+        allow_private: true,
+        models: simulator.models,
+        ...vendor.channel,
+      }),
+    );
   }
   const books = await openBooks(config);
   const runtime = await createRuntime({ config, environment: {}, books, extra });
-  const front = createGateway({ services: options.services?.(runtime.services) ?? runtime.services, listener: { host: '127.0.0.1', port: 0 }, limits: { bodyBytesMax: config.limits.body_bytes, heldBytesMax: config.limits.held_bytes } });
+  const front = createGateway({
+    services: options.services?.(runtime.services) ?? runtime.services,
+    listener: { host: '127.0.0.1', port: 0 },
+    limits: { bodyBytesMax: config.limits.body_bytes, heldBytesMax: config.limits.held_bytes },
+  });
   const { port } = await front.listen();
   const walletId = 'wallet_test';
   const balance = nanoUsd(Math.round((options.balanceUsd ?? 10) * 1e9));
-  if (balance > 0) await books.ledger.credit({ walletId, amountNanoUsd: balance, lotKind: 'paid', source: 'test', eventId: 'test', actor: 'test' });
+  if (balance > 0)
+    await books.ledger.credit({
+      walletId,
+      amountNanoUsd: balance,
+      lotKind: 'paid',
+      source: 'test',
+      eventId: 'test',
+      actor: 'test',
+    });
   const { key } = await books.access.createKey({ name: 'test', walletId, limits: options.limits });
   const url = `http://127.0.0.1:${port}`;
   return {

@@ -1,7 +1,7 @@
 /** Adds dated versions to the data files. A version that is there is never touched. */
 
 import type { CatalogFile, Model, Price } from '#catalog';
-import type { JsonValue } from '#std';
+import { asArray, type JsonValue } from '#std';
 import type { Change } from './compare.ts';
 
 export type Written = {
@@ -71,8 +71,9 @@ function format(value: JsonValue, indent: number, lead: number): string {
   if (indent >= openIndent && line.length + indent + lead <= widthMax) return line;
   const inner = ' '.repeat(indent + 2);
   const close = ' '.repeat(indent);
-  if (Array.isArray(value)) {
-    return `[\n${value.map((entry) => inner + format(entry, indent + 2, 0)).join(',\n')}\n${close}]`;
+  const list = asArray(value);
+  if (list) {
+    return `[\n${list.map((entry) => inner + format(entry, indent + 2, 0)).join(',\n')}\n${close}]`;
   }
   const rows = Object.entries(value).map(([key, entry]) => {
     const name = `${JSON.stringify(key)}: `;

@@ -35,7 +35,7 @@ export const defaultHttpLimits: HttpLimits = {
   headersTimeoutMs: 10_000,
   uploadTimeoutMs: 30_000,
   uploadBytesPerSecondMin: 65_536,
-  keepAliveTimeoutMs: 5_000,
+  keepAliveTimeoutMs: 72_000,
   requestsPerConnectionMax: 1_000,
   connectionsMax: 10_000,
   connectionsPerAddressMax: 1_000,
