@@ -8,7 +8,7 @@
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { builtInModels, catalogFileSchema } from '#catalog';
-import { asArray, asObject, parseJson, type JsonObject, type JsonValue } from '#std';
+import { asArray, asObject, parseJson, type JsonValue } from '#std';
 import { compareBooks, type Change, type Comparison } from './prices/compare.ts';
 import { readBook } from './prices/foreign.ts';
 import { addVersions, formatCatalog } from './prices/write.ts';
