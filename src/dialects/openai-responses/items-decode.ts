@@ -52,14 +52,17 @@ type Turn = {
 };
 
 /** `input`: a text is one user message. Throws ReadError with the item's path. */
-export function decodeInput(input: JsonValue | undefined): Message[] {
+export function decodeInput(
+  input: JsonValue | undefined,
+  namespaces: ReadonlySet<string> = new Set(),
+): Message[] {
   if (input === undefined || input === null) return [];
   if (typeof input === 'string') return [{ role: 'user', parts: [{ kind: 'text', text: input }] }];
   if (!Array.isArray(input)) throw new ReadError('input', 'expected a string or an array of items');
   const list = input as readonly JsonValue[];
   if (list.length > itemsMax)
     throw new ReadError('input', `expected at most ${itemsMax} items, got ${list.length}`);
-  const reader = new ItemReader();
+  const reader = new ItemReader(namespaces);
   for (const [index, element] of list.entries()) {
     const path = fieldPath('input', index);
     reader.read(requireObject(element, path), path);
@@ -72,6 +75,11 @@ class ItemReader {
   /** State that travelled beside its tool call, by the call's id. */
   readonly #callStates = new Map<string, OpaqueState>();
   readonly #callNames = new Map<string, string>();
+  readonly #namespaces: ReadonlySet<string>;
+
+  constructor(namespaces: ReadonlySet<string>) {
+    this.#namespaces = namespaces;
+  }
 
   read(item: JsonObject, path: string): void {
     const type =
@@ -162,7 +170,7 @@ class ItemReader {
   #call(item: JsonObject, type: string, path: string): void {
     const id = requireString(item['call_id'], fieldPath(path, 'call_id'));
     const said = requireString(item['name'], fieldPath(path, 'name'));
-    const { name, extensions } = flatCall(said, decodeCallFields(item));
+    const { name, extensions } = flatCall(said, decodeCallFields(item), this.#namespaces);
     const custom = type === 'custom_tool_call';
     const key = custom ? 'input' : 'arguments';
     this.#callNames.set(id, name);

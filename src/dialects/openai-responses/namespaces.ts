@@ -58,13 +58,25 @@ export function groupTools(tools: readonly JsonObject[]): JsonObject[] {
   return grouped;
 }
 
-/** The fields of a call's item that flatten its name. */
+/** The namespaces that the client itself declared: calls under others stay as the vendor named them. */
+export function declaredNamespaces(tools: readonly Tool[]): ReadonlySet<string> {
+  const names = new Set<string>();
+  for (const tool of tools) {
+    if (tool.kind !== 'function' && tool.kind !== 'custom') continue;
+    const space = asString(asObject(tool.extensions?.['namespace'])?.['name']);
+    if (space !== undefined) names.add(space);
+  }
+  return names;
+}
+
+/** The fields of a call's item that flatten its name, where its tool has a flat name too. */
 export function flatCall(
   name: string,
   extensions: JsonObject,
+  declared: ReadonlySet<string>,
 ): { readonly name: string; readonly extensions: JsonObject } {
   const space = asString(extensions['namespace']);
-  if (space === undefined) return { name, extensions };
+  if (space === undefined || !declared.has(space)) return { name, extensions };
   return { name: flatName(space, name), extensions: { ...extensions, name } };
 }
 

@@ -17,6 +17,7 @@ import { present } from './content.ts';
 import { decodeInput } from './items-decode.ts';
 import { effortOrder } from './quirks.ts';
 import { previousResponseNotFound } from './state.ts';
+import { declaredNamespaces } from './namespaces.ts';
 import { decodeTextFormat, decodeToolChoice, decodeTools } from './tools.ts';
 
 const encryptedContent = 'reasoning.encrypted_content';
@@ -70,11 +71,13 @@ export function decodeRequest(wire: JsonObject, context: RequestContext): ChatRe
     optionalString(wire, 'safety_identifier', '') ?? optionalString(wire, 'user', '');
   const reasoning = decodeReasoningRequest(optionalObject(wire, 'reasoning', ''));
   const stream = context.stream ?? optionalBoolean(wire, 'stream', '') ?? false;
+  const tools = decodeTools(optionalArray(wire, 'tools', ''));
+  const input = decodeInput(wire['input'], declaredNamespaces(tools));
   return {
     dialect: 'openai-responses',
     model,
-    messages: [...instructionMessages(wire), ...decodeInput(wire['input'])],
-    tools: decodeTools(optionalArray(wire, 'tools', '')),
+    messages: [...instructionMessages(wire), ...input],
+    tools,
     toolChoice: decodeToolChoice(wire['tool_choice']),
     parallelToolCalls: optionalBoolean(wire, 'parallel_tool_calls', ''),
     outputTokensMax: optionalNumber(wire, 'max_output_tokens', '', { minimum: 1, integer: true }),
