@@ -71,7 +71,7 @@ describe('a stream', () => {
             /"(?:id|responseId|created_at|created|completed_at|createTime|item_id|receipt_?[iI]d|cost)": ?(?:"[^"]*"|[\d.]+)/g,
             '',
           )
-          .replace(/(?:: keep-alive|event: ping\ndata: \{\"type\": ?\"ping\"\})\r?\n\r?\n/g, '')
+          .replace(/(?:: keep-alive|event: ping\ndata: \{"type": ?"ping"\})\r?\n\r?\n/g, '')
           .replace(/: cost_usd[^\n]*/g, '')
           .trim();
       script([]);
