@@ -102,6 +102,11 @@ export type Dialect = {
     decode(wire: JsonObject, quirks: Quirks): ChatResponse;
     /** `request` is the client's: what it asked for decides echo fields. */
     encode(response: ChatResponse, request: ChatRequest): Encoded<JsonObject>;
+    /**
+     * Whether the answer says something and is no error, as far as a look can tell; where it is not
+     * sure, `decode` has to. Spares most answers that pass through their decoding.
+     */
+    isPlain?(wire: JsonObject): boolean;
     /** Usage of a whole answer body of this dialect, for pass-through. */
     usage(wire: JsonObject, quirks: Quirks): Usage | undefined;
     /** The same JSON text with the bill spliced into its usage object; nothing else changes. */

@@ -12,10 +12,11 @@ import {
   type GatewayError,
   type Usage,
 } from '#canonical';
-import type { Dialect } from '#dialects';
+import type { Dialect, Quirks } from '#dialects';
 import type { OutboundRequest } from '#providers';
 import { readRateLimitHeaders, readRetryAfter, type Attempt } from '#routing';
 import {
+  asBuffer,
   createJsonArrayParser,
   createNdjsonParser,
   createSseParser,
@@ -52,12 +53,13 @@ export type OpenStream = {
   readonly relay: Relay;
 };
 
-/** A whole answer, decoded and found good. */
+/** A whole answer that was found good. */
 export type WholeAnswer = {
   readonly kind: 'whole';
   /** The body as the upstream sent it, when it may pass through. */
   readonly text: string | undefined;
-  readonly response: ChatResponse;
+  /** Decoded when it is asked for: most answers that pass through never are. */
+  readonly response: () => ChatResponse;
   readonly usage: Usage | undefined;
   readonly empty: boolean;
 };
@@ -240,17 +242,25 @@ async function readWhole(
     );
   const hidden = errorInside(wire, dialect, text);
   if (hidden) return { kind: 'failed', failed: { error: hidden, failure: failureOf(hidden) } };
-  const answer = restoreCustomCalls(
-    dialect.response.decode(wire, route.speech.quirks),
-    context.call.request,
-  );
+  const { quirks } = route.speech;
+  let decoded: ChatResponse | undefined;
+  const answer = (): ChatResponse =>
+    (decoded ??= restoreCustomCalls(dialect.response.decode(wire, quirks), context.call.request));
+  const usage = passThrough ? plainUsage(dialect, wire, quirks) : undefined;
   return {
     kind: 'whole',
     text: passThrough ? text : undefined,
     response: answer,
-    usage: answer.usage,
-    empty: isEmpty(answer),
+    usage: usage ?? answer().usage,
+    empty: usage === undefined && isEmpty(answer()),
   };
+}
+
+/** The usage of an answer that says something and counts all of it: nothing else has to be read from it. */
+function plainUsage(dialect: Dialect, wire: JsonObject, quirks: Quirks): Usage | undefined {
+  if (dialect.response.isPlain?.(wire) !== true) return undefined;
+  const usage = dialect.response.usage(wire, quirks);
+  return usage?.inputTokens !== undefined && usage.outputTokens !== undefined ? usage : undefined;
 }
 
 /** A stream that came as one JSON array, complete: its elements are the frames. */
@@ -309,7 +319,13 @@ export async function readText(response: UpstreamResponse, bytesMax: number): Pr
     }
     pieces.push(piece);
   }
-  return new TextDecoder().decode(pieces.length === 1 ? pieces[0] : Buffer.concat(pieces));
+  return textOf(pieces.length === 1 && pieces[0] ? pieces[0] : Buffer.concat(pieces, size));
+}
+
+/** UTF-8 without a byte order mark. */
+function textOf(bytes: Uint8Array): string {
+  const text = asBuffer(bytes).toString('utf8');
+  return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
 }
 
 /** Any exception of an attempt as an error for the client and a failure for routing. */

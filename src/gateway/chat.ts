@@ -175,20 +175,7 @@ class ChatRun {
     this.#funds = funds;
     this.#trail = trail;
     this.#keep = keep;
-    this.#client = new ClientStream({
-      exchange,
-      headers: {
-        'content-type':
-          call.form.framing === 'sse'
-            ? 'text/event-stream; charset=utf-8'
-            : 'application/json; charset=utf-8',
-        'cache-control': 'no-cache',
-        'x-accel-buffering': 'no',
-      },
-      heartbeat: call.dialect.stream.heartbeat(call.form),
-      heartbeats: services.heartbeats,
-      now: () => services.clock.monotonic(),
-    });
+    this.#client = new ClientStream(services, exchange, call);
   }
 
   async serve(first: Attempt): Promise<void> {

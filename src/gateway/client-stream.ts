@@ -1,6 +1,9 @@
 /** The streaming half of a response to the client: late start, heartbeats, backpressure. */
 
-import type { Exchange, ResponseStream } from './http/index.ts';
+import type { StreamForm } from '#dialects';
+import type { ChatCall } from './call.ts';
+import type { Exchange, ResponseHeaders, ResponseStream } from './http/index.ts';
+import type { Services } from './services.ts';
 
 /** One timer for all silent streams, instead of one per stream. */
 export class Heartbeats {
@@ -34,27 +37,36 @@ export class Heartbeats {
   }
 }
 
-export type ClientStreamOptions = {
-  readonly exchange: Exchange;
-  readonly headers: Readonly<Record<string, string>>;
-  /** What keeps this dialect's stream alive. */
-  readonly heartbeat: string;
-  readonly heartbeats: Heartbeats;
-  readonly now: () => number;
+/** How the stream's bytes are to be read, in each framing. */
+const streamHeaders: { readonly [framing in StreamForm['framing']]: ResponseHeaders } = {
+  sse: headersOf('text/event-stream; charset=utf-8'),
+  'json-array': headersOf('application/json; charset=utf-8'),
 };
+
+function headersOf(contentType: string): ResponseHeaders {
+  return { 'content-type': contentType, 'cache-control': 'no-cache', 'x-accel-buffering': 'no' };
+}
 
 /**
  * Nothing leaves before {@link ClientStream.begin}: until then the request may still fail with a
  * status of its own, or be served by another upstream.
  */
 export class ClientStream {
-  readonly #options: ClientStreamOptions;
+  readonly #exchange: Exchange;
+  readonly #services: Pick<Services, 'heartbeats' | 'clock'>;
+  readonly #call: Pick<ChatCall, 'dialect' | 'form'>;
   #stream: ResponseStream | undefined;
   #lastWriteMs = 0;
   #ended = false;
 
-  constructor(options: ClientStreamOptions) {
-    this.#options = options;
+  constructor(
+    services: Pick<Services, 'heartbeats' | 'clock'>,
+    exchange: Exchange,
+    call: Pick<ChatCall, 'dialect' | 'form'>,
+  ) {
+    this.#services = services;
+    this.#exchange = exchange;
+    this.#call = call;
   }
 
   get begun(): boolean {
@@ -64,30 +76,31 @@ export class ClientStream {
   /** Sends the status line and headers. Repeating it does nothing. */
   begin(extraHeaders: Readonly<Record<string, string>> = {}): void {
     if (this.#stream || this.#ended) return;
-    const { exchange, headers, heartbeats, now } = this.#options;
-    this.#stream = exchange.stream(200, { ...headers, ...extraHeaders });
-    this.#lastWriteMs = now();
+    const { heartbeats, clock } = this.#services;
+    const headers = streamHeaders[this.#call.form.framing];
+    this.#stream = this.#exchange.stream(200, { ...headers, ...extraHeaders });
+    this.#lastWriteMs = clock.monotonic();
     heartbeats.add(this);
   }
 
   /** `undefined` when the client keeps up, else a promise to wait for before reading on. */
   write(output: Uint8Array | string): Promise<void> | undefined {
     if (this.#ended || !this.#stream) return undefined;
-    this.#lastWriteMs = this.#options.now();
+    this.#lastWriteMs = this.#services.clock.monotonic();
     const bytes = typeof output === 'string' ? Buffer.from(output) : output;
     return this.#stream.write(bytes) ? undefined : this.#stream.drained();
   }
 
   beat(periodMs: number): void {
-    const { now, heartbeat } = this.#options;
-    if (this.#ended || now() - this.#lastWriteMs < periodMs) return;
-    void this.write(heartbeat);
+    if (this.#ended || this.#services.clock.monotonic() - this.#lastWriteMs < periodMs) return;
+    const { dialect, form } = this.#call;
+    void this.write(dialect.stream.heartbeat(form));
   }
 
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#options.heartbeats.remove(this);
+    this.#services.heartbeats.remove(this);
     this.#stream?.end();
   }
 
@@ -95,7 +108,7 @@ export class ClientStream {
   destroy(): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#options.heartbeats.remove(this);
+    this.#services.heartbeats.remove(this);
     this.#stream?.destroy();
   }
 }

@@ -123,7 +123,7 @@ async function serve(
       if (answer.kind === 'answer') {
         attempt.firstContent();
         attempt.finished({ inputTokens: answer.usage?.inputTokens });
-        const { usage, source } = billedUsage(target, 0, answer.usage, true);
+        const { usage, source } = billedUsage(target, () => 0, answer.usage, true);
         attemptTrail.outcome = 'succeeded';
         const { bill, receipt } = await funds.settle({
           route,

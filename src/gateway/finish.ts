@@ -56,7 +56,7 @@ export function answerHeaders(delivery: Delivery, bill: Bill | undefined): Recor
 export async function finishWhole(delivery: Delivery, answer: WholeAnswer): Promise<void> {
   const { exchange, call, attempt } = delivery;
   attempt.firstContent();
-  const billed = billedUsage(delivery.target, answerCharacters(answer), answer.usage, true);
+  const billed = billedUsage(delivery.target, () => answerCharacters(answer), answer.usage, true);
   const { usage } = billed;
   const bill = await settle(delivery, billed, 'succeeded', answer.empty);
   const body =
@@ -64,7 +64,7 @@ export async function finishWhole(delivery: Delivery, answer: WholeAnswer): Prom
       ? JSON.stringify(encodeWhole(delivery, answer, usage, bill))
       : call.dialect.response.annotate(answer.text, bill);
   if (answer.text === undefined)
-    delivery.services.stateMemory.rememberAnswer(call.owner, answer.response);
+    delivery.services.stateMemory.rememberAnswer(call.owner, answer.response());
   const whole = delivery.keep && parseJsonObject(body);
   if (whole) await delivery.keep?.(whole);
   if (exchange.signal.aborted) {
@@ -84,7 +84,7 @@ function streamWhole(delivery: Delivery, answer: WholeAnswer, usage: Usage, bill
   const { call, client } = delivery;
   client.begin(answerHeaders(delivery, bill));
   const encoder = call.dialect.stream.encoder(call.request, call.form);
-  for (const event of explode({ ...answer.response, usage, bill })) {
+  for (const event of explode({ ...answer.response(), usage, bill })) {
     const text = encoder.push(event);
     if (text !== '') void client.write(text);
   }
@@ -99,7 +99,7 @@ function encodeWhole(
 ): JsonObject {
   const { call, trail } = delivery;
   const { value, losses } = call.dialect.response.encode(
-    { ...answer.response, usage, bill },
+    { ...answer.response(), usage, bill },
     call.request,
   );
   if (losses.length > 0) trail.losses = [...trail.losses, ...losses];
@@ -108,7 +108,7 @@ function encodeWhole(
 
 function answerCharacters(answer: WholeAnswer): number {
   let characters = 0;
-  for (const choice of answer.response.choices) {
+  for (const choice of answer.response().choices) {
     for (const part of choice.parts) {
       if ('text' in part) characters += part.text.length;
       else if (part.kind === 'tool-call') characters += part.name.length + part.input.length;
@@ -125,7 +125,7 @@ export async function finishStream(
 ): Promise<void> {
   const { relay, target, client, call, trail } = delivery;
   if (!relay || end.kind === 'failed') throw new Error('only an opened stream can be finished');
-  const billed = billedUsage(target, relay.characters, relay.usage, relay.usageAtEnd);
+  const billed = billedUsage(target, () => relay.characters, relay.usage, relay.usageAtEnd);
   const { usage } = billed;
   const delivered = relay.characters > 0;
   const empty = !delivered && (relay.usage?.reasoningTokens ?? 0) === 0;

@@ -24,7 +24,15 @@ import {
 } from '#ledger';
 import { estimateGeneratedTokens, rate } from '#metering';
 import { StoreUnavailableError } from '#store';
-import { formatUsd, nanoUsd, parseUsd, zeroNanoUsd, type JsonObject, type NanoUsd } from '#std';
+import {
+  formatUsd,
+  nanoUsd,
+  parseUsd,
+  zeroNanoUsd,
+  type JsonObject,
+  type JsonValue,
+  type NanoUsd,
+} from '#std';
 import { duplicateFailure, type Idempotency } from './idempotency.ts';
 import type { Services } from './services.ts';
 import {
@@ -237,7 +245,8 @@ export class Funds {
     this.#closed = true;
     const { route, usage, empty } = ending;
     const rated = rate(route.price, usage);
-    const cost = costOf(route, usage);
+    const cost =
+      route.price.factorMillionths === listPriceFactor ? rated.amountNanoUsd : costOf(route, usage);
     if (!empty && rated.amountNanoUsd > this.#held) await durable(this.#cover(rated.amountNanoUsd));
     const result = await durable(
       this.#services.ledger.settle({
@@ -287,9 +296,12 @@ export class Funds {
   }
 }
 
+/** Of the list price, in millionths. */
+const listPriceFactor = 1_000_000;
+
 /** What an answer costs us: the list price, whatever the user's group pays. */
 export function costOf(route: Route, usage: Usage): NanoUsd {
-  return rate({ ...route.price, factorMillionths: 1_000_000 }, usage).amountNanoUsd;
+  return rate({ ...route.price, factorMillionths: listPriceFactor }, usage).amountNanoUsd;
 }
 
 /** Costs that no user pays: calls that gave nothing, and an empty answer. */
@@ -384,10 +396,12 @@ async function durable<T>(work: Promise<T>): Promise<T> {
 }
 
 function usageJson(usage: Usage): JsonObject {
-  const { raw: _raw, ...buckets } = usage;
-  return Object.fromEntries(
-    Object.entries(buckets).filter(([, value]) => value !== undefined),
-  ) as JsonObject;
+  const buckets: Record<string, JsonValue> = {};
+  for (const key in usage) {
+    const value = usage[key as keyof Usage];
+    if (value !== undefined && key !== 'raw') buckets[key] = value;
+  }
+  return buckets;
 }
 
 export type BilledUsage = { readonly usage: Usage; readonly source: UsageSource };
@@ -399,20 +413,20 @@ export type BilledUsage = { readonly usage: Usage; readonly source: UsageSource 
  */
 export function billedUsage(
   target: Pick<Target, 'inputTokens'>,
-  characters: number,
+  characters: () => number,
   known: Usage | undefined,
   final: boolean,
 ): BilledUsage {
   const outputSaid = known && outputTotalTokens(known);
   const inputComplete = known?.inputTokens !== undefined;
   const outputComplete =
-    final && (known?.outputTokens !== undefined || (outputSaid ?? 0) > 0 || characters === 0);
+    final && (known?.outputTokens !== undefined || (outputSaid ?? 0) > 0 || characters() === 0);
   if (known && inputComplete && outputComplete) return { usage: known, source: 'provider' };
   const inputTokens =
     known?.inputTokens ??
     Math.max(0, target.inputTokens - ((known && inputTotalTokens(known)) ?? 0));
   const elsewhere = (outputSaid ?? 0) - (known?.outputTokens ?? 0);
-  const estimated = Math.max(0, estimateGeneratedTokens(characters) - elsewhere);
+  const estimated = Math.max(0, estimateGeneratedTokens(characters()) - elsewhere);
   const outputTokens = outputComplete
     ? known?.outputTokens
     : Math.max(known?.outputTokens ?? 0, estimated);

@@ -10,7 +10,7 @@ import type { Quirks } from '#dialects';
 import { matchesPattern } from '#access';
 import type { ChannelDefinition, Operation, Provider, Speech } from '#providers';
 import type { Candidate, ChannelConfig } from '#routing';
-import { parseUsd } from '#std';
+import { parseUsd, rememberByObject } from '#std';
 
 /** A channel ready for use: its provider resolved, its base URL filled in. */
 export type Channel = {
@@ -242,6 +242,25 @@ export type SpeechChoice = { readonly speech: Speech; readonly quirks: Quirks };
  * (bytes pass through), then the vendor's own order. Models whose tools work in one dialect only say so.
  */
 export function speechChoices(
+  offer: Offer,
+  operation: Operation,
+  dialect: DialectId | undefined,
+  hasTools: boolean,
+): readonly SpeechChoice[] {
+  const known = choicesOf(offer);
+  const key = `${operation} ${dialect ?? ''} ${hasTools ? 'tools' : ''}`;
+  let choices = known.get(key);
+  if (choices === undefined) {
+    choices = orderedChoices(offer, operation, dialect, hasTools);
+    known.set(key, choices);
+  }
+  return choices;
+}
+
+/** By what was asked: a few dozen at the most for each offer. */
+const choicesOf = rememberByObject((_offer: Offer) => new Map<string, readonly SpeechChoice[]>());
+
+function orderedChoices(
   offer: Offer,
   operation: Operation,
   dialect: DialectId | undefined,

@@ -16,7 +16,7 @@ import {
   type PriceSnapshot,
 } from '#metering';
 import type { Hints } from '#routing';
-import { formatUsd, type NanoUsd } from '#std';
+import { formatUsd, rememberByObject, type NanoUsd } from '#std';
 import type { ChatCall, Wishes } from './call.ts';
 import type { FallbackRequest } from './fallback.ts';
 import {
@@ -139,12 +139,21 @@ export function resolve(
   };
 }
 
+/** By alias; a model has few. */
+const aliasOffers = rememberByObject((_offer: Offer) => new Map<string, Offer>());
+
 /** A dated or floating name that the vendor itself knows goes out as the client wrote it. */
 function asAsked(offer: Offer, name: string): Offer {
   const { model } = offer;
-  return name !== model.id && offer.name === model.id && model.aliases?.includes(name) === true
-    ? { ...offer, name }
-    : offer;
+  if (name === model.id || offer.name !== model.id || model.aliases?.includes(name) !== true)
+    return offer;
+  const known = aliasOffers(offer);
+  let renamed = known.get(name);
+  if (renamed === undefined) {
+    renamed = { ...offer, name };
+    known.set(name, renamed);
+  }
+  return renamed;
 }
 
 function tooLong(model: Model, inputTokens: number): never {

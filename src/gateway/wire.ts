@@ -1,10 +1,9 @@
 /** Step 8, first half: the request as one upstream wants it, ready to be sent. */
 
-import { isDeepStrictEqual } from 'node:util';
 import type { ChatRequest, Message, Part } from '#canonical';
 import { passThroughEdits } from '#dialects';
 import type { OutboundRequest } from '#providers';
-import { spliceJson, type JsonObject } from '#std';
+import { equalsJson, spliceJson, type JsonObject } from '#std';
 import { ownWishFields, wishFields, type ChatCall } from './call.ts';
 import { egressOf } from './offers.ts';
 import type { Services } from './services.ts';
@@ -92,8 +91,7 @@ function untouched(
 ): Uint8Array | undefined {
   const { quirks } = route.speech;
   if (!call.scan) return undefined;
-  if (Object.keys(quirks).length > 0 && quirksMatter(call, route, outputTokensMax))
-    return undefined;
+  if (hasFields(quirks) && quirksMatter(call, route, outputTokensMax)) return undefined;
   const edits = passThroughEdits(call.request.dialect, call.wire, call.request, {
     model: route.offer.name,
     outputTokensMax,
@@ -110,6 +108,13 @@ function untouched(
   return pieces.length === 1 && pieces[0] ? pieces[0] : Buffer.concat(pieces);
 }
 
+const noQuirks = {};
+
+function hasFields(object: object): boolean {
+  for (const _key in object) return true;
+  return false;
+}
+
 /** Whether the vendor's or model's deviations change anything in this very request. */
 function quirksMatter(call: ChatCall, route: Route, outputTokensMax: number | undefined): boolean {
   const { encode } = call.dialect.request;
@@ -118,14 +123,14 @@ function quirksMatter(call: ChatCall, route: Route, outputTokensMax: number | un
   const particular = encode(request, route.speech.quirks).value;
   // Most clients of a compatible vendor already write what it wants.
   if (saysTheSame(particular, call.wire)) return false;
-  return !isDeepStrictEqual(particular, encode(request, {}).value);
+  return !equalsJson(particular, encode(request, noQuirks).value);
 }
 
 /** Equal but for the wish for usage, which is put into the client's bytes where it is missing. */
 function saysTheSame(particular: JsonObject, wire: JsonObject): boolean {
-  const { stream_options: wanted, ...ours } = particular;
-  const { stream_options: given, ...theirs } = wire;
-  return (wanted !== undefined || given === undefined) && isDeepStrictEqual(ours, theirs);
+  const wanted = particular['stream_options'];
+  if (wanted === undefined) return equalsJson(particular, wire);
+  return equalsJson(particular, { ...wire, stream_options: wanted });
 }
 
 async function encoded(

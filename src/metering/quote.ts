@@ -48,9 +48,9 @@ export function inputBound(inputTokensEstimated: number): number {
 
 /** Reads from a request which units besides text it may be charged in. */
 export function extrasOf(request: ChatRequest): Extras {
-  const parts = request.messages.flatMap((message) => message.parts);
   const units = new Set<ExtraUnit>();
-  for (const part of parts) addPartUnits(part, units);
+  for (const { parts } of request.messages)
+    for (const part of parts) if (part.kind !== 'text' || part.cache) addPartUnits(part, units);
   if (request.tools.some((tool) => tool.kind === 'function' && tool.cache?.ttl === '1h'))
     units.add('cache_write_1h');
   if (request.modalities?.includes('audio')) units.add('output_audio');

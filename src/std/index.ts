@@ -9,3 +9,5 @@ export * from './json-array-stream.ts';
 export * from './aws-event-stream.ts';
 export * from './json-scan.ts';
 export * from './json-splice.ts';
+export * from './json-text.ts';
+export * from './remember.ts';

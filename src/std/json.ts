@@ -113,6 +113,30 @@ export function asObjects(value: JsonValue | undefined): readonly JsonObject[] {
   return objects;
 }
 
+/** Whether two JSON values say the same; a field that is `undefined` is as good as absent. */
+export function equalsJson(left: JsonValue | undefined, right: JsonValue | undefined): boolean {
+  if (left === right) return true;
+  if (typeof left !== 'object' || typeof right !== 'object' || left === null || right === null)
+    return false;
+  const list = asArray(left);
+  const other = asArray(right);
+  if (list && other)
+    return list.length === other.length && list.every((value, at) => equalsJson(value, other[at]));
+  return !list && !other && equalsFields(left as JsonObject, right as JsonObject);
+}
+
+function equalsFields(left: JsonObject, right: JsonObject): boolean {
+  let count = 0;
+  for (const key in left) {
+    const value = left[key];
+    if (value === undefined) continue;
+    count += 1;
+    if (!Object.hasOwn(right, key) || !equalsJson(value, right[key])) return false;
+  }
+  for (const key in right) if (right[key] !== undefined) count -= 1;
+  return count === 0;
+}
+
 // ---- strict: what users send ----------------------------------------------------------------
 
 export function fieldPath(path: string, key: string | number): string {

@@ -1,12 +1,12 @@
 import { asCount, unknownFields } from '#std';
 import type { CountTokensForm, Dialect } from '../dialect.ts';
 import { decodeUpstreamError } from '../upstream-error.ts';
-import { spliceBill } from './annotate.ts';
+import { annotateUsage } from '../bill.ts';
 import { encodeError } from './error.ts';
 import { quirkNames } from './quirks.ts';
 import { decodeRequest } from './request-decode.ts';
 import { encodeRequest, urlsToInline } from './request-encode.ts';
-import { decodeResponse, encodeResponse, responseUsage } from './response.ts';
+import { decodeResponse, encodeResponse, isPlainAnswer, responseUsage } from './response.ts';
 import { MessagesStreamDecoder } from './stream-decode.ts';
 import { MessagesStreamEncoder } from './stream-encode.ts';
 import { MessagesStreamTap } from './tap.ts';
@@ -19,8 +19,9 @@ export const anthropicMessages: Dialect = {
   response: {
     decode: decodeResponse,
     encode: encodeResponse,
+    isPlain: isPlainAnswer,
     usage: (wire) => responseUsage(wire),
-    annotate: (body, bill) => spliceBill(body, bill) ?? body,
+    annotate: (body, bill) => annotateUsage(body, bill) ?? body,
   },
   error: { decode: decodeUpstreamError, encode: encodeError },
   stream: {

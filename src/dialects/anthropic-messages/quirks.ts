@@ -1,5 +1,5 @@
 import type { ReasoningEffort } from '#canonical';
-import { asArray, asBoolean, asCount, asString } from '#std';
+import { asArray, asBoolean, asCount, asString, rememberByObject } from '#std';
 import type { Quirks } from '../dialect.ts';
 
 /**
@@ -74,7 +74,7 @@ export const quirkNames = [
 /** The default of `max_tokens` when nothing is known of the model: every Claude model takes it. */
 export const outputTokensFallback = 4096;
 
-export function readQuirks(quirks: Quirks): AnthropicQuirks {
+export const readQuirks = rememberByObject((quirks: Quirks): AnthropicQuirks => {
   const thinking = asString(quirks['thinking']);
   return {
     samplingRefused: asBoolean(quirks['samplingRefused']) ?? false,
@@ -99,7 +99,7 @@ export function readQuirks(quirks: Quirks): AnthropicQuirks {
     fetchesUrls: asBoolean(quirks['fetchesUrls']) ?? true,
     webSearchTool: asString(quirks['webSearchTool']) ?? 'web_search_20250305',
   };
-}
+});
 
 /** Efforts in rising order: the nearest accepted one replaces one that a model refuses. */
 export const effortOrder: readonly ReasoningEffort[] = [

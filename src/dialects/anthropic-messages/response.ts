@@ -53,6 +53,18 @@ export function decodeResponse(wire: JsonObject, quirks: Quirks): ChatResponse {
   };
 }
 
+/** A message that begins with words and ended as answers do. */
+export function isPlainAnswer(wire: JsonObject): boolean {
+  const text = asObject(asArray(wire['content'])?.[0])?.['text'];
+  const reason = wire['stop_reason'];
+  return (
+    wire['type'] === 'message' &&
+    typeof text === 'string' &&
+    text !== '' &&
+    (reason === 'end_turn' || reason === 'max_tokens' || reason === 'tool_use')
+  );
+}
+
 function finishOfAnswer(
   wire: JsonObject,
   parts: readonly Part[],

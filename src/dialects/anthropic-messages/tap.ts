@@ -2,7 +2,7 @@ import type { Bill, Usage } from '#canonical';
 import { asObject, asString, formatSse, parseJson, type JsonObject } from '#std';
 import type { Frame, FrameFacts, StreamTap } from '../dialect.ts';
 import { decodeUpstreamErrorValue } from '../upstream-error.ts';
-import { spliceBill } from './annotate.ts';
+import { annotateUsage } from '../bill.ts';
 import { decodeUsage, mergeRawUsage } from './usage.ts';
 
 const nothing: FrameFacts = {
@@ -41,7 +41,7 @@ export class MessagesStreamTap implements StreamTap {
 
   annotate(frame: Frame, bill: Bill): string | undefined {
     if (!isMessageDelta(frame)) return undefined;
-    const data = spliceBill(frame.data, bill);
+    const data = annotateUsage(frame.data, bill);
     return data === undefined ? undefined : formatSse({ event: frame.event, data });
   }
 

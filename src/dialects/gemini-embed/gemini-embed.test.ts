@@ -85,6 +85,6 @@ test('the bill is spliced into the text, with or without usage', () => {
   );
   assert.equal(
     geminiEmbed.response.annotate('{"usageMetadata": {"promptTokenCount": 1}}', bill),
-    '{"usageMetadata": {"cost":0.000002,"receiptId":"r1","promptTokenCount": 1}}',
+    '{"usageMetadata": {"promptTokenCount": 1,"cost":0.000002,"receiptId":"r1"}}',
   );
 });

@@ -18,7 +18,7 @@ import {
   type JsonObject,
   type JsonValue,
 } from '#std';
-import { annotateUsage } from '../gemini-generate/annotate.ts';
+import { annotateUsageMetadata } from '../bill.ts';
 
 const answerFields = new Set(['embedding', 'embeddings', 'predictions', 'usageMetadata']);
 
@@ -113,7 +113,7 @@ function encodeUsage({ usage, bill }: EmbeddingResponse): JsonObject | undefined
 
 /** The same JSON text with the bill; the vendor often counts nothing, then the usage object is new. */
 export function annotateEmbedResponse(body: string, bill: Bill): string {
-  const annotated = annotateUsage(body, bill);
+  const annotated = annotateUsageMetadata(body, bill);
   if (annotated !== undefined) return annotated;
   const open = body.indexOf('{');
   if (open < 0) return body;

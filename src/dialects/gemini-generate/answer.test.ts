@@ -326,7 +326,7 @@ test('the bill stands in the usage of the last chunk and is spliced into passing
     '{"candidates":[{"content":{"parts":[{"functionCall":{"args":{"usageMetadata":{}}}}]}}], "usageMetadata" : { "promptTokenCount":1.0}}';
   assert.equal(
     response.annotate(body, bill),
-    body.replace('{ "promptTokenCount"', '{"cost":0.0015,"receiptId":"r1", "promptTokenCount"'),
+    body.replace('"promptTokenCount":1.0', '"promptTokenCount":1.0,"cost":0.0015,"receiptId":"r1"'),
   );
   assert.equal(response.annotate('{"a":1}', bill), '{"a":1}');
   const tap = stream.tap(request, {});

@@ -1,5 +1,5 @@
 import type { Dialect } from '../dialect.ts';
-import { annotateUsage } from './annotate.ts';
+import { annotateUsageMetadata } from '../bill.ts';
 import { decodeError, encodeError } from './error.ts';
 import { geminiId } from './fields.ts';
 import { geminiQuirkNames } from './quirks.ts';
@@ -22,7 +22,7 @@ export const geminiGenerate: Dialect = {
     decode: (wire) => decodeResponse(wire),
     encode: (response) => encodeResponse(response),
     usage: (wire) => responseUsage(wire),
-    annotate: (body, bill) => annotateUsage(body, bill) ?? body,
+    annotate: (body, bill) => annotateUsageMetadata(body, bill) ?? body,
   },
   error: { decode: decodeError, encode: encodeError },
   stream: {

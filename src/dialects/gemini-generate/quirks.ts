@@ -1,4 +1,4 @@
-import { asBoolean, asString } from '#std';
+import { asBoolean, asString, rememberByObject } from '#std';
 import type { Quirks } from '../dialect.ts';
 
 /** How a model takes instructions about thinking. */
@@ -40,7 +40,7 @@ export const geminiQuirkNames = [
 
 const allLevels: readonly string[] = ['MINIMAL', 'LOW', 'MEDIUM', 'HIGH'];
 
-export function readQuirks(quirks: Quirks): GeminiQuirks {
+export const readQuirks = rememberByObject((quirks: Quirks): GeminiQuirks => {
   const thinking = asString(quirks['thinking']);
   const levels = quirks['thinkingLevels'];
   return {
@@ -58,4 +58,4 @@ export function readQuirks(quirks: Quirks): GeminiQuirks {
     fetchesUrls: asBoolean(quirks['fetchesUrls']) ?? false,
     toolIdsInParts: asBoolean(quirks['toolIdsInParts']) ?? true,
   };
-}
+});

@@ -7,11 +7,12 @@ import {
   asString,
   formatSse,
   parseJson,
+  skipString,
   type JsonObject,
 } from '#std';
 import type { Frame, FrameFacts, StreamTap } from '../dialect.ts';
 import { decodeUpstreamErrorValue } from '../upstream-error.ts';
-import { annotateUsage, endOfString } from './annotate.ts';
+import { annotateUsageMetadata } from '../bill.ts';
 import { blockReason } from './response-decode.ts';
 import { decodeUsage } from './usage.ts';
 
@@ -43,7 +44,7 @@ export class GeminiTap implements StreamTap {
   }
 
   annotate(frame: Frame, bill: Bill): string | undefined {
-    return annotateUsage(wireText(frame), bill);
+    return annotateUsageMetadata(wireText(frame), bill);
   }
 
   #isComplete(): boolean {
@@ -118,7 +119,7 @@ function textCharacters(data: string): number {
       position += 1;
       while (data.charCodeAt(position) <= 0x20) position += 1;
       if (data[position] === '"') {
-        const end = endOfString(data, position);
+        const end = skipString(data, position);
         total += Math.max(0, end - position - 2);
         position = end;
       }
@@ -146,7 +147,7 @@ function endOfObject(text: string, start: number): number {
   while (position < text.length) {
     const character = text[position];
     if (character === '"') {
-      position = endOfString(text, position);
+      position = skipString(text, position);
       continue;
     }
     position += 1;

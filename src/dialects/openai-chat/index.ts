@@ -1,11 +1,11 @@
 import type { Dialect } from '../dialect.ts';
 import { decodeUpstreamError } from '../upstream-error.ts';
-import { annotateUsage } from './annotate.ts';
+import { annotateUsage } from '../bill.ts';
 import { encodeError } from './error.ts';
 import { chatQuirkNames } from './quirks.ts';
 import { decodeRequest } from './request-decode.ts';
 import { encodeRequest, urlsToInline } from './request-encode.ts';
-import { decodeResponse, encodeResponse, usageOf } from './response.ts';
+import { decodeResponse, encodeResponse, isPlainAnswer, usageOf } from './response.ts';
 import { createStreamDecoder } from './stream-decode.ts';
 import { createStreamEncoder } from './stream-encode.ts';
 import { createTap } from './tap.ts';
@@ -18,6 +18,7 @@ export const openaiChat: Dialect = {
   response: {
     decode: decodeResponse,
     encode: encodeResponse,
+    isPlain: isPlainAnswer,
     usage: usageOf,
     annotate: (body, bill) => annotateUsage(body, bill) ?? body,
   },

@@ -1,5 +1,5 @@
 import type { ReasoningEffort } from '#canonical';
-import { asArray, asBoolean, asNumber, asString, type JsonValue } from '#std';
+import { asArray, asBoolean, asNumber, asString, rememberByObject, type JsonValue } from '#std';
 import type { Quirks } from '../dialect.ts';
 
 /**
@@ -132,7 +132,7 @@ export const effortScale: readonly ReasoningEffort[] = [
 ];
 
 /** Reads quirks as configured. A value of another type counts as absent; names are checked where they are configured. */
-export function readChatQuirks(quirks: Quirks): ChatQuirks {
+export const readChatQuirks = rememberByObject((quirks: Quirks): ChatQuirks => {
   return {
     systemRole: oneOf(quirks['systemRole'], ['developer', 'system', 'user']),
     singleSystem: asBoolean(quirks['singleSystem']) ?? false,
@@ -173,7 +173,7 @@ export function readChatQuirks(quirks: Quirks): ChatQuirks {
     refused: (asArray(quirks['refused']) ?? []).filter((name) => typeof name === 'string'),
     ...readShapeQuirks(quirks),
   };
-}
+});
 
 type ShapeQuirk =
   | 'jsonSchema'

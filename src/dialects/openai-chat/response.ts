@@ -80,6 +80,18 @@ export function decodeResponse(wire: JsonObject, quirks: Quirks): ChatResponse {
   };
 }
 
+/** One choice with words or calls that ended as answers do. */
+export function isPlainAnswer(wire: JsonObject): boolean {
+  const choice = asObject(asArray(wire['choices'])?.[0]);
+  const message = asObject(choice?.['message']);
+  const finish = choice?.['finish_reason'];
+  if (!message || (finish !== 'stop' && finish !== 'length' && finish !== 'tool_calls'))
+    return false;
+  const { content, tool_calls: calls } = message;
+  const says = (typeof content === 'string' && content !== '') || (asArray(calls)?.length ?? 0) > 0;
+  return says && findError(wire, undefined) === undefined;
+}
+
 function optional<K extends string, V>(key: K, value: V | undefined): { readonly [P in K]?: V } {
   return value === undefined ? {} : ({ [key]: value } as { [P in K]: V });
 }

@@ -11,7 +11,7 @@ import {
   type JsonValue,
 } from '#std';
 import type { Frame, FrameFacts, Quirks, StreamTap } from '../dialect.ts';
-import { annotateUsage } from './annotate.ts';
+import { annotateUsage } from '../bill.ts';
 import { findError } from './find-error.ts';
 import { usageOf } from './response.ts';
 

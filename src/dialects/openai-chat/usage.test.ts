@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { inputTotalTokens, outputTotalTokens, usageBuckets, type Usage } from '#canonical';
 import type { JsonObject, NanoUsd } from '#std';
 import fc from 'fast-check';
-import { annotateUsage } from './annotate.ts';
+import { annotateUsage } from '../bill.ts';
 import { decodeUsage, encodeUsage, type UsageQuirks } from './usage.ts';
 
 const plain: UsageQuirks = { usageGapIsReasoning: false };

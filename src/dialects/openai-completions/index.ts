@@ -1,5 +1,5 @@
 import type { Dialect } from '../dialect.ts';
-import { annotateUsage } from '../openai-chat/annotate.ts';
+import { annotateUsage } from '../bill.ts';
 import { encodeError } from '../openai-chat/error.ts';
 import { usageOf } from '../openai-chat/response.ts';
 import { createTap } from '../openai-chat/tap.ts';

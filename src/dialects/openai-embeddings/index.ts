@@ -1,5 +1,5 @@
 import type { EmbeddingDialect } from '../dialect.ts';
-import { annotateUsage } from '../openai-chat/annotate.ts';
+import { annotateUsage } from '../bill.ts';
 import { decodeRequest, encodeRequest } from './request.ts';
 import { decodeResponse, encodeResponse } from './response.ts';
 

@@ -1,7 +1,7 @@
 import { asCount, type JsonObject } from '#std';
 import type { CountTokensForm, Dialect } from '../dialect.ts';
 import { decodeUpstreamError } from '../upstream-error.ts';
-import { spliceBill } from './annotate.ts';
+import { annotateUsage } from '../bill.ts';
 import { encodeError } from './error.ts';
 import { responsesQuirkNames } from './quirks.ts';
 import { decodeRequest } from './request-decode.ts';
@@ -30,7 +30,7 @@ export const openaiResponses: Dialect = {
     decode: decodeResponse,
     encode: encodeResponse,
     usage: usageOfBody,
-    annotate: (body, bill) => spliceBill(body, ['usage'], bill) ?? body,
+    annotate: (body, bill) => annotateUsage(body, bill) ?? body,
   },
   error: { decode: decodeUpstreamError, encode: encodeError },
   stream: {

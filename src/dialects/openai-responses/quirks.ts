@@ -1,5 +1,5 @@
 import type { ReasoningEffort } from '#canonical';
-import { asArray, asBoolean, asCount, asString } from '#std';
+import { asArray, asBoolean, asCount, asString, rememberByObject } from '#std';
 import type { Quirks } from '../dialect.ts';
 
 /** Deviations of a vendor or model from OpenAI's own Responses API, with their meanings. */
@@ -68,7 +68,7 @@ export const effortOrder: readonly ReasoningEffort[] = [
   'max',
 ];
 
-export function readQuirks(quirks: Quirks): ResponsesQuirks {
+export const readQuirks = rememberByObject((quirks: Quirks): ResponsesQuirks => {
   const systemRole = asString(quirks['systemRole']);
   return {
     encryptedReasoning: asBoolean(quirks['encryptedReasoning']),
@@ -93,7 +93,7 @@ export function readQuirks(quirks: Quirks): ResponsesQuirks {
     toolCallIdLengthMax: asCount(quirks['toolCallIdLengthMax']) ?? 64,
     endUserField: asString(quirks['endUserField']) ?? 'safety_identifier',
   };
-}
+});
 
 function readEfforts(quirks: Quirks): readonly ReasoningEffort[] | undefined {
   const list = asArray(quirks['efforts']);

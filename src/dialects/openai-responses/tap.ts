@@ -7,9 +7,10 @@ import {
   parseJsonObject,
   type JsonObject,
   type JsonValue,
+  skipString,
 } from '#std';
 import type { Frame, FrameFacts, Quirks, StreamTap } from '../dialect.ts';
-import { skipString, spliceBill } from './annotate.ts';
+import { annotateUsage } from '../bill.ts';
 import { vendorError } from './error.ts';
 import { decodeUsage } from './usage.ts';
 
@@ -61,7 +62,7 @@ class ResponsesTap implements StreamTap {
     const { data } = frame;
     const type = frame.event ?? typeOf(data);
     if (!terminals.has(type)) return undefined;
-    const spliced = spliceBill(data, ['response', 'usage'], bill);
+    const spliced = annotateUsage(data, bill, ['response', 'usage']);
     return spliced === undefined ? undefined : formatSse({ event: frame.event, data: spliced });
   }
 
