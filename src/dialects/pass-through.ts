@@ -25,9 +25,8 @@ export function passThroughEdits(
   request: ChatRequest,
   change: PassThroughChange,
 ): readonly JsonEdit[] {
-  const edits: JsonEdit[] = change.drop
-    .filter((key) => wire[key] !== undefined)
-    .map((key) => ({ key, value: undefined }));
+  const edits: JsonEdit[] = [];
+  for (const key of change.drop) if (wire[key] !== undefined) edits.push({ key, value: undefined });
   if (wire['model'] !== undefined && wire['model'] !== change.model)
     edits.push({ key: 'model', value: JSON.stringify(change.model) });
   edits.push(...dialectEdits(dialect, wire, request, change));

@@ -10,7 +10,7 @@ import {
   asString,
   billedKeys,
   decodeJsonText,
-  parseJson,
+  parseScannedJson,
   parseUsd,
   ReadError,
   scanJson,
@@ -78,7 +78,7 @@ export function parseBody(body: Uint8Array): ParsedBody {
       path: scan.path === '' ? undefined : scan.path,
     });
   }
-  const parsed = parseJson(decodeJsonText(body));
+  const parsed = parseScannedJson(decodeJsonText(body));
   if (!parsed.ok) fail('invalid_json', `The body is not valid JSON: ${parsed.message}.`);
   const wire = asObject(parsed.value);
   if (!wire) fail('invalid_request', 'The body must be a JSON object.');

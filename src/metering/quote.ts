@@ -1,9 +1,9 @@
 /** How much a request may cost at most: the size of its hold. */
 
-import type { ChatRequest, Part, UsageBucket } from '#canonical';
+import type { ChatRequest, Part } from '#canonical';
 import type { Unit, UnitPrices } from '#catalog';
-import { nanoUsd, type NanoUsd } from '#std';
-import { applicableUnits, rate, unitPrice, type PriceSnapshot } from './rate.ts';
+import { nanoUsd, rememberByObject, type NanoUsd } from '#std';
+import { amountFor, applicableUnits, unitPrice, type PriceSnapshot } from './rate.ts';
 
 /** What a request asks for beyond text in and text out, where that may cost more. */
 export type Extras = {
@@ -18,20 +18,14 @@ export type Bound = Extras & { readonly inputTokens: number; readonly outputToke
 
 type ExtraUnit = 'cache_write_1h' | 'input_audio' | 'input_image' | 'output_audio' | 'output_image';
 
-const inputBuckets: readonly (readonly [Unit, UsageBucket])[] = [
-  ['input', 'inputTokens'],
-  ['cache_write', 'cacheWriteTokens'],
-  ['cache_write_1h', 'cacheWriteLongTokens'],
-  ['input_audio', 'inputAudioTokens'],
-  ['input_image', 'inputImageTokens'],
+const inputUnits: readonly Unit[] = [
+  'input',
+  'cache_write',
+  'cache_write_1h',
+  'input_audio',
+  'input_image',
 ];
-
-const outputBuckets: readonly (readonly [Unit, UsageBucket])[] = [
-  ['output', 'outputTokens'],
-  ['reasoning', 'reasoningTokens'],
-  ['output_audio', 'outputAudioTokens'],
-  ['output_image', 'outputImageTokens'],
-];
+const outputUnits: readonly Unit[] = ['output', 'reasoning', 'output_audio', 'output_image'];
 
 /** Charged for by every vendor that has them, whatever the request says. */
 const alwaysPossible: ReadonlySet<Unit> = new Set(['input', 'cache_write', 'output', 'reasoning']);
@@ -74,29 +68,36 @@ function addPartUnits(part: Part, units: Set<ExtraUnit>): void {
 
 /** The dearest way to be charged for the bound: every token in the dearest unit that may apply. */
 export function quote(snapshot: PriceSnapshot, bound: Bound): NanoUsd {
-  const { inputTokens, outputTokens, serviceTier, webSearches } = bound;
+  const { inputTokens, outputTokens, serviceTier, webSearches = 0, units: extras = [] } = bound;
   const units = applicableUnits(snapshot, inputTokens);
-  return rate(snapshot, {
-    [dearestBucket(units, inputBuckets, bound)]: inputTokens,
-    [dearestBucket(units, outputBuckets, bound)]: outputTokens,
-    webSearches,
-    serviceTier,
-  }).amountNanoUsd;
+  const dearestUnits = extras.length === 0 ? dearestPlain(units) : dearestOf(units, extras);
+  return amountFor(snapshot, units, serviceTier, [
+    [dearestUnits.input, inputTokens],
+    [dearestUnits.output, outputTokens],
+    ['web_search', webSearches],
+  ]);
 }
 
-function dearestBucket(
-  units: UnitPrices,
-  buckets: readonly (readonly [Unit, UsageBucket])[],
-  { units: extras = [] }: Bound,
-): UsageBucket {
+type DearestUnits = { readonly input: Unit; readonly output: Unit };
+
+function dearestOf(units: UnitPrices, extras: readonly Unit[]): DearestUnits {
+  return {
+    input: dearestUnit(units, inputUnits, extras),
+    output: dearestUnit(units, outputUnits, extras),
+  };
+}
+
+const dearestPlain = rememberByObject((units: UnitPrices) => dearestOf(units, []));
+
+function dearestUnit(units: UnitPrices, among: readonly Unit[], extras: readonly Unit[]): Unit {
   let dearestPrice = -1n;
-  let found: UsageBucket = 'inputTokens';
-  for (const [unit, bucket] of buckets) {
-    if (!alwaysPossible.has(unit) && !extras.some((extra) => extra === unit)) continue;
+  let found: Unit = 'input';
+  for (const unit of among) {
+    if (!alwaysPossible.has(unit) && !extras.includes(unit)) continue;
     const price = unitPrice(units, unit) ?? 0n;
     if (price <= dearestPrice) continue;
     dearestPrice = price;
-    found = bucket;
+    found = unit;
   }
   return found;
 }

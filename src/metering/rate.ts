@@ -115,8 +115,7 @@ export function rate(snapshot: PriceSnapshot, usage: Usage): Rated {
   const lines: RatedLine[] = [];
   let total = 0n;
   const add = (unit: Unit, quantity: number): void => {
-    // A price after its tier is a whole number of nano-USD per million, rounded up: a receipt recomputes it.
-    const price = ((unitPrice(units, unit) ?? 0n) * tierFactor + million - 1n) / million;
+    const price = tieredPrice(units, unit, tierFactor);
     lines.push({ unit, quantity, priceNanoUsdPerMillion: Number(price) });
     total += BigInt(quantity) * price;
   };
@@ -130,6 +129,27 @@ export function rate(snapshot: PriceSnapshot, usage: Usage): Rated {
     lines,
     formula: formulaOf(snapshot.factorMillionths),
   };
+}
+
+/** A price after its tier is a whole number of nano-USD per million, rounded up: a receipt recomputes it. */
+function tieredPrice(units: UnitPrices, unit: Unit, tierFactor: bigint): bigint {
+  const price = unitPrice(units, unit) ?? 0n;
+  return tierFactor === million ? price : (price * tierFactor + million - 1n) / million;
+}
+
+/** The amount alone that {@link rate} gives for these quantities; `units` are those that apply. */
+export function amountFor(
+  snapshot: PriceSnapshot,
+  units: UnitPrices,
+  serviceTier: string | undefined,
+  quantitiesByUnit: readonly (readonly [Unit, number])[],
+): NanoUsd {
+  const tierFactor = serviceTierFactor(snapshot.price, serviceTier);
+  let total =
+    unitPrice(units, 'request') === undefined ? 0n : tieredPrice(units, 'request', tierFactor);
+  for (const [unit, quantity] of quantitiesByUnit)
+    if (quantity > 0) total += BigInt(quantity) * tieredPrice(units, unit, tierFactor);
+  return amountOf(total, snapshot.factorMillionths);
 }
 
 /** Recomputes a charge from the lines of a receipt and its factor: what `ledger verify` calls. */

@@ -101,6 +101,15 @@ for (const character of 'abcdefghijklmnopqrstuvwxyzE0123456789+-.') {
   byteClass[character.charCodeAt(0)] = 2;
 }
 
+function lengthBits(keys: readonly string[]): number {
+  let bits = 0;
+  // The highest bit stands for all lengths that have none of their own.
+  for (const key of keys) bits |= 1 << Math.min(key.length, 31);
+  return bits;
+}
+
+const billedLengths = lengthBits(billedKeys);
+
 class ScanFault extends Error {
   readonly fault: JsonScanFault;
   readonly offset: number;
@@ -118,6 +127,8 @@ class JsonScanner {
   readonly #depthMax: number;
   readonly #structuralMax: number;
   readonly #uniqueKeys: readonly string[];
+  /** Bit n: some unique key has n characters. */
+  readonly #uniqueLengths: number;
   readonly #isObject: boolean[] = [];
   readonly #indices: number[] = [];
   readonly #keyStarts: number[] = [];
@@ -139,6 +150,8 @@ class JsonScanner {
     this.#structuralMax = limits.structuralMax ?? 200_000;
     this.#uniqueKeys = limits.uniqueKeys ?? billedKeys;
     if (this.#uniqueKeys.length > 30) throw new RangeError('at most 30 unique keys');
+    this.#uniqueLengths =
+      this.#uniqueKeys === billedKeys ? billedLengths : lengthBits(this.#uniqueKeys);
   }
 
   run(): void {
@@ -302,8 +315,7 @@ class JsonScanner {
 
   /** Whether any unique key has this length, which spares most keys their text. */
   #mayBeUnique(length: number): boolean {
-    for (const key of this.#uniqueKeys) if (key.length === length) return true;
-    return false;
+    return length < 31 ? (this.#uniqueLengths & (1 << length)) !== 0 : this.#uniqueLengths < 0;
   }
 
   #keyText(start: number, end: number, escaped: boolean): string {
@@ -320,7 +332,7 @@ class JsonScanner {
   }
 
   #refuseRepeated(key: string, offset: number): void {
-    const index = this.#uniqueKeys.indexOf(key);
+    const index = this.#mayBeUnique(key.length) ? this.#uniqueKeys.indexOf(key) : -1;
     if (index < 0) return;
     const seen = this.#seenKeys[this.#depth] ?? 0;
     if ((seen & (1 << index)) !== 0) {

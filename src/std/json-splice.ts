@@ -25,10 +25,9 @@ export function spliceJson(
   const cuts: Cut[] = [];
   const deleted = new Set<number>();
   let appended = '';
-  const named = new Set<string>();
-  for (const { key, value } of edits) {
-    if (named.has(key)) throw new RangeError(`two edits of the member "${key}"`);
-    named.add(key);
+  for (const [position, { key, value }] of edits.entries()) {
+    if (edits.findIndex((edit) => edit.key === key) !== position)
+      throw new RangeError(`two edits of the member "${key}"`);
     const index = members.findIndex((member) => member.key === key);
     const member = members[index];
     if (member === undefined) {
@@ -36,12 +35,12 @@ export function spliceJson(
     } else if (value === undefined) deleted.add(index);
     else cuts.push({ start: member.valueStart, end: member.valueEnd, insert: value });
   }
-  cuts.push(...deletions(members, deleted));
+  if (deleted.size > 0) cuts.push(...deletions(members, deleted));
   if (appended !== '') {
     const insert = members.length === deleted.size ? appended.slice(1) : appended;
     cuts.push({ start: scan.closeOffset, end: scan.closeOffset, insert });
   }
-  cuts.sort((left, right) => left.start - right.start || left.end - right.end);
+  if (cuts.length > 1) cuts.sort((left, right) => left.start - right.start || left.end - right.end);
   return assemble(asBuffer(body), cuts);
 }
 

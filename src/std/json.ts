@@ -21,6 +21,11 @@ export function parseJson(text: string): ParsedJson {
   if (exceedsDepth(text, jsonDepthMax)) {
     return { ok: false, message: `nested deeper than ${jsonDepthMax} levels` };
   }
+  return parseScannedJson(text);
+}
+
+/** Parses text whose nesting was bounded by a scan of its bytes. Never throws. */
+export function parseScannedJson(text: string): ParsedJson {
   try {
     return { ok: true, value: JSON.parse(text) as JsonValue };
   } catch (error) {
@@ -259,7 +264,8 @@ export function optionalOneOf<const T extends string>(
 /** The fields of `object` that are not in `known`: what a codec keeps in `extensions`. */
 export function unknownFields(object: JsonObject, known: ReadonlySet<string>): JsonObject {
   const rest: Record<string, JsonValue> = {};
-  for (const [key, value] of Object.entries(object)) {
+  for (const key in object) {
+    const value = object[key];
     // Assigning to this name would set the prototype instead of a field.
     if (value !== undefined && !known.has(key) && key !== '__proto__') rest[key] = value;
   }

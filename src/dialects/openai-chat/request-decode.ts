@@ -57,7 +57,10 @@ const knownFields = new Set<string>([
   ...reasoningFields,
 ]);
 
-/** Reads a chat request strictly. Throws ReadError with the path of the field. */
+/**
+ * Reads a chat request strictly. Throws ReadError with the path of the field. What was not said is
+ * there as `undefined`, so that all requests have one shape.
+ */
 export function decodeRequest(wire: JsonObject, context: RequestContext): ChatRequest {
   const streamOptions = optionalObject(wire, 'stream_options', '');
   return {
@@ -65,50 +68,52 @@ export function decodeRequest(wire: JsonObject, context: RequestContext): ChatRe
     model: context.model ?? requireString(wire['model'], 'model'),
     messages: decodeMessages(wire['messages']),
     tools: decodeTools(wire),
-    ...defined({
-      toolChoice: decodeToolChoice(wire),
-      parallelToolCalls: optionalBoolean(wire, 'parallel_tool_calls', ''),
-      responseFormat: decodeResponseFormat(wire['response_format']),
-      reasoning: decodeReasoningRequest(wire),
-      legacyFunctions: asArray(wire['functions']) ? true : undefined,
-      ...decodeSampling(wire),
-      ...decodeIdentity(wire),
-      ...decodeOutputKinds(wire),
-    }),
+    toolChoice: decodeToolChoice(wire),
+    parallelToolCalls: optionalBoolean(wire, 'parallel_tool_calls', ''),
+    responseFormat: decodeResponseFormat(wire['response_format']),
+    reasoning: decodeReasoningRequest(wire),
+    legacyFunctions: asArray(wire['functions']) ? true : undefined,
+    ...decodeSampling(wire),
+    serviceTier: optionalString(wire, 'service_tier', ''),
+    endUserId: optionalString(wire, 'user', ''),
+    metadata: optionalObject(wire, 'metadata', ''),
+    promptCacheKey: optionalString(wire, 'prompt_cache_key', ''),
+    store: optionalBoolean(wire, 'store', ''),
+    verbosity: optionalString(wire, 'verbosity', ''),
+    modalities: decodeModalities(wire),
+    audioOutput: decodeAudioOutput(wire),
     stream: context.stream ?? optionalBoolean(wire, 'stream', '') ?? false,
     streamUsage: asBoolean(streamOptions?.['include_usage']) ?? false,
     extensions: decodeExtensions(wire, streamOptions),
   };
 }
 
+const ranges = {
+  tokens: { minimum: 0, integer: true },
+  temperature: { minimum: 0, maximum: 2 },
+  probability: { minimum: 0, maximum: 1 },
+  penalty: { minimum: -2, maximum: 2 },
+  choices: { minimum: 1, maximum: 128, integer: true },
+  integer: { integer: true },
+} as const;
+
 /** Sampling and length, which the legacy completions share. */
 export function decodeSampling(wire: JsonObject): Partial<ChatRequest> {
-  const number = (
-    key: string,
-    minimum: number,
-    maximum?: number,
-    integer = false,
-  ): number | undefined =>
-    optionalNumber(wire, key, '', {
-      minimum,
-      ...(maximum === undefined ? {} : { maximum }),
-      integer,
-    });
-  return defined({
+  return {
     outputTokensMax:
-      number('max_completion_tokens', 0, undefined, true) ??
-      number('max_tokens', 0, undefined, true),
-    temperature: number('temperature', 0, 2),
-    topP: number('top_p', 0, 1),
-    topK: optionalNumber(wire, 'top_k', '', { integer: true }),
+      optionalNumber(wire, 'max_completion_tokens', '', ranges.tokens) ??
+      optionalNumber(wire, 'max_tokens', '', ranges.tokens),
+    temperature: optionalNumber(wire, 'temperature', '', ranges.temperature),
+    topP: optionalNumber(wire, 'top_p', '', ranges.probability),
+    topK: optionalNumber(wire, 'top_k', '', ranges.integer),
     stop: decodeStop(wire),
-    seed: optionalNumber(wire, 'seed', '', { integer: true }),
-    presencePenalty: number('presence_penalty', -2, 2),
-    frequencyPenalty: number('frequency_penalty', -2, 2),
+    seed: optionalNumber(wire, 'seed', '', ranges.integer),
+    presencePenalty: optionalNumber(wire, 'presence_penalty', '', ranges.penalty),
+    frequencyPenalty: optionalNumber(wire, 'frequency_penalty', '', ranges.penalty),
     logitBias: optionalObject(wire, 'logit_bias', ''),
     logprobs: decodeLogprobs(wire),
-    choiceCount: number('n', 1, 128, true),
-  });
+    choiceCount: optionalNumber(wire, 'n', '', ranges.choices),
+  };
 }
 
 function decodeStop(wire: JsonObject): readonly string[] | undefined {
@@ -131,21 +136,10 @@ function decodeLogprobs(wire: JsonObject): { readonly top: number } | undefined 
   };
 }
 
-function decodeIdentity(wire: JsonObject): Partial<ChatRequest> {
-  return defined({
-    serviceTier: optionalString(wire, 'service_tier', ''),
-    endUserId: optionalString(wire, 'user', ''),
-    metadata: optionalObject(wire, 'metadata', ''),
-    promptCacheKey: optionalString(wire, 'prompt_cache_key', ''),
-    store: optionalBoolean(wire, 'store', ''),
-    verbosity: optionalString(wire, 'verbosity', ''),
-  });
-}
-
 const modalityWords = ['text', 'audio', 'image'] as const;
 
-function decodeOutputKinds(wire: JsonObject): Partial<ChatRequest> {
-  const modalities = optionalArray(wire, 'modalities', '')?.map((value, index) => {
+function decodeModalities(wire: JsonObject): ChatRequest['modalities'] {
+  return optionalArray(wire, 'modalities', '')?.map((value, index) => {
     const word = modalityWords.find((candidate) => candidate === value);
     if (word === undefined)
       throw new ReadError(
@@ -154,33 +148,28 @@ function decodeOutputKinds(wire: JsonObject): Partial<ChatRequest> {
       );
     return word;
   });
-  const audio = optionalObject(wire, 'audio', '');
-  return defined({
-    modalities,
-    audioOutput: audio
-      ? defined({
-          voice: asString(audio['voice']),
-          format: asString(audio['format']),
-          native: audio,
-        })
-      : undefined,
-  });
 }
+
+function decodeAudioOutput(wire: JsonObject): ChatRequest['audioOutput'] {
+  const audio = optionalObject(wire, 'audio', '');
+  return (
+    audio && { voice: asString(audio['voice']), format: asString(audio['format']), native: audio }
+  );
+}
+
+const usageOption = new Set(['include_usage']);
 
 function decodeExtensions(wire: JsonObject, streamOptions: JsonObject | undefined): JsonObject {
-  const extensions: Record<string, JsonObject[string]> = { ...unknownFields(wire, knownFields) };
-  const otherOptions = streamOptions && unknownFields(streamOptions, new Set(['include_usage']));
-  if (otherOptions && Object.keys(otherOptions).length > 0)
-    extensions['stream_options'] = otherOptions;
   const format = asObject(wire['response_format']);
+  const otherOptions = streamOptions && unknownFields(streamOptions, usageOption);
+  const extensions = unknownFields(wire, knownFields);
   if (format && !['text', 'json_object', 'json_schema'].includes(asString(format['type']) ?? ''))
-    extensions['response_format'] = format;
-  return extensions;
+    return { ...extensions, ...streamExtension(otherOptions), response_format: format };
+  return otherOptions ? { ...extensions, ...streamExtension(otherOptions) } : extensions;
 }
 
-/** The object without its undefined fields, as `exactOptionalPropertyTypes` wants it. */
-export function defined<T extends object>(object: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  const present: Partial<T> = {};
-  for (const key in object) if (object[key] !== undefined) present[key] = object[key];
-  return present as { [K in keyof T]: Exclude<T[K], undefined> };
+function streamExtension(otherOptions: JsonObject | undefined): JsonObject {
+  return otherOptions && Object.keys(otherOptions).length > 0
+    ? { stream_options: otherOptions }
+    : {};
 }

@@ -8,9 +8,10 @@ import { decodeUsage, encodeUsage, type UsageQuirks } from './usage.ts';
 
 const plain: UsageQuirks = { usageGapIsReasoning: false };
 
+/** What is said, without the object it was read from. */
 function buckets(raw: JsonObject, quirks = plain): Usage {
   const { raw: _raw, rawDialect: _dialect, ...rest } = decodeUsage(raw, quirks) ?? {};
-  return rest;
+  return Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
 }
 
 test('overlapping counts are made disjoint', () => {

@@ -46,12 +46,11 @@ export function decodeUsage(
     completionTokens !== undefined && reasoning !== undefined && reasoning > completionTokens;
   const excluded = quirks.usageExcludesReasoning ?? ((gap > 0 && gap === reasoning) || beyond);
   return {
-    ...splitInput(promptTokens, audioApart ? { ...input, audio: 0 } : input),
-    ...(audioApart ? { inputAudioTokens: input.audio } : {}),
+    ...splitInput(promptTokens, input, audioApart),
     ...splitOutput(completionTokens, hidden ? gap : reasoning, excluded || hidden, raw),
-    ...present('webSearches', readWebSearches(raw)),
-    ...present('reportedCostUsd', readCostUsd(raw)),
-    ...present('serviceTier', asString(raw['service_tier']) ?? serviceTier),
+    webSearches: readWebSearches(raw),
+    reportedCostUsd: readCostUsd(raw),
+    serviceTier: asString(raw['service_tier']) ?? serviceTier,
     raw,
     rawDialect: 'openai-chat',
   };
@@ -81,25 +80,27 @@ function readInput(raw: JsonObject): InputCounts {
   };
 }
 
-/** Allots the prompt in the order of certainty; what is left is fresh text. */
-function splitInput(promptTokens: number | undefined, counts: InputCounts): Usage {
-  let rest = promptTokens ?? Number.MAX_SAFE_INTEGER;
-  const take = (count: number | undefined): number | undefined => {
-    if (count === undefined) return undefined;
-    const taken = Math.min(count, rest);
-    rest -= taken;
-    return taken;
-  };
-  const cacheReadTokens = take(counts.cacheRead);
-  const cacheWriteTokens = take(counts.cacheWrite);
-  const inputAudioTokens = take(counts.audio);
-  const inputImageTokens = take(counts.image);
+/** Allots the prompt in the order of certainty; what is left is fresh text. `audioApart`: audio is not in the prompt. */
+function splitInput(
+  promptTokens: number | undefined,
+  { cacheRead, cacheWrite, audio, image }: InputCounts,
+  audioApart: boolean,
+): Usage {
+  const most = promptTokens ?? Number.MAX_SAFE_INTEGER;
+  const cacheReadTokens = atMost(cacheRead, most);
+  let rest = most - (cacheReadTokens ?? 0);
+  const cacheWriteTokens = atMost(cacheWrite, rest);
+  rest -= cacheWriteTokens ?? 0;
+  const inputAudioTokens = audioApart ? audio : atMost(audio, rest);
+  if (!audioApart) rest -= inputAudioTokens ?? 0;
+  const inputImageTokens = atMost(image, rest);
+  rest -= inputImageTokens ?? 0;
   return {
-    ...present('inputTokens', promptTokens === undefined ? undefined : rest),
-    ...present('cacheReadTokens', cacheReadTokens),
-    ...present('cacheWriteTokens', cacheWriteTokens),
-    ...present('inputAudioTokens', inputAudioTokens),
-    ...present('inputImageTokens', inputImageTokens),
+    inputTokens: promptTokens === undefined ? undefined : rest,
+    cacheReadTokens,
+    cacheWriteTokens,
+    inputAudioTokens,
+    inputImageTokens,
   };
 }
 
@@ -111,21 +112,22 @@ function splitOutput(
 ): Usage {
   const details = asObject(raw['completion_tokens_details']);
   let rest = completionTokens ?? Number.MAX_SAFE_INTEGER;
-  const take = (count: number | undefined): number | undefined => {
-    if (count === undefined) return undefined;
-    const taken = Math.min(count, rest);
-    rest -= taken;
-    return taken;
-  };
-  const reasoningTokens = apart ? reasoning : take(reasoning);
-  const outputAudioTokens = take(asCount(details?.['audio_tokens']));
-  const outputImageTokens = take(asCount(details?.['image_tokens']));
+  const reasoningTokens = apart ? reasoning : atMost(reasoning, rest);
+  if (!apart) rest -= reasoningTokens ?? 0;
+  const outputAudioTokens = atMost(asCount(details?.['audio_tokens']), rest);
+  rest -= outputAudioTokens ?? 0;
+  const outputImageTokens = atMost(asCount(details?.['image_tokens']), rest);
+  rest -= outputImageTokens ?? 0;
   return {
-    ...present('outputTokens', completionTokens === undefined ? undefined : rest),
-    ...present('reasoningTokens', reasoningTokens),
-    ...present('outputAudioTokens', outputAudioTokens),
-    ...present('outputImageTokens', outputImageTokens),
+    outputTokens: completionTokens === undefined ? undefined : rest,
+    reasoningTokens,
+    outputAudioTokens,
+    outputImageTokens,
   };
+}
+
+function atMost(count: number | undefined, most: number): number | undefined {
+  return count === undefined ? undefined : Math.min(count, most);
 }
 
 /** Tokens of the total that are in neither of the two parts. */
@@ -169,10 +171,6 @@ function readCostUsd(raw: JsonObject): string | undefined {
 /** Plain decimal text of a vendor's float, without an exponent and without noise after 12 places. */
 function decimalText(value: number): string {
   return value.toFixed(12).replace(/\.?0+$/, '');
-}
-
-function present<K extends keyof Usage>(key: K, value: Usage[K]): Usage {
-  return value === undefined ? {} : { [key]: value };
 }
 
 /** The usage object for a chat client: the vendor's own where it is in this dialect, else built from the buckets. */

@@ -16,7 +16,7 @@ import {
 } from '#std';
 import type { Quirks, RequestContext } from '../dialect.ts';
 import { readChatQuirks } from '../openai-chat/quirks.ts';
-import { decodeSampling, defined } from '../openai-chat/request-decode.ts';
+import { decodeSampling } from '../openai-chat/request-decode.ts';
 import { loseFields } from '../openai-chat/tools.ts';
 
 const knownFields = new Set([
@@ -55,7 +55,7 @@ export function decodeRequest(wire: JsonObject, context: RequestContext): ChatRe
     messages: decodePrompt(wire['prompt']),
     tools: [],
     ...decodeSampling(wire),
-    ...defined({ endUserId: optionalString(wire, 'user', '') }),
+    endUserId: optionalString(wire, 'user', ''),
     stream: context.stream ?? optionalBoolean(wire, 'stream', '') ?? false,
     streamUsage: asBoolean(streamOptions?.['include_usage']) ?? false,
     extensions:
