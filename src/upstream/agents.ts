@@ -1,10 +1,14 @@
 import type { Socket } from 'node:net';
-import type { Agent as AgentType, Dispatcher, ProxyAgent } from 'undici';
+import type { Agent as AgentType } from 'undici';
 import type { Clock } from '#std';
+import { DispatcherWay } from './dispatch.ts';
 import { Endpoints } from './endpoints.ts';
 import { checkAddress, guardedLookup, type EgressPolicy, type Resolve } from './guard.ts';
-import { Spares } from './spares.ts';
+import { Http1Client } from './http1/client.ts';
+import { Dialer } from './http1/dial.ts';
+import { Spares, type Open } from './spares.ts';
 import { Agent, buildConnector, createProxyAgent } from './undici.ts';
+import type { Way } from './way.ts';
 
 /** The pools of connections. */
 export type PoolSettings = {
@@ -18,6 +22,8 @@ export type PoolSettings = {
   readonly proxiesMax: number;
   /** Certificates trusted besides the system's, in PEM form. */
   readonly certificateAuthorities?: readonly string[];
+  /** What carries direct calls: our own client, or undici, to which it is compared. */
+  readonly direct: 'http1' | 'undici';
 };
 
 export const defaultPoolSettings: PoolSettings = {
@@ -25,14 +31,15 @@ export const defaultPoolSettings: PoolSettings = {
   keepAliveMs: 75_000,
   connectTimeoutMs: 30_000,
   proxiesMax: 64,
+  direct: 'http1',
 };
 
-/** The dispatchers of a program: one for public addresses, one for private channels, one per proxy. */
+/** The ways out of a program: one for public addresses, one for private channels, one per proxy. */
 export class Agents {
   readonly #settings: PoolSettings;
-  readonly #open: Dispatcher;
-  readonly #closed: Dispatcher;
-  readonly #byProxy = new Map<string, ProxyAgent>();
+  readonly #open: Way;
+  readonly #closed: Way;
+  readonly #byProxy = new Map<string, DispatcherWay>();
   readonly #clock: Clock;
   readonly #spares: { open?: Spares; closed?: Spares } = {};
   readonly endpoints: Endpoints;
@@ -45,13 +52,13 @@ export class Agents {
     this.#open = this.#guarded(resolve, { allowPrivate: true });
   }
 
-  /** The direct dispatcher of a policy; its sockets are never shared with the other policy. */
-  direct(policy: EgressPolicy): Dispatcher {
+  /** The direct way of a policy; its sockets are never shared with the other policy. */
+  direct(policy: EgressPolicy): Way {
     return policy.allowPrivate ? this.#open : this.#closed;
   }
 
-  /** The dispatcher of an outbound proxy: `http:`, `https:` or `socks5:` URL, with credentials if need be. */
-  proxied(proxy: string): Dispatcher {
+  /** The way through an outbound proxy: `http:`, `https:` or `socks5:` URL, with credentials if need be. */
+  proxied(proxy: string): Way {
     const known = this.#byProxy.get(proxy);
     if (known !== undefined) {
       // The map keeps the order of use, so the first is the one to forget.
@@ -65,16 +72,17 @@ export class Agents {
       proxyTunnel: true,
       requestTls: this.#tls(),
     });
-    this.#byProxy.set(proxy, agent);
+    const way = new DispatcherWay(agent);
+    this.#byProxy.set(proxy, way);
     if (this.#byProxy.size > this.#settings.proxiesMax) this.#forgetOldest();
-    return agent;
+    return way;
   }
 
   #forgetOldest(): void {
-    for (const [proxy, agent] of this.#byProxy) {
+    for (const [proxy, way] of this.#byProxy) {
       this.#byProxy.delete(proxy);
       // Running calls finish on it.
-      void agent.close();
+      void way.finish();
       return;
     }
   }
@@ -87,8 +95,8 @@ export class Agents {
   async destroy(): Promise<void> {
     this.#spares.open?.close();
     this.#spares.closed?.close();
-    const agents = [this.#open, this.#closed, ...this.#byProxy.values()];
-    await Promise.all(agents.map((agent) => agent.destroy()));
+    const ways = [this.#open, this.#closed, ...this.#byProxy.values()];
+    await Promise.all(ways.map((way) => way.close()));
   }
 
   #common(): AgentType.Options {
@@ -114,17 +122,41 @@ export class Agents {
     return certificateAuthorities === undefined ? {} : { ca: [...certificateAuthorities] };
   }
 
-  #guarded(resolve: Resolve, policy: EgressPolicy): Dispatcher {
-    const open = buildConnector({
-      ...this.#tls(),
-      allowH2: false,
-      timeout: this.#settings.connectTimeoutMs,
-      lookup: guardedLookup(resolve, policy),
-      // RFC 8305: the next address is tried when the first is slow to answer.
-      autoSelectFamily: true,
-      noDelay: true,
+  #guarded(resolve: Resolve, policy: EgressPolicy): Way {
+    const lookup = guardedLookup(resolve, policy);
+    const { connectTimeoutMs, certificateAuthorities, direct } = this.#settings;
+    if (direct === 'undici') {
+      const open = buildConnector({
+        ...this.#tls(),
+        allowH2: false,
+        timeout: connectTimeoutMs,
+        lookup,
+        // RFC 8305: the next address is tried when the first is slow to answer.
+        autoSelectFamily: true,
+        noDelay: true,
+      });
+      const connect = this.#withSpares(open, policy);
+      return new DispatcherWay(new Agent({ ...this.#common(), connect }));
+    }
+    const dialer = new Dialer({
+      lookup,
+      connectTimeoutMs,
+      ...(certificateAuthorities === undefined ? {} : { certificateAuthorities }),
     });
-    const connect: typeof open = (options, callback) => {
+    return new Http1Client({
+      terms: {
+        connectionsMax: this.#settings.connectionsPerOriginMax,
+        keepAliveMs: this.#settings.keepAliveMs,
+      },
+      clock: this.#clock,
+      dialer,
+      open: this.#withSpares(dialer.open, policy),
+    });
+  }
+
+  /** Opens connections whose peer has been looked at, from the reserve where it has one. */
+  #withSpares(open: Open, policy: EgressPolicy): Open {
+    const connect: Open = (options, callback) => {
       open(options, (...outcome) => {
         const [error, socket] = outcome;
         const refusal = error === null ? peerRefusal(socket, policy) : undefined;
@@ -134,23 +166,20 @@ export class Agents {
     };
     const spares = new Spares(connect, this.#clock, this.endpoints);
     this.#spares[policy.allowPrivate ? 'open' : 'closed'] = spares;
-    return new Agent({
-      ...this.#common(),
-      connect: (options, callback) => {
-        const origin = `${options.protocol}//${options.host}`;
-        const spare = spares.take(origin);
-        if (spare !== undefined) {
-          queueMicrotask(() => callback(null, spare));
-          return;
-        }
-        const startedAtMs = this.#clock.monotonic();
-        connect(options, (...outcome) => {
-          if (outcome[0] === null)
-            this.endpoints.connected(origin, this.#clock.monotonic() - startedAtMs);
-          callback(...outcome);
-        });
-      },
-    });
+    return (options, callback) => {
+      const origin = `${options.protocol}//${options.host}`;
+      const spare = spares.take(origin);
+      if (spare !== undefined) {
+        queueMicrotask(() => callback(null, spare));
+        return;
+      }
+      const startedAtMs = this.#clock.monotonic();
+      connect(options, (...outcome) => {
+        if (outcome[0] === null)
+          this.endpoints.connected(origin, this.#clock.monotonic() - startedAtMs);
+        callback(...outcome);
+      });
+    };
   }
 }
 

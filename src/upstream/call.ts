@@ -1,6 +1,6 @@
-import type { Dispatcher } from 'undici';
-import type { IncomingHttpHeaders } from 'undici/types/header.js';
-import { classifyFailure, UpstreamFailure } from './failure.ts';
+import type { BodySink, BodySource } from './body.ts';
+import { UpstreamFailure } from './failure.ts';
+import type { ResponseHeaders } from './headers.ts';
 
 /** How long each part of a call may take. */
 export type UpstreamTimeouts = {
@@ -17,183 +17,230 @@ export type UpstreamTimeouts = {
 /** Whoever waits for the call and may know that it is in vain. */
 export type Patience = { isLost(): boolean };
 
+/** What a call may do to whatever carries it. */
+export type CallCarrier = {
+  pause(): void;
+  resume(): void;
+  /** Ends the exchange; nothing more comes from it. */
+  abort(reason: Error): void;
+};
+
+/** Who made the call, and is told how it goes. */
+export type CallOwner = {
+  answered(call: OutboundCall, status: number, headers: ResponseHeaders): void;
+  /** Called once, with the failure if it has one: before the head nobody else hears of it. */
+  over(call: OutboundCall, failure: UpstreamFailure | undefined): void;
+};
+
+export type CallTerms = {
+  readonly timeouts: UpstreamTimeouts;
+  readonly bytesMax: number;
+  readonly startedAtMs: number;
+  readonly patience: Patience | undefined;
+  readonly signal: AbortSignal | undefined;
+};
+
 /** No call is given up earlier, however fast its like usually are: any network stumbles. */
 const patienceMs = 500;
 
-/** Bytes that wait for the reader before the socket is paused. */
+/** Bytes that wait for the reader before the peer is slowed down. */
 const queuedBytesMax = 65_536;
 
 type Phase = 'connect' | 'headers' | 'body' | 'over';
 
-/** The head of a response, given out once. */
-export type CallHead = { readonly status: number; readonly headers: IncomingHttpHeaders };
-
-const over: IteratorResult<Uint8Array, undefined> = Object.freeze({ done: true, value: undefined });
-
 /**
- * One outbound call as undici sees it, and the reader of its body. The body is pulled: when pieces
- * wait, the socket is paused, so a slow reader slows the peer.
+ * One outbound call: its time, its failure, and its body on the way from the connection to a sink.
+ * What carries the call (a connection of our own or undici) tells it what arrives by `starts`, `takeHead`,
+ * `takePiece`, `takeEnd` and `fail`. Pieces that nobody takes wait, and from 64 KiB on the peer waits too.
  */
-export class OutboundCall
-  implements Dispatcher.DispatchHandler, AsyncIterableIterator<Uint8Array, undefined>
-{
-  readonly head: PromiseWithResolvers<CallHead> = Promise.withResolvers();
-  readonly closed: PromiseWithResolvers<void> = Promise.withResolvers();
-  readonly #timeouts: UpstreamTimeouts;
-  readonly #bytesMax: number;
-  readonly #onOver: (call: OutboundCall) => void;
-  readonly #startedAt: number;
-  readonly #patience: Patience | undefined;
+export class OutboundCall implements BodySource {
+  readonly #owner: CallOwner;
+  readonly #terms: CallTerms;
   #phase: Phase = 'connect';
   #phaseSince: number;
   #moved = false;
-  #controller: Dispatcher.DispatchController | undefined;
+  #sent = false;
+  #carrier: CallCarrier | undefined;
   #failure: UpstreamFailure | undefined;
-  #queue: Uint8Array[] = [];
-  #queueHead = 0;
-  #queuedBytes = 0;
   #receivedBytes = 0;
+  #sink: BodySink | undefined;
+  #hearsCancel = false;
+  /** The reader holds back. */
+  #held = false;
+  #draining = false;
+  #queue: Uint8Array[] = [];
+  #queuedBytes = 0;
+  /** The peer is held back. */
   #paused = false;
-  #reader: PromiseWithResolvers<IteratorResult<Uint8Array, undefined>> | undefined;
+  #closed: PromiseWithResolvers<void> | undefined;
 
-  constructor(
-    timeouts: UpstreamTimeouts,
-    bytesMax: number,
-    now: number,
-    onOver: (call: OutboundCall) => void,
-    patience?: Patience,
-  ) {
-    this.#patience = patience;
-    this.#timeouts = timeouts;
-    this.#bytesMax = bytesMax;
-    this.#startedAt = now;
-    this.#phaseSince = now;
-    this.#onOver = onOver;
+  constructor(terms: CallTerms, owner: CallOwner) {
+    this.#terms = terms;
+    this.#owner = owner;
+    this.#phaseSince = terms.startedAtMs;
+    terms.signal?.addEventListener('abort', this);
+  }
+
+  get startedAtMs(): number {
+    return this.#terms.startedAtMs;
   }
 
   /** Whether a connection was given the request. */
   get sent(): boolean {
-    return this.#controller !== undefined;
+    return this.#sent;
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    if (this.#phase === 'over') {
-      controller.abort(this.#failure ?? new Error('the call is over'));
-      return;
-    }
-    this.#controller = controller;
+  get isOver(): boolean {
+    return this.#phase === 'over';
+  }
+
+  /** Resolves when the body is complete or has failed. */
+  get closed(): Promise<void> {
+    if (this.#phase === 'over') return Promise.resolve();
+    this.#closed ??= Promise.withResolvers();
+    return this.#closed.promise;
+  }
+
+  /** The signal fired. */
+  handleEvent(): void {
+    this.cancel();
+  }
+
+  /** Something has the call in hand, and nothing was sent. */
+  waits(carrier: CallCarrier | undefined): void {
+    if (this.#phase === 'connect') this.#carrier = carrier;
+  }
+
+  /** A connection is given the request now. */
+  starts(carrier: CallCarrier): void {
+    if (this.#phase !== 'connect') return;
+    this.#carrier = carrier;
+    this.#sent = true;
     this.#phase = 'headers';
     this.#moved = true;
   }
 
-  onResponseStart(
-    _controller: Dispatcher.DispatchController,
-    status: number,
-    headers: IncomingHttpHeaders,
-  ): void {
-    if (status < 200 || this.#phase !== 'headers') return;
+  takeHead(status: number, headers: ResponseHeaders): void {
+    if (this.#phase !== 'headers') return;
     this.#phase = 'body';
     this.#moved = true;
-    this.head.resolve({ status, headers });
+    // From here on whoever reads the answer decides.
+    this.#terms.signal?.removeEventListener('abort', this);
+    this.#owner.answered(this, status, headers);
   }
 
-  onRequestUpgrade(): void {
-    this.fail(new UpstreamFailure('protocol', 'the upstream changed the protocol', true));
-  }
-
-  onResponseData(_controller: Dispatcher.DispatchController, piece: Uint8Array): void {
-    if (this.#phase === 'over') return;
+  takePiece(piece: Uint8Array): void {
+    if (this.#phase !== 'body') return;
     this.#moved = true;
     this.#receivedBytes += piece.length;
-    if (this.#receivedBytes > this.#bytesMax) {
-      this.fail(
-        new UpstreamFailure('too-large', `the answer exceeds ${this.#bytesMax} bytes`, true),
-      );
+    const { bytesMax } = this.#terms;
+    if (this.#receivedBytes > bytesMax) {
+      this.fail(new UpstreamFailure('too-large', `the answer exceeds ${bytesMax} bytes`, true));
       return;
     }
-    const reader = this.#reader;
-    if (reader !== undefined) {
-      this.#reader = undefined;
-      reader.resolve({ done: false, value: piece });
+    if (this.#sink !== undefined && !this.#held && this.#queue.length === 0) {
+      this.#sink.data(piece);
       return;
     }
     this.#queue.push(piece);
     this.#queuedBytes += piece.length;
     if (this.#queuedBytes < queuedBytesMax || this.#paused) return;
     this.#paused = true;
-    this.#controller?.pause();
+    this.#carrier?.pause();
   }
 
-  onResponseEnd(): void {
-    this.#finish();
-    this.#reader?.resolve(over);
-    this.#reader = undefined;
+  takeEnd(): void {
+    if (this.#phase === 'over') return;
+    this.#finish(undefined);
+    this.#drain();
   }
 
-  onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
-    this.fail(classifyFailure(error, this.sent));
-  }
-
-  /** Ends the call with a failure: the head or the next read rejects, the connection is cut. */
+  /** Ends the call with a failure: the owner and the sink are told, the connection is cut. */
   fail(failure: UpstreamFailure): void {
     if (this.#phase === 'over') return;
+    const carrier = this.#carrier;
     this.#failure = failure;
-    this.#queue = [];
-    this.#queueHead = 0;
-    this.#queuedBytes = 0;
-    this.#finish();
-    this.#controller?.abort(failure);
-    this.head.reject(failure);
-    this.#reader?.reject(failure);
-    this.#reader = undefined;
+    this.#finish(failure);
+    carrier?.abort(failure);
+    this.#drain();
   }
 
-  #finish(): void {
-    if (this.#phase === 'over') return;
+  #finish(failure: UpstreamFailure | undefined): void {
     this.#phase = 'over';
-    this.closed.resolve();
-    this.#onOver(this);
+    this.#carrier = undefined;
+    this.#terms.signal?.removeEventListener('abort', this);
+    this.#closed?.resolve();
+    this.#owner.over(this, failure);
   }
 
-  [Symbol.asyncIterator](): this {
-    return this;
+  attach(sink: BodySink, hearsCancel: boolean): void {
+    if (this.#sink !== undefined) throw new RangeError('the body is read twice');
+    this.#sink = sink;
+    this.#hearsCancel = hearsCancel;
+    this.#drain();
   }
 
-  next(): Promise<IteratorResult<Uint8Array, undefined>> {
-    const piece = this.#queue[this.#queueHead];
-    if (piece !== undefined) return Promise.resolve({ done: false, value: this.#take(piece) });
-    if (this.#failure !== undefined) return Promise.reject(this.#failure);
-    if (this.#phase === 'over') return Promise.resolve(over);
-    if (this.#reader !== undefined)
-      return Promise.reject(new RangeError('the body is read twice at once'));
-    this.#reader = Promise.withResolvers();
-    return this.#reader.promise;
+  pause(): void {
+    this.#held = true;
   }
 
-  #take(piece: Uint8Array): Uint8Array {
-    this.#queueHead += 1;
-    this.#queuedBytes -= piece.length;
-    if (this.#queueHead === this.#queue.length) {
-      this.#queue = [];
-      this.#queueHead = 0;
-      if (this.#paused) {
-        this.#paused = false;
-        // The peer gets its full idle time from here.
-        this.#moved = true;
-        this.#controller?.resume();
-      }
+  resume(): void {
+    this.#held = false;
+    this.#drain();
+  }
+
+  /** Gives the sink what waits, and the end once nothing waits any more. */
+  #drain(): void {
+    if (this.#draining || this.#sink === undefined) return;
+    this.#draining = true;
+    let next = 0;
+    while (next < this.#queue.length && !this.#held && this.#sink !== undefined) {
+      const piece = this.#queue[next++];
+      if (piece === undefined) break;
+      this.#queuedBytes -= piece.length;
+      this.#sink.data(piece);
     }
-    return piece;
+    this.#queue = next === this.#queue.length ? [] : this.#queue.slice(next);
+    this.#draining = false;
+    if (this.#queue.length > 0 || this.#held) return;
+    if (this.#phase === 'over') this.#tellEnd();
+    else if (this.#paused) this.#flowOn();
   }
 
-  /** A reader that stops early cuts the connection. */
-  return(): Promise<IteratorResult<Uint8Array, undefined>> {
-    this.cancel();
-    return Promise.resolve(over);
+  #tellEnd(): void {
+    const sink = this.#sink;
+    this.#sink = undefined;
+    if (this.#failure === undefined) sink?.end();
+    else sink?.failed(this.#failure);
   }
 
+  #flowOn(): void {
+    this.#paused = false;
+    // The peer gets its full idle time from here.
+    this.#moved = true;
+    this.#carrier?.resume();
+  }
+
+  /** Ends the call for its owner. What waits is dropped. */
   cancel(): void {
-    this.fail(new UpstreamFailure('aborted', 'the call was cancelled', this.sent));
+    // What was dropped must not look like a body that is complete.
+    if (this.isOver && this.#queue.length > 0) this.#failure ??= this.#cancelled();
+    this.#queue = [];
+    this.#queuedBytes = 0;
+    if (!this.#hearsCancel) this.#sink = undefined;
+    // A reader that holds back has nothing left to wait for.
+    this.#held = false;
+    this.fail(this.#cancelled());
+    this.#drain();
+  }
+
+  /** Ends the call for reasons that its reader has not heard of. */
+  shutDown(): void {
+    this.fail(this.#cancelled());
+  }
+
+  #cancelled(): UpstreamFailure {
+    return new UpstreamFailure('aborted', 'the call was cancelled', this.#sent);
   }
 
   /** Called several times a second: fails the call when its time is over. */
@@ -202,20 +249,21 @@ export class OutboundCall
       this.#moved = false;
       this.#phaseSince = now;
     }
-    const { connectMs, headersMs, idleMs, totalMs } = this.#timeouts;
+    const { timeouts, startedAtMs, patience } = this.#terms;
     const elapsedMs = now - this.#phaseSince;
-    if (now - this.#startedAt >= totalMs) this.#expire('timeout-total');
-    else if (this.#phase === 'connect' && elapsedMs >= connectMs) this.#expire('timeout-connect');
-    else if (this.#phase === 'headers' && elapsedMs >= headersMs) this.#expire('timeout-headers');
-    else if (this.#phase === 'body' && !this.#paused && elapsedMs >= idleMs)
+    if (now - startedAtMs >= timeouts.totalMs) this.#expire('timeout-total');
+    else if (this.#phase === 'connect' && elapsedMs >= timeouts.connectMs)
+      this.#expire('timeout-connect');
+    else if (this.#phase === 'headers' && elapsedMs >= timeouts.headersMs)
+      this.#expire('timeout-headers');
+    else if (this.#phase === 'body' && !this.#paused && elapsedMs >= timeouts.idleMs)
       this.#expire('timeout-idle');
-    else if (now - this.#startedAt >= patienceMs && this.#patience?.isLost() === true)
-      this.#expire('lost');
+    else if (now - startedAtMs >= patienceMs && patience?.isLost() === true) this.#expire('lost');
   }
 
   #expire(
     kind: 'lost' | 'timeout-connect' | 'timeout-headers' | 'timeout-idle' | 'timeout-total',
   ): void {
-    this.fail(new UpstreamFailure(kind, `the upstream call ran into ${kind}`, this.sent));
+    this.fail(new UpstreamFailure(kind, `the upstream call ran into ${kind}`, this.#sent));
   }
 }

@@ -2,7 +2,7 @@ import { fail, gatewayError, GatewayFailure } from '#canonical';
 import { UpstreamFailure } from './failure.ts';
 import { checkUrl } from './guard.ts';
 import { mediaKind, sniffMediaType, type MediaKind } from './media-type.ts';
-import { readAll, type Upstream, type UpstreamResponse } from './transport.ts';
+import type { Upstream, UpstreamResponse } from './transport.ts';
 
 /** Media fetched for a client. */
 export type FetchedMedia = { readonly bytes: Uint8Array; readonly mimeType: string };
@@ -89,7 +89,7 @@ export function createEgress(settings: EgressSettings): Egress {
         answer.cancel();
         fail('invalid_request', `the file at the URL exceeds ${mediaBytesMax} bytes`);
       }
-      const bytes = await readAll(answer.body);
+      const bytes = await answer.collect(mediaBytesMax);
       const mimeType = sniffMediaType(bytes);
       const kind = mimeType === undefined ? undefined : mediaKind(mimeType);
       if (mimeType === undefined || kind === undefined || wish.kinds?.includes(kind) === false) {

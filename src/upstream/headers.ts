@@ -1,4 +1,5 @@
-import type { IncomingHttpHeaders } from 'undici/types/header.js';
+/** Fields of a response by name in lower case; a repeated one has all its values. */
+export type ResponseHeaders = { readonly [name: string]: string | string[] | undefined };
 
 /** Fields that belong to a connection, or that the transport writes itself. Never taken from callers. */
 const connectionHeaders: ReadonlySet<string> = new Set([
@@ -63,7 +64,7 @@ const forwardablePrefixes: readonly string[] = [
 ];
 
 /** The allowed headers of a response, repeated ones joined by ", ". */
-export function forwardableHeaders(headers: IncomingHttpHeaders): Readonly<Record<string, string>> {
+export function forwardableHeaders(headers: ResponseHeaders): Readonly<Record<string, string>> {
   const allowed: Record<string, string> = {};
   for (const name of Object.keys(headers)) {
     if (!forwardable.has(name) && !forwardablePrefixes.some((prefix) => name.startsWith(prefix)))
@@ -75,7 +76,7 @@ export function forwardableHeaders(headers: IncomingHttpHeaders): Readonly<Recor
 }
 
 /** The value of one header; `name` in lower case. */
-export function joinedHeader(headers: IncomingHttpHeaders, name: string): string | undefined {
+export function joinedHeader(headers: ResponseHeaders, name: string): string | undefined {
   if (!Object.hasOwn(headers, name)) return undefined;
   const value = headers[name];
   return Array.isArray(value) ? value.join(', ') : value;

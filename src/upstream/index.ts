@@ -8,6 +8,7 @@ export type {
   UpstreamResponse,
   UpstreamSettings,
 } from './transport.ts';
+export type { BodySink } from './body.ts';
 export type { UpstreamTimeouts } from './call.ts';
 export { UpstreamFailure } from './failure.ts';
 export type { UpstreamFailureKind } from './failure.ts';

@@ -1,7 +1,7 @@
 import type { Clock } from '#std';
-import type { IncomingHttpHeaders } from 'undici/types/header.js';
 import { Agents, defaultPoolSettings, type PoolSettings } from './agents.ts';
-import { OutboundCall, type Patience, type UpstreamTimeouts } from './call.ts';
+import { collectBody, PulledBody, PumpedBody, type BodySink, type BodySource } from './body.ts';
+import { OutboundCall, type CallOwner, type Patience, type UpstreamTimeouts } from './call.ts';
 import { decompressed } from './decompress.ts';
 import { originOf } from './endpoints.ts';
 import { classifyFailure, UpstreamFailure } from './failure.ts';
@@ -12,7 +12,8 @@ import {
   type EgressPolicy,
   type Resolve,
 } from './guard.ts';
-import { forwardableHeaders, joinedHeader, outboundHeaders } from './headers.ts';
+import { forwardableHeaders, joinedHeader, type ResponseHeaders } from './headers.ts';
+import type { Target } from './way.ts';
 
 /** One outbound HTTP request. */
 export type UpstreamRequest = {
@@ -54,7 +55,20 @@ export type UpstreamResponse = {
    * connection. A body without a length that ends with its connection ends cleanly.
    */
   readonly body: AsyncIterable<Uint8Array>;
-  /** Cuts the connection; a pending read rejects with kind 'aborted'. Harmless when it is over. */
+  /**
+   * Gives the body to `sink` as it arrives, instead of `body`: what already waits at once, in order,
+   * everything else from the read of the socket, several chunks of one read as one piece.
+   */
+  pushTo(sink: BodySink): void;
+  /** Gives the sink nothing, neither an end, until `resume`. From 64 KiB on the peer has to wait. */
+  pause(): void;
+  resume(): void;
+  /** The whole body, instead of `body`. Rejects with kind 'too-large' beyond `bytesMax`. */
+  collect(bytesMax: number): Promise<Buffer>;
+  /**
+   * Cuts the connection; a pending read rejects with kind 'aborted', a sink of `pushTo` hears nothing
+   * more. Harmless when it is over.
+   */
   cancel(): void;
   /** Resolves when the body is complete or has failed; never rejects. */
   readonly closed: Promise<void>;
@@ -111,16 +125,17 @@ export function createUpstream(settings: UpstreamSettings): Upstream {
   return new Transport(settings);
 }
 
-type Target = { readonly origin: string; readonly path: string };
+type Running = {
+  readonly answer: PromiseWithResolvers<UpstreamResponse>;
+  /** Absent behind an outbound proxy, whose calls say nothing of the endpoint. */
+  readonly origin: string | undefined;
+};
 
-class Transport implements Upstream {
+class Transport implements Upstream, CallOwner {
   readonly #clock: Clock;
   readonly #agents: Agents;
-  readonly #calls = new Set<OutboundCall>();
+  readonly #calls = new Map<OutboundCall, Running>();
   readonly #targets = new Map<string, Target>();
-  readonly #onOver = (call: OutboundCall): void => {
-    this.#calls.delete(call);
-  };
   #sweeper: NodeJS.Timeout | undefined;
   #sweptAt = 0;
   #wasLate = false;
@@ -154,55 +169,69 @@ class Transport implements Upstream {
     return this.#calls.size;
   }
 
-  async send(request: UpstreamRequest): Promise<UpstreamResponse> {
-    const { signal, outboundProxy } = request;
+  send(request: UpstreamRequest): Promise<UpstreamResponse> {
+    try {
+      return this.#send(request);
+    } catch (error) {
+      return Promise.reject(classifyFailure(error, false));
+    }
+  }
+
+  #send(request: UpstreamRequest): Promise<UpstreamResponse> {
+    const { signal, outboundProxy, body } = request;
     if (signal?.aborted === true)
       throw new UpstreamFailure('aborted', 'the call was cancelled', false);
     const policy = { allowPrivate: request.allowPrivate === true };
     const target = this.#target(request.url, policy, outboundProxy !== undefined);
-    const startedAtMs = this.#clock.monotonic();
     const call = new OutboundCall(
-      request.timeouts,
-      request.responseBytesMax ?? responseBytesMax,
-      startedAtMs,
-      this.#onOver,
-      request.patience,
+      {
+        timeouts: request.timeouts,
+        bytesMax: request.responseBytesMax ?? responseBytesMax,
+        startedAtMs: this.#clock.monotonic(),
+        patience: request.patience,
+        signal,
+      },
+      this,
     );
-    const cancel = (): void => call.cancel();
-    signal?.addEventListener('abort', cancel, { once: true });
-    this.#watch(call);
+    const answer = Promise.withResolvers<UpstreamResponse>();
+    this.#watch(call, { answer, origin: outboundProxy === undefined ? target.origin : undefined });
     try {
-      const dispatcher =
+      const way =
         outboundProxy === undefined
           ? this.#agents.direct(policy)
           : this.#agents.proxied(outboundProxy);
-      dispatcher.dispatch(
+      way.send(
         {
-          origin: target.origin,
-          path: target.path,
+          target,
           method: request.method,
-          headers: outboundHeaders(request.headers),
-          body: bodyOf(request.body),
-          reset: request.closesConnection === true,
+          headers: request.headers,
+          body: body === undefined ? [] : body instanceof Uint8Array ? [body] : body,
+          closesConnection: request.closesConnection === true,
         },
         call,
       );
     } catch (error) {
       call.fail(classifyFailure(error, false));
     }
-    try {
-      const { status, headers } = await call.head.promise;
-      if (outboundProxy === undefined)
-        this.#agents.endpoints.answered(target.origin, this.#clock.monotonic() - startedAtMs);
-      return new CallResponse(call, status, headers);
-    } catch (error) {
-      // Nothing was sent: the endpoint itself cannot be reached.
-      if (outboundProxy === undefined && isUnreachable(error))
-        this.#agents.endpoints.failed(target.origin);
-      throw error;
-    } finally {
-      signal?.removeEventListener('abort', cancel);
-    }
+    return answer.promise;
+  }
+
+  answered(call: OutboundCall, status: number, headers: ResponseHeaders): void {
+    const running = this.#calls.get(call);
+    if (running === undefined) return;
+    if (running.origin !== undefined)
+      this.#agents.endpoints.answered(running.origin, this.#clock.monotonic() - call.startedAtMs);
+    running.answer.resolve(new CallResponse(call, status, headers));
+  }
+
+  over(call: OutboundCall, failure: UpstreamFailure | undefined): void {
+    const running = this.#calls.get(call);
+    this.#calls.delete(call);
+    if (running === undefined || failure === undefined) return;
+    // Nothing was sent: the endpoint itself cannot be reached.
+    if (running.origin !== undefined && isUnreachable(failure))
+      this.#agents.endpoints.failed(running.origin);
+    running.answer.reject(failure);
   }
 
   async fetchText(
@@ -221,7 +250,7 @@ class Transport implements Upstream {
       responseBytesMax: bytesMax,
       ...(outboundProxy === undefined ? undefined : { outboundProxy }),
     });
-    const bytes = await readAll(answer.body);
+    const bytes = await answer.collect(bytesMax);
     return {
       status: answer.status,
       body: bytes.toString('utf8'),
@@ -230,7 +259,7 @@ class Transport implements Upstream {
   }
 
   async close(): Promise<void> {
-    for (const call of this.#calls) call.cancel();
+    for (const call of this.#calls.keys()) call.shutDown();
     clearInterval(this.#sweeper);
     await this.#agents.destroy();
   }
@@ -242,14 +271,18 @@ class Transport implements Upstream {
     if (known !== undefined) return known;
     const parsed = checkUrl(url, policy);
     if (proxied) checkNameForProxy(parsed, policy);
-    const target = { origin: parsed.origin, path: parsed.pathname + parsed.search };
+    const target = {
+      origin: parsed.origin,
+      host: parsed.host,
+      path: parsed.pathname + parsed.search,
+    };
     if (this.#targets.size >= urlCacheSize) this.#targets.clear();
     this.#targets.set(key, target);
     return target;
   }
 
-  #watch(call: OutboundCall): void {
-    this.#calls.add(call);
+  #watch(call: OutboundCall, running: Running): void {
+    this.#calls.set(call, running);
     this.#sweeper ??= setInterval(() => {
       const now = this.#clock.monotonic();
       // After a pause of the whole process the answers may lie unread: they are read first.
@@ -257,40 +290,38 @@ class Transport implements Upstream {
       this.#sweptAt = now;
       this.#wasLate = isLate;
       if (isLate) return;
-      for (const running of this.#calls) running.sweep(now);
+      for (const running of this.#calls.keys()) running.sweep(now);
     }, sweepMs).unref();
   }
 }
 
-function isUnreachable(error: unknown): boolean {
-  if (!(error instanceof UpstreamFailure) || error.sent) return false;
+function isUnreachable(failure: UpstreamFailure): boolean {
+  if (failure.sent) return false;
   return (
-    error.kind === 'connect' ||
-    error.kind === 'timeout-connect' ||
-    error.kind === 'dns' ||
-    error.kind === 'tls'
+    failure.kind === 'connect' ||
+    failure.kind === 'timeout-connect' ||
+    failure.kind === 'dns' ||
+    failure.kind === 'tls'
   );
-}
-
-function bodyOf(body: UpstreamRequest['body']): Uint8Array | null {
-  if (body === undefined) return null;
-  return body instanceof Uint8Array ? body : Buffer.concat(body);
 }
 
 /** The answer of a call; a class, because one is made for every request. */
 class CallResponse implements UpstreamResponse {
   readonly status: number;
-  readonly body: AsyncIterable<Uint8Array>;
   readonly #call: OutboundCall;
-  readonly #headers: IncomingHttpHeaders;
+  readonly #headers: ResponseHeaders;
+  #pulled: PulledBody | undefined;
+  /** The body, when it differs from what the call receives. */
+  readonly #decoded: BodySource | undefined;
 
-  constructor(call: OutboundCall, status: number, headers: IncomingHttpHeaders) {
+  constructor(call: OutboundCall, status: number, headers: ResponseHeaders) {
     this.#call = call;
     this.#headers = headers;
     this.status = status;
     const encoding = this.header('content-encoding');
-    this.body =
-      encoding === undefined || encoding === 'identity' ? call : decompressed(call, encoding);
+    if (encoding === undefined || encoding === 'identity') return;
+    const pieces = decompressed(new PulledBody(call), encoding);
+    this.#decoded = new PumpedBody(pieces, () => call.cancel());
   }
 
   get headers(): Readonly<Record<string, string>> {
@@ -298,21 +329,39 @@ class CallResponse implements UpstreamResponse {
   }
 
   get closed(): Promise<void> {
-    return this.#call.closed.promise;
+    return this.#call.closed;
+  }
+
+  get body(): AsyncIterable<Uint8Array> {
+    this.#pulled ??= new PulledBody(this.#source);
+    return this.#pulled;
+  }
+
+  get #source(): BodySource {
+    return this.#decoded ?? this.#call;
   }
 
   header(name: string): string | undefined {
     return joinedHeader(this.#headers, name);
   }
 
-  cancel(): void {
-    this.#call.cancel();
+  pushTo(sink: BodySink): void {
+    this.#source.attach(sink, false);
   }
-}
 
-/** Reads a body to its end. The bound is the call's own. */
-export async function readAll(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
-  const pieces: Uint8Array[] = [];
-  for await (const piece of body) pieces.push(piece);
-  return Buffer.concat(pieces);
+  pause(): void {
+    this.#source.pause();
+  }
+
+  resume(): void {
+    this.#source.resume();
+  }
+
+  collect(bytesMax: number): Promise<Buffer> {
+    return collectBody(this.#source, bytesMax);
+  }
+
+  cancel(): void {
+    this.#source.cancel();
+  }
 }

@@ -2,13 +2,16 @@
  * The upstream of the benchmark, in a process of its own: raw sockets and prepared bytes, so that
  * it costs little beside what is measured. Answers by the model's name (answers.ts).
  *
- *   node test/bench/upstream-process.ts [--faults]      prints its port on the first line
+ *   node test/bench/upstream-process.ts [--faults] [--tls FOLDER]      prints its port on the first line
  *
  * With `--faults` one request in fifty each is refused, cut at once or, when it is a stream, cut after 100 ms, and one in a
- * thousand is told of a rate limit.
+ * thousand is told of a rate limit. With `--tls` it speaks HTTPS by `key.pem` and `cert.pem` of the folder.
  */
 
-import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { readFileSync } from 'node:fs';
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import path from 'node:path';
+import { createServer as createTlsServer } from 'node:tls';
 import {
   anthropicStream,
   chatStream,
@@ -168,7 +171,20 @@ class Peer {
 }
 
 setInterval(turn, 1);
-const server = createServer({ noDelay: true }, (socket) => new Peer(socket));
+const tlsFolder = process.argv.includes('--tls')
+  ? process.argv[process.argv.indexOf('--tls') + 1]
+  : undefined;
+
+function serverFor(folder: string | undefined): Server {
+  if (folder === undefined) return createServer({ noDelay: true }, (socket) => new Peer(socket));
+  const read = (name: string): Buffer => readFileSync(path.join(folder, name));
+  return createTlsServer(
+    { key: read('key.pem'), cert: read('cert.pem') },
+    (socket) => new Peer(socket),
+  );
+}
+
+const server = serverFor(tlsFolder);
 server.listen({ host: '127.0.0.1', port: 0, backlog: 4_096 }, () => {
   process.stdout.write(`${(server.address() as AddressInfo).port}\n`);
 });

@@ -1,0 +1,121 @@
+import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net';
+import { connect as connectTls, type ConnectionOptions } from 'node:tls';
+import type { Open } from '../spares.ts';
+
+export type DialSettings = {
+  readonly lookup: LookupFunction;
+  readonly connectTimeoutMs: number;
+  readonly certificateAuthorities?: readonly string[];
+};
+
+/** Takes what a connection receives. Bytes that are `borrowed` are overwritten by the next read. */
+export type Inlet = { receive(bytes: Buffer, borrowed: boolean): void };
+
+const readBufferBytes = 65_536;
+const tcpKeepAliveMs = 60_000;
+const sessionsMax = 256;
+
+/**
+ * Opens connections for our own client: HTTP/1.1 over TCP or TLS, without Nagle's delay, the next
+ * address tried when the first is slow (RFC 8305). All plain connections read into one buffer, which
+ * is safe because each read is handled before the next one begins; TLS hands out buffers of its own.
+ */
+export class Dialer {
+  readonly #settings: DialSettings;
+  readonly #readBuffer = Buffer.allocUnsafeSlow(readBufferBytes);
+  readonly #inlets = new WeakMap<Socket, { inlet: Inlet | undefined }>();
+  /** Sessions of TLS by origin, for a shorter handshake. */
+  readonly #sessions = new Map<string, Buffer>();
+  readonly #opening = new Set<Socket>();
+
+  constructor(settings: DialSettings) {
+    this.#settings = settings;
+  }
+
+  readonly open: Open = (options, callback) => {
+    const isTls = options.protocol === 'https:';
+    const host = options.hostname.replace(/^\[(.*)\]$/, '$1');
+    const port = Number(options.port) || (isTls ? 443 : 80);
+    const socket = isTls ? this.#openTls(host, port) : this.#openTcp(host, port);
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, tcpKeepAliveMs);
+    const timer = setTimeout(() => {
+      socket.destroy(Object.assign(new Error('connect timeout'), { code: 'ETIMEDOUT' }));
+    }, this.#settings.connectTimeoutMs);
+    this.#opening.add(socket);
+    let isWaiting = true;
+    const settle = (error: Error | null): void => {
+      if (!isWaiting) return;
+      isWaiting = false;
+      clearTimeout(timer);
+      this.#opening.delete(socket);
+      if (error === null) callback(null, socket);
+      else callback(error, null);
+    };
+    socket.once(isTls ? 'secureConnect' : 'connect', () => settle(null));
+    socket.on('error', settle);
+    socket.once('close', () => settle(new Error('closed while connecting')));
+  };
+
+  /** From now on `inlet` gets what this socket receives. Without one, a byte ends the connection. */
+  feed(socket: Socket, inlet: Inlet): void {
+    const slot = this.#inlets.get(socket);
+    if (slot === undefined) throw new RangeError('a socket of somebody else');
+    slot.inlet = inlet;
+    if (isEncrypted(socket)) socket.on('data', (bytes: Buffer) => inlet.receive(bytes, false));
+    socket.resume();
+  }
+
+  /** Gives up what is being opened. */
+  close(): void {
+    for (const socket of this.#opening) socket.destroy();
+  }
+
+  #openTcp(host: string, port: number): Socket {
+    const slot: { inlet: Inlet | undefined } = { inlet: undefined };
+    const socket = connectTcp({
+      host,
+      port,
+      lookup: this.#settings.lookup,
+      autoSelectFamily: true,
+      onread: {
+        buffer: this.#readBuffer,
+        callback: (count) => {
+          if (slot.inlet === undefined) socket.destroy();
+          else slot.inlet.receive(this.#readBuffer.subarray(0, count), true);
+          return true;
+        },
+      },
+    });
+    this.#inlets.set(socket, slot);
+    return socket;
+  }
+
+  #openTls(host: string, port: number): Socket {
+    const { lookup, certificateAuthorities } = this.#settings;
+    const key = `${host} ${port}`;
+    const session = this.#sessions.get(key);
+    const options: ConnectionOptions & { autoSelectFamily: boolean } = {
+      host,
+      port,
+      lookup,
+      autoSelectFamily: true,
+      ALPNProtocols: ['http/1.1'],
+      // An address is no server name (RFC 6066).
+      ...(isIP(host) === 0 ? { servername: host } : {}),
+      ...(session === undefined ? {} : { session }),
+      ...(certificateAuthorities === undefined ? {} : { ca: [...certificateAuthorities] }),
+    };
+    const socket = connectTls(options);
+    socket.on('session', (given: Buffer) => {
+      if (this.#sessions.size >= sessionsMax) this.#sessions.clear();
+      this.#sessions.set(key, given);
+    });
+    this.#inlets.set(socket, { inlet: undefined });
+    return socket;
+  }
+}
+
+function isEncrypted(socket: Socket): boolean {
+  return 'encrypted' in socket && socket.encrypted === true;
+}
