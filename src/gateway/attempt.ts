@@ -3,7 +3,6 @@
  * failed. Nothing here has reached the client yet, so a failure may still be mended by another channel.
  */
 
-import { Readable } from 'node:stream';
 import {
   gatewayError,
   GatewayFailure,
@@ -16,7 +15,6 @@ import type { Dialect, Quirks } from '#dialects';
 import type { OutboundRequest } from '#providers';
 import { readRateLimitHeaders, readRetryAfter, type Attempt } from '#routing';
 import {
-  asBuffer,
   createJsonArrayParser,
   createNdjsonParser,
   createSseParser,
@@ -48,7 +46,7 @@ export type AttemptContext = {
 /** A stream whose upstream has answered 200: frames can be read. */
 export type OpenStream = {
   readonly kind: 'stream';
-  readonly response: Pick<UpstreamResponse, 'body' | 'cancel' | 'closed'>;
+  readonly response: Pick<UpstreamResponse, 'pushTo' | 'pause' | 'resume' | 'cancel'>;
   readonly parser: FrameParser;
   readonly relay: Relay;
 };
@@ -279,10 +277,14 @@ function openArray(
     call.form,
     onLoss,
   );
-  const replayed = {
+  const replayed: OpenStream['response'] = {
     cancel: () => response.cancel(),
-    closed: response.closed,
-    body: Readable.from([Buffer.from(text)]) as AsyncIterable<Uint8Array>,
+    pause: () => {},
+    resume: () => {},
+    pushTo: (sink) => {
+      sink.data(Buffer.from(text));
+      sink.end();
+    },
   };
   return { kind: 'stream', response: replayed, parser: createJsonArrayParser(), relay };
 }
@@ -307,24 +309,12 @@ export function isEmpty(answer: ChatResponse): boolean {
 }
 
 export async function readText(response: UpstreamResponse, bytesMax: number): Promise<string> {
-  const pieces: Uint8Array[] = [];
-  let size = 0;
-  for await (const piece of response.body) {
-    size += piece.length;
-    if (size > bytesMax) {
-      response.cancel();
-      throw new GatewayFailure(
-        gatewayError('upstream_invalid', 'The upstream sent more than an answer may hold.'),
-      );
-    }
-    pieces.push(piece);
-  }
-  return textOf(pieces.length === 1 && pieces[0] ? pieces[0] : Buffer.concat(pieces, size));
+  return textOf(await response.collect(bytesMax));
 }
 
 /** UTF-8 without a byte order mark. */
-function textOf(bytes: Uint8Array): string {
-  const text = asBuffer(bytes).toString('utf8');
+function textOf(bytes: Buffer): string {
+  const text = bytes.toString('utf8');
   return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
 }
 
@@ -378,6 +368,11 @@ function classifyTransport(failure: UpstreamFailure): AttemptFailure {
           'The channel points to an address that is not allowed.',
         ),
         failure: { kind: 'auth' },
+      };
+    case 'too-large':
+      return {
+        error: gatewayError('upstream_invalid', 'The upstream sent more than an answer may hold.'),
+        failure: { kind: 'invalid-response' },
       };
     default:
       return {

@@ -5,7 +5,7 @@
 
 import { gatewayError, GatewayFailure, type GatewayError } from '#canonical';
 import type { Attempt } from '#routing';
-import { UpstreamFailure } from '#upstream';
+import { UpstreamFailure, type BodySink } from '#upstream';
 import { classify, type OpenStream } from './attempt.ts';
 import type { ClientStream } from './client-stream.ts';
 import type { AttemptFailure } from './failure.ts';
@@ -39,14 +39,21 @@ export type StreamContext = {
   readonly onCommit: () => void;
 };
 
-export class StreamAnswer {
+export class StreamAnswer implements BodySink {
   readonly #context: StreamContext;
   /** Output before the commit point. */
   readonly #pending: (Uint8Array | string)[] = [];
+  readonly #over: PromiseWithResolvers<void> = Promise.withResolvers();
+  #isOver = false;
   #committed = false;
   #timedOut = false;
   #clientGone = false;
   #error: GatewayError | undefined;
+  /** The body broke off, or could not be read. */
+  #thrown: unknown;
+  #contentTimer: NodeJS.Timeout | undefined;
+  /** Ends the reading for a client that has left. */
+  #drain: { readonly limit: NodeJS.Timeout; readonly done: () => void } | undefined;
 
   constructor(context: StreamContext) {
     this.#context = context;
@@ -62,50 +69,76 @@ export class StreamAnswer {
     const { open, attempt, signal, services, client, trail, elapsedMs } = this.#context;
     // The time to first content counts from the moment the request left.
     const waitedMs = elapsedMs() - trail.startedAtMs;
-    const contentTimer = setTimeout(
-      () => this.#giveUpWaiting(),
-      Math.max(1, attempt.timeouts.firstContentMs - waitedMs),
-    );
+    const leftMs = Math.max(1, Math.ceil(attempt.timeouts.firstContentMs - waitedMs));
+    this.#contentTimer = setTimeout(() => this.#giveUpWaiting(), leftMs);
     const holdTimer = setTimeout(() => client.begin(), services.settings.holdHeadersMs);
     const onAbort = (): void => this.#clientLeft();
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) this.#clientLeft();
-    try {
-      await this.#pump(contentTimer);
-      this.#error ??= open.relay.end();
-      return this.#end();
-    } catch (error) {
-      return this.#failed(error);
-    } finally {
-      clearTimeout(contentTimer);
-      clearTimeout(holdTimer);
-      signal.removeEventListener('abort', onAbort);
+    if (!this.#isOver) open.response.pushTo(this);
+    await this.#over.promise;
+    clearTimeout(this.#contentTimer);
+    clearTimeout(holdTimer);
+    signal.removeEventListener('abort', onAbort);
+    if (this.#drain) {
+      clearTimeout(this.#drain.limit);
+      this.#drain.done();
     }
+    return this.#thrown === undefined ? this.#end() : this.#failed(this.#thrown);
   }
 
-  async #pump(contentTimer: NodeJS.Timeout): Promise<void> {
+  data(piece: Uint8Array): void {
+    if (this.#isOver) return;
     const { open, funds, client } = this.#context;
-    for await (const chunk of open.response.body) {
-      const wait = this.#accept(open.parser.push(chunk), contentTimer);
-      if (this.#error) return open.response.cancel();
-      if (this.#committed) funds.keepAhead(open.relay.characters);
-      if (funds.exhausted) return open.response.cancel();
-      if (wait && !this.#clientGone && client.begun) await wait;
+    let wait: Promise<void> | undefined;
+    try {
+      wait = this.#accept(open.parser.push(piece));
+    } catch (error) {
+      this.#thrown = error;
     }
-    // An event without its final blank line counts where the connection ended cleanly.
-    const tail = open.parser.end();
-    if (tail) await this.#accept([tail], contentTimer);
+    if (this.#committed) funds.keepAhead(open.relay.characters);
+    if (this.#thrown !== undefined || this.#error || funds.exhausted) return this.#cut();
+    if (!wait || this.#clientGone || !client.begun) return;
+    open.response.pause();
+    void wait.then(() => open.response.resume());
   }
 
-  #accept(
-    frames: ReturnType<OpenStream['parser']['push']>,
-    contentTimer: NodeJS.Timeout,
-  ): Promise<void> | undefined {
+  end(): void {
+    if (this.#isOver) return;
+    const { parser, relay } = this.#context.open;
+    try {
+      // An event without its final blank line counts where the connection ended cleanly.
+      const tail = parser.end();
+      if (tail) void this.#accept([tail]);
+      this.#error ??= relay.end();
+    } catch (error) {
+      this.#thrown = error;
+    }
+    this.#finish();
+  }
+
+  failed(failure: UpstreamFailure): void {
+    this.#thrown = failure;
+    this.#finish();
+  }
+
+  #finish(): void {
+    this.#isOver = true;
+    this.#over.resolve();
+  }
+
+  /** The sink of a cancelled call hears nothing more. */
+  #cut(): void {
+    this.#context.open.response.cancel();
+    this.#finish();
+  }
+
+  #accept(frames: ReturnType<OpenStream['parser']['push']>): Promise<void> | undefined {
     const { relay } = this.#context.open;
     let wait: Promise<void> | undefined;
     for (const frame of frames) {
       const step = relay.push(frame);
-      if (step.content && !this.#committed) this.#commit(contentTimer);
+      if (step.content && !this.#committed) this.#commit();
       if (step.output !== undefined) wait = this.#output(step.output) ?? wait;
       if (step.error) {
         this.#error = step.error;
@@ -123,10 +156,10 @@ export class StreamAnswer {
   }
 
   /** The first content: from here on the client belongs to this upstream. */
-  #commit(contentTimer: NodeJS.Timeout): void {
+  #commit(): void {
     const { attempt, trail, client, elapsedMs, onCommit } = this.#context;
     this.#committed = true;
-    clearTimeout(contentTimer);
+    clearTimeout(this.#contentTimer);
     attempt.firstContent();
     trail.firstContentMs = elapsedMs();
     if (this.#clientGone) return;
@@ -137,20 +170,18 @@ export class StreamAnswer {
   #giveUpWaiting(): void {
     if (this.#committed) return;
     this.#timedOut = true;
-    this.#context.open.response.cancel();
+    this.#cut();
   }
 
   /** Stops the upstream where that stops its meter; else reads on for the usage, within bounds. */
   #clientLeft(): void {
-    const { open, route, services } = this.#context;
+    const { route, services } = this.#context;
     this.#clientGone = true;
+    // A reader that waits for a client that has left waits no more.
+    this.#context.open.response.resume();
     const done = stopsBilling(route) ? undefined : services.drains.begin();
-    if (!done) return open.response.cancel();
-    const limit = setTimeout(() => open.response.cancel(), services.settings.drainMs);
-    void open.response.closed.finally(() => {
-      clearTimeout(limit);
-      done();
-    });
+    if (!done) return this.#cut();
+    this.#drain = { limit: setTimeout(() => this.#cut(), services.settings.drainMs), done };
   }
 
   #end(): StreamEnd {
