@@ -9,7 +9,7 @@ import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 export const portkeyVersion = '1.15.2';
-export const litellmVersion = '1.109.1';
+export const litellmVersion = '1.108.7';
 const debianPackages = [
   'nginx',
   'haproxy',
