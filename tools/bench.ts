@@ -22,7 +22,7 @@ import { legStarters, standardLegs } from '../test/bench/legs.ts';
 import { announced, processors, startPinned, stop } from '../test/bench/programs.ts';
 import { tableOf } from '../test/bench/report.ts';
 import { measureWorkload, type Capacity, type Measurement } from '../test/bench/rounds.ts';
-import { trials } from '../test/bench/trials.ts';
+import { trials } from '../test/bench/trials/index.ts';
 import { workloadOf, workloads, type Workload } from '../test/bench/workloads.ts';
 import { root } from './run.ts';
 
@@ -148,7 +148,8 @@ async function runTrials(
   context: LegContext,
   generator: LoadGenerator,
   results: Results,
-): Promise<void> {
+): Promise<boolean> {
+  let sound = true;
   const beside = new LoadGenerator(root);
   try {
     for (const trial of wantedTrials) {
@@ -160,9 +161,12 @@ async function runTrials(
         legs: wantedLegs,
         quick: values.quick,
       });
-      for (const { what, value } of findings) console.log(`- ${what}: ${value}`);
+      for (const { what, value, wrong } of findings)
+        console.log(`- ${what}: ${value}${wrong === true ? ' !!! WRONG' : ''}`);
+      if (findings.some(({ wrong }) => wrong === true)) sound = false;
       results.findings.push({ trial: trial.id, findings });
     }
+    return sound;
   } finally {
     await beside.close();
   }
@@ -182,7 +186,12 @@ async function main(): Promise<boolean> {
   const generator = new LoadGenerator(root);
   let legs: readonly Leg[] = [];
   try {
-    const context = { root, cache, run, upstreamPort: Number(await announced(upstream, /^(\d+)$/m)) };
+    const context = {
+      root,
+      cache,
+      run,
+      upstreamPort: Number(await announced(upstream, /^(\d+)$/m)),
+    };
     if (values.gates) return await checkGates(context, generator, Number(values.runs));
     if (wantedWorkloads.length > 0) legs = await startLegs(context);
     for (const [index, workload] of wantedWorkloads.entries()) {
@@ -190,8 +199,7 @@ async function main(): Promise<boolean> {
       await runWorkload(generator, workload, legs, performance.now() + share, results);
     }
     await Promise.all(legs.map((leg) => leg.stop()));
-    await runTrials(context, generator, results);
-    return true;
+    return await runTrials(context, generator, results);
   } finally {
     const name = `${new Date().toISOString().replaceAll(':', '-')}.json`;
     const file = path.join(cache, 'results', name);

@@ -130,7 +130,10 @@ export function anthropicStream(shape: Shape): StreamAnswer {
       framed(event('content_block_start', { index: 0, content_block: { type: 'text', text: '' } })),
     ]),
     content: framed(
-      event('content_block_delta', { index: 0, delta: { type: 'text_delta', text: textOf(shape) } }),
+      event('content_block_delta', {
+        index: 0,
+        delta: { type: 'text_delta', text: textOf(shape) },
+      }),
     ),
     closing: Buffer.concat([
       framed(event('content_block_stop', { index: 0 })),
@@ -158,6 +161,9 @@ export function geminiStream(shape: Shape): StreamAnswer {
   return {
     opening: streamHead,
     content: framed(event(textOf(shape))),
-    closing: Buffer.concat([framed(event('', { usageMetadata }, { finishReason: 'STOP' })), lastChunk]),
+    closing: Buffer.concat([
+      framed(event('', { usageMetadata }, { finishReason: 'STOP' })),
+      lastChunk,
+    ]),
   };
 }

@@ -17,11 +17,14 @@ import {
   type Workload,
 } from './workloads.ts';
 
-/** The streams that trials open by the thousand. */
-export const slowStreams = {
+/** Streams for trials, which no table of rounds has. */
+export const trialStreams: { readonly [name in 'minute' | 'beside' | 'flood']: Workload } = {
   minute: slowStream(120, 500),
-  beside: slowStream(400, 20),
-} as const;
+  /** 25 tokens a second for eight seconds. */
+  beside: slowStream(200, 40),
+  /** 10 MB as fast as it is taken. */
+  flood: slowStream(160, 1, 'large'),
+};
 
 /** Public names: the upstream's name is another, so that it has to be put into the body. */
 export const publicName = ({ upstream, shape }: Pick<Workload, 'upstream' | 'shape'>): string =>
@@ -47,7 +50,7 @@ export function writeGatewayConfig(
   name: string,
   { channelsEach = 1, settings = {} }: GatewaySettings = {},
 ): string {
-  const all = [...workloads, ...Object.values(slowStreams)];
+  const all = [...workloads, ...Object.values(trialStreams)];
   const offers = (upstream: Workload['upstream']) =>
     Object.fromEntries(
       all

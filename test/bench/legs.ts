@@ -1,5 +1,6 @@
 /** The programs between client and upstream that are compared. */
 
+import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { startManifold, startOnPostgres, startUnbilled } from './gateway-legs.ts';
@@ -10,9 +11,7 @@ import { modelOf, workloads } from './workloads.ts';
 
 export const legStarters: { readonly [id: string]: Starter } = {
   direct: (id, { upstreamPort }) =>
-    Promise.resolve(
-      passingLeg({ id, started: undefined, port: upstreamPort, warmsUp: false }),
-    ),
+    Promise.resolve(passingLeg({ id, started: undefined, port: upstreamPort, warmsUp: false })),
   'tcp-pipe': (id, context) => startFloor(id, context, 'pipe-proxy.ts'),
   'node-dispatch': (id, context) => startFloor(id, context, 'dispatch-proxy.ts'),
   'node-request': (id, context) => startFloor(id, context, 'request-proxy.ts'),
@@ -130,9 +129,13 @@ async function startLitellm(
       api_key: 'sk-bench',
     },
   }));
-  writeFileSync(file, JSON.stringify({ model_list: models }));
+  // It does not start without a key; a master key is compared, no database is asked.
+  const key = `sk-${randomBytes(32).toString('hex')}`;
+  const config = { model_list: models, general_settings: { master_key: key } };
+  writeFileSync(file, JSON.stringify(config));
+  const headers = { authorization: `Bearer ${key}` };
   const environment = { LITELLM_MODE: 'PRODUCTION', LITELLM_LOG: 'ERROR' };
   const words = ['--config', file, '--port', String(port), '--host', '127.0.0.1'];
   words.push('--num_workers', '1');
-  return startFound(litellm(cache), words, { id, port, environment });
+  return startFound(litellm(cache), words, { id, port, headers, environment });
 }

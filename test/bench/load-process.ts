@@ -79,7 +79,7 @@ class Connection {
     if (found === 0) return;
     this.#marks += found;
     if (this.#firstContentAt === 0) this.#firstContentAt = this.#now;
-    else this.#run.gap(this.#now - this.#lastContentAt);
+    else this.#run.gap(this.#now - this.#lastContentAt, this.#now);
     this.#lastContentAt = this.#now;
     if (this.#marks >= this.#leavesAfter) this.#leave();
   }
@@ -215,8 +215,10 @@ class Run {
     if (at >= 0) this.#free.splice(at, 1);
   }
 
-  gap(ms: number): void {
-    this.#gaps.push(ms);
+  gap(ms: number, now: number): void {
+    const [from, until] = this.job.gapsBetweenMs ?? [0, Infinity];
+    const at = now - this.#startedAt;
+    if (at >= from && at <= until) this.#gaps.push(ms);
   }
 
   keep(pieces: readonly Buffer[]): void {

@@ -22,6 +22,8 @@ export type LoadJob = {
   readonly limitMs: number;
   /** How many decoded bodies to bring back. */
   readonly bodiesKept?: number;
+  /** Only gaps that end in this time after the start are told. */
+  readonly gapsBetweenMs?: readonly [from: number, until: number];
   /** Clients that close the connection in the middle of their stream. */
   readonly leaving?: { readonly share: number; readonly afterMarks: number };
   /** Clients that stop reading for a while when the head of the answer has come. */

@@ -109,11 +109,7 @@ export function rateFor({ rates }: Pick<Workload, 'rates'>, capacity: Capacity):
   return rates.find((rate) => rate <= bearable) ?? rates.at(-1) ?? 1;
 }
 
-async function warmUp(
-  generator: LoadGenerator,
-  workload: Workload,
-  leg: Leg,
-): Promise<Capacity> {
+async function warmUp(generator: LoadGenerator, workload: Workload, leg: Leg): Promise<Capacity> {
   const { count, atOnce, limitMs } = workload.warmUp;
   const job = { ...jobOf(workload, leg), rate: 0, atOnce, limitMs, seed: 1 };
   if (leg.warmsUp) {

@@ -1,6 +1,6 @@
 /** The questions that are asked, and at what rate. Sizes and shapes are what clients send. */
 
-import { modelName, type Shape } from './answers.ts';
+import { modelName, type Delivery, type Shape } from './answers.ts';
 import { numberPlace } from './load.ts';
 
 export type ClientDialect = 'chat' | 'responses' | 'messages';
@@ -201,8 +201,8 @@ export function workloadOf(id: string): Workload {
 export const modelOf = ({ shape }: Pick<Workload, 'shape'>): string => modelName(shape);
 
 /** A stream of slow tokens, for many at once; not in the table of workloads. */
-export function slowStream(chunks: number, paceMs: number): Workload {
-  return streaming(`slow-${chunks}-${paceMs}`, 'slow stream', { chunks, paceMs });
+export function slowStream(chunks: number, paceMs: number, delivery: Delivery = 'whole'): Workload {
+  return streaming(`slow-${chunks}-${paceMs}`, 'slow stream', { chunks, paceMs, delivery });
 }
 
 /** A request in one piece. */

@@ -1,13 +1,17 @@
 /**
  * The gateway under soak: the whole server, and a way to ask it over IPC for its memory after a
- * garbage collection.
+ * garbage collection and for the timers that are set.
  *
  *   node --expose-gc test/soak/gateway-process.ts CONFIG_FILE
  */
 
 import { serve, terminal } from '#cli';
 
-export type Memory = { readonly heapBytes: number; readonly externalBytes: number };
+export type Inside = {
+  readonly heapBytes: number;
+  readonly externalBytes: number;
+  readonly timers: number;
+};
 
 const server = await serve({ configFile: process.argv[2] }, {}, terminal);
 
@@ -16,8 +20,9 @@ process.on('message', () => {
   globalThis.gc?.();
   globalThis.gc?.();
   const { heapUsed, external } = process.memoryUsage();
-  const memory: Memory = { heapBytes: heapUsed, externalBytes: external };
-  process.send?.(memory);
+  const timers = process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+  const inside: Inside = { heapBytes: heapUsed, externalBytes: external, timers };
+  process.send?.(inside);
 });
 
 process.once('SIGTERM', () => {

@@ -1,7 +1,7 @@
 /** Measurements that are no table of rounds: each has a set-up of its own and tells its findings. */
 
-import type { LoadGenerator } from './generator.ts';
-import type { LegContext } from './leg.ts';
+import type { LoadGenerator } from '../generator.ts';
+import type { LegContext } from '../leg.ts';
 
 export type TrialContext = LegContext & {
   readonly generator: LoadGenerator;
@@ -13,7 +13,12 @@ export type TrialContext = LegContext & {
   readonly quick: boolean;
 };
 
-export type Finding = { readonly what: string; readonly value: string };
+export type Finding = {
+  readonly what: string;
+  readonly value: string;
+  /** A promise of the product is broken, whatever the speed; the run ends with 1. */
+  readonly wrong?: boolean;
+};
 
 export type Trial = {
   readonly id: string;

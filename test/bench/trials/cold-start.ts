@@ -4,13 +4,13 @@
  */
 
 import path from 'node:path';
-import { openAccount, publicName, writeGatewayConfig } from './gateway-legs.ts';
-import { costOfTree } from './process-cost.ts';
-import { announced, pause, processors, startPinned, stop } from './programs.ts';
-import { withInterval } from './report.ts';
-import { interval } from './statistics.ts';
+import { openAccount, publicName, writeGatewayConfig } from '../gateway-legs.ts';
+import { costOfTree } from '../process-cost.ts';
+import { announced, pause, processors, startPinned, stop } from '../programs.ts';
+import { withInterval } from '../report.ts';
+import { interval } from '../statistics.ts';
 import type { Trial, TrialContext } from './trial.ts';
-import { workloadOf } from './workloads.ts';
+import { workloadOf } from '../workloads.ts';
 
 const idleMs = 60_000;
 
