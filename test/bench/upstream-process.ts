@@ -6,7 +6,7 @@
  *
  * With `--faults` one request in fifty each is refused, cut at once or, when it is a stream, cut
  * after 100 ms, and one in a thousand is told of a rate limit. With `--tenth` one request in ten fails
- * before any content: refused, limited, cut or never answered, in turn. With `--watch` it remembers
+ * before any content: refused, limited, cut, and if it is a stream never answered, in turn. With `--watch` it remembers
  * whose stream was closed before its end, by the number that stands in the request. Over IPC it
  * answers any message with an `UpstreamReport`.
  */
@@ -115,7 +115,7 @@ function errorAnswer(status: number, reason: string): Buffer {
 
 /** Whether a fault took the place of the answer. */
 function failed(socket: Socket, shape: Shape): boolean {
-  if (tenth) return failedBeforeContent(socket);
+  if (tenth) return failedBeforeContent(socket, shape);
   if (asked % 1_000 === 17) {
     socket.write(limited);
     return true;
@@ -135,7 +135,7 @@ function failed(socket: Socket, shape: Shape): boolean {
   }
 }
 
-function failedBeforeContent(socket: Socket): boolean {
+function failedBeforeContent(socket: Socket, shape: Shape): boolean {
   switch (asked % 40) {
     case 7:
       socket.write(refused);
@@ -147,6 +147,8 @@ function failedBeforeContent(socket: Socket): boolean {
       socket.destroy();
       return true;
     case 37:
+      // A whole answer is waited for as long as its tokens may take, which is no fault of routing.
+      if (shape.chunks === 0) socket.write(refused);
       return true;
     default:
       return false;

@@ -52,8 +52,11 @@ async function streamPairs(
 function gapFindings(pairs: readonly Pair[], name: string): readonly Finding[] {
   const gaps = (pick: 'alone' | 'beside'): number[] =>
     pairs.map((pair) => quantiles(pair[pick].gapMs).p99);
-  const failures = (pick: 'alone' | 'beside'): number =>
-    pairs.reduce((sum, pair) => sum + pair[pick].failures, 0);
+  const failures = (pick: keyof Pair): string => {
+    const kinds = pairs.flatMap((pair) => Object.keys(pair[pick].failureKinds));
+    const count = pairs.reduce((sum, pair) => sum + pair[pick].failures, 0);
+    return count === 0 ? '0' : `${count} (${[...new Set(kinds)].join(', ')})`;
+  };
   const [alone, beside] = [gaps('alone'), gaps('beside')];
   return [
     {
@@ -62,7 +65,7 @@ function gapFindings(pairs: readonly Pair[], name: string): readonly Finding[] {
     },
     {
       what: `${name}: failures`,
-      value: `streams alone ${failures('alone')}, beside ${failures('beside')}, other load ${pairs.reduce((sum, { other }) => sum + other.failures, 0)}`,
+      value: `streams alone ${failures('alone')}, beside ${failures('beside')}, other load ${failures('other')}`,
     },
   ];
 }

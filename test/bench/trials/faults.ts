@@ -10,8 +10,7 @@ const rates = { W1: 100, W2: 5 } as const;
 
 export const upstreamFaults: Trial = {
   id: 'W8',
-  title:
-    'one request in ten is refused, limited, cut or never answered by the upstream; three channels',
+  title: 'one request in ten is refused, limited, cut or (streams) never answered; three channels',
   async run(context) {
     const findings: Finding[] = [];
     for (const words of [[], ['--tenth']]) {
