@@ -46,18 +46,21 @@ const quick = {
   legs: 'direct,node-dispatch,nginx,manifold',
   rounds: 3,
   seconds: 2,
+  warmUpMs: 25_000,
 };
 const full = {
   workloads: [...workloads, ...trials].map(({ id }) => id).join(','),
   legs: [...standardLegs, ...(values.peers ? ['litellm'] : [])].join(','),
   rounds: 12,
   seconds: 8,
+  warmUpMs: Infinity,
 };
 const preset = values.quick ? quick : full;
 const settings = {
   rounds: Number(values.rounds ?? preset.rounds),
   seconds: Number(values.seconds ?? preset.seconds),
   seed: Number(values.seed),
+  warmUpMs: preset.warmUpMs,
   rate: values.rate === undefined ? undefined : Number(values.rate),
 };
 /** A quick run leaves out rounds so as to end in three minutes. */
@@ -111,7 +114,13 @@ function circumstances(): Readonly<Record<string, unknown>> {
   };
 }
 
-type Results = { measurements: Measurement[]; capacities: unknown[]; findings: unknown[] };
+type Results = {
+  readonly measurements: Measurement[];
+  readonly capacities: unknown[];
+  readonly findings: unknown[];
+  /** Capacities by leg and request. */
+  readonly known: Map<string, Capacity>;
+};
 
 /** One workload: the same content everywhere first, then the rounds. */
 async function runWorkload(
@@ -131,10 +140,11 @@ async function runWorkload(
   for (const { id } of legs.filter((leg) => !able.includes(leg)))
     console.log(`!!! ${id} IS NOT MEASURED in ${workload.id}: it gave no right answer`);
   const rounds = { ...settings, endsAtMs };
-  await measureWorkload(generator, workload, able, rounds, {
-    warm: (capacity) => capacities.push(capacity),
-    round: (measurement) => own.push(measurement),
-  });
+  const tell = {
+    warm: (capacity: Capacity) => capacities.push(capacity),
+    round: (measurement: Measurement) => own.push(measurement),
+  };
+  await measureWorkload(generator, workload, able, rounds, tell, results.known);
   results.measurements.push(...own);
   results.capacities.push({ workload: workload.id, capacities });
   console.log(
@@ -177,7 +187,12 @@ async function main(): Promise<boolean> {
   spawnSync('taskset', ['-a', '-p', '-c', String(processors.rig), String(process.pid)]);
   const before = circumstances();
   console.log(JSON.stringify(before));
-  const results: Results = { measurements: [], capacities: [], findings: [] };
+  const results: Results = {
+    measurements: [],
+    capacities: [],
+    findings: [],
+    known: new Map<string, Capacity>(),
+  };
   const endsAtMs = performance.now() + (values.quick ? quickMs : Infinity);
   const upstream = startPinned(
     [process.execPath, path.join(root, 'test', 'bench', 'upstream-process.ts')],
@@ -203,7 +218,10 @@ async function main(): Promise<boolean> {
   } finally {
     const name = `${new Date().toISOString().replaceAll(':', '-')}.json`;
     const file = path.join(cache, 'results', name);
-    writeFileSync(file, JSON.stringify({ before, after: circumstances(), ...results }));
+    writeFileSync(
+      file,
+      JSON.stringify({ before, after: circumstances(), ...results, known: undefined }),
+    );
     console.log(`\nraw results: ${path.relative(root, file)}`);
     await Promise.all([...legs.map((leg) => leg.stop()), generator.close(), stop(upstream)]);
     rmSync(run, { recursive: true, force: true });

@@ -1,5 +1,6 @@
 /** One workload over all legs: warmed up, then round after round in a new order each time. */
 
+import { hash } from 'node:crypto';
 import type { LoadGenerator } from './generator.ts';
 import type { Leg } from './leg.ts';
 import type { LoadJob, LoadResult } from './load.ts';
@@ -47,6 +48,8 @@ export type RoundSettings = {
   readonly seed: number;
   /** Instead of the workload's own rates. */
   readonly rate: number | undefined;
+  /** Longest warm-up of one leg. */
+  readonly warmUpMs: number;
   /** When no further round begins, by `performance.now`; two rounds are measured in any case. */
   readonly endsAtMs: number;
 };
@@ -75,11 +78,16 @@ export async function measureWorkload(
     readonly warm: (capacity: Capacity) => void;
     readonly round: (measurement: Measurement) => void;
   },
+  /** What was found out in earlier workloads; a proxy is asked the same in several of them. */
+  known: Map<string, Capacity>,
 ): Promise<void> {
   const random = seededRandom(settings.seed);
   const entries: Entry[] = [];
   for (const leg of legs) {
-    const capacity = await warmUp(generator, workload, leg);
+    const question = `${leg.id} ${hash('sha256', leg.request(workload))}`;
+    const capacity =
+      known.get(question) ?? (await warmUp(generator, workload, leg, settings.warmUpMs));
+    known.set(question, capacity);
     tell.warm(capacity);
     entries.push({ leg, rate: settings.rate ?? rateFor(workload, capacity) });
   }
@@ -109,8 +117,14 @@ export function rateFor({ rates }: Pick<Workload, 'rates'>, capacity: Capacity):
   return rates.find((rate) => rate <= bearable) ?? rates.at(-1) ?? 1;
 }
 
-async function warmUp(generator: LoadGenerator, workload: Workload, leg: Leg): Promise<Capacity> {
-  const { count, atOnce, limitMs } = workload.warmUp;
+async function warmUp(
+  generator: LoadGenerator,
+  workload: Workload,
+  leg: Leg,
+  warmUpMs: number,
+): Promise<Capacity> {
+  const { count, atOnce } = workload.warmUp;
+  const limitMs = Math.min(workload.warmUp.limitMs, warmUpMs);
   const job = { ...jobOf(workload, leg), rate: 0, atOnce, limitMs, seed: 1 };
   if (leg.warmsUp) {
     const result = await generator.run({ ...job, count });

@@ -119,7 +119,9 @@ export const slowReaders: Trial = {
         { what: 'gap p99 of the other streams, alone → beside', value: `${gaps.join(' → ')} ms` },
         {
           what: 'failures of the other streams',
-          value: `${alone.result.failures} → ${beside.result.failures}`,
+          value: [alone, beside]
+            .map(({ result }) => `${result.failures} ${JSON.stringify(result.failureKinds)}`)
+            .join(' → '),
         },
       ];
     }),
