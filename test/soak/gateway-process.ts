@@ -1,10 +1,11 @@
 /**
  * The gateway under soak: the whole server, and a way to ask it over IPC for its memory after a
- * garbage collection and for the timers that are set.
+ * garbage collection and for the timers there are.
  *
  *   node --expose-gc test/soak/gateway-process.ts CONFIG_FILE
  */
 
+import { queryObjects } from 'node:v8';
 import { serve, terminal } from '#cli';
 
 export type Inside = {
@@ -13,6 +14,10 @@ export type Inside = {
   readonly timers: number;
 };
 
+const timer = setTimeout(() => undefined, 0);
+const timerClass = timer.constructor as new () => NodeJS.Timeout;
+clearTimeout(timer);
+
 const server = await serve({ configFile: process.argv[2] }, {}, terminal);
 
 process.on('message', () => {
@@ -20,7 +25,8 @@ process.on('message', () => {
   globalThis.gc?.();
   globalThis.gc?.();
   const { heapUsed, external } = process.memoryUsage();
-  const timers = process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+  // Also those that do not keep the process alive, which the list of active resources leaves out.
+  const timers = queryObjects(timerClass, { format: 'count' });
   const inside: Inside = { heapBytes: heapUsed, externalBytes: external, timers };
   process.send?.(inside);
 });

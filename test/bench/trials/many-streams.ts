@@ -37,7 +37,7 @@ export const manyStreams: Trial = {
 async function openStreams({ generator, quick }: TrialContext, leg: Leg): Promise<string> {
   const streams = quick ? 500 : 5_000;
   // A few first, so that code and pools are there before memory is compared.
-  await generator.run(steadyJob(leg, { ...workload, shape: workload.shape }, 20, 0.5));
+  await generator.run(steadyJob(leg, trialStreams.beside, 20, 2));
   const before = costOfTree(leg.pid ?? 0).rssBytes;
   const job = steadyJob(leg, workload, openedPerSecond, streams / openedPerSecond);
   const openMs = (streams / openedPerSecond) * 1_000;
