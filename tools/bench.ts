@@ -2,24 +2,28 @@
  * `npm run bench`: what a request costs here, beside bare proxies and other gateways, on the machine
  * it runs on. docs/benchmarks.md says what each figure means.
  *
- *   node tools/bench.ts [--quick] [--workloads W1,W2] [--legs direct,node-dispatch,manifold]
- *                       [--rounds 12] [--seconds 8] [--rate 1000] [--peers] [--seed 1] [--warm-up 1]
+ *   node tools/bench.ts [--quick] [--workloads W1,W6] [--legs direct,node-dispatch,manifold]
+ *                       [--rounds 12] [--seconds 8] [--rate 1000] [--peers] [--seed 1]
+ *   node tools/bench.ts --gates [--runs 5]     counts that a busy machine does not move, against limits
  *
- * `--peers` adds LiteLLM, which is slow to install. `--syscalls` counts system calls instead of time. Raw results stay in .cache/bench/results.
+ * `--peers` adds LiteLLM, which is slow to install. Raw results stay in .cache/bench/results.
  */
 
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, release } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { measureColdStart } from '../test/bench/cold-start.ts';
-import { legStarters, standardLegs, type Leg } from '../test/bench/legs.ts';
+import { checkFidelity } from '../test/bench/fidelity.ts';
+import { checkGates } from '../test/bench/gates.ts';
+import { LoadGenerator } from '../test/bench/generator.ts';
+import type { Leg, LegContext } from '../test/bench/leg.ts';
+import { legStarters, standardLegs } from '../test/bench/legs.ts';
 import { announced, processors, startPinned, stop } from '../test/bench/programs.ts';
-import { countSystemCalls, straceIsThere } from '../test/bench/syscalls.ts';
 import { tableOf } from '../test/bench/report.ts';
-import { LoadGenerator, measureWorkload, type Measurement } from '../test/bench/rounds.ts';
-import { workloads, type Workload } from '../test/bench/workloads.ts';
+import { measureWorkload, type Capacity, type Measurement } from '../test/bench/rounds.ts';
+import { trials } from '../test/bench/trials/index.ts';
+import { workloadOf, workloads, type Workload } from '../test/bench/workloads.ts';
 import { root } from './run.ts';
 
 const { values } = parseArgs({
@@ -30,10 +34,10 @@ const { values } = parseArgs({
     rounds: { type: 'string' },
     seconds: { type: 'string' },
     rate: { type: 'string' },
-    'warm-up': { type: 'string' },
     seed: { type: 'string', default: '1' },
     peers: { type: 'boolean', default: false },
-    syscalls: { type: 'boolean', default: false },
+    gates: { type: 'boolean', default: false },
+    runs: { type: 'string', default: '1' },
   },
 });
 
@@ -41,50 +45,46 @@ const quick = {
   workloads: 'W1,W2,W5',
   legs: 'direct,node-dispatch,nginx,manifold',
   rounds: 3,
-  seconds: 2.5,
-  warmUp: 0.4,
+  seconds: 2,
+  warmUpMs: 25_000,
 };
 const full = {
-  workloads: [...workloads.map(({ id }) => id), 'W12'].join(','),
+  workloads: [...workloads, ...trials].map(({ id }) => id).join(','),
   legs: [...standardLegs, ...(values.peers ? ['litellm'] : [])].join(','),
   rounds: 12,
   seconds: 8,
-  warmUp: 1,
+  warmUpMs: Infinity,
 };
 const preset = values.quick ? quick : full;
 const settings = {
   rounds: Number(values.rounds ?? preset.rounds),
   seconds: Number(values.seconds ?? preset.seconds),
-  warmUpFactor: Number(values['warm-up'] ?? preset.warmUp),
   seed: Number(values.seed),
+  warmUpMs: preset.warmUpMs,
+  rate: values.rate === undefined ? undefined : Number(values.rate),
 };
+/** A quick run leaves out rounds so as to end in three minutes. */
+const quickMs = 165_000;
 
 const cache = path.join(root, '.cache', 'bench');
 mkdirSync(path.join(cache, 'results'), { recursive: true });
 const run = mkdtempSync(path.join(cache, 'run-'));
-
-const coldStartId = 'W12';
 const wanted = (values.workloads ?? preset.workloads).split(',');
+const wantedLegs = (values.legs ?? preset.legs).split(',');
+const wantedTrials = trials.filter(({ id }) => wanted.includes(id));
+const wantedWorkloads = wanted
+  .filter((id) => !trials.some((trial) => trial.id === id))
+  .map(workloadOf);
 
-function selectedWorkloads(): readonly Workload[] {
-  return wanted
-    .filter((id) => id !== coldStartId)
-    .map((id) => {
-      const found = workloads.find((workload) => workload.id === id);
-      if (!found) throw new RangeError(`there is no workload ${id}`);
-      return values.rate === undefined ? found : { ...found, rate: Number(values.rate) };
-    });
-}
-
-async function startLegs(upstreamPort: number): Promise<readonly Leg[]> {
+async function startLegs(context: LegContext): Promise<readonly Leg[]> {
   const legs: Leg[] = [];
-  for (const id of (values.legs ?? preset.legs).split(',')) {
+  for (const id of wantedLegs) {
     const start = legStarters[id];
     if (!start)
       throw new RangeError(
         `there is no leg ${id}: there are ${Object.keys(legStarters).join(', ')}`,
       );
-    const leg = await start(id, { root, cache, run, upstreamPort });
+    const leg = await start(id, context);
     if ('missing' in leg) console.log(`!!! ${id} IS NOT MEASURED: ${leg.missing}`);
     else legs.push(leg);
   }
@@ -114,61 +114,118 @@ function circumstances(): Readonly<Record<string, unknown>> {
   };
 }
 
-async function printColdStart(upstreamPort: number): Promise<void> {
-  const context = { root, cache, run, upstreamPort };
-  const { firstMs, laterMs, idleRssMiB } = await measureColdStart(context, 8);
-  const { median, low, high } = laterMs;
-  console.log(
-    `W12: first start to first answer ${firstMs.toFixed(0)} ms; later starts ${median.toFixed(0)} ms [${low.toFixed(0)}, ${high.toFixed(0)}]; idle for 10 s: RSS ${idleRssMiB.median.toFixed(0)} MiB`,
+type Results = {
+  readonly measurements: Measurement[];
+  readonly capacities: unknown[];
+  readonly findings: unknown[];
+  /** Capacities by leg and request. */
+  readonly known: Map<string, Capacity>;
+};
+
+/** One workload: the same content everywhere first, then the rounds. */
+async function runWorkload(
+  generator: LoadGenerator,
+  workload: Workload,
+  legs: readonly Leg[],
+  endsAtMs: number,
+  results: Results,
+): Promise<void> {
+  const own: Measurement[] = [];
+  const capacities: Capacity[] = [];
+  const isStream = workload.shape.chunks > 0;
+  const fidelities = isStream ? await checkFidelity(generator, workload, legs) : [];
+  const able = legs.filter(
+    ({ id }) => !fidelities.some(({ leg, verdict }) => leg === id && verdict === 'none'),
   );
+  for (const { id } of legs.filter((leg) => !able.includes(leg)))
+    console.log(`!!! ${id} IS NOT MEASURED in ${workload.id}: it gave no right answer`);
+  const rounds = { ...settings, endsAtMs };
+  const tell = {
+    warm: (capacity: Capacity) => capacities.push(capacity),
+    round: (measurement: Measurement) => own.push(measurement),
+  };
+  await measureWorkload(generator, workload, able, rounds, tell, results.known);
+  results.measurements.push(...own);
+  results.capacities.push({ workload: workload.id, capacities });
+  console.log(
+    `\n${workload.id}: ${workload.title}; rounds of ${settings.seconds} s\n${tableOf(workload, own, capacities, fidelities)}`,
+  );
+  const failed = own.find(({ failures }) => failures > 0);
+  if (failed) console.log(`first failure: ${failed.leg}: ${failed.firstFailure}`);
 }
 
-async function printSystemCalls(generator: LoadGenerator, legs: readonly Leg[]): Promise<void> {
-  if (!straceIsThere()) console.log('!!! SYSTEM CALLS ARE NOT COUNTED: there is no strace');
-  else
-    for (const leg of legs.filter(({ pid }) => pid !== undefined)) {
-      console.log(leg.id, JSON.stringify(await countSystemCalls(generator, leg, run)));
+async function runTrials(
+  context: LegContext,
+  generator: LoadGenerator,
+  results: Results,
+): Promise<boolean> {
+  let sound = true;
+  const beside = new LoadGenerator(root);
+  try {
+    for (const trial of wantedTrials) {
+      console.log(`\n${trial.id}: ${trial.title}`);
+      const findings = await trial.run({
+        ...context,
+        generator,
+        beside,
+        legs: wantedLegs,
+        quick: values.quick,
+      });
+      for (const { what, value, wrong } of findings)
+        console.log(`- ${what}: ${value}${wrong === true ? ' !!! WRONG' : ''}`);
+      if (findings.some(({ wrong }) => wrong === true)) sound = false;
+      results.findings.push({ trial: trial.id, findings });
     }
+    return sound;
+  } finally {
+    await beside.close();
+  }
 }
 
-async function main(): Promise<void> {
+async function main(): Promise<boolean> {
+  // The rig keeps to its own processor; programs under test are put on the other one.
+  spawnSync('taskset', ['-a', '-p', '-c', String(processors.rig), String(process.pid)]);
   const before = circumstances();
+  console.log(JSON.stringify(before));
+  const results: Results = {
+    measurements: [],
+    capacities: [],
+    findings: [],
+    known: new Map<string, Capacity>(),
+  };
+  const endsAtMs = performance.now() + (values.quick ? quickMs : Infinity);
   const upstream = startPinned(
     [process.execPath, path.join(root, 'test', 'bench', 'upstream-process.ts')],
     processors.rig,
   );
   const generator = new LoadGenerator(root);
-  const measurements: Measurement[] = [];
   let legs: readonly Leg[] = [];
   try {
-    const upstreamPort = Number(await announced(upstream, /^(\d+)$/m));
-    if (wanted.includes(coldStartId)) await printColdStart(upstreamPort);
-    legs = selectedWorkloads().length === 0 ? [] : await startLegs(upstreamPort);
-    console.log(JSON.stringify(before));
-    if (values.syscalls) return await printSystemCalls(generator, legs);
-    for (const workload of selectedWorkloads()) {
-      const own: Measurement[] = [];
-      await measureWorkload(generator, workload, legs, settings, (measurement) =>
-        own.push(measurement),
-      );
-      measurements.push(...own);
-      console.log(
-        `\n${workload.id}: ${workload.title}; ${workload.rate} requests/s, ${settings.rounds} rounds of ${settings.seconds} s\n${tableOf(workload, own)}`,
-      );
-      const failed = own.find(({ failures }) => failures > 0);
-      if (failed) console.log(`first failure: ${failed.leg}: ${failed.firstFailure}`);
-    }
-  } finally {
-    const file = path.join(
+    const context = {
+      root,
       cache,
-      'results',
-      `${new Date().toISOString().replaceAll(':', '-')}.json`,
+      run,
+      upstreamPort: Number(await announced(upstream, /^(\d+)$/m)),
+    };
+    if (values.gates) return await checkGates(context, generator, Number(values.runs));
+    if (wantedWorkloads.length > 0) legs = await startLegs(context);
+    for (const [index, workload] of wantedWorkloads.entries()) {
+      const share = (endsAtMs - performance.now()) / (wantedWorkloads.length - index);
+      await runWorkload(generator, workload, legs, performance.now() + share, results);
+    }
+    await Promise.all(legs.map((leg) => leg.stop()));
+    return await runTrials(context, generator, results);
+  } finally {
+    const name = `${new Date().toISOString().replaceAll(':', '-')}.json`;
+    const file = path.join(cache, 'results', name);
+    writeFileSync(
+      file,
+      JSON.stringify({ before, after: circumstances(), ...results, known: undefined }),
     );
-    writeFileSync(file, JSON.stringify({ before, after: circumstances(), measurements }));
     console.log(`\nraw results: ${path.relative(root, file)}`);
     await Promise.all([...legs.map((leg) => leg.stop()), generator.close(), stop(upstream)]);
     rmSync(run, { recursive: true, force: true });
   }
 }
 
-await main();
+process.exitCode = (await main()) ? 0 : 1;

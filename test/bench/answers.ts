@@ -1,6 +1,6 @@
 /**
  * What the measured upstream says, made once before the run. Every piece of content holds one mark,
- * so that the generator can count what arrives without decoding it.
+ * so that the generator can count what arrives.
  */
 
 /** Stands once in every content chunk and nowhere else. */
@@ -8,19 +8,42 @@ export const contentMark = '#w';
 
 export const answerModel = 'bench-upstream';
 
-/** `bench-whole`, or `bench-stream-CHUNKS-PACE_MS`: the name says what the upstream shall do. */
-export type Shape = { readonly chunks: number; readonly paceMs: number };
+/** How the content of a stream goes onto the wire. */
+export type Delivery = 'whole' | 'bytes' | 'packed' | 'large';
 
-export function modelName(shape: Shape): string {
-  return shape.chunks === 0 ? 'bench-whole' : `bench-stream-${shape.chunks}-${shape.paceMs}`;
+/** What the upstream shall do; the name of the model says it. */
+export type Shape = {
+  /** No chunks: an answer in one piece. */
+  readonly chunks: number;
+  /** 0 sends all at once. */
+  readonly paceMs: number;
+  /** `bytes`: every byte in a write of its own; `packed`: three events in one; `large`: 64 KB each. */
+  readonly delivery?: Delivery;
+};
+
+export function modelName({ chunks, paceMs, delivery = 'whole' }: Shape): string {
+  return chunks === 0 ? 'bench-whole' : `bench-stream-${chunks}-${paceMs}-${delivery}`;
 }
 
 export function shapeOf(model: string): Shape {
-  const [, chunks, paceMs] = /^bench-stream-(\d+)-(\d+)$/.exec(model) ?? [];
-  return { chunks: Number(chunks ?? 0), paceMs: Number(paceMs ?? 0) };
+  const found = /^bench-stream-(\d+)-(\d+)-(whole|bytes|packed|large)$/.exec(model);
+  if (found === null) return { chunks: 0, paceMs: 0 };
+  const [, chunks, paceMs, delivery] = found;
+  return { chunks: Number(chunks), paceMs: Number(paceMs), delivery: delivery as Delivery };
 }
 
 const words = 'several ordinary words that a model might have said at this place';
+
+/** The text of one chunk. */
+function textOf({ delivery }: Shape): string {
+  const text = ` ${contentMark} ${words.slice(0, 24)}`;
+  return delivery === 'large' ? text + ' lorem'.repeat(10_900) : text;
+}
+
+/** All that a right answer to a stream says. */
+export function wholeText(shape: Shape): string {
+  return textOf(shape).repeat(shape.chunks);
+}
 
 function framed(text: string): Buffer {
   const body = Buffer.from(text);
@@ -67,7 +90,8 @@ export type StreamAnswer = {
   readonly closing: Buffer;
 };
 
-export function chatStream(chunks: number): StreamAnswer {
+export function chatStream(shape: Shape): StreamAnswer {
+  const { chunks } = shape;
   const event = (choices: readonly unknown[], rest: object = {}): string =>
     `data: ${JSON.stringify({ id: 'chatcmpl-bench0000000000000000000000', object: 'chat.completion.chunk', created: 1_790_000_000, model: answerModel, system_fingerprint: 'fp_bench', choices, ...rest })}\n\n`;
   const delta = (value: object, reason: string | null = null) => [
@@ -76,7 +100,7 @@ export function chatStream(chunks: number): StreamAnswer {
   const usage = { prompt_tokens: 57, completion_tokens: chunks, total_tokens: 57 + chunks };
   return {
     opening: Buffer.concat([streamHead, framed(event(delta({ role: 'assistant', content: '' })))]),
-    content: framed(event(delta({ content: ` ${contentMark} ${words.slice(0, 24)}` }))),
+    content: framed(event(delta({ content: textOf(shape) }))),
     closing: Buffer.concat([
       framed(event(delta({}, 'stop'))),
       framed(event([], { usage })),
@@ -86,7 +110,7 @@ export function chatStream(chunks: number): StreamAnswer {
   };
 }
 
-export function anthropicStream(chunks: number): StreamAnswer {
+export function anthropicStream(shape: Shape): StreamAnswer {
   const event = (type: string, rest: object): string =>
     `event: ${type}\ndata: ${JSON.stringify({ type, ...rest })}\n\n`;
   const message = {
@@ -99,7 +123,6 @@ export function anthropicStream(chunks: number): StreamAnswer {
     stop_sequence: null,
     usage: { input_tokens: 57, output_tokens: 1 },
   };
-  const text = ` ${contentMark} ${words.slice(0, 24)}`;
   return {
     opening: Buffer.concat([
       streamHead,
@@ -107,17 +130,39 @@ export function anthropicStream(chunks: number): StreamAnswer {
       framed(event('content_block_start', { index: 0, content_block: { type: 'text', text: '' } })),
     ]),
     content: framed(
-      event('content_block_delta', { index: 0, delta: { type: 'text_delta', text } }),
+      event('content_block_delta', {
+        index: 0,
+        delta: { type: 'text_delta', text: textOf(shape) },
+      }),
     ),
     closing: Buffer.concat([
       framed(event('content_block_stop', { index: 0 })),
       framed(
         event('message_delta', {
           delta: { stop_reason: 'end_turn', stop_sequence: null },
-          usage: { output_tokens: chunks },
+          usage: { output_tokens: shape.chunks },
         }),
       ),
       framed(event('message_stop', {})),
+      lastChunk,
+    ]),
+  };
+}
+
+export function geminiStream(shape: Shape): StreamAnswer {
+  const { chunks } = shape;
+  const event = (text: string, rest: object = {}, last: object = {}): string =>
+    `data: ${JSON.stringify({ candidates: [{ content: { parts: [{ text }], role: 'model' }, index: 0, ...last }], ...rest, modelVersion: answerModel, responseId: 'bench000000000000' })}\r\n\r\n`;
+  const usageMetadata = {
+    promptTokenCount: 57,
+    candidatesTokenCount: chunks,
+    totalTokenCount: 57 + chunks,
+  };
+  return {
+    opening: streamHead,
+    content: framed(event(textOf(shape))),
+    closing: Buffer.concat([
+      framed(event('', { usageMetadata }, { finishReason: 'STOP' })),
       lastChunk,
     ]),
   };

@@ -5,11 +5,12 @@
  */
 
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
-export const portkeyVersion = '1.15.2';
-export const litellmVersion = '1.109.1';
+const portkeyVersion = '1.15.2';
+const portkeyServerVersion = '1.13.8';
+const litellmVersion = '1.108.7';
 const debianPackages = [
   'nginx',
   'haproxy',
@@ -51,28 +52,27 @@ function unpackDebian(folder: string, rootFolder: string): void {
   }
 }
 
-/** Portkey's gateway from npm, in a folder of its own. */
+/**
+ * Portkey's gateway from npm, in a folder of its own. `@hono/node-server` is held back: from a later
+ * version on, a response made from a fetched one shares its headers, which cannot be changed, and
+ * Portkey 1.15.2 answers every stream with 500 ("TypeError: immutable").
+ */
 export function portkey(folder: string): Found {
   const home = path.join(folder, 'portkey');
-  const file = path.join(
-    home,
-    'node_modules',
-    '@portkey-ai',
-    'gateway',
-    'build',
-    'start-server.js',
-  );
+  const modules = path.join(home, 'node_modules');
+  const file = path.join(modules, '@portkey-ai', 'gateway', 'build', 'start-server.js');
+  const wanted = JSON.stringify({
+    private: true,
+    dependencies: { '@portkey-ai/gateway': portkeyVersion },
+    overrides: { '@hono/node-server': portkeyServerVersion },
+  });
+  const list = path.join(home, 'package.json');
   try {
-    if (!existsSync(file)) {
+    if (!existsSync(file) || readFileSync(list, 'utf8') !== wanted) {
+      rmSync(home, { recursive: true, force: true });
       mkdirSync(home, { recursive: true });
-      writeFileSync(path.join(home, 'package.json'), '{"private":true}\n');
-      const words = [
-        'install',
-        '--ignore-scripts',
-        '--no-audit',
-        '--no-fund',
-        `@portkey-ai/gateway@${portkeyVersion}`,
-      ];
+      writeFileSync(list, wanted);
+      const words = ['install', '--ignore-scripts', '--no-audit', '--no-fund'];
       execFileSync('npm', words, { cwd: home, stdio: 'pipe' });
     }
   } catch (error) {

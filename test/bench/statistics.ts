@@ -54,3 +54,24 @@ export function pairedRatio(ours: readonly number[], theirs: readonly number[]):
 export function pairedDifference(ours: readonly number[], theirs: readonly number[]): Interval {
   return interval(ours.map((value, round) => value - (theirs[round] ?? NaN)));
 }
+export type Slope = { readonly slope: number; readonly low: number; readonly high: number };
+
+/** Two-sided 95 % points of Student's t for 1 to 30 degrees of freedom. */
+const studentT = [
+  12.71, 4.3, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.2, 2.18, 2.16, 2.14, 2.13, 2.12,
+  2.11, 2.1, 2.09, 2.09, 2.08, 2.07, 2.07, 2.06, 2.06, 2.06, 2.05, 2.05, 2.05, 2.04,
+];
+
+/** Least squares with the 95 % interval of the slope; NaN where there are fewer than three points. */
+export function slopeOf(points: readonly (readonly [x: number, y: number])[]): Slope {
+  const count = points.length;
+  if (count < 3) return { slope: NaN, low: NaN, high: NaN };
+  const mean = (pick: 0 | 1): number => points.reduce((sum, point) => sum + point[pick], 0) / count;
+  const [meanX, meanY] = [mean(0), mean(1)];
+  const spread = points.reduce((sum, [x]) => sum + (x - meanX) ** 2, 0);
+  const slope = points.reduce((sum, [x, y]) => sum + (x - meanX) * (y - meanY), 0) / spread;
+  const rest = points.reduce((sum, [x, y]) => sum + (y - meanY - slope * (x - meanX)) ** 2, 0);
+  const error = Math.sqrt(rest / (count - 2) / spread);
+  const width = (studentT[count - 3] ?? 1.96) * error;
+  return { slope, low: slope - width, high: slope + width };
+}
