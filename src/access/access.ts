@@ -171,17 +171,20 @@ function inRanges(address: string, ranges: readonly AddressRange[]): boolean {
   );
 }
 
+const keyHeaders = ['x-api-key', 'x-goog-api-key', 'api-key'];
+
 /** A key as the client's dialect sends it; the first that is there wins, `x-api-key` over Bearer as at Anthropic. */
 export function keyFromRequest(
   header: (name: string) => string | undefined,
-  query: URLSearchParams | undefined,
+  query: (name: string) => string | null,
 ): string | undefined {
   // An empty one says nothing: some clients send it beside the one that counts.
-  const direct = ['x-api-key', 'x-goog-api-key', 'api-key'].map((name) => header(name)?.trim());
-  const first = direct.find((key) => key);
-  if (first !== undefined) return first;
+  for (const name of keyHeaders) {
+    const direct = header(name)?.trim();
+    if (direct) return direct;
+  }
   const authorization = header('authorization');
   const bearer =
     authorization === undefined ? undefined : /^bearer +(\S+)$/i.exec(authorization.trim())?.[1];
-  return bearer ?? query?.get('key') ?? undefined;
+  return bearer ?? query('key') ?? undefined;
 }

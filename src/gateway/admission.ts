@@ -18,7 +18,10 @@ const remedies = {
 } as const;
 
 export async function authenticate(services: Services, exchange: Exchange): Promise<Principal> {
-  const key = keyFromRequest((name) => exchange.header(name), exchange.query);
+  const key = keyFromRequest(
+    (name) => exchange.header(name),
+    (name) => exchange.query.get(name),
+  );
   const found = await services.access.authenticate(key, exchange.remoteAddress);
   if (!('reason' in found)) return found;
   return fail(

@@ -25,6 +25,7 @@ import {
 import { UpstreamFailure, type UpstreamResponse, type UpstreamTimeouts } from '#upstream';
 import type { ChatCall } from './call.ts';
 import { failureOf, type AttemptFailure } from './failure.ts';
+import type { Exchange } from './http/index.ts';
 import { passThroughRelay, translatingRelay, type Relay } from './relay.ts';
 import type { Services } from './services.ts';
 import { stopsBilling, type Route } from './target.ts';
@@ -38,7 +39,7 @@ export type AttemptContext = {
   readonly attempt: Attempt;
   readonly trail: AttemptTrail;
   readonly elapsedMs: () => number;
-  readonly signal: AbortSignal;
+  readonly client: Pick<Exchange, 'aborted' | 'signal'>;
   readonly outputTokensMax: number | undefined;
   readonly onLoss: (path: string, reason: string) => void;
 };
@@ -75,7 +76,7 @@ export async function openAttempt(context: AttemptContext): Promise<Opened> {
     if (opened.kind === 'failed') trail.outcome = 'failed';
     return opened;
   } catch (error) {
-    if (context.signal.aborted) attempt.failed({ kind: 'aborted-by-client' });
+    if (context.client.aborted) attempt.failed({ kind: 'aborted-by-client' });
     trail.outcome = trail.outcome === 'not_sent' ? 'not_sent' : 'failed';
     return { kind: 'failed', failed: classify(error) };
   }
@@ -98,15 +99,16 @@ async function sendAttempt(context: AttemptContext): Promise<Opened> {
 async function sendToChannel(
   context: AttemptContext,
 ): Promise<{ readonly response: UpstreamResponse; readonly passThrough: boolean }> {
-  const { services, call, route } = context;
-  const sending = interruptible(context) ? context : { ...context, signal: undefined };
+  const { services, call, route, attempt, trail, client } = context;
+  const signal = interruptible(context) ? client.signal : undefined;
+  const sending: SendContext = { services, route, attempt, trail, signal };
   const wholeTokens = call.request.stream ? undefined : (call.request.outputTokensMax ?? Infinity);
   for (let left = route.offer.channel.baseUrls.length; ; left -= 1) {
     const { request, passThrough } = await outbound(services, call, route, context.outputTokensMax);
     try {
       return { response: await sendOnce(sending, request, wholeTokens), passThrough };
     } catch (error) {
-      if (left <= 1 || context.signal.aborted || !(error instanceof UpstreamFailure) || error.sent)
+      if (left <= 1 || client.aborted || !(error instanceof UpstreamFailure) || error.sent)
         throw error;
     }
   }

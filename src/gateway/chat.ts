@@ -75,7 +75,7 @@ export async function handleChat(
         services.router,
         routeRequest(services, principal, call, target),
       );
-      const first = await nextStep(plan, exchange.signal, undefined);
+      const first = await nextStep(plan, exchange, undefined);
       const funds = await Funds.reserve(services, principal, target, {
         requestId: exchange.requestId,
         stream: call.request.stream,
@@ -191,7 +191,7 @@ class ChatRun {
         if (outcome.kind === 'done') return;
         if (outcome.empty) empty = outcome.empty;
         this.#checkClient();
-        step = await nextStep(this.#plan, this.#exchange.signal, outcome.failed);
+        step = await nextStep(this.#plan, this.#exchange, outcome.failed);
       }
     } catch (error) {
       if (empty) return this.#deliverEmpty(empty);
@@ -201,7 +201,7 @@ class ChatRun {
 
   /** Nothing more is sent for a client that has left. */
   #checkClient(): void {
-    if (this.#exchange.signal.aborted)
+    if (this.#exchange.aborted)
       throw new GatewayFailure(
         gatewayError('client_closed_request', 'The client closed the connection.'),
       );
@@ -240,7 +240,7 @@ class ChatRun {
       attempt,
       trail: attemptTrail,
       elapsedMs,
-      signal: this.#exchange.signal,
+      client: this.#exchange,
       outputTokensMax: this.#funds.outputTokensMax,
       onLoss: (path, reason) =>
         (trail.losses = [...trail.losses, { path, reason, changesMeaning: false }]),
@@ -286,7 +286,7 @@ class ChatRun {
     const { answer } = empty ?? {};
     const usage = answer instanceof StreamAnswer ? empty?.delivery.relay?.usage : answer?.usage;
     if (usage) attemptTrail.costNanoUsd = costOf(delivery.route, usage);
-    else if (attemptTrail.outcome !== 'not_sent' && this.#exchange.signal.aborted) {
+    else if (attemptTrail.outcome !== 'not_sent' && this.#exchange.aborted) {
       // The vendor has read the question by now.
       attemptTrail.outcome = 'aborted';
       attemptTrail.costNanoUsd = costOf(delivery.route, { inputTokens: this.#target.inputTokens });

@@ -101,7 +101,7 @@ async function serve(
   principal: Principal,
   trail: Trail,
 ): Promise<void> {
-  let attempt = await nextStep(plan, exchange.signal, undefined);
+  let attempt = await nextStep(plan, exchange, undefined);
   const funds = await Funds.reserve(services, principal, target, {
     requestId: exchange.requestId,
     stream: false,
@@ -150,7 +150,7 @@ async function serve(
       }
       attemptTrail.outcome = 'failed';
       attemptTrail.error = answer.failed.error.code;
-      attempt = await nextStep(plan, exchange.signal, answer.failed);
+      attempt = await nextStep(plan, exchange, answer.failed);
     }
   } catch (error) {
     await funds.release('upstream_failed', trail.failedAttempts(''));

@@ -67,7 +67,7 @@ export async function finishWhole(delivery: Delivery, answer: WholeAnswer): Prom
     delivery.services.stateMemory.rememberAnswer(call.owner, answer.response());
   const whole = delivery.keep && parseJsonObject(body);
   if (whole) await delivery.keep?.(whole);
-  if (exchange.signal.aborted) {
+  if (exchange.aborted) {
     delivery.trail.clientGone = true;
     return;
   }

@@ -2,6 +2,7 @@
 
 import { gatewayError, GatewayFailure } from '#canonical';
 import type { Attempt, Plan } from '#routing';
+import type { Exchange } from './http/index.ts';
 import { giveUpError, type AttemptFailure } from './failure.ts';
 import type { OfferCandidate } from './offers.ts';
 import type { Route, Target } from './target.ts';
@@ -9,13 +10,13 @@ import type { Route, Target } from './target.ts';
 /** Awaits what routing asks to wait for. Throws the client's error when it gives up. */
 export async function nextStep(
   plan: Plan,
-  signal: AbortSignal,
+  client: Pick<Exchange, 'aborted' | 'signal'>,
   failed: AttemptFailure | undefined,
 ): Promise<Attempt> {
   let step = plan.next(failed?.failure);
   while (step.kind === 'wait') {
-    await pause(step.delayMs, signal);
-    if (signal.aborted)
+    await pause(step.delayMs, client.signal);
+    if (client.aborted)
       throw new GatewayFailure(
         gatewayError('client_closed_request', 'The client closed the connection.'),
       );

@@ -201,6 +201,10 @@ export class DetachedExchange implements Exchange {
     return this.#signal;
   }
 
+  get aborted(): boolean {
+    return this.#signal.aborted;
+  }
+
   get responded(): boolean {
     return this.#responded;
   }

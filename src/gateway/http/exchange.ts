@@ -33,6 +33,8 @@ export type Exchange = {
    * reading, or when the server must end; the reason is an `ExchangeAborted`.
    */
   readonly signal: AbortSignal;
+  /** What `signal` says, without making one. */
+  readonly aborted: boolean;
   /** Whether a head was sent; after that only the stream may be used. */
   readonly responded: boolean;
   /** Answers in one piece. Throws when a head was sent already. */
@@ -154,6 +156,10 @@ export abstract class BaseExchange implements Exchange {
       if (this.#aborted !== undefined) this.#controller.abort(this.#aborted);
     }
     return this.#controller.signal;
+  }
+
+  get aborted(): boolean {
+    return this.#aborted !== undefined;
   }
 
   header(name: string): string | undefined {
