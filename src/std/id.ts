@@ -6,7 +6,16 @@ const alphabet = '0123456789abcdefghjkmnpqrstvwxyz';
 export type NewId = (prefix: string) => string;
 
 export function createNewId(clock: Clock, random: Random): NewId {
-  return (prefix) => `${prefix}_${encodeTime(clock.now())}${encodeRandom(random, 14)}`;
+  let timeMs = -1;
+  let time = '';
+  return (prefix) => {
+    const nowMs = Math.trunc(clock.now());
+    if (nowMs !== timeMs) {
+      timeMs = nowMs;
+      time = encodeTime(nowMs);
+    }
+    return `${prefix}_${time}${encodeRandom(random, 14)}`;
+  };
 }
 
 function encodeTime(epochMs: number): string {
@@ -19,9 +28,17 @@ function encodeTime(epochMs: number): string {
   return text;
 }
 
+/** All pairs of characters: ten bits at once. */
+const pairs = Array.from(
+  { length: 1024 },
+  (_, index) => alphabet.charAt(index >> 5) + alphabet.charAt(index & 31),
+);
+
 function encodeRandom(random: Random, length: number): string {
   let text = '';
-  for (let position = 0; position < length; position += 1)
-    text += alphabet.charAt(Math.floor(random() * 32));
-  return text;
+  while (text.length < length) {
+    const bits = Math.floor(random() * 2 ** 20);
+    text += (pairs[bits >> 10] ?? '') + (pairs[bits & 1023] ?? '');
+  }
+  return text.slice(0, length);
 }
