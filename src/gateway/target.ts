@@ -102,7 +102,7 @@ export function resolve(
   const snapshot = services.snapshot();
   const model = findModel(snapshot, principal, request.model);
   const nowMs = services.clock.now();
-  const inputTokens = estimateInputTokens(request);
+  const inputTokens = estimateInputTokens(request, services.random);
   const outputTokensMax = outputLimit(request, model);
   const extras = extrasOf(request);
   const bound = { ...extras, inputTokens: inputBound(inputTokens), outputTokens: outputTokensMax };

@@ -9,6 +9,7 @@ import { encode } from 'gpt-tokenizer/encoding/o200k_base';
 import type { ChatRequest, Part } from '#canonical';
 import { openaiChat } from '#dialects';
 import { estimateGeneratedTokens, estimateInputTokens, estimateTextTokens } from './estimate.ts';
+import { seededRandom } from '#std';
 import { inputBound } from './quote.ts';
 
 function ownFile(path: string): string {
@@ -193,4 +194,36 @@ test('what was generated without usage is estimated from its length', () => {
   const ratio = estimateGeneratedTokens(text.length) / encode(text).length;
   assert.ok(ratio > 0.9 && ratio < 1.4, ratio.toFixed(2));
   assert.equal(estimateGeneratedTokens(0), 0);
+});
+
+test('a long text that is sampled is estimated as if it were read whole, wherever its dear parts are', () => {
+  const seed = 20_261_128;
+  const random = seededRandom(seed);
+  const all = Object.values(samples);
+  const worst = { low: 1, high: 1 };
+  for (let round = 0; round < 60; round += 1) {
+    let text = '';
+    // Blocks of one kind, from a paragraph to half of the text.
+    while (text.length < 400_000) {
+      const kind = all[Math.floor(random() * all.length)] ?? '';
+      text += kind.repeat(1 + Math.floor((random() ** 3 * 200_000) / kind.length));
+    }
+    const whole = estimateInputTokens(requestOf([{ kind: 'text', text }]));
+    const ratio = estimateInputTokens(requestOf([{ kind: 'text', text }]), random) / whole;
+    worst.low = Math.min(worst.low, ratio);
+    worst.high = Math.max(worst.high, ratio);
+  }
+  process.stdout.write(
+    `sampled ÷ whole: ${worst.low.toFixed(3)} to ${worst.high.toFixed(3)} (seed ${seed})\n`,
+  );
+  assert.ok(worst.low > 0.85 && worst.high < 1.15, `${worst.low} to ${worst.high}`);
+});
+
+test('text between foreseeable samples does not escape them', () => {
+  const dear = '7,'.repeat(512);
+  const cheap = 'longish words only '.repeat(54).slice(0, 1024);
+  const text = (cheap + dear).repeat(300);
+  const whole = estimateInputTokens(requestOf([{ kind: 'text', text }]));
+  const sampled = estimateInputTokens(requestOf([{ kind: 'text', text }]), seededRandom(7));
+  assert.ok(Math.abs(sampled / whole - 1) < 0.1, `${sampled / whole}`);
 });

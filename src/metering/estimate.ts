@@ -5,6 +5,7 @@
  */
 
 import type { ChatRequest, MediaPart, Part, Tool } from '#canonical';
+import type { Random } from '#std';
 
 /** Kinds of characters that a byte-pair vocabulary treats alike. */
 type CharacterKind = 'lower' | 'upper' | 'digit' | 'space' | 'other';
@@ -145,12 +146,15 @@ const requestTokens = 16;
 const imageTokens = 3_000;
 const toolTokens = 24;
 
-/** Input tokens of the whole request: text and tools by the estimate, media by bounds. */
-export function estimateInputTokens(request: ChatRequest): number {
+/**
+ * Input tokens of the whole request: text and tools by the estimate, media by bounds. With `random`
+ * very long texts are looked at in samples.
+ */
+export function estimateInputTokens(request: ChatRequest, random?: Random): number {
   let tokens = requestTokens;
   for (const message of request.messages) {
     tokens += perMessageTokens;
-    for (const part of message.parts) tokens += partTokens(part);
+    for (const part of message.parts) tokens += partTokens(part, random);
   }
   for (const tool of request.tools) tokens += toolTokens + toolTextTokens(tool);
   if (request.responseFormat?.kind === 'json-schema')
@@ -158,23 +162,48 @@ export function estimateInputTokens(request: ChatRequest): number {
   return tokens;
 }
 
-function partTokens(part: Part): number {
+function partTokens(part: Part, random: Random | undefined): number {
   switch (part.kind) {
     case 'text':
     case 'refusal':
     case 'reasoning':
       return (
-        estimateTextTokens(part.text) + (part.state ? Math.ceil(part.state.value.length / 4) : 0)
+        textTokens(part.text, random) + (part.state ? Math.ceil(part.state.value.length / 4) : 0)
       );
     case 'tool-call':
-      return 12 + estimateTextTokens(part.name) + estimateTextTokens(part.input);
+      return 12 + estimateTextTokens(part.name) + textTokens(part.input, random);
     case 'tool-result':
-      return part.parts.reduce((sum, inner) => sum + partTokens(inner), 12);
+      return part.parts.reduce((sum, inner) => sum + partTokens(inner, random), 12);
     case 'native':
       return jsonTokens(part.value);
     case 'media':
       return mediaTokens(part);
   }
+}
+
+function textTokens(text: string, random: Random | undefined): number {
+  return random === undefined || text.length <= wholeLengthMax
+    ? estimateTextTokens(text)
+    : sampleTextTokens(text, random);
+}
+
+/** Longer texts are sampled: in every 128th of the text one window, wherever chance puts it. */
+const wholeLengthMax = 262_144;
+const sampleCount = 128;
+const sampleLength = 1_024;
+
+/**
+ * {@link estimateTextTokens} of a long text by 131,072 of its characters. A place for every stretch of the text keeps
+ * mixed texts right; chance keeps it from being foreseen, so that nobody can hide dear text between the samples.
+ */
+function sampleTextTokens(text: string, random: Random): number {
+  const stretch = text.length / sampleCount;
+  let tokens = 0;
+  for (let index = 0; index < sampleCount; index += 1) {
+    const start = Math.floor(index * stretch + random() * (stretch - sampleLength));
+    tokens += estimateTextTokens(text.slice(start, start + sampleLength));
+  }
+  return Math.ceil((tokens * stretch) / sampleLength);
 }
 
 function mediaTokens(part: MediaPart): number {
