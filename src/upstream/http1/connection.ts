@@ -104,10 +104,10 @@ export class Connection implements CallCarrier, Inlet, ResponseListener {
     this.#socket.uncork();
   }
 
-  receive(bytes: Buffer, borrowed: boolean): void {
+  receive(bytes: Buffer): void {
     // Nobody asked: the next answer would begin with these bytes.
     if (this.#request === undefined || !this.#written) return this.close();
-    this.#reader.read(bytes, borrowed);
+    this.#reader.read(bytes);
     if (this.#reader.complete) this.#completed();
     else if (this.#reader.fault !== '')
       this.#fail(new UpstreamFailure('protocol', this.#reader.fault, true));

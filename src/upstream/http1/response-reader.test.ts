@@ -27,7 +27,7 @@ function reading(method = 'POST'): Reading {
 function readBorrowed({ reader }: Reading, pieces: readonly Buffer[]): void {
   for (const piece of pieces) {
     const borrowed = Buffer.from(piece);
-    reader.read(borrowed, true);
+    reader.read(borrowed);
     borrowed.fill(0x58);
   }
 }
@@ -151,10 +151,10 @@ describe('reading a response @hostile', () => {
       const wire = Buffer.alloc(1, 'd');
       const startedMs = performance.now();
       reader.begin('POST');
-      reader.read(Buffer.from('HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n'), true);
-      reader.read(Buffer.from(`${bytes.toString(16)}\r\n`), true);
-      for (let at = 0; at < bytes; at++) reader.read(wire, false);
-      reader.read(Buffer.from('\r\n0\r\n\r\n'), true);
+      reader.read(Buffer.from('HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n'));
+      reader.read(Buffer.from(`${bytes.toString(16)}\r\n`));
+      for (let at = 0; at < bytes; at++) reader.read(wire);
+      reader.read(Buffer.from('\r\n0\r\n\r\n'));
       assert.equal(reader.complete, true);
       assert.equal(received, bytes);
       return performance.now() - startedMs;
