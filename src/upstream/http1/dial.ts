@@ -1,10 +1,4 @@
-import {
-  connect as connectTcp,
-  isIP,
-  type LookupFunction,
-  type OnReadOpts,
-  type Socket,
-} from 'node:net';
+import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import type { Open } from '../spares.ts';
 
@@ -16,6 +10,9 @@ export type DialSettings = {
 
 /** Takes what a connection receives. The next read overwrites the bytes. */
 export type Inlet = { receive(bytes: Buffer): void };
+
+/** What Node asks for to read into a buffer of the caller. */
+type ReadInto = { buffer: Buffer; callback: (count: number) => boolean };
 
 /** Where the inlet of a socket is kept, because sockets in reserve have none yet. */
 type Slot = { inlet: Inlet | undefined };
@@ -97,7 +94,7 @@ export class Dialer {
     const slot: Slot = { inlet: undefined };
     const buffer = Buffer.allocUnsafeSlow(tlsReadBufferBytes);
     // The types know these options for TCP alone; a TLS socket hands them on.
-    const options: ConnectionOptions & { autoSelectFamily: boolean; onread: OnReadOpts } = {
+    const options: ConnectionOptions & { autoSelectFamily: boolean; onread: ReadInto } = {
       onread: readingInto(buffer, slot, () => socket.destroy()),
       host,
       port,
@@ -119,7 +116,7 @@ export class Dialer {
   }
 }
 
-function readingInto(buffer: Buffer, slot: Slot, onUnasked: () => void): OnReadOpts {
+function readingInto(buffer: Buffer, slot: Slot, onUnasked: () => void): ReadInto {
   return {
     buffer,
     callback: (count) => {
