@@ -1,97 +1,15 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
-import {
-  createServer as createTcpServer,
-  connect,
-  type AddressInfo,
-  type Server,
-  type Socket,
-} from 'node:net';
-import { test, type TestContext } from 'node:test';
+import { createServer as createTcpServer, connect, type Socket } from 'node:net';
+import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { GatewayFailure } from '#canonical';
-import { systemClock, type Clock } from '#std';
-import {
-  createEgress,
-  createUpstream,
-  UpstreamFailure,
-  type Upstream,
-  type UpstreamRequest,
-} from './index.ts';
+import type { Clock } from '#std';
+import { createEgress, createUpstream, UpstreamFailure } from './index.ts';
+import { client, failsWith, http, listen, raw, text, timeouts, to, until } from './upstream-rig.ts';
 
-const timeouts = { connectMs: 5_000, headersMs: 5_000, idleMs: 5_000, totalMs: 20_000 };
 const png = Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex');
-
-async function listen(t: TestContext, server: Server): Promise<number> {
-  const sockets = new Set<Socket>();
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket);
-    socket.on('error', () => undefined);
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.after(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  return (server.address() as AddressInfo).port;
-}
-
-function http(t: TestContext, handle: RequestListener): Promise<number> {
-  return listen(t, createServer(handle));
-}
-
-/** A server that says one thing to whoever connects, whatever is asked. */
-function raw(t: TestContext, speak: (socket: Socket, asked: number) => void): Promise<number> {
-  return listen(
-    t,
-    createTcpServer((socket) => {
-      let asked = 0;
-      socket.on('data', () => speak(socket, (asked += 1)));
-    }),
-  );
-}
-
-function client(t: TestContext, settings: { clock?: Clock } = {}): Upstream {
-  const upstream = createUpstream({ clock: settings.clock ?? systemClock });
-  t.after(() => upstream.close());
-  return upstream;
-}
-
-function to(port: number, more: Partial<UpstreamRequest> = {}): UpstreamRequest {
-  return {
-    url: `http://127.0.0.1:${port}/v1/chat?a=b`,
-    method: 'POST',
-    headers: { 'content-type': 'application/json', authorization: 'Bearer secret' },
-    body: Buffer.from('{}'),
-    timeouts,
-    allowPrivate: true,
-    ...more,
-  };
-}
-
-async function text(body: AsyncIterable<Uint8Array>): Promise<string> {
-  const pieces: Uint8Array[] = [];
-  for await (const piece of body) pieces.push(piece);
-  return Buffer.concat(pieces).toString();
-}
-
-function failsWith(kind: UpstreamFailure['kind'], sent?: boolean): (error: unknown) => boolean {
-  return (error) => {
-    assert.ok(error instanceof UpstreamFailure, String(error));
-    assert.equal(error.kind, kind);
-    if (sent !== undefined) assert.equal(error.sent, sent);
-    assert.ok(!error.message.includes('secret'));
-    return true;
-  };
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  for (let turn = 0; turn < 1_000 && !condition(); turn++)
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  assert.ok(condition(), 'the condition was never met');
-}
 
 test('a request arrives as given and its answer comes back in pieces', async (t) => {
   const seen: { request: IncomingMessage; body: string }[] = [];

@@ -1,11 +1,11 @@
 /**
  * What a call costs in the client alone: our own HTTP/1.1 client beside undici under the same contract,
- * over TCP and over TLS, in processes of their own that take turns.
+ * over TCP and over TLS. A closed loop of `--lanes` calls at once, both ways in one process that take
+ * turns; CPU time of that process, kernel included. Then the memory of `--open` streams open at once.
  *
- *   node test/bench/upstream-client.ts [--rounds 5] [--rate 1000] [--seconds 3] [--streams 25] [--open 1000]
+ *   node test/bench/upstream-client.ts [--rounds 8] [--lanes 16] [--open 1000]
  *
- * Whole answers at `--rate` a second, streams of 200 chunks at `--streams` a second, and the memory of
- * `--open` streams that are open at once. TLS needs openssl for a certificate.
+ * TLS needs openssl for a certificate.
  */
 
 import { execFileSync } from 'node:child_process';
@@ -20,26 +20,25 @@ import { announced, pause, processors, startPinned, stop } from './programs.ts';
 
 const { values } = parseArgs({
   options: {
-    rounds: { type: 'string', default: '5' },
-    rate: { type: 'string', default: '1000' },
-    streams: { type: 'string', default: '25' },
-    seconds: { type: 'string', default: '3' },
+    rounds: { type: 'string', default: '8' },
+    lanes: { type: 'string', default: '16' },
     open: { type: 'string', default: '1000' },
-    /** For the processes that this program starts: way, URL, folder of the certificate, job. */
+    /** For the processes that this program starts: job, URL, folder of the certificate, way. */
     child: { type: 'string', multiple: true },
   },
 });
 
-const warmUpSeconds = 2;
 const whole: Shape = { chunks: 0, paceMs: 0 };
-const stream: Shape = { chunks: 200, paceMs: 5 };
+const stream: Shape = { chunks: 200, paceMs: 1 };
 const slow: Shape = { chunks: 20, paceMs: 500 };
-const timeouts = { connectMs: 20_000, headersMs: 20_000, idleMs: 20_000, totalMs: 120_000 };
+const callsOf = { whole: 5_000, stream: 100 } as const;
+const timeouts = { connectMs: 90_000, headersMs: 90_000, idleMs: 90_000, totalMs: 240_000 };
+const ways = ['undici', 'http1'] as const;
 
 type Caller = { readonly upstream: Upstream; readonly url: string };
 
-/** One call; resolves with the pieces that it came in. */
-async function call({ upstream, url }: Caller, shape: Shape): Promise<number> {
+/** One call, read to its end. */
+async function call({ upstream, url }: Caller, shape: Shape): Promise<void> {
   const body = Buffer.from(JSON.stringify({ model: modelName(shape), text: 'word '.repeat(60) }));
   const headers = { 'content-type': 'application/json', authorization: 'Bearer sk-bench' };
   const answer = await upstream.send({
@@ -52,110 +51,98 @@ async function call({ upstream, url }: Caller, shape: Shape): Promise<number> {
   });
   if (shape.chunks === 0) {
     await answer.collect(1_000_000);
-    return 1;
+    return;
   }
-  return new Promise((resolve, reject) => {
-    let pieces = 0;
-    answer.pushTo({
-      data: () => (pieces += 1),
-      end: () => resolve(pieces),
-      failed: reject,
-    });
+  await new Promise<void>((resolve, reject) => {
+    answer.pushTo({ data: () => undefined, end: resolve, failed: reject });
   });
 }
 
-async function load(
-  caller: Caller,
-  shape: Shape,
-  perSecond: number,
-  seconds: number,
-): Promise<number> {
-  const running: Promise<number>[] = [];
-  const startedMs = performance.now();
-  const total = perSecond * seconds;
-  while (running.length < total) {
-    const due = Math.min(total, ((performance.now() - startedMs) / 1_000) * perSecond);
-    while (running.length < due) running.push(call(caller, shape));
-    await pause(1);
-  }
-  const pieces = await Promise.all(running);
-  return pieces.reduce((sum, count) => sum + count, 0);
-}
-
-async function runChild([way, url, folder, job]: readonly string[]): Promise<void> {
-  const caller = {
-    url: url ?? '',
-    upstream: createUpstream({
-      clock: systemClock,
-      pools: {
-        direct: way === 'undici' ? 'undici' : 'http1',
-        certificateAuthorities: [readFileSync(path.join(folder ?? '', 'cert.pem'), 'utf8')],
-      },
-    }),
+/** So many calls, some of them at once. */
+async function load(caller: Caller, shape: Shape, calls: number): Promise<void> {
+  let left = calls;
+  const lane = async (): Promise<void> => {
+    while (left > 0) {
+      left -= 1;
+      await call(caller, shape);
+    }
   };
-  if (job === 'open') {
-    await load(caller, whole, 200, 1);
-    global.gc?.();
-    const before = process.memoryUsage.rss();
-    const count = Number(values.open);
-    const running = Array.from({ length: count }, () => call(caller, slow));
-    await pause(6_000);
-    const kibibytes = (process.memoryUsage.rss() - before) / 1_024 / count;
-    await Promise.all(running);
-    process.stdout.write(`${JSON.stringify({ figure: kibibytes })}\n`);
-  } else {
-    const shape = job === 'stream' ? stream : whole;
-    const perSecond = Number(job === 'stream' ? values.streams : values.rate);
-    await load(caller, shape, perSecond, warmUpSeconds);
-    const before = process.cpuUsage();
-    const pieces = await load(caller, shape, perSecond, Number(values.seconds));
-    const { user, system } = process.cpuUsage(before);
-    process.stdout.write(`${JSON.stringify({ figure: (user + system) / pieces })}\n`);
-  }
-  await caller.upstream.close();
+  await Promise.all(Array.from({ length: Number(values.lanes) }, lane));
 }
 
-const ways = ['undici', 'http1'];
-const jobs = ['whole', 'stream', 'open'];
+function callerOf(way: 'undici' | 'http1', url: string, folder: string): Caller {
+  const certificateAuthorities = [readFileSync(path.join(folder, 'cert.pem'), 'utf8')];
+  const pools = { direct: way, certificateAuthorities };
+  return { url, upstream: createUpstream({ clock: systemClock, pools }) };
+}
 
-async function figureOf(words: readonly string[]): Promise<number> {
+/** Microseconds of CPU time for each answer or chunk of a stream, round by round. */
+async function measureCost(job: 'whole' | 'stream', url: string, folder: string): Promise<void> {
+  const shape = job === 'stream' ? stream : whole;
+  const callers = {
+    undici: callerOf('undici', url, folder),
+    http1: callerOf('http1', url, folder),
+  };
+  const figures: Record<string, number[]> = { undici: [], http1: [] };
+  for (const way of ways) await load(callers[way], shape, callsOf[job]);
+  for (let round = 0; round < Number(values.rounds); round++) {
+    for (const way of round % 2 === 0 ? ways : ways.toReversed()) {
+      const before = process.cpuUsage();
+      await load(callers[way], shape, callsOf[job]);
+      const { user, system } = process.cpuUsage(before);
+      figures[way]?.push((user + system) / callsOf[job] / Math.max(1, shape.chunks));
+    }
+  }
+  for (const way of ways) await callers[way].upstream.close();
+  process.stdout.write(`${JSON.stringify(figures)}\n`);
+}
+
+/** KiB of resident memory for each open stream. */
+async function measureMemory(way: 'undici' | 'http1', url: string, folder: string): Promise<void> {
+  const caller = callerOf(way, url, folder);
+  await load(caller, whole, 500);
+  global.gc?.();
+  const before = process.memoryUsage.rss();
+  const count = Number(values.open);
+  const running = Array.from({ length: count }, () => call(caller, slow));
+  await pause(6_000);
+  const kibibytes = (process.memoryUsage.rss() - before) / 1_024 / count;
+  await Promise.all(running);
+  await caller.upstream.close();
+  process.stdout.write(`${JSON.stringify({ [way]: [kibibytes] })}\n`);
+}
+
+async function figuresOf(...words: readonly string[]): Promise<Record<string, unknown>> {
+  const options = ['rounds', 'lanes', 'open'] as const;
   const child = startPinned(
     [
-      process.execPath,
-      '--expose-gc',
-      import.meta.filename,
-      ...words.flatMap((word) => ['--child', word]),
-      ...['rate', 'streams', 'seconds', 'open'].flatMap((name) => [
-        `--${name}`,
-        String(values[name as 'rate']),
-      ]),
+      ...[process.execPath, '--expose-gc', import.meta.filename],
+      ...words.map((word) => `--child=${word}`),
+      ...options.map((name) => `--${name}=${values[name]}`),
     ],
     processors.subject,
   );
-  const line = await announced(child, /^(\{.*\})$/m, 120_000);
+  const line = await announced(child, /^(\{.*\})$/m, 300_000);
   await stop(child);
-  return Number(parseJsonObject(line)?.['figure']);
+  return parseJsonObject(line) ?? {};
 }
 
-function median(figures: readonly number[]): number {
-  return figures.toSorted((left, right) => left - right)[figures.length >> 1] ?? Number.NaN;
+function print(title: string, unit: string, figures: Record<string, unknown>): void {
+  const text = ways.map((way) => {
+    const all = (figures[way] as number[]).toSorted((left, right) => left - right);
+    const [least = Number.NaN] = all;
+    const median = all[all.length >> 1] ?? Number.NaN;
+    return `${way} ${median.toFixed(1)}, least ${least.toFixed(1)}`;
+  });
+  process.stdout.write(`${title}: ${text.join(' · ')} ${unit}\n`);
 }
 
 async function compare(scheme: string, url: string, folder: string): Promise<void> {
-  for (const job of jobs) {
-    const figures: Record<string, number[]> = { undici: [], http1: [] };
-    const rounds = job === 'open' ? 1 : Number(values.rounds);
-    for (let round = 0; round < rounds; round++) {
-      const order = round % 2 === 0 ? ways : ways.toReversed();
-      for (const way of order) figures[way]?.push(await figureOf([way, url, folder, job]));
-    }
-    const unit = { whole: 'CPU us/request', stream: 'CPU us/piece', open: 'KiB/open stream' }[job];
-    const text = ways.map((way) => {
-      const all = figures[way] ?? [];
-      return `${way} ${median(all).toFixed(1)} [${Math.min(...all).toFixed(1)}, ${Math.max(...all).toFixed(1)}]`;
-    });
-    process.stdout.write(`${scheme} ${job}: ${text.join(' · ')} ${unit}\n`);
-  }
+  print(`${scheme} whole answer`, 'CPU µs', await figuresOf('whole', url, folder));
+  print(`${scheme} chunk of a stream`, 'CPU µs', await figuresOf('stream', url, folder));
+  const undici = await figuresOf('open', url, folder, 'undici');
+  const http1 = await figuresOf('open', url, folder, 'http1');
+  print(`${scheme} open stream`, 'KiB', { ...undici, ...http1 });
 }
 
 async function main(): Promise<void> {
@@ -181,5 +168,7 @@ async function main(): Promise<void> {
   rmSync(folder, { recursive: true });
 }
 
-if (values.child === undefined) await main();
-else await runChild(values.child);
+const [job, url = '', folder = '', way] = values.child ?? [];
+if (job === undefined) await main();
+else if (job === 'open') await measureMemory(way === 'undici' ? 'undici' : 'http1', url, folder);
+else await measureCost(job === 'stream' ? 'stream' : 'whole', url, folder);

@@ -8,8 +8,8 @@ import { ResponseReader, type ResponseListener } from './response-reader.ts';
 
 /** The pool that a connection belongs to. */
 export type ConnectionOwner = {
-  /** The connection is idle and may serve another request. */
-  released(connection: Connection): void;
+  /** The connection is idle and may serve another request; `answered` when it has just served one. */
+  released(connection: Connection, answered: boolean): void;
   /** The connection is gone. Of `unsent` nothing was written: it goes over another one. */
   lost(connection: Connection, unsent: PreparedRequest | undefined): void;
 };
@@ -104,10 +104,10 @@ export class Connection implements CallCarrier, Inlet, ResponseListener {
     this.#socket.uncork();
   }
 
-  receive(bytes: Buffer, borrowed: boolean): void {
+  receive(bytes: Buffer): void {
     // Nobody asked: the next answer would begin with these bytes.
     if (this.#request === undefined || !this.#written) return this.close();
-    this.#reader.read(bytes, borrowed);
+    this.#reader.read(bytes);
     if (this.#reader.complete) this.#completed();
     else if (this.#reader.fault !== '')
       this.#fail(new UpstreamFailure('protocol', this.#reader.fault, true));
@@ -133,7 +133,7 @@ export class Connection implements CallCarrier, Inlet, ResponseListener {
 
   /** The call has ended. What was not yet sent leaves the connection as it was. */
   abort(): void {
-    if (this.isWaitingToWrite) this.#release();
+    if (this.isWaitingToWrite) this.#release(false);
     else {
       this.#request = undefined;
       this.close();
@@ -149,7 +149,7 @@ export class Connection implements CallCarrier, Inlet, ResponseListener {
     const request = this.#request;
     if (request === undefined) return;
     const isReusable = this.#reader.reusable && !request.wire.closesConnection && this.isUsable;
-    if (isReusable) this.#release();
+    if (isReusable) this.#release(true);
     else {
       this.#request = undefined;
       this.close();
@@ -157,12 +157,12 @@ export class Connection implements CallCarrier, Inlet, ResponseListener {
     request.call.takeEnd();
   }
 
-  #release(): void {
+  #release(answered: boolean): void {
     this.#request = undefined;
     this.#written = false;
     if (this.#paused) this.resume();
     this.#socket.unref();
-    this.#owner.released(this);
+    this.#owner.released(this, answered);
   }
 
   #ended(): void {

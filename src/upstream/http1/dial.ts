@@ -8,22 +8,30 @@ export type DialSettings = {
   readonly certificateAuthorities?: readonly string[];
 };
 
-/** Takes what a connection receives. Bytes that are `borrowed` are overwritten by the next read. */
-export type Inlet = { receive(bytes: Buffer, borrowed: boolean): void };
+/** Takes what a connection receives. The next read overwrites the bytes. */
+export type Inlet = { receive(bytes: Buffer): void };
+
+/** What Node asks for to read into a buffer of the caller. */
+type ReadInto = { buffer: Buffer; callback: (count: number) => boolean };
+
+/** Where the inlet of a socket is kept, because sockets in reserve have none yet. */
+type Slot = { inlet: Inlet | undefined };
 
 const readBufferBytes = 65_536;
+const tlsReadBufferBytes = 8_192;
 const tcpKeepAliveMs = 60_000;
 const sessionsMax = 256;
 
 /**
  * Opens connections for our own client: HTTP/1.1 over TCP or TLS, without Nagle's delay, the next
  * address tried when the first is slow (RFC 8305). All plain connections read into one buffer, which
- * is safe because each read is handled before the next one begins; TLS hands out buffers of its own.
+ * is safe because each read is handled before the next one begins. Under TLS a write can bring a read
+ * about, so there each connection has its own.
  */
 export class Dialer {
   readonly #settings: DialSettings;
   readonly #readBuffer = Buffer.allocUnsafeSlow(readBufferBytes);
-  readonly #inlets = new WeakMap<Socket, { inlet: Inlet | undefined }>();
+  readonly #inlets = new WeakMap<Socket, Slot>();
   /** Sessions of TLS by origin, for a shorter handshake. */
   readonly #sessions = new Map<string, Buffer>();
   readonly #opening = new Set<Socket>();
@@ -62,7 +70,6 @@ export class Dialer {
     const slot = this.#inlets.get(socket);
     if (slot === undefined) throw new RangeError('a socket of somebody else');
     slot.inlet = inlet;
-    if (isEncrypted(socket)) socket.on('data', (bytes: Buffer) => inlet.receive(bytes, false));
     socket.resume();
   }
 
@@ -72,21 +79,10 @@ export class Dialer {
   }
 
   #openTcp(host: string, port: number): Socket {
-    const slot: { inlet: Inlet | undefined } = { inlet: undefined };
-    const socket = connectTcp({
-      host,
-      port,
-      lookup: this.#settings.lookup,
-      autoSelectFamily: true,
-      onread: {
-        buffer: this.#readBuffer,
-        callback: (count) => {
-          if (slot.inlet === undefined) socket.destroy();
-          else slot.inlet.receive(this.#readBuffer.subarray(0, count), true);
-          return true;
-        },
-      },
-    });
+    const { lookup } = this.#settings;
+    const slot: Slot = { inlet: undefined };
+    const onread = readingInto(this.#readBuffer, slot, () => socket.destroy());
+    const socket = connectTcp({ host, port, lookup, autoSelectFamily: true, onread });
     this.#inlets.set(socket, slot);
     return socket;
   }
@@ -95,7 +91,11 @@ export class Dialer {
     const { lookup, certificateAuthorities } = this.#settings;
     const key = `${host} ${port}`;
     const session = this.#sessions.get(key);
-    const options: ConnectionOptions & { autoSelectFamily: boolean } = {
+    const slot: Slot = { inlet: undefined };
+    const buffer = Buffer.allocUnsafeSlow(tlsReadBufferBytes);
+    // The types know these options for TCP alone; a TLS socket hands them on.
+    const options: ConnectionOptions & { autoSelectFamily: boolean; onread: ReadInto } = {
+      onread: readingInto(buffer, slot, () => socket.destroy()),
       host,
       port,
       lookup,
@@ -111,11 +111,18 @@ export class Dialer {
       if (this.#sessions.size >= sessionsMax) this.#sessions.clear();
       this.#sessions.set(key, given);
     });
-    this.#inlets.set(socket, { inlet: undefined });
+    this.#inlets.set(socket, slot);
     return socket;
   }
 }
 
-function isEncrypted(socket: Socket): boolean {
-  return 'encrypted' in socket && socket.encrypted === true;
+function readingInto(buffer: Buffer, slot: Slot, onUnasked: () => void): ReadInto {
+  return {
+    buffer,
+    callback: (count) => {
+      if (slot.inlet === undefined) onUnasked();
+      else slot.inlet.receive(buffer.subarray(0, count));
+      return true;
+    },
+  };
 }

@@ -50,16 +50,19 @@ export class OriginPool implements ConnectionOwner {
     this.#dialIfNeeded();
   }
 
-  released(connection: Connection): void {
-    const { turns, terms } = this.#services;
+  released(connection: Connection, answered: boolean): void {
+    const { turns } = this.#services;
     connection.releasedTurn = turns.now;
     turns.advance();
-    const hint = connection.keepAliveMs;
-    const keptMs =
-      hint === undefined ? terms.keepAliveMs : Math.min(hint - hintMarginMs, keepAliveMaximumMs);
-    if (keptMs <= 0 || this.#isClosed) return connection.close();
-    connection.idleUntilMs = this.#services.nowMs() + keptMs;
-    this.#serve(connection);
+    // One that was only reserved goes on aging: the server counts from its last answer.
+    if (answered) connection.idleUntilMs = this.#services.nowMs() + this.#keptMs(connection);
+    if (this.#isClosed || connection.idleUntilMs <= this.#services.nowMs()) connection.close();
+    else this.#serve(connection);
+  }
+
+  #keptMs({ keepAliveMs }: Connection): number {
+    if (keepAliveMs === undefined) return this.#services.terms.keepAliveMs;
+    return Math.min(keepAliveMs - hintMarginMs, keepAliveMaximumMs);
   }
 
   lost(connection: Connection, unsent: PreparedRequest | undefined): void {

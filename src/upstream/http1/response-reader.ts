@@ -68,14 +68,11 @@ export class ResponseReader {
     this.#excess = false;
   }
 
-  /**
-   * Takes bytes of the connection. They may be changed, and are not kept when they are `borrowed`:
-   * pieces of the body are copies then.
-   */
-  read(bytes: Buffer, borrowed: boolean): void {
+  /** Takes bytes of the connection. They may be changed, but are not kept: pieces of the body are copies. */
+  read(bytes: Buffer): void {
     let at = 0;
     while (this.#state === 'head' && at < bytes.length) at = this.#readHead(bytes, at);
-    if (at < bytes.length) at = this.#readBody(bytes, at, borrowed);
+    if (at < bytes.length) at = this.#readBody(bytes, at);
     if (this.#state === 'complete' && at < bytes.length) this.#excess = true;
   }
 
@@ -150,26 +147,26 @@ export class ResponseReader {
     this.#listener.responseHead(head);
   }
 
-  #readBody(bytes: Buffer, at: number, borrowed: boolean): number {
+  #readBody(bytes: Buffer, at: number): number {
     switch (this.#state) {
       case 'length': {
         const end = Math.min(bytes.length, at + this.#bodyBytesLeft);
         this.#bodyBytesLeft -= end - at;
         if (this.#bodyBytesLeft === 0) this.#state = 'complete';
-        this.#give(bytes, at, end, borrowed);
+        this.#give(bytes, at, end);
         return end;
       }
       case 'chunked':
-        return this.#readChunks(bytes, at, borrowed);
+        return this.#readChunks(bytes, at);
       case 'close':
-        this.#give(bytes, at, bytes.length, borrowed);
+        this.#give(bytes, at, bytes.length);
         return bytes.length;
       default:
         return at;
     }
   }
 
-  #readChunks(bytes: Buffer, at: number, borrowed: boolean): number {
+  #readChunks(bytes: Buffer, at: number): number {
     const chunked = this.#chunked;
     if (chunked === undefined) return at;
     const end = chunked.decode(bytes, at);
@@ -178,14 +175,13 @@ export class ResponseReader {
       this.#chunked = undefined;
     }
     if (chunked.payloadEnd > chunked.payloadStart)
-      this.#give(bytes, chunked.payloadStart, chunked.payloadEnd, borrowed);
+      this.#give(bytes, chunked.payloadStart, chunked.payloadEnd);
     if (chunked.broken) this.#break('the chunks of the body cannot be read', end);
     return end;
   }
 
-  #give(bytes: Buffer, from: number, to: number, borrowed: boolean): void {
-    const piece = bytes.subarray(from, to);
-    this.#listener.responsePiece(borrowed ? Buffer.from(piece) : piece);
+  #give(bytes: Buffer, from: number, to: number): void {
+    this.#listener.responsePiece(Buffer.from(bytes.subarray(from, to)));
   }
 
   #break(reason: string, at: number): number {
