@@ -73,6 +73,8 @@ export class SqliteWriter {
     );
     if (known.length > 0 && this.#repeatFrames()) await this.#takeLock();
     this.#epoch = this.connection.finish(start(this.#options.nodeId, nowMs));
+    // Frames are of use only to a database that knows where they begin.
+    await this.#flushLog();
     return this.#epoch;
   }
 
