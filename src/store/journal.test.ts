@@ -31,13 +31,11 @@ const entries: fc.Arbitrary<Entry> = fc.oneof(
       .array(values, { maxLength: 8 })
       .map((rows): Entry => ({ kind: 'rows', write, rows })),
   },
-  fc.maxSafeInteger().map(
-    (amount): Entry => ({
-      kind: 'change',
-      sql: 'DELETE FROM things WHERE amount < ?',
-      parameters: [amount],
-    }),
-  ),
+  fc.maxSafeInteger().map((amount): Entry => ({
+    kind: 'change',
+    sql: 'DELETE FROM things WHERE amount < ?',
+    parameters: [amount],
+  })),
 );
 
 type Folder = { readonly path: string; open(segmentBytes?: number): Journal };
@@ -62,7 +60,11 @@ async function inFolder(work: (folder: Folder) => Promise<void>): Promise<void> 
   }
 }
 
-async function append(journal: Journal, writer: FrameWriter, batch: readonly Entry[]): Promise<void> {
+async function append(
+  journal: Journal,
+  writer: FrameWriter,
+  batch: readonly Entry[],
+): Promise<void> {
   for (const entry of batch) writer.add(entry);
   const { bytes, checksum } = writer.finish(journal.place.sequence, journal.place.previous);
   await journal.append(bytes, checksum);
@@ -123,7 +125,8 @@ test('of a journal that breaks off or is damaged, exactly the frames before are 
           const bytes = readFileSync(`${path}-0`);
           const place = at % (ends.at(-1) ?? 1);
           if (damage === 'cut') bytes.fill(0, place);
-          else if (damage === 'sector') bytes.fill(0, place - (place % 512), place - (place % 512) + 512);
+          else if (damage === 'sector')
+            bytes.fill(0, place - (place % 512), place - (place % 512) + 512);
           else bytes[place] = (bytes[place] ?? 0) ^ 1;
           const changed = readFileSync(`${path}-0`);
           writeFileSync(`${path}-0`, bytes);

@@ -249,8 +249,7 @@ async function fill(path: string, size: number, flushed: boolean): Promise<void>
   const file = openSync(path, 'w', 0o600);
   try {
     const zeros = Buffer.alloc(Math.min(fillBytes, size));
-    for (let offset = 0; offset < size; offset += zeros.length)
-      await writeAll(file, zeros, offset);
+    for (let offset = 0; offset < size; offset += zeros.length) await writeAll(file, zeros, offset);
     if (flushed) await flushFile(file);
   } catch (error) {
     rmSync(path, { force: true });

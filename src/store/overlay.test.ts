@@ -73,7 +73,11 @@ const steps: fc.Arbitrary<readonly Step[]> = fc.array(
   { maxLength: 60 },
 );
 
-const byKey: LoadStatement = { table, column: 'thing_id', columns: ['thing_id', 'spent', 'held', 'note'] };
+const byKey: LoadStatement = {
+  table,
+  column: 'thing_id',
+  columns: ['thing_id', 'spent', 'held', 'note'],
+};
 const byNote: LoadStatement = { ...byKey, column: 'note', many: true };
 
 function database(): Connection {
@@ -101,7 +105,9 @@ function entryOf(step: Step, made: number): Entry | undefined {
 
 function rowsOf(connection: Connection): unknown {
   return [
-    connection.query('SELECT thing_id, CAST(spent AS TEXT) AS spent, CAST(held AS TEXT) AS held, note FROM things ORDER BY thing_id'),
+    connection.query(
+      'SELECT thing_id, CAST(spent AS TEXT) AS spent, CAST(held AS TEXT) AS held, note FROM things ORDER BY thing_id',
+    ),
     connection.query('SELECT * FROM events ORDER BY event_id'),
   ].map((rows) => rows.map((row) => ({ ...row })));
 }
@@ -114,7 +120,7 @@ test('what the overlay writes is what the writes one by one would have written',
       const load = (statement: LoadStatement, key: string): void => {
         overlay.expose(statement, [key], merged.repeat);
         const command = { run: 'load', load: statement, keys: [key] } as const;
-    assert.deepEqual(sorted(merged.run(command)), sorted(direct.run(command)));
+        assert.deepEqual(sorted(merged.run(command)), sorted(direct.run(command)));
       };
       let made = 0;
       for (const step of program) {

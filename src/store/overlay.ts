@@ -204,10 +204,15 @@ const addedPlaces = remembered((first, second) => {
 /** Where each column of the second write is in the first, when it only replaces values. */
 const replacedPlaces = remembered((first, second) => {
   const replaces =
-    second.action === 'set' || (second.action === 'insert' && second.conflict?.action === 'replace');
+    second.action === 'set' ||
+    (second.action === 'insert' && second.conflict?.action === 'replace');
   if (!replaces) return undefined;
   if (second.action === 'insert' && first !== second) return undefined;
-  if (first.action === 'insert' ? first.conflict && first.conflict.action !== 'replace' : first.action !== 'set')
+  if (
+    first.action === 'insert'
+      ? first.conflict && first.conflict.action !== 'replace'
+      : first.action !== 'set'
+  )
     return undefined;
   const places = second.columns.map((column) => placeOf(first, column.name));
   return places.every((place) => place >= 0) ? places : undefined;

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import fs, { copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { StoreUnavailableError } from './contract.ts';
 import { write, query, type Engine, type Lane, type WriteStatement } from './engine.ts';
 import { openSqliteEngine, type SqliteOptions } from './sqlite.ts';
 
@@ -58,7 +60,8 @@ async function inFolder(work: (place: Place) => Promise<void>): Promise<void> {
       copies += 1;
       const target = `copy${copies}`;
       for (const name of readdirSync(folder).filter((each) => each.startsWith('first.db')))
-        if (!name.endsWith('-shm')) copyFileSync(join(folder, name), join(folder, name.replace('first', target)));
+        if (!name.endsWith('-shm'))
+          copyFileSync(join(folder, name), join(folder, name.replace('first', target)));
       return place(join(folder, `${target}.db`));
     },
   });
@@ -110,7 +113,11 @@ test('reads see what was acknowledged, also those of another process', () =>
     await other.submit(counting, 4);
     assert.equal(await sumOf(engine), 7);
     const seen = await engine.snapshot(async (reader) =>
-      reader.run({ run: 'query', sql: 'SELECT debits_nano_usd AS debits FROM accounts', parameters: [] }),
+      reader.run({
+        run: 'query',
+        sql: 'SELECT debits_nano_usd AS debits FROM accounts',
+        parameters: [],
+      }),
     );
     assert.equal(typeof seen === 'number' ? 0 : seen[0]?.['debits'], 7);
   }));
@@ -183,3 +190,55 @@ test('a batch that throws in memory fails alone', () =>
     );
     assert.equal(await sumOf(engine), 3);
   }));
+
+/** The next writes to a file of the journal end like this, as on a full or broken disk. */
+function failWrites(code: string, times: number): () => void {
+  let left = times;
+  const { write: real } = fs;
+  const failing = (...words: Parameters<typeof real>): void => {
+    const done = words.at(-1) as (error: Error | null, written: number) => void;
+    if ((left -= 1) < 0) return void Reflect.apply(real, fs, words);
+    const error = Object.assign(new Error(`${code}: the disk says no`), { code, syscall: 'write' });
+    setImmediate(() => done(error, 0));
+  };
+  Object.assign(fs, { write: failing });
+  syncBuiltinESMExports();
+  return () => {
+    Object.assign(fs, { write: real });
+    syncBuiltinESMExports();
+  };
+}
+
+for (const code of ['ENOSPC', 'EIO']) {
+  test(`a frame that ends in ${code} is refused, and nothing of it comes back`, () =>
+    inFolder(async ({ open, copy }) => {
+      const engine = await open();
+      await engine.submit(counting, 1);
+      // The frame, and what makes it unreadable.
+      const mend = failWrites(code, 2);
+      try {
+        await assert.rejects(engine.submit(counting, 100), StoreUnavailableError);
+        const crashed = copy();
+        assert.equal(await engine.submit(counting, 2), 2);
+        assert.equal(await sumOf(engine), 3);
+        assert.equal(await sumOf(await crashed.open()), 1);
+      } finally {
+        mend();
+      }
+    }));
+
+  test(`a journal that cannot grow because of ${code} leaves the work to the database`, () =>
+    inFolder(async ({ open, copy }) => {
+      const mend = failWrites(code, 1);
+      try {
+        const engine = await open();
+        assert.equal(await engine.submit(counting, 1), 1);
+        const crashed = copy();
+        assert.equal(await engine.submit(counting, 2), 2);
+        assert.equal(await sumOf(engine), 3);
+        assert.equal(await sumOf(await crashed.open()), 1);
+      } finally {
+        mend();
+      }
+    }));
+}

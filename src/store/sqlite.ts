@@ -155,18 +155,13 @@ class SqliteEngine implements Engine {
     return this.#isInMemory ? Promise.resolve() : this.#errand(() => this.#writer.settle());
   }
 
-  #errand(work: () => Promise<void>): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#errands.push(async () => {
-        try {
-          await work();
-          resolve();
-        } catch (error) {
-          reject(this.#judge(error));
-        }
-      });
+  /** Runs it when no frame is on its way. */
+  async #errand(work: () => Promise<void>): Promise<void> {
+    const error = await new Promise<unknown>((done) => {
+      this.#errands.push(() => work().then(done, (reason: unknown) => done(this.#judge(reason))));
       this.#schedule();
     });
+    if (error !== undefined) throw error;
   }
 
   #hurryPatient(): void {

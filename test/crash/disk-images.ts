@@ -27,8 +27,7 @@ export type DiskEvent =
   | { readonly kind: 'say'; readonly text: string };
 
 /** Calls to be recorded: `strace -f -y -xx -s 1000000 -e trace=…`. */
-export const tracedCalls =
-  'openat,close,pwrite64,write,fdatasync,fsync,ftruncate,unlink,rename';
+export const tracedCalls = 'openat,close,pwrite64,write,fdatasync,fsync,ftruncate,unlink,rename';
 
 const callPattern =
   /^\d+\s+(pwrite64|write|ftruncate|fsync|fdatasync)\((\d+)<((?:\\x[0-9a-f]{2})*)>(?:, (.*)|[) ].*)$/;
