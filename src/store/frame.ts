@@ -36,6 +36,7 @@ const loopLengthMax = 40;
 /** Builds frames in one buffer that is used again and again. */
 export class FrameWriter {
   #bytes = Buffer.alloc(65_536);
+  #view = viewOf(this.#bytes);
   #end = headerBytes;
   readonly #numbers = new Map<WriteStatement, number>();
 
@@ -100,6 +101,7 @@ export class FrameWriter {
     const larger = Buffer.alloc(Math.max(this.#bytes.length * 2, this.#end + byteCount));
     this.#bytes.copy(larger, 0, 0, this.#end);
     this.#bytes = larger;
+    this.#view = viewOf(larger);
   }
 
   #start(kind: number): void {
@@ -109,7 +111,8 @@ export class FrameWriter {
 
   #integer(value: number): void {
     this.#reserve(4);
-    this.#end = this.#bytes.writeUInt32LE(value, this.#end);
+    this.#view.setUint32(this.#end, value, true);
+    this.#end += 4;
   }
 
   #value(value: Value): void {
@@ -117,7 +120,8 @@ export class FrameWriter {
     else if (typeof value === 'number') {
       this.#reserve(9);
       this.#bytes[this.#end] = tag.number;
-      this.#end = this.#bytes.writeDoubleLE(value, this.#end + 1);
+      this.#view.setFloat64(this.#end + 1, value, true);
+      this.#end += 9;
     } else if (value === null) this.#start(tag.none);
     else {
       this.#start(tag.bytes);
@@ -134,9 +138,13 @@ export class FrameWriter {
     bytes[this.#end] = tag.text;
     const start = this.#end + 5;
     const written = shortText(bytes, start, text) ?? bytes.write(text, start);
-    bytes.writeUInt32LE(written, this.#end + 1);
+    this.#view.setUint32(this.#end + 1, written, true);
     this.#end = start + written;
   }
+}
+
+function viewOf(bytes: Buffer): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /** `undefined` when the text is long or has other characters than ASCII. */

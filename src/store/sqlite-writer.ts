@@ -45,6 +45,11 @@ export class SqliteWriter {
   /** Where the journal of the last commit ends. */
   #committed = 1;
   #yields = false;
+  /** Until the frame has landed, the lock must not be given away. */
+  #inFlight = false;
+  /** Rows could not be brought to the transaction: it must end, and the journal be read again. */
+  #lost = false;
+  #growRefused = false;
   #releasing = false;
   /** Opened for its flushes only; SQLite has its own. */
   #log: number | undefined;
@@ -154,11 +159,12 @@ export class SqliteWriter {
       if (!this.#releasing && journal.safe < this.#committed - 1) void this.#release(journal);
       return;
     }
+    if (this.#growRefused) return;
     try {
       await journal.grow();
     } catch {
       // Without room the database takes the rows itself, and says so when it cannot.
-      return;
+      this.#growRefused = true;
     }
   }
 
@@ -195,6 +201,7 @@ export class SqliteWriter {
     if (this.#journal) this.#committed = this.#journal.place.sequence;
     this.#held = false;
     this.#dirty = false;
+    this.#growRefused = false;
     this.#yields = this.#lock.othersWait();
   }
 
@@ -215,12 +222,15 @@ export class SqliteWriter {
   /** For reads while the lock is held: they see what is acknowledged. */
   expose(): Connection {
     try {
+      if (this.#lost)
+        throw new StoreUnavailableError('store_unavailable', 'the rows have to be read again');
       this.#overlay.writeAll(this.connection.repeat);
+      return this.connection;
     } catch (error) {
-      this.#abandon();
+      this.#lost = true;
+      if (!this.#inFlight) this.#abandon();
       throw brokenRule(error);
     }
-    return this.connection;
   }
 
   close(): void {
@@ -312,28 +322,37 @@ export class SqliteWriter {
   async #keepInJournal(journal: Journal, entries: readonly Entry[]): Promise<void> {
     const { sequence, previous } = journal.place;
     const { bytes, checksum } = this.#frame.finish(sequence, previous);
-    const appended = journal.append(bytes, checksum);
-    const lost = !this.#useIdleTime();
+    this.#inFlight = true;
     try {
+      const appended = journal.append(bytes, checksum);
+      this.#useIdleTime();
       await appended;
     } catch (error) {
       await journal.withdraw(bytes).catch(() => undefined);
+      if (this.#lost) this.#abandon();
       throw error;
     } finally {
-      if (lost) this.#abandon();
+      this.#inFlight = false;
     }
-    if (lost) return;
-    this.#dirty = true;
-    for (const entry of entries) this.#overlay.merge(entry);
+    const lockKept = this.connection.database.isTransaction;
+    if (lockKept && !this.#lost) {
+      this.#dirty = true;
+      for (const entry of entries) this.#overlay.merge(entry);
+      return;
+    }
+    // The frame is in the journal and is read from there. Without the lock somebody may have been
+    // faster in the same place: then nobody can tell.
+    this.#abandon();
+    if (!lockKept)
+      throw new StoreUnavailableError('store_unavailable', 'the write lock was lost on the way');
   }
 
-  /** While a frame is on its way to the disk. `false`: the transaction is lost, the journal is not. */
-  #useIdleTime(): boolean {
+  /** While a frame is on its way to the disk. */
+  #useIdleTime(): void {
     try {
       this.#overlay.writeAppended(this.connection.repeat);
-      return true;
     } catch {
-      return false;
+      this.#lost = true;
     }
   }
 
@@ -365,6 +384,7 @@ export class SqliteWriter {
     this.#overlay.clear();
     this.#held = false;
     this.#dirty = false;
+    this.#lost = false;
     this.#version = undefined;
     this.#rollbacks += 1;
   }

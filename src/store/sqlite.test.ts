@@ -194,17 +194,22 @@ test('a batch that throws in memory fails alone', () =>
 /** The next writes to a file of the journal end like this, as on a full or broken disk. */
 function failWrites(code: string, times: number): () => void {
   let left = times;
-  const { write: real } = fs;
+  const { write: real, writeSync: realSync } = fs;
+  const failure = (): Error =>
+    Object.assign(new Error(`${code}: the disk says no`), { code, syscall: 'write' });
   const failing = (...words: Parameters<typeof real>): void => {
-    const done = words.at(-1) as (error: Error | null, written: number) => void;
     if ((left -= 1) < 0) return void Reflect.apply(real, fs, words);
-    const error = Object.assign(new Error(`${code}: the disk says no`), { code, syscall: 'write' });
-    setImmediate(() => done(error, 0));
+    const done = words.at(-1) as (error: Error) => void;
+    setImmediate(() => done(failure()));
   };
-  Object.assign(fs, { write: failing });
+  const failingSync = (...words: Parameters<typeof realSync>): number => {
+    if ((left -= 1) < 0) return Reflect.apply(realSync, fs, words);
+    throw failure();
+  };
+  Object.assign(fs, { write: failing, writeSync: failingSync });
   syncBuiltinESMExports();
   return () => {
-    Object.assign(fs, { write: real });
+    Object.assign(fs, { write: real, writeSync: realSync });
     syncBuiltinESMExports();
   };
 }
