@@ -4,6 +4,7 @@
  */
 
 import { crc32 } from 'node:zlib';
+import { parseJson } from '#std';
 import type { Value, WriteStatement } from './engine.ts';
 
 /** One step of a batch, as it is to be repeated in the database. */
@@ -189,8 +190,7 @@ export class FrameReader {
     const cursor = new Cursor(frame);
     while (cursor.at < frame.length) {
       const kind = cursor.byte();
-      if (kind === tag.define)
-        this.#statements.set(cursor.integer(), JSON.parse(cursor.text()) as WriteStatement);
+      if (kind === tag.define) this.#statements.set(cursor.integer(), statementOf(cursor.text()));
       else if (kind === tag.rows) entries.push(this.#rows(cursor));
       else if (kind === tag.change)
         entries.push({
@@ -210,6 +210,12 @@ export class FrameReader {
     const rows = Array.from({ length: count }, () => cursor.values(write.columns.length));
     return { kind: 'rows', write, rows };
   }
+}
+
+function statementOf(text: string): WriteStatement {
+  const parsed = parseJson(text);
+  if (!parsed.ok) throw new TypeError('a frame of the journal defines no statement');
+  return parsed.value as unknown as WriteStatement;
 }
 
 class Cursor {

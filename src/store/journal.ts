@@ -175,7 +175,8 @@ export class Journal {
 
   async #write(segment: Segment, bytes: Buffer, offset: number): Promise<void> {
     const atOnce = this.#writeAtOnce(segment, bytes, offset);
-    if (atOnce < bytes.length) await writeAll(segment.file, bytes.subarray(atOnce), offset + atOnce);
+    if (atOnce < bytes.length)
+      await writeAll(segment.file, bytes.subarray(atOnce), offset + atOnce);
     if (this.#options.flushed && flushOnWrite === undefined) await flushFile(segment.file);
   }
 

@@ -1,5 +1,12 @@
 import assert from 'node:assert/strict';
-import fs, { copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import fs, {
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -198,7 +205,10 @@ function failWrites(code: string, times: number): () => void {
   const failure = (): Error =>
     Object.assign(new Error(`${code}: the disk says no`), { code, syscall: 'write' });
   const failing = (...words: Parameters<typeof real>): void => {
-    if ((left -= 1) < 0) return void Reflect.apply(real, fs, words);
+    if ((left -= 1) < 0) {
+      Reflect.apply(real, fs, words);
+      return;
+    }
     const done = words.at(-1) as (error: Error) => void;
     setImmediate(() => done(failure()));
   };

@@ -157,11 +157,20 @@ class SqliteEngine implements Engine {
 
   /** Runs it when no frame is on its way. */
   async #errand(work: () => Promise<void>): Promise<void> {
-    const error = await new Promise<unknown>((done) => {
-      this.#errands.push(() => work().then(done, (reason: unknown) => done(this.#judge(reason))));
+    const outcome: { failure?: Error } = {};
+    await new Promise<void>((resolve) => {
+      this.#errands.push(async () => {
+        try {
+          await work();
+        } catch (error) {
+          const reason = this.#judge(error);
+          outcome.failure = reason instanceof Error ? reason : new Error('unknown failure');
+        }
+        resolve();
+      });
       this.#schedule();
     });
-    if (error !== undefined) throw error;
+    if (outcome.failure) throw outcome.failure;
   }
 
   #hurryPatient(): void {
