@@ -53,11 +53,10 @@ const fillBytes = 262_144;
 const sectorBytes = 512;
 
 /**
- * A small frame is written at once, without the way over another thread and back, which costs more
- * than the call itself, while the event loop stands still for no more than this share of the time.
+ * A frame is written at once, without the way over another thread and back, which costs more than
+ * the call itself, while the event loop stands still for no more than this share of the time.
  */
 const standstillShare = 0.2;
-const atOnceBytesMax = 16_384;
 /** Time that may be saved up, so that a busy moment after a quiet one is not one long standstill. */
 const savedMsMax = 2;
 
@@ -182,7 +181,6 @@ export class Journal {
 
   /** How much of it was written, if there is time for it. */
   #writeAtOnce({ file }: Segment, bytes: Buffer, offset: number): number {
-    if (bytes.length > atOnceBytesMax) return 0;
     const startMs = performance.now();
     const earnedMs = (startMs - this.#savedAtMs) * standstillShare;
     this.#savedMs = Math.min(this.#savedMs + earnedMs, savedMsMax);
