@@ -71,7 +71,9 @@ export async function openBooks(
     prepare(folder);
     const url = config.database_url ?? join(folder, 'manifold.db');
     const pepper = config.pepper === undefined ? readPepper(folder) : Buffer.from(config.pepper);
-    const store = await openStore({ url, clock: systemClock, nodeId });
+    const onStop = (reason: Error): void =>
+      log('error', 'store.stopped', { reason: reason.message });
+    const store = await openStore({ url, clock: systemClock, nodeId, onStop });
     const ledger = openLedger({ store, clock: systemClock });
     const access = createAccess({ store, pepper, clock: systemClock, newId });
     return { store, ledger, access, newId, log };

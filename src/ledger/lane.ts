@@ -70,6 +70,7 @@ export function createLedgerLane(engine: Engine, clock: Clock): LedgerLane {
   const chainId = engine.kind === 'postgres' ? engine.nodeId : 'main';
   return {
     name: 'ledger',
+    journaled: true,
     *apply(operations) {
       const version = engine.stateVersion;
       const books =

@@ -135,6 +135,7 @@ const insertTransfers: WriteStatement = {
     integer('amount_nano_usd'),
     integer('created_at_ms'),
   ],
+  appends: true,
 };
 
 const insertReceipts: WriteStatement = {
@@ -149,6 +150,7 @@ const insertReceipts: WriteStatement = {
     text('hash'),
     text('body'),
   ],
+  appends: true,
 };
 
 const putChain: WriteStatement = {

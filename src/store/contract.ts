@@ -2,8 +2,8 @@
  * The store: one database (SQLite file or PostgreSQL), its migrations, one group-commit writer,
  * and small typed repositories. Domain rules live in the modules that use it.
  *
- * All writes queued in one turn of the event loop share one transaction and one disk flush.
- * A write's promise resolves only when it is durable. Reads see what is committed.
+ * All writes queued in one turn of the event loop share one disk flush. A write's promise resolves
+ * only when it is durable. Reads see what is durable.
  */
 
 import type { JsonObject, NanoUsd } from '#std';
@@ -133,7 +133,7 @@ export type RequestTotals = {
 };
 
 export type RequestRepository = {
-  /** Rides in the same transaction as the ledger writes of this turn. Safe to repeat. */
+  /** Shares the flush of the next ledger writes, which it may wait for a moment. Safe to repeat. */
   append(record: RequestRecord): Promise<void>;
   get(requestId: string): Promise<RequestRecord | undefined>;
   list(

@@ -40,6 +40,8 @@ export type WriteStatement =
         readonly action: 'ignore' | 'replace' | 'add';
         readonly added?: readonly string[];
       };
+      /** No later statement touches these rows, so they need not wait to become one with others. */
+      readonly appends?: true;
     }
   /** The first column is the key; the others are set, or added to what is there. */
   | {
@@ -69,6 +71,14 @@ export type Steps<R> = Generator<Command, R, CommandResult>;
 /** A kind of operation. `apply` may run again on the same operations after a rollback. */
 export type Lane<Operation, Result> = {
   readonly name: string;
+  /**
+   * Where the engine has a journal, its rows may be durable there before they reach the database.
+   * Such a lane loads what it needs before it writes, reads no result of `change`, names the primary
+   * key first in every statement that is not `appends`, and never breaks a rule of the database.
+   */
+  readonly journaled?: true;
+  /** Its operations may wait a moment for others to share their flush. */
+  readonly patient?: true;
   /** One result for each operation, in order. Throwing rolls back all of them. */
   apply(operations: readonly Operation[]): Steps<readonly Result[]>;
 };

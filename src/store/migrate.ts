@@ -25,7 +25,8 @@ export function* migrate(kind: 'sqlite' | 'postgres', nowMs: number): Steps<void
   }
   for (const migration of migrations) {
     if (applied.has(migration.number)) continue;
-    for (const statement of migration.statements) yield change(kind, statement);
+    const statements = (migration.only ?? kind) === kind ? migration.statements : [];
+    for (const statement of statements) yield change(kind, statement);
     yield {
       run: 'change',
       sql: 'INSERT INTO migrations (number, name, applied_at_ms) VALUES (?, ?, ?)',

@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Clock } from '#std';
-import type { Store } from './contract.ts';
+import type { Store, StoreUnavailableError } from './contract.ts';
 import type { Engine } from './engine.ts';
 import { createAuditRepository } from './repositories/audit.ts';
 import { blobBoundsDefault, createBlobRepository, type BlobBounds } from './repositories/blobs.ts';
@@ -24,6 +24,10 @@ export type OpenStoreOptions = {
   readonly synchronous?: 'FULL' | 'NORMAL' | 'OFF';
   /** SQLite only: pages of the write-ahead log before they are copied into the file. */
   readonly checkpointPages?: number;
+  /** SQLite only: size of the files of the journal in front of the database. */
+  readonly journalSegmentBytes?: number;
+  /** SQLite only: told once, when nothing more can be written until the file is opened anew. */
+  readonly onStop?: (reason: StoreUnavailableError) => void;
   /** Operations in one transaction: default 128 in SQLite, 512 in PostgreSQL. */
   readonly batchMax?: number;
 };
@@ -62,7 +66,7 @@ async function openEngine(options: OpenStoreOptions): Promise<Engine> {
   const given = url.replace(/^(sqlite|file):(\/\/)?/, '');
   const path = given === ':memory:' ? given : resolve(given);
   if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const { synchronous, checkpointPages } = options;
+  const { synchronous, checkpointPages, journalSegmentBytes, onStop } = options;
   return openSqliteEngine({
     path,
     nodeId,
@@ -70,5 +74,7 @@ async function openEngine(options: OpenStoreOptions): Promise<Engine> {
     ...batch,
     ...(synchronous === undefined ? {} : { synchronous }),
     ...(checkpointPages === undefined ? {} : { checkpointPages }),
+    ...(journalSegmentBytes === undefined ? {} : { journalSegmentBytes }),
+    ...(onStop === undefined ? {} : { onStop }),
   });
 }

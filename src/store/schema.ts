@@ -6,6 +6,8 @@
 export type Migration = {
   readonly number: number;
   readonly name: string;
+  /** The others have no use for it. */
+  readonly only?: 'sqlite';
   readonly statements: readonly string[];
 };
 
@@ -209,6 +211,19 @@ const audit = `CREATE TABLE audit (
 
 const auditByTime = 'CREATE INDEX audit_by_time ON audit (created_at_ms, audit_id)';
 
+/** Up to where the journal is in these tables: the one row is written with the rows it speaks of. */
+const journalPosition = `CREATE TABLE journal_position (
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  sequence INTEGER NOT NULL,
+  segment INTEGER NOT NULL,
+  byte_offset INTEGER NOT NULL,
+  previous INTEGER NOT NULL
+) STRICT`;
+
+/** The first frame follows a number of this file alone, so that files of another one do not fit. */
+const journalStart =
+  'INSERT INTO journal_position (one, sequence, segment, byte_offset, previous) VALUES (1, 1, 0, 0, abs(random()) % 4294967296)';
+
 export const migrations: readonly Migration[] = [
   {
     number: 1,
@@ -248,4 +263,5 @@ export const migrations: readonly Migration[] = [
       auditByTime,
     ],
   },
+  { number: 3, name: 'journal', only: 'sqlite', statements: [journalPosition, journalStart] },
 ];

@@ -17,18 +17,36 @@ export type DiskEvent =
     }
   | { readonly kind: 'truncate'; readonly file: string; readonly size: number }
   | { readonly kind: 'flush'; readonly file: string }
+  /** A write through a descriptor that flushes (`O_DSYNC`) has returned: that write is on the disk. */
+  | { readonly kind: 'landed'; readonly file: string; readonly write: DiskEvent }
+  /** Taken as durable at once, as the journal of a file system makes it or not with all before it. */
+  | { readonly kind: 'rename'; readonly file: string; readonly to: string }
   /** Taken as durable at once: SQLite deletes a file only where both outcomes are right. */
   | { readonly kind: 'remove'; readonly file: string }
   /** What the process said to the outside: it cannot be taken back. */
   | { readonly kind: 'say'; readonly text: string };
 
 /** Calls to be recorded: `strace -f -y -xx -s 1000000 -e trace=…`. */
-export const tracedCalls = 'pwrite64,write,fdatasync,fsync,ftruncate,unlink';
+export const tracedCalls = 'openat,close,pwrite64,write,fdatasync,fsync,ftruncate,unlink,rename';
 
 const callPattern =
-  /^\d+\s+(pwrite64|write|ftruncate|fsync|fdatasync)\(\d+<((?:\\x[0-9a-f]{2})*)>(?:, (.*)|[) ].*)$/;
+  /^\d+\s+(pwrite64|write|ftruncate|fsync|fdatasync)\((\d+)<((?:\\x[0-9a-f]{2})*)>(?:, (.*)|[) ].*)$/;
 const unlinkPattern = /^\d+\s+unlink\("((?:\\x[0-9a-f]{2})*)"\)/;
-const resumedPattern = /^(\d+)\s+<\.\.\. (?:fsync|fdatasync) resumed>/;
+const renamePattern = /^\d+\s+rename\("((?:\\x[0-9a-f]{2})*)", "((?:\\x[0-9a-f]{2})*)"\)/;
+const openPattern = /^\d+\s+(?:openat\(.*|<\.\.\. openat resumed>.*)= (\d+)<((?:\\x[0-9a-f]{2})*)>/;
+const closePattern = /^\d+\s+close\((\d+)/;
+const resumedPattern = /^(\d+)\s+<\.\.\. (\w+) resumed>/;
+
+/** What is known while the recording is read from its beginning. */
+type Reading = {
+  readonly events: DiskEvent[];
+  readonly database: string;
+  readonly spoken: string;
+  /** Calls that a thread has begun: what is to be noted when they return. */
+  readonly begun: Map<string, DiskEvent>;
+  /** Descriptors that flush whatever is written through them. */
+  readonly flushing: Set<string>;
+};
 
 /** Events of the database files and of the file that took the process's words. */
 export async function readTrace(
@@ -36,33 +54,61 @@ export async function readTrace(
   database: string,
   spoken: string,
 ): Promise<readonly DiskEvent[]> {
-  const events: DiskEvent[] = [];
-  const flushing = new Map<string, string>();
+  const reading: Reading = { events: [], database, spoken, begun: new Map(), flushing: new Set() };
   for await (const line of createInterface({ input: createReadStream(path) })) {
-    const resumed = resumedPattern.exec(line);
-    if (resumed) {
-      const file = flushing.get(resumed[1] ?? '');
-      if (file !== undefined) events.push({ kind: 'flush', file });
-      continue;
-    }
-    const removed = unlinkPattern.exec(line);
-    if (removed) {
-      events.push({ kind: 'remove', file: unescape(removed[1] ?? '').toString() });
-      continue;
-    }
-    const match = callPattern.exec(line);
-    if (!match) continue;
-    const [, call = '', hexPath = '', rest = ''] = match;
-    const file = unescape(hexPath).toString();
-    if (file !== spoken && !file.startsWith(database)) continue;
-    if (call === 'fsync' || call === 'fdatasync') {
-      if (line.includes('<unfinished')) flushing.set(line.slice(0, line.indexOf(' ')), file);
-      else events.push({ kind: 'flush', file });
-    } else if (call === 'ftruncate')
-      events.push({ kind: 'truncate', file, size: Number.parseInt(rest, 10) });
-    else events.push(writeEvent(call, file, rest, spoken));
+    if (!readNames(reading, line)) readCall(reading, line);
   }
-  return events;
+  return reading.events;
+}
+
+/** Calls that open, close, name and remove files, and those that return later than they began. */
+function readNames({ events, begun, flushing }: Reading, line: string): boolean {
+  const opened = openPattern.exec(line);
+  if (opened) {
+    const [, descriptor = ''] = opened;
+    if (line.includes('O_DSYNC')) flushing.add(descriptor);
+    else flushing.delete(descriptor);
+    return true;
+  }
+  const closed = closePattern.exec(line);
+  if (closed) return flushing.delete(closed[1] ?? '') || true;
+  const resumed = resumedPattern.exec(line);
+  if (resumed) {
+    const [, thread = ''] = resumed;
+    const event = begun.get(thread);
+    if (event) events.push(event);
+    return begun.delete(thread) || true;
+  }
+  const renamed = renamePattern.exec(line);
+  if (renamed) {
+    const [, from = '', to = ''] = renamed;
+    events.push({ kind: 'rename', file: unescape(from).toString(), to: unescape(to).toString() });
+    return true;
+  }
+  const removed = unlinkPattern.exec(line);
+  if (removed) events.push({ kind: 'remove', file: unescape(removed[1] ?? '').toString() });
+  return removed !== null;
+}
+
+function readCall({ events, database, spoken, begun, flushing }: Reading, line: string): void {
+  const match = callPattern.exec(line);
+  if (!match) return;
+  const [, call = '', descriptor = '', hexPath = '', rest = ''] = match;
+  const file = unescape(hexPath).toString();
+  if (file !== spoken && !file.startsWith(database)) return;
+  const thread = line.slice(0, line.indexOf(' '));
+  const returns = (event: DiskEvent): void => {
+    if (line.endsWith('<unfinished ...>')) begun.set(thread, event);
+    else events.push(event);
+  };
+  if (call === 'fsync' || call === 'fdatasync') returns({ kind: 'flush', file });
+  else if (call === 'ftruncate')
+    events.push({ kind: 'truncate', file, size: Number.parseInt(rest, 10) });
+  else {
+    const event = writeEvent(call, file, rest, spoken);
+    events.push(event);
+    if (flushing.has(descriptor)) returns({ kind: 'landed', file, write: event });
+  }
 }
 
 function writeEvent(call: string, file: string, rest: string, spoken: string): DiskEvent {
@@ -79,7 +125,7 @@ function unescape(hex: string): Buffer {
   return Buffer.from(hex.replaceAll('\\x', ''), 'hex');
 }
 
-type Pending = Exclude<DiskEvent, { kind: 'flush' | 'say' | 'remove' }>;
+type Pending = Extract<DiskEvent, { kind: 'write' | 'truncate' }>;
 
 /** A file as flushed, and what was written since. */
 class DiskFile {
@@ -89,6 +135,13 @@ class DiskFile {
   flush(): void {
     for (const event of this.pending) this.bytes = applied(this.bytes, event, undefined);
     this.pending = [];
+  }
+
+  /** One write of those that wait, which flushes itself and not the others. */
+  land(write: DiskEvent): void {
+    for (const event of this.pending)
+      if (event === write) this.bytes = applied(this.bytes, event, undefined);
+    this.pending = this.pending.filter((event) => event !== write);
   }
 
   /** `lost` decides for each pending write, or part of it, whether it reached the disk. */
@@ -166,9 +219,15 @@ export function* diskImages(
         files.delete(event.file);
         continue;
       }
+      if (event.kind === 'rename') {
+        files.set(event.to, files.get(event.file) ?? new DiskFile());
+        files.delete(event.file);
+        continue;
+      }
       const file = files.get(event.file) ?? new DiskFile();
       files.set(event.file, file);
       if (event.kind === 'flush') file.flush();
+      else if (event.kind === 'landed') file.land(event.write);
       else file.pending.push(event);
     }
     yield { files: new Map([...files].map(([name, file]) => [name, file.image(random)])), said };

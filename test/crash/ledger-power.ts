@@ -72,6 +72,8 @@ function record(): void {
     'none',
     synchronous,
     '200',
+    // Small, so that files of the journal are filled and used again many times.
+    '131072',
   ];
   const traced = spawnSync(
     'strace',

@@ -1,7 +1,8 @@
 /**
  * The process that T-B1 and T-B2 kill: streams that reserve, call a "vendor" (the parent, by a line
  * on file descriptor 3), settle, and tell the "client". Arguments: URL, streams, seed, requests (0:
- * without end), fault (`none`, `send_early`, `ack_early`), synchronous, pages between checkpoints.
+ * without end), fault (`none`, `send_early`, `ack_early`), synchronous, pages between checkpoints,
+ * bytes of the files of the journal.
  *
  * Lines: `ready MS HOLDS`, `sent ATTEMPT REQUEST COST LOOKUP`, `ack REQUEST CHARGE`, `ask ATTEMPT`.
  */
@@ -21,6 +22,7 @@ const [
   fault = 'none',
   synchronous = 'FULL',
   checkpointPages = '4000',
+  journalSegmentBytes = '8388608',
 ] = process.argv.slice(2);
 const random = seededRandom(Number(seedText));
 const run = `${process.pid}_${seedText}`;
@@ -33,6 +35,7 @@ const store = await openStore({
   clock: systemClock,
   synchronous: synchronous === 'NORMAL' ? 'NORMAL' : 'FULL',
   checkpointPages: Number(checkpointPages),
+  journalSegmentBytes: Number(journalSegmentBytes),
 });
 const ledger = openLedger({ store, clock: systemClock });
 

@@ -56,7 +56,7 @@ export const importTable: { readonly [module: string]: ModuleRule } = {
     outside: ['node:fs', 'node:path', 'node:url', 'zod'],
   },
   store: {
-    meaning: 'the database: engines, migrations, coordination',
+    meaning: 'the database: engines, journal, migrations, coordination',
     modules: ['std'],
     outside: ['node:*', 'pg'],
   },

@@ -41,10 +41,13 @@ const insertRequests: WriteStatement = {
   table: 'requests',
   columns: columns.map((name) => ({ name, type: integerColumns.has(name) ? 'integer' : 'text' })),
   conflict: { keys: ['request_id'], action: 'ignore' },
+  appends: true,
 };
 
 const appendLane: Lane<RequestRecord, true> = {
   name: 'requests',
+  journaled: true,
+  patient: true,
   *apply(records) {
     yield* write(insertRequests, records.map(toRow));
     return records.map(() => true);

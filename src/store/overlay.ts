@@ -1,0 +1,229 @@
+/**
+ * Rows that are durable in the journal and not in the database yet. Several writes to one row
+ * become one, and a row that is inserted and deleted in between never gets there.
+ */
+
+import type { LoadStatement, Value, WriteStatement } from './engine.ts';
+import type { Entry } from './frame.ts';
+
+/** The writes that one row waits for, the last one first. */
+type Waiting = {
+  readonly write: WriteStatement;
+  readonly values: Value[];
+  readonly earlier: Waiting | undefined;
+};
+
+export type RunEntry = (entry: Entry) => void;
+
+/** Bound of the time that writing them takes, and of the memory they hold. */
+const rowsMax = 4096;
+
+export class Overlay {
+  /** By table and by key, which is the first column of every statement. */
+  readonly #merged = new Map<string, Map<Value, Waiting>>();
+  /** Rows that nothing changes later: kept as they came. */
+  #appended: Extract<Entry, { kind: 'rows' }>[] = [];
+  #changes: Extract<Entry, { kind: 'change' }>[] = [];
+
+  get full(): boolean {
+    let rows = 0;
+    for (const table of this.#merged.values()) rows += table.size;
+    for (const entry of this.#appended) rows += entry.rows.length;
+    return rows >= rowsMax;
+  }
+
+  /** Statements of another kind wait for the rows before them, and nothing may overtake them. */
+  get urgent(): boolean {
+    return this.#changes.length > 0;
+  }
+
+  merge(entry: Entry): void {
+    if (entry.kind === 'change') {
+      this.#changes.push(entry);
+      return;
+    }
+    if (entry.write.action === 'insert' && entry.write.appends === true) {
+      this.#appended.push(entry);
+      return;
+    }
+    const { write, rows } = entry;
+    let table = this.#merged.get(write.table);
+    if (!table) this.#merged.set(write.table, (table = new Map<Value, Waiting>()));
+    for (const row of rows) mergeRow(table, write, row);
+  }
+
+  /** Rows that wait for nothing: written while the disk is busy with something else. */
+  writeAppended(run: RunEntry): void {
+    const entries = this.#appended;
+    this.#appended = [];
+    for (const entry of entries) run(entry);
+  }
+
+  /** Brings to the database what a load must see. */
+  expose(load: LoadStatement, keys: readonly string[], run: RunEntry): void {
+    if (this.#appended.some((entry) => entry.write.table === load.table)) this.writeAppended(run);
+    const table = this.#merged.get(load.table);
+    if (!table) return;
+    if (!isByKey(table, load)) {
+      this.#merged.delete(load.table);
+      writeTable(table, run);
+      return;
+    }
+    for (const key of keys) {
+      const waiting = table.get(key);
+      if (!waiting) continue;
+      table.delete(key);
+      for (const step of inOrder(waiting)) run(step);
+    }
+  }
+
+  /** All that waits, in an order that gives what the writes one by one would have given. */
+  writeAll(run: RunEntry): void {
+    this.writeAppended(run);
+    for (const table of this.#merged.values()) writeTable(table, run);
+    this.#merged.clear();
+    for (const change of this.#changes) run(change);
+    this.#changes = [];
+  }
+
+  clear(): void {
+    this.#merged.clear();
+    this.#appended = [];
+    this.#changes = [];
+  }
+}
+
+function isByKey(table: ReadonlyMap<Value, Waiting>, load: LoadStatement): boolean {
+  for (const { write } of table.values()) return write.columns[0]?.name === load.column;
+  return true;
+}
+
+/** Rows of one statement together, as long as they are the only write of their row. */
+function writeTable(table: ReadonlyMap<Value, Waiting>, run: RunEntry): void {
+  const groups = new Map<WriteStatement, (readonly Value[])[]>();
+  for (const waiting of table.values()) {
+    if (waiting.earlier) for (const step of inOrder(waiting)) run(step);
+    else {
+      const rows = groups.get(waiting.write);
+      if (rows) rows.push(waiting.values);
+      else groups.set(waiting.write, [waiting.values]);
+    }
+  }
+  for (const [write, rows] of groups) run({ kind: 'rows', write, rows });
+}
+
+function inOrder(waiting: Waiting): readonly Entry[] {
+  const steps: Entry[] = [];
+  for (let step: Waiting | undefined = waiting; step; step = step.earlier)
+    steps.push({ kind: 'rows', write: step.write, rows: [step.values] });
+  return steps.reverse();
+}
+
+function mergeRow(table: Map<Value, Waiting>, write: WriteStatement, row: readonly Value[]): void {
+  const key = row[0] ?? null;
+  const before = table.get(key);
+  if (!before) {
+    table.set(key, { write, values: [...row], earlier: undefined });
+    return;
+  }
+  if (write.action === 'delete') {
+    // An insert that says nothing of conflicts had no row before it.
+    const gone = before.write.action === 'insert' && !before.write.conflict;
+    if (!gone) table.set(key, { write, values: [...row], earlier: before.earlier });
+    else if (before.earlier) table.set(key, before.earlier);
+    else table.delete(key);
+    return;
+  }
+  if (combine(before.write, before.values, write, row)) return;
+  table.set(key, { write, values: [...row], earlier: before });
+}
+
+/** Changes `values` to what both writes give together; `false` when one write cannot say it. */
+function combine(
+  first: WriteStatement,
+  values: Value[],
+  second: WriteStatement,
+  row: readonly Value[],
+): boolean {
+  const adds = addedPlaces(first, second);
+  if (adds) return addAll(values, row, adds);
+  const replaced = replacedPlaces(first, second);
+  if (!replaced) return false;
+  for (let index = 0; index < row.length; index += 1)
+    values[replaced[index] ?? 0] = row[index] ?? null;
+  return true;
+}
+
+/** Sums beyond the exact integers are left to the database. */
+function addAll(
+  values: Value[],
+  row: readonly Value[],
+  places: readonly (readonly [number, number])[],
+): boolean {
+  for (const [to, from] of places) {
+    const [there, more] = [values[to], row[from]];
+    if (typeof there !== 'number' || typeof more !== 'number') return false;
+    if (!Number.isSafeInteger(there + more)) return false;
+  }
+  for (const [to, from] of places) values[to] = Number(values[to]) + Number(row[from]);
+  return true;
+}
+
+type Places<T> = WeakMap<WriteStatement, WeakMap<WriteStatement, T | 'none'>>;
+
+function remembered<T>(
+  find: (first: WriteStatement, second: WriteStatement) => T | undefined,
+): (first: WriteStatement, second: WriteStatement) => T | undefined {
+  const known: Places<T> = new WeakMap();
+  return (first, second) => {
+    let bySecond = known.get(first);
+    if (!bySecond) known.set(first, (bySecond = new WeakMap<WriteStatement, T | 'none'>()));
+    const place = bySecond.get(second);
+    if (place !== undefined) return place === 'none' ? undefined : place;
+    const found = find(first, second);
+    bySecond.set(second, found ?? 'none');
+    return found;
+  };
+}
+
+/** From which column of the second write to which of the first, where the second one adds. */
+const addedPlaces = remembered((first, second) => {
+  const names = addedNames(second);
+  if (!names) return undefined;
+  // After `set` or a plain insert the value is known; after other sums it is one more summand.
+  const sums = addedNames(first);
+  if (sums && !names.every((name) => sums.includes(name))) return undefined;
+  // A row that may be missing is made by the first write only where that is its business.
+  if (second.action === 'insert' && first !== second) return undefined;
+  const places = names.map((name) => [placeOf(first, name), placeOf(second, name)] as const);
+  const known = places.every(([to]) => to > 0);
+  const ignored = first.action === 'insert' && first.conflict?.action === 'ignore';
+  return known && !ignored ? places : undefined;
+});
+
+/** Where each column of the second write is in the first, when it only replaces values. */
+const replacedPlaces = remembered((first, second) => {
+  const replaces =
+    second.action === 'set' ||
+    (second.action === 'insert' && second.conflict?.action === 'replace');
+  if (!replaces) return undefined;
+  if (second.action === 'insert' && first !== second) return undefined;
+  if (
+    first.action === 'insert'
+      ? first.conflict && first.conflict.action !== 'replace'
+      : first.action !== 'set'
+  )
+    return undefined;
+  const places = second.columns.map((column) => placeOf(first, column.name));
+  return places.every((place) => place >= 0) ? places : undefined;
+});
+
+function addedNames(write: WriteStatement): readonly string[] | undefined {
+  if (write.action === 'add') return write.columns.slice(1).map((column) => column.name);
+  if (write.action !== 'insert' || write.conflict?.action !== 'add') return undefined;
+  return write.conflict.added ?? [];
+}
+
+function placeOf(write: WriteStatement, name: string): number {
+  return write.columns.findIndex((column) => column.name === name);
+}
