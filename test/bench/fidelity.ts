@@ -4,7 +4,7 @@
  */
 
 import { hash } from 'node:crypto';
-import { wholeText } from './answers.ts';
+import { contentMark, wholeText } from './answers.ts';
 import type { LoadGenerator } from './generator.ts';
 import type { Leg } from './leg.ts';
 import type { Workload } from './workloads.ts';
@@ -44,8 +44,22 @@ function verdictOf(workload: Workload, body: string, original: string | undefine
   const text = textOf(body);
   const said = wholeText(workload.shape);
   if (text !== said) return `OTHER TEXT (${text.length} of ${said.length} characters)`;
-  const isSame = original !== undefined && body === original;
-  return `${isSame ? 'same bytes' : 'same text'} ${hash('sha256', text).slice(0, 8)}`;
+  const isLike = (same: (stream: string) => string): boolean =>
+    original !== undefined && same(body) === same(original);
+  const verdict = isLike((stream) => stream)
+    ? 'same bytes'
+    : isLike(contentEvents)
+      ? 'same events'
+      : 'same text';
+  return `${verdict} ${hash('sha256', text).slice(0, 8)}`;
+}
+
+/** The events with content as they are; what comes before and after may differ, such as the usage. */
+function contentEvents(body: string): string {
+  return body
+    .split('\n')
+    .filter((line) => line.includes(contentMark))
+    .join('\n');
 }
 
 /** The text of a stream of events, whichever dialect it is in. */

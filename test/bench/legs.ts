@@ -137,5 +137,6 @@ async function startLitellm(
   const environment = { LITELLM_MODE: 'PRODUCTION', LITELLM_LOG: 'ERROR' };
   const words = ['--config', file, '--port', String(port), '--host', '127.0.0.1'];
   words.push('--num_workers', '1');
-  return startFound(litellm(cache), words, { id, port, headers, environment });
+  const startMs = 300_000;
+  return startFound(litellm(cache), words, { id, port, headers, environment, startMs });
 }
