@@ -9,7 +9,12 @@ import type { LoadGenerator } from './generator.ts';
 import type { Leg } from './leg.ts';
 import type { Workload } from './workloads.ts';
 
-export type Fidelity = { readonly leg: string; readonly verdict: string };
+export type Fidelity = {
+  readonly leg: string;
+  readonly verdict: string;
+  /** Why there was no right answer. */
+  readonly failure?: string;
+};
 
 /** One stream through each leg. */
 export async function checkFidelity(
@@ -18,6 +23,7 @@ export async function checkFidelity(
   legs: readonly Leg[],
 ): Promise<readonly Fidelity[]> {
   const bodies = new Map<string, string>();
+  const failures = new Map<string, string>();
   for (const leg of legs) {
     const result = await generator.run({
       port: leg.port,
@@ -30,13 +36,15 @@ export async function checkFidelity(
       limitMs: 30_000,
       bodiesKept: 1,
     });
+    failures.set(leg.id, result.firstFailure);
     const [body] = result.bodies;
     if (body !== undefined) bodies.set(leg.id, Buffer.from(body).toString('utf8'));
   }
   const original = bodies.get('direct');
   return legs.map(({ id }) => {
     const body = bodies.get(id);
-    return { leg: id, verdict: body === undefined ? 'none' : verdictOf(workload, body, original) };
+    if (body === undefined) return { leg: id, verdict: 'none', failure: failures.get(id) ?? '' };
+    return { leg: id, verdict: verdictOf(workload, body, original) };
   });
 }
 
