@@ -134,11 +134,10 @@ async function runWorkload(
   const capacities: Capacity[] = [];
   const isStream = workload.shape.chunks > 0;
   const fidelities = isStream ? await checkFidelity(generator, workload, legs) : [];
-  const able = legs.filter(
-    ({ id }) => !fidelities.some(({ leg, verdict }) => leg === id && verdict === 'none'),
-  );
-  for (const { id } of legs.filter((leg) => !able.includes(leg)))
-    console.log(`!!! ${id} IS NOT MEASURED in ${workload.id}: it gave no right answer`);
+  const failed = fidelities.filter(({ failure }) => failure !== undefined);
+  for (const { leg, failure } of failed)
+    console.log(`!!! ${leg} IS NOT MEASURED in ${workload.id}: no right answer (${failure})`);
+  const able = legs.filter(({ id }) => !failed.some(({ leg }) => leg === id));
   const rounds = { ...settings, endsAtMs };
   const tell = {
     warm: (capacity: Capacity) => capacities.push(capacity),
@@ -150,8 +149,8 @@ async function runWorkload(
   console.log(
     `\n${workload.id}: ${workload.title}; rounds of ${settings.seconds} s\n${tableOf(workload, own, capacities, fidelities)}`,
   );
-  const failed = own.find(({ failures }) => failures > 0);
-  if (failed) console.log(`first failure: ${failed.leg}: ${failed.firstFailure}`);
+  const first = own.find(({ failures }) => failures > 0);
+  if (first) console.log(`first failure: ${first.leg}: ${first.firstFailure}`);
 }
 
 async function runTrials(

@@ -4,12 +4,17 @@
  */
 
 import { hash } from 'node:crypto';
-import { wholeText } from './answers.ts';
+import { contentMark, wholeText } from './answers.ts';
 import type { LoadGenerator } from './generator.ts';
 import type { Leg } from './leg.ts';
 import type { Workload } from './workloads.ts';
 
-export type Fidelity = { readonly leg: string; readonly verdict: string };
+export type Fidelity = {
+  readonly leg: string;
+  readonly verdict: string;
+  /** Why there was no right answer. */
+  readonly failure?: string;
+};
 
 /** One stream through each leg. */
 export async function checkFidelity(
@@ -18,6 +23,7 @@ export async function checkFidelity(
   legs: readonly Leg[],
 ): Promise<readonly Fidelity[]> {
   const bodies = new Map<string, string>();
+  const failures = new Map<string, string>();
   for (const leg of legs) {
     const result = await generator.run({
       port: leg.port,
@@ -30,13 +36,15 @@ export async function checkFidelity(
       limitMs: 30_000,
       bodiesKept: 1,
     });
+    failures.set(leg.id, result.firstFailure);
     const [body] = result.bodies;
     if (body !== undefined) bodies.set(leg.id, Buffer.from(body).toString('utf8'));
   }
   const original = bodies.get('direct');
   return legs.map(({ id }) => {
     const body = bodies.get(id);
-    return { leg: id, verdict: body === undefined ? 'none' : verdictOf(workload, body, original) };
+    if (body === undefined) return { leg: id, verdict: 'none', failure: failures.get(id) ?? '' };
+    return { leg: id, verdict: verdictOf(workload, body, original) };
   });
 }
 
@@ -44,8 +52,22 @@ function verdictOf(workload: Workload, body: string, original: string | undefine
   const text = textOf(body);
   const said = wholeText(workload.shape);
   if (text !== said) return `OTHER TEXT (${text.length} of ${said.length} characters)`;
-  const isSame = original !== undefined && body === original;
-  return `${isSame ? 'same bytes' : 'same text'} ${hash('sha256', text).slice(0, 8)}`;
+  const isLike = (same: (stream: string) => string): boolean =>
+    original !== undefined && same(body) === same(original);
+  const verdict = isLike((stream) => stream)
+    ? 'same bytes'
+    : isLike(contentEvents)
+      ? 'same events'
+      : 'same text';
+  return `${verdict} ${hash('sha256', text).slice(0, 8)}`;
+}
+
+/** The events with content as they are; what comes before and after may differ, such as the usage. */
+function contentEvents(body: string): string {
+  return body
+    .split('\n')
+    .filter((line) => line.includes(contentMark))
+    .join('\n');
 }
 
 /** The text of a stream of events, whichever dialect it is in. */

@@ -153,17 +153,21 @@ async function measureChunks(gate: Gated): Promise<Values> {
 }
 
 async function measureOpenStreams(gate: Gated): Promise<Values> {
-  const streams = 1_000;
+  const streams = 500;
   const { generator, leg, started } = gate;
   const before = await ask<Memory>(gate, 'memory');
-  const rssBefore = costOfTree(started.pid).rssBytes;
+  const { rssBytes: rssBefore, openFiles } = costOfTree(started.pid);
   const job = steadyJob(leg, trialStreams.minute, 250, streams / 250);
   // Ends before the streams do: their clients are cut off, which is no failure here.
-  const open = generator.run({ ...job, limitMs: 12_000 });
-  await pause(8_000);
+  const load = generator.run({ ...job, limitMs: 30_000 });
+  // One socket to the client and one to the upstream.
+  const areOpen = (): boolean => costOfTree(started.pid).openFiles >= openFiles + 2 * streams;
+  for (let second = 0; second < 28 && !areOpen(); second += 1) await pause(1_000);
+  const isWhole = areOpen();
   const during = await ask<Memory>(gate, 'memory');
   const rssDuring = costOfTree(started.pid).rssBytes;
-  await open;
+  await load;
+  if (!isWhole) return {};
   const heap = during.heapBytes + during.externalBytes - before.heapBytes - before.externalBytes;
   return {
     'heap KiB an open stream': heap / streams / 1_024,

@@ -56,6 +56,8 @@ export async function startFound(
   words: readonly string[],
   settings: Omit<LegSettings, 'started'> & {
     readonly environment?: Readonly<Record<string, string>>;
+    /** How long it may take until it listens. */
+    readonly startMs?: number;
   },
 ): Promise<StartedLeg> {
   const { id, port } = settings;
@@ -63,7 +65,7 @@ export async function startFound(
   const environment = { ...found.environment, ...settings.environment };
   const started = startPinned([...found.command, ...words], processors.subject, environment);
   try {
-    await listening(started, port);
+    await listening(started, port, settings.startMs);
   } catch (error) {
     await stop(started);
     return { id, missing: error instanceof Error ? error.message : String(error) };

@@ -134,8 +134,14 @@ async function startLitellm(
   const config = { model_list: models, general_settings: { master_key: key } };
   writeFileSync(file, JSON.stringify(config));
   const headers = { authorization: `Bearer ${key}` };
-  const environment = { LITELLM_MODE: 'PRODUCTION', LITELLM_LOG: 'ERROR' };
+  const environment = {
+    LITELLM_MODE: 'PRODUCTION',
+    LITELLM_LOG: 'ERROR',
+    // It takes a hundred equal chunks for a model that has gone astray.
+    REPEATED_STREAMING_CHUNK_LIMIT: '1000000',
+  };
   const words = ['--config', file, '--port', String(port), '--host', '127.0.0.1'];
   words.push('--num_workers', '1');
-  return startFound(litellm(cache), words, { id, port, headers, environment });
+  const startMs = 300_000;
+  return startFound(litellm(cache), words, { id, port, headers, environment, startMs });
 }

@@ -44,7 +44,7 @@ export function startPinned(
 export async function announced(
   started: Started,
   pattern: RegExp,
-  limitMs = 30_000,
+  limitMs = 120_000,
 ): Promise<string> {
   const until = performance.now() + limitMs;
   while (performance.now() < until) {
