@@ -16,6 +16,6 @@ export const gates: readonly Gate[] = [
   { id: 'system calls a chunk', limit: 3, digits: 2 },
   { id: 'KiB allocated a chunk', limit: 4.8, digits: 2 },
   { id: 'scavenges a thousand chunks', limit: 1, digits: 2 },
-  { id: 'heap KiB an open stream', limit: 24, digits: 1 },
-  { id: 'RSS KiB an open stream', limit: 60, digits: 1 },
+  { id: 'heap KiB an open stream', limit: 48, digits: 1 },
+  { id: 'RSS KiB an open stream', limit: 130, digits: 1 },
 ];
