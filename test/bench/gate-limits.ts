@@ -13,9 +13,9 @@ export const gates: readonly Gate[] = [
   { id: 'file flushes a request', limit: 2.2, digits: 2 },
   { id: 'KiB allocated a request', limit: 180, digits: 1 },
   { id: 'scavenges a thousand requests', limit: 14, digits: 1 },
-  { id: 'system calls a chunk', limit: 2.4, digits: 2 },
+  { id: 'system calls a chunk', limit: 3, digits: 2 },
   { id: 'KiB allocated a chunk', limit: 4.8, digits: 2 },
-  { id: 'scavenges a thousand chunks', limit: 0.6, digits: 2 },
-  { id: 'heap KiB an open stream', limit: 24, digits: 1 },
-  { id: 'RSS KiB an open stream', limit: 60, digits: 1 },
+  { id: 'scavenges a thousand chunks', limit: 1, digits: 2 },
+  { id: 'heap KiB an open stream', limit: 48, digits: 1 },
+  { id: 'RSS KiB an open stream', limit: 130, digits: 1 },
 ];

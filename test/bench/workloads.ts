@@ -102,7 +102,7 @@ function conversation(messages: number, bytesEach: number): Ask {
 }
 
 const chatToChat = { client: 'chat', upstream: 'chat' } as const;
-const streamsWarm = { count: 200, atOnce: 48, limitMs: 20_000 };
+const streamsWarm = { count: 200, atOnce: 48, limitMs: 10_000 };
 const bigWarm = { count: 60, atOnce: 2, limitMs: 15_000 };
 
 const streaming = (
