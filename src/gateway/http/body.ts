@@ -91,7 +91,7 @@ function crowded(): GatewayError {
   });
 }
 
-/** One body being received. */
+/** One body being received; whoever reads the connection hands the pieces in. */
 export class BodyUpload {
   readonly #bytesMax: number;
   readonly #held: HeldBytes;
@@ -102,7 +102,6 @@ export class BodyUpload {
   #finished = false;
 
   constructor(
-    request: IncomingMessage,
     bytesMax: number,
     held: HeldBytes,
     startedAt: number,
@@ -112,15 +111,23 @@ export class BodyUpload {
     this.#held = held;
     this.#startedAt = startedAt;
     this.#done = done;
-    request.on('data', (piece: Buffer) => this.#take(piece));
-    request.once('end', () => this.#finish(undefined));
-    request.once('error', () => this.#finish('gone'));
-    request.once('close', () => this.#finish('gone'));
+  }
+
+  /** Takes the pieces from `node:http`. */
+  readFrom(request: IncomingMessage): void {
+    request.on('data', (piece: Buffer) => this.take(piece));
+    request.once('end', () => this.complete());
+    request.once('error', () => this.fail('gone'));
+    request.once('close', () => this.fail('gone'));
+  }
+
+  complete(): void {
+    this.#finish(undefined);
   }
 
   /** Gives the upload up for another reason than its bytes. */
-  fail(error: GatewayError): void {
-    this.#finish(error);
+  fail(failure: GatewayError | 'gone'): void {
+    this.#finish(failure);
   }
 
   /** Gives up an upload that is slower than the limits allow. */
@@ -131,7 +138,8 @@ export class BodyUpload {
     this.#finish(gatewayError('request_timeout', 'the request body arrives too slowly'));
   }
 
-  #take(piece: Buffer): void {
+  /** A piece more. The caller must not change it afterwards. */
+  take(piece: Uint8Array): void {
     if (this.#finished) return;
     if (this.receivedBytes + piece.length > this.#bytesMax) this.#finish(tooLarge(this.#bytesMax));
     else if (!this.#held.take(piece.length)) this.#finish(crowded());

@@ -1,10 +1,9 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { BodyUpload } from './body.ts';
 import { emptyBody } from './body.ts';
 import type { PathParameters } from './routes.ts';
 import type { HttpLimits } from './settings.ts';
-import { HttpResponseStream, type ResponseStream } from './stream.ts';
+import type { ResponseStream } from './stream.ts';
 import { headerValue, type HeaderList } from './vet.ts';
 
 /** Header fields of a response. Values that Node refuses (line breaks, NUL) throw TypeError. */
@@ -60,28 +59,38 @@ export class ExchangeAborted extends Error {
 /** What all exchanges of a front share. */
 export type ExchangeContext = {
   readonly limits: HttpLimits;
+  /** By the monotonic clock. */
   now(): number;
+  /** The present in the form of the Date field. */
+  date(): string;
   isStopping(): boolean;
 };
 
-/** The exchange over a socket. Methods that are not part of `Exchange` are for the front alone. */
-export class HttpExchange implements Exchange {
+/** What was read of a request before its exchange is made. */
+export type RequestHead = {
+  readonly method: string;
+  /** Path and query, as sent. */
+  readonly target: string;
+  readonly headers: HeaderList;
+};
+
+/**
+ * The part of an exchange that does not depend on who speaks HTTP with the client. Members that
+ * are not part of `Exchange` are for the front alone.
+ */
+export abstract class BaseExchange implements Exchange {
   readonly requestId: string;
   readonly clientRequestId: string | undefined;
   readonly method: string;
   readonly path: string;
   readonly receivedAtMs: number;
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
   readonly headers: HeaderList;
-  readonly #context: ExchangeContext;
+  readonly socket: Socket;
+  protected readonly context: ExchangeContext;
   readonly #search: string;
-  readonly #socket: Socket;
   pathParameters: PathParameters = {};
   body: Uint8Array = emptyBody;
   upload: BodyUpload | undefined;
-  /** Whether another program reads the body itself. */
-  mounted = false;
   /** Whether the handler is at work. */
   handling = false;
   /** Body bytes to give back when both the response and the handler are done. */
@@ -91,33 +100,44 @@ export class HttpExchange implements Exchange {
   #query: URLSearchParams | undefined;
   #controller: AbortController | undefined;
   #aborted: ExchangeAborted | undefined;
-  #lingerUntil: number | undefined;
   #progressBytes = 0;
   #progressAt: number;
 
-  constructor(
-    request: IncomingMessage,
-    response: ServerResponse,
-    headers: HeaderList,
-    requestId: string,
-    context: ExchangeContext,
-  ) {
-    const target = request.url ?? '/';
+  constructor(head: RequestHead, socket: Socket, requestId: string, context: ExchangeContext) {
+    const { method, target, headers } = head;
     const queryAt = target.indexOf('?');
-    this.request = request;
-    this.response = response;
-    this.headers = headers;
     this.requestId = requestId;
     const given = headerValue(headers, 'x-request-id');
     this.clientRequestId = given !== undefined && requestIdPattern.test(given) ? given : undefined;
-    this.method = request.method ?? '';
+    this.method = method;
     this.path = queryAt < 0 ? target : target.slice(0, queryAt);
     this.#search = queryAt < 0 ? '' : target.slice(queryAt + 1);
-    this.#context = context;
-    this.#socket = request.socket;
+    this.headers = headers;
+    this.socket = socket;
+    this.context = context;
     this.receivedAtMs = context.now();
     this.#progressAt = this.receivedAtMs;
   }
+
+  abstract readonly responded: boolean;
+  /** Whether all of the response was given, though perhaps not all has left. */
+  abstract readonly ended: boolean;
+  /** Whether the response is over: it has left, or its connection is gone. */
+  abstract readonly closed: boolean;
+  /** Whether nothing can be sent any more. */
+  abstract readonly destroyed: boolean;
+  /** Bytes of the response that wait in this process. */
+  abstract readonly writableLength: number;
+  abstract respond(status: number, headers: ResponseHeaders, body: string | Uint8Array): void;
+  abstract stream(status: number, headers: ResponseHeaders): ResponseStream;
+  /**
+   * Answers and gives the connection up. When the sender is still writing its body, the rest is
+   * read and thrown away for a while: closing at once would reset the connection, and the sender
+   * would never see the answer.
+   */
+  abstract refuse(status: number, headers: ResponseHeaders, body: string | Uint8Array): void;
+  /** Breaks the connection off. */
+  abstract destroy(): void;
 
   get query(): URLSearchParams {
     this.#query ??= new URLSearchParams(this.#search);
@@ -125,11 +145,7 @@ export class HttpExchange implements Exchange {
   }
 
   get remoteAddress(): string {
-    return this.#socket.remoteAddress ?? '';
-  }
-
-  get responded(): boolean {
-    return this.response.headersSent;
+    return this.socket.remoteAddress ?? '';
   }
 
   get signal(): AbortSignal {
@@ -144,59 +160,6 @@ export class HttpExchange implements Exchange {
     return headerValue(this.headers, name);
   }
 
-  respond(status: number, headers: ResponseHeaders, body: string | Uint8Array): void {
-    const bytes = typeof body === 'string' ? Buffer.byteLength(body) : body.length;
-    this.#writeHead(status, headers, bytes);
-    this.response.end(body);
-  }
-
-  stream(status: number, headers: ResponseHeaders): ResponseStream {
-    this.#writeHead(status, headers, undefined);
-    return new HttpResponseStream(this.response, this.#context.limits.streamBufferBytesMax);
-  }
-
-  /**
-   * Answers and gives the connection up. When the sender is still writing its body, the rest is
-   * read and thrown away for a while: closing at once would reset the connection, and the sender
-   * would never see the answer.
-   */
-  refuse(status: number, headers: ResponseHeaders, body: string | Uint8Array): void {
-    const bytes = typeof body === 'string' ? Buffer.byteLength(body) : body.length;
-    this.#writeHead(status, { ...headers, connection: 'close' }, bytes);
-    if (this.request.complete) {
-      this.response.end(body);
-      return;
-    }
-    this.response.write(body);
-    this.#lingerUntil = this.#context.now() + this.#context.limits.lingerMs;
-    this.request.once('end', () => this.response.end());
-    this.request.once('error', () => this.response.destroy());
-    this.request.resume();
-  }
-
-  /** Ends what is left of a refused connection now, because its bytes cannot be read any more. */
-  endLinger(): boolean {
-    if (this.#lingerUntil === undefined) return false;
-    this.response.end();
-    return true;
-  }
-
-  #writeHead(status: number, headers: ResponseHeaders, bodyBytes: number | undefined): void {
-    const flat = ['x-request-id', this.requestId, 'x-content-type-options', 'nosniff'];
-    if (this.clientRequestId !== undefined) flat.push('x-client-request-id', this.clientRequestId);
-    for (const value of this.extraHeaders) flat.push(value);
-    let closes = false;
-    for (const [name, value] of Object.entries(headers)) {
-      if (name === 'connection') closes = true;
-      flat.push(name, value);
-    }
-    if (bodyBytes !== undefined && status !== 204 && status !== 304) {
-      flat.push('content-length', String(bodyBytes));
-    }
-    if (!closes && this.#context.isStopping()) flat.push('connection', 'close');
-    this.response.writeHead(status, flat);
-  }
-
   /** Tells the handler to stop. Only the first cause counts. */
   abort(cause: AbortCause): void {
     if (this.#aborted !== undefined) return;
@@ -204,34 +167,45 @@ export class HttpExchange implements Exchange {
     this.#controller?.abort(this.#aborted);
   }
 
-  #isSlow(now: number): boolean {
-    const { uploadTimeoutMs, uploadBytesPerSecondMin } = this.#context.limits;
-    const creditMs = (this.#socket.bytesRead / uploadBytesPerSecondMin) * 1_000;
-    return now - this.receivedAtMs > uploadTimeoutMs + creditMs;
+  /** Name and value by turns, all that is sent but for the fields of the connection. */
+  protected headFields(
+    status: number,
+    headers: ResponseHeaders,
+    bodyBytes: number | undefined,
+  ): string[] {
+    const flat = ['x-request-id', this.requestId, 'x-content-type-options', 'nosniff'];
+    if (this.clientRequestId !== undefined) flat.push('x-client-request-id', this.clientRequestId);
+    for (const value of this.extraHeaders) flat.push(value);
+    for (const name in headers) flat.push(name, headers[name] ?? '');
+    if (bodyBytes !== undefined && hasBody(status)) flat.push('content-length', String(bodyBytes));
+    return flat;
   }
 
-  /** Called about twice a second: ends slow uploads, lingering connections and stalled readers. */
+  /** Called about twice a second: ends slow uploads and stalled readers. */
   sweep(now: number): void {
-    const { limits } = this.#context;
+    const { limits } = this.context;
     this.upload?.checkPace(now, limits);
-    if (this.mounted && !this.request.complete && this.#isSlow(now)) this.response.destroy();
-    if (this.#lingerUntil !== undefined) {
-      if (now >= this.#lingerUntil) this.response.end();
-      if (now >= this.#lingerUntil + limits.lingerMs) this.response.destroy();
-      return;
-    }
-    if (this.response.writableLength === 0) {
+    if (this.writableLength === 0) {
       this.#progressAt = now;
       return;
     }
     // What the system has taken: everything written less what still waits in this process.
-    const taken = this.#socket.bytesWritten - this.#socket.writableLength;
+    const taken = this.socket.bytesWritten - this.socket.writableLength;
     if (taken !== this.#progressBytes) {
       this.#progressBytes = taken;
       this.#progressAt = now;
     } else if (now - this.#progressAt >= limits.stalledReaderTimeoutMs) {
       this.abort('stalled-reader');
-      this.response.destroy();
+      this.destroy();
     }
   }
+}
+
+/** Whether answers of this status carry a body (RFC 9112, 6.3). */
+export function hasBody(status: number): boolean {
+  return status !== 204 && status !== 304;
+}
+
+export function bodyLength(body: string | Uint8Array): number {
+  return typeof body === 'string' ? Buffer.byteLength(body) : body.length;
 }

@@ -1,11 +1,6 @@
 export { createHttpFront } from './front.ts';
-export type {
-  HttpFront,
-  HttpFrontSettings,
-  HttpFrontStatus,
-  HttpRoute,
-  RenderedError,
-} from './front.ts';
+export type { HttpFront, HttpFrontStatus } from './front.ts';
+export type { HttpFrontSettings, HttpRoute, RenderedError } from './core.ts';
 export { ExchangeAborted } from './exchange.ts';
 export type { AbortCause, Exchange, ResponseHeaders } from './exchange.ts';
 export type { ResponseStream } from './stream.ts';

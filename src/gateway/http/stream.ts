@@ -1,5 +1,3 @@
-import type { ServerResponse } from 'node:http';
-
 /** The body of a streamed response. */
 export type ResponseStream = {
   /**
@@ -15,17 +13,28 @@ export type ResponseStream = {
   destroy(): void;
 };
 
+/** Where the bytes of a stream go: a response of `node:http`, or one of our own. */
+export type StreamSink = {
+  readonly destroyed: boolean;
+  readonly writableLength: number;
+  write(text: string, encoding: 'latin1'): unknown;
+  write(bytes: Uint8Array): unknown;
+  end(): unknown;
+  destroy(): unknown;
+  flushHeaders(): void;
+};
+
 const lineBreak = '\r\n';
 const lastChunk = '0\r\n\r\n';
 /** Below this many bytes copying pieces into one buffer is cheaper than a vectored write. */
-const copyBytesMax = 32_768;
+export const copyBytesMax = 32_768;
 
 /**
  * Writes a response body with one HTTP chunk and one write per tick. Node frames every `write`
  * as four pieces of its own, so the chunks are framed here and handed over ready.
  */
 export class HttpResponseStream implements ResponseStream {
-  readonly #response: ServerResponse;
+  readonly #sink: StreamSink;
   readonly #bufferBytesMax: number;
   readonly #chunked: boolean;
   #pieces: Uint8Array[] = [];
@@ -34,19 +43,16 @@ export class HttpResponseStream implements ResponseStream {
   #ended = false;
   #waiting: PromiseWithResolvers<void> | undefined;
 
-  /** `response` must have its head written already. */
-  constructor(response: ServerResponse, bufferBytesMax: number) {
-    this.#response = response;
+  /** The sink has its head already. Its owner calls `release` when it has drained or is gone. */
+  constructor(sink: StreamSink, chunked: boolean, bufferBytesMax: number) {
+    this.#sink = sink;
+    this.#chunked = chunked;
     this.#bufferBytesMax = bufferBytesMax;
-    this.#chunked = response.chunkedEncoding;
-    response.chunkedEncoding = false;
-    response.on('drain', () => this.#release());
-    response.once('close', () => this.#release());
     this.#schedule();
   }
 
   write(bytes: Uint8Array): boolean {
-    if (this.#ended || this.#response.destroyed) return false;
+    if (this.#ended || this.#sink.destroyed) return false;
     if (bytes.length > 0) {
       this.#pieces.push(bytes);
       this.#queuedBytes += bytes.length;
@@ -57,7 +63,7 @@ export class HttpResponseStream implements ResponseStream {
 
   drained(): Promise<void> {
     if (this.#scheduled) this.#flush(false);
-    if (this.#response.destroyed || this.#hasRoom()) return Promise.resolve();
+    if (this.#sink.destroyed || this.#hasRoom()) return Promise.resolve();
     this.#waiting ??= Promise.withResolvers();
     return this.#waiting.promise;
   }
@@ -66,21 +72,22 @@ export class HttpResponseStream implements ResponseStream {
     if (this.#ended) return;
     this.#ended = true;
     this.#flush(true);
-    this.#response.end();
+    this.#sink.end();
   }
 
   destroy(): void {
     this.#ended = true;
     this.#pieces = [];
     this.#queuedBytes = 0;
-    this.#response.destroy();
+    this.#sink.destroy();
   }
 
   #hasRoom(): boolean {
-    return this.#queuedBytes + this.#response.writableLength < this.#bufferBytesMax;
+    return this.#queuedBytes + this.#sink.writableLength < this.#bufferBytesMax;
   }
 
-  #release(): void {
+  /** Lets the writer go on. */
+  release(): void {
     const waiting = this.#waiting;
     this.#waiting = undefined;
     waiting?.resolve();
@@ -98,7 +105,7 @@ export class HttpResponseStream implements ResponseStream {
     if (this.#queuedBytes > 0) this.#flush(false);
     else {
       this.#scheduled = false;
-      this.#response.flushHeaders();
+      this.#sink.flushHeaders();
     }
   }
 
@@ -107,7 +114,7 @@ export class HttpResponseStream implements ResponseStream {
     const pieces = this.#pieces;
     const bytes = this.#queuedBytes;
     if (bytes === 0) {
-      if (last && this.#chunked) this.#response.write(lastChunk, 'latin1');
+      if (last && this.#chunked) this.#sink.write(lastChunk, 'latin1');
       return;
     }
     this.#pieces = [];
@@ -115,12 +122,12 @@ export class HttpResponseStream implements ResponseStream {
     const head = this.#chunked ? bytes.toString(16) + lineBreak : '';
     const tail = this.#chunked ? lineBreak + (last ? lastChunk : '') : '';
     if (bytes <= copyBytesMax) {
-      this.#response.write(joined(head, pieces, bytes, tail));
+      this.#sink.write(joined(head, pieces, bytes, tail));
       return;
     }
-    if (head !== '') this.#response.write(head, 'latin1');
-    for (const piece of pieces) this.#response.write(piece);
-    if (tail !== '') this.#response.write(tail, 'latin1');
+    if (head !== '') this.#sink.write(head, 'latin1');
+    for (const piece of pieces) this.#sink.write(piece);
+    if (tail !== '') this.#sink.write(tail, 'latin1');
   }
 }
 

@@ -32,7 +32,7 @@ export function readHeaders(request: IncomingMessage): HeaderList {
 }
 
 /** Headers that must not stand twice, because two readers could choose different ones. */
-const singleHeaders: ReadonlySet<string> = new Set([
+export const singleHeaders: ReadonlySet<string> = new Set([
   'host',
   'authorization',
   'x-api-key',
@@ -79,7 +79,7 @@ export function vetRequest(
   }
   if (request.httpVersionMajor !== 1 || request.httpVersionMinor > 1)
     return malformed('the protocol is HTTP/1.1');
-  if (!targetPattern.test(target) || target.includes('#') || target.includes('\\')) {
+  if (!isWellFormedTarget(target)) {
     return malformed('the request target must be a path that starts with one "/"');
   }
   let seenSingle = '';
@@ -110,11 +110,20 @@ export function vetRequest(
   return undefined;
 }
 
+/** Whether a request target is a path with a query at most, and everybody would read the same in it. */
+export function isWellFormedTarget(target: string): boolean {
+  return targetPattern.test(target) && !target.includes('#') && !target.includes('\\');
+}
+
 function malformed(message: string): GatewayError {
   return gatewayError('malformed_http', message);
 }
 
-function vetHost(host: string, allowed: ReadonlySet<string> | undefined): GatewayError | undefined {
+/** What is wrong with the value of a Host header. */
+export function vetHost(
+  host: string,
+  allowed: ReadonlySet<string> | undefined,
+): GatewayError | undefined {
   if (!hostPattern.test(host))
     return malformed('the Host header is not a host name with an optional port');
   if (allowed === undefined) return undefined;
