@@ -236,6 +236,7 @@ export class PlainConnection<Route extends HttpRoute> {
     if (this.#begun !== undefined || this.#requests === 0) {
       if (waits < headersTimeoutMs) return;
       this.#closingSince = now;
+      this.#begun = undefined;
       this.#core.endRaw(this.#socket, slowHead());
     } else if (waits >= keepAliveTimeoutMs + keepAliveGraceMs) this.#close();
   }

@@ -41,6 +41,9 @@ const special: ReadonlyMap<string, number> = new Map([
   ['proxy-connection', doubtful],
 ]);
 
+/** Fields that are remembered beyond their request; their values must not keep the whole head alive. */
+const remembered: ReadonlySet<string> = new Set(['idempotency-key', 'x-session-id']);
+
 /** Names as clients spell them, so that the usual ones are neither checked nor lower-cased anew. */
 const usualNames: ReadonlyMap<string, string> = new Map(
   [
@@ -140,7 +143,7 @@ class FieldReader {
       const value = trimmed(text, colon + 1, end);
       if (name === undefined || !this.#admits(name, value)) return false;
       this.names.push(name);
-      this.values.push(value);
+      this.values.push(remembered.has(name) ? Buffer.from(value).toString() : value);
       this.#at = end + lineBreak.length;
     }
     return true;

@@ -29,7 +29,7 @@ const routes: readonly HttpRoute[] = [
     pattern: '/v1/slow',
     methods: ['POST'],
     async handle(exchange) {
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await new Promise((resolve) => setTimeout(resolve, 200));
       echo(exchange);
     },
   },
@@ -154,7 +154,8 @@ test('every case of the corpus is answered and closed as by node:http alone', as
 });
 
 test('the same when every byte comes alone', async () => {
-  const short = rawCases.filter(({ bytes }) => bytes.length < 600);
+  // Whether a request comes before a slow answer is here a matter of the machine's pace.
+  const short = rawCases.filter(({ bytes }) => bytes.length < 600 && !bytes.includes('/v1/slow'));
   assert.ok(short.length > 120);
   await inTurns(short, ({ name, bytes }) => assertSame(singleBytes(bytes), name));
 });
