@@ -23,8 +23,8 @@ export type HttpFront = {
 const sweepMs = 500;
 const farewellMs = 2_000;
 /**
- * The system takes as much of it as net.core.somaxconn allows. Connections that find the queue full
- * look open to the client, and are reset seconds later.
+ * The system takes as much of it as net.core.somaxconn allows. A connection that finds the queue full
+ * looks open to its client, and is reset when the system has tried often enough to complete it.
  */
 const backlog = 65_535;
 
