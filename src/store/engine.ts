@@ -1,6 +1,6 @@
 /**
- * What a database must be able to do for the modules above it: run batches of operations in one
- * durable transaction, and read committed state.
+ * What a database must be able to do for the modules above it: run batches of operations, each
+ * batch wholly or not at all and durable, and read what is.
  *
  * The logic of a batch is written once, as a generator that yields commands. SQLite answers them
  * at once, PostgreSQL over the network; the logic does not know which.
@@ -95,9 +95,9 @@ export type Engine = {
    * rolled back since, so rows read or written before are still right. `undefined`: never known.
    */
   readonly stateVersion: string | undefined;
-  /** Queues; resolves when the transaction with this operation is durable. */
+  /** Queues; resolves when this operation is durable. */
   submit<Operation, Result>(lane: Lane<Operation, Result>, operation: Operation): Promise<Result>;
-  /** Short reads of committed state. */
+  /** Short reads of what is durable: they see every operation that was acknowledged before. */
   read<R>(steps: () => Steps<R>): Promise<R>;
   /** Long reads of one moment's state; others go on meanwhile. */
   snapshot<R>(work: (reader: SnapshotReader) => Promise<R>): Promise<R>;

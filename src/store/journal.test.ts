@@ -102,7 +102,7 @@ test('frames are read as they were written, over as many segments as they need',
           assert.deepEqual(readAll(open(8192)), kept);
         }),
     ),
-    { numRuns: 60, interruptAfterTimeLimit: 20_000 },
+    { numRuns: 30, interruptAfterTimeLimit: 20_000 },
   );
 });
 
@@ -141,7 +141,7 @@ test('of a journal that breaks off or is damaged, exactly the frames before are 
           assert.ok(whole < 0 || read.length <= whole || isPadding(bytes, changed, ends, whole));
         }),
     ),
-    { numRuns: 300, interruptAfterTimeLimit: 20_000 },
+    { numRuns: 100, interruptAfterTimeLimit: 20_000 },
   );
 });
 

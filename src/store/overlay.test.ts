@@ -138,7 +138,7 @@ test('what the overlay writes is what the writes one by one would have written',
       direct.close();
       merged.close();
     }),
-    { numRuns: 400 },
+    { numRuns: 200, interruptAfterTimeLimit: 20_000 },
   );
 });
 
