@@ -2,7 +2,7 @@
 
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { StoreUnavailableError } from './contract.ts';
-import type { Command, CommandResult, Row, Steps } from './engine.ts';
+import type { Command, CommandResult, Row, Steps, Value, WriteStatement } from './engine.ts';
 import type { Entry } from './frame.ts';
 import { sqliteLoad, sqliteWrite } from './statements.ts';
 
@@ -15,10 +15,13 @@ export type ConnectionMode = 'NORMAL' | 'OFF' | 'reader';
 
 /** Another writer is waited for by the one who asks, not inside of SQLite where everything stands still. */
 const readTimeoutMs = 5000;
+/** Rows of one insert. */
+const insertedAtOnce = 16;
 
 export class Connection {
   readonly database: DatabaseSync;
   readonly #statements = new Map<unknown, StatementSync>();
+  #inserts = new WeakMap<WriteStatement, StatementSync>();
 
   constructor(path: string, mode: ConnectionMode, checkpointPages = 4000) {
     this.database = new DatabaseSync(path, { timeout: readTimeoutMs, readOnly: mode === 'reader' });
@@ -96,6 +99,7 @@ export class Connection {
 
   close(): void {
     this.#statements.clear();
+    this.#inserts = new WeakMap();
     if (this.database.isOpen) this.database.close();
   }
 
@@ -114,10 +118,29 @@ export class Connection {
   }
 
   #write({ write, rows }: Pick<Extract<Command, { run: 'write' }>, 'write' | 'rows'>): number {
-    const statement = this.#statements.get(write) ?? this.#prepare(write, sqliteWrite(write));
     let changes = 0;
-    for (const row of rows) changes += Number(statement.run(...row).changes);
+    let next = 0;
+    if (write.action === 'insert')
+      for (; next + insertedAtOnce <= rows.length; next += insertedAtOnce)
+        changes += this.#insertMany(write, rows.slice(next, next + insertedAtOnce));
+    if (next === rows.length) return changes;
+    const statement = this.#statements.get(write) ?? this.#prepare(write, sqliteWrite(write));
+    for (; next < rows.length; next += 1)
+      changes += Number(statement.run(...(rows[next] ?? [])).changes);
     return changes;
+  }
+
+  /** A call of a statement costs more than a row. */
+  #insertMany(
+    write: Extract<WriteStatement, { action: 'insert' }>,
+    rows: readonly (readonly Value[])[],
+  ): number {
+    let statement = this.#inserts.get(write);
+    if (!statement) {
+      statement = this.database.prepare(sqliteWrite(write, insertedAtOnce));
+      this.#inserts.set(write, statement);
+    }
+    return Number(statement.run(...rows.flat()).changes);
   }
 
   #prepare(key: unknown, sql: string): StatementSync {

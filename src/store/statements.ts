@@ -24,13 +24,17 @@ function filter(statement: LoadStatement): string {
   return statement.where === undefined ? '' : ` AND ${statement.where}`;
 }
 
-/** For one row; the parameters are the row's values, by number, since an update names its key last. */
-export function sqliteWrite(statement: WriteStatement): string {
+/**
+ * For one row, an insert also for several; the parameters are the rows' values, by number, since an update
+ * names its key last.
+ */
+export function sqliteWrite(statement: WriteStatement, rowCount = 1): string {
   const { table } = statement;
   const names = statement.columns.map((column) => column.name);
   if (statement.action === 'insert') {
-    const marks = names.map(() => '?').join(', ');
-    return `INSERT INTO ${table} (${names.join(', ')}) VALUES (${marks})${onConflict(statement)}`;
+    const row = `(${names.map(() => '?').join(', ')})`;
+    const rows = Array.from({ length: rowCount }, () => row).join(', ');
+    return `INSERT INTO ${table} (${names.join(', ')}) VALUES ${rows}${onConflict(statement)}`;
   }
   const [key, ...rest] = names;
   if (statement.action === 'delete') return `DELETE FROM ${table} WHERE ${key} = ?`;
