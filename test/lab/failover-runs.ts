@@ -133,7 +133,30 @@ export type Predicted = {
   readonly other: number;
   readonly upstreamCalls: number;
   readonly upstream429: number;
+  /** What the vendors would still have admitted at the end, as a share of all they had to give. */
+  readonly unused: number;
 };
+
+/** The share of its fuller limit that a vendor has left, of a minute's worth. */
+async function leftOf(simulator: RunningSimulator): Promise<number> {
+  const response = await fetch(`${simulator.url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { authorization: 'Bearer secret', 'content-type': 'application/json' },
+    body: JSON.stringify({
+      model: 'sim-chat',
+      max_tokens: 1,
+      messages: [{ role: 'user', content: 'Hi' }],
+    }),
+  });
+  await response.text();
+  const shares = ['requests', 'tokens'].map((what) => {
+    const [left, limit] = ['remaining', 'limit'].map((part) =>
+      Number(response.headers.get(`x-ratelimit-${part}-${what}`)),
+    );
+    return (left ?? NaN) / (limit ?? NaN);
+  });
+  return Math.min(...shares);
+}
 
 /** Vendors with real buckets that tell them in headers: how many 429s does the gateway run into? */
 export async function predicted429(
@@ -152,6 +175,7 @@ export async function predicted429(
   let answered = 0;
   let refused = 0;
   let other = 0;
+  const startedAtMs = performance.now();
   try {
     await repeat(settings, async () => {
       const response = await rig.post('/v1/chat/completions', chat(true, settings.prompt));
@@ -162,11 +186,16 @@ export async function predicted429(
     });
     let upstreamCalls = 0;
     let upstream429 = 0;
+    let left = 0;
+    const minutes = 1 + (performance.now() - startedAtMs) / 60_000;
     for (const { script } of Object.values(rig.vendors)) {
       upstreamCalls += script.limited.admitted + script.limited.refused;
       upstream429 += script.limited.refused;
     }
-    return { requests: settings.requests, answered, refused, other, upstreamCalls, upstream429 };
+    for (const simulator of Object.values(rig.vendors)) left += await leftOf(simulator);
+    const { requests } = settings;
+    const unused = left / vendors.length / minutes;
+    return { requests, answered, refused, other, upstreamCalls, upstream429, unused };
   } finally {
     await rig.close();
   }
