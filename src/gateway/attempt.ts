@@ -12,7 +12,7 @@ import {
   type GatewayError,
   type Usage,
 } from '#canonical';
-import type { Dialect } from '#dialects';
+import type { Dialect, Quirks } from '#dialects';
 import type { OutboundRequest } from '#providers';
 import { readRateLimitHeaders, readRetryAfter, type Attempt } from '#routing';
 import {
@@ -42,6 +42,8 @@ export type AttemptContext = {
   readonly signal: AbortSignal;
   readonly outputTokensMax: number | undefined;
   readonly onLoss: (path: string, reason: string) => void;
+  /** Another relay in the place of the usual one, where the answer may have several upstreams. */
+  readonly relay?: ((upstream: Dialect, quirks: Quirks) => Relay) | undefined;
 };
 
 /** A stream whose upstream has answered 200: frames can be read. */
@@ -210,9 +212,11 @@ function openStream(
   const { call, route } = context;
   const { quirks, speech } = route.speech;
   const untouched = passThrough && call.form.framing === 'sse' && speech.framing !== 'ndjson';
-  const relay = untouched
-    ? passThroughRelay(call.dialect, call.request, quirks)
-    : translatingRelay(upstream, call.dialect, call.request, quirks, call.form, context.onLoss);
+  const relay =
+    context.relay?.(upstream, quirks) ??
+    (untouched
+      ? passThroughRelay(call.dialect, call.request, quirks)
+      : translatingRelay(upstream, call.dialect, call.request, quirks, call.form, context.onLoss));
   const parser =
     speech.parser?.() ??
     (type.startsWith('application/x-ndjson')
@@ -261,14 +265,10 @@ function openArray(
   text: string,
 ): OpenStream {
   const { call, route, onLoss } = context;
-  const relay = translatingRelay(
-    upstream,
-    call.dialect,
-    call.request,
-    route.speech.quirks,
-    call.form,
-    onLoss,
-  );
+  const { quirks } = route.speech;
+  const relay =
+    context.relay?.(upstream, quirks) ??
+    translatingRelay(upstream, call.dialect, call.request, quirks, call.form, onLoss);
   const replayed = {
     cancel: () => response.cancel(),
     closed: response.closed,

@@ -49,6 +49,8 @@ export type Ending = {
   /** Nothing was delivered: the user pays nothing, we bear the cost. */
   readonly empty: boolean;
   readonly failedAttempts: readonly AttemptOutcome[];
+  /** What the posted attempt used, where the answer is of several attempts and `usage` that of the whole. */
+  readonly ownUsage?: Usage | undefined;
   readonly detail: JsonObject;
 };
 
@@ -237,7 +239,8 @@ export class Funds {
     this.#closed = true;
     const { route, usage, empty } = ending;
     const rated = rate(route.price, usage);
-    const cost = costOf(route, usage);
+    const cost = costOf(route, ending.ownUsage ?? usage);
+    const paid = ending.ownUsage ? nanoUsd(costOf(route, usage) - cost) : zeroNanoUsd;
     if (!empty && rated.amountNanoUsd > this.#held) await durable(this.#cover(rated.amountNanoUsd));
     const result = await durable(
       this.#services.ledger.settle({
@@ -253,7 +256,7 @@ export class Funds {
         priceVersion: route.price.version,
         formula: rated.formula,
         lines: rated.lines,
-        losses: goodwill(ending.failedAttempts, empty ? cost : zeroNanoUsd),
+        losses: goodwill(ending.failedAttempts, empty ? cost : nanoUsd(-paid)),
         detail: {
           ...ending.detail,
           price_factor_millionths: route.price.factorMillionths,
@@ -295,7 +298,7 @@ export function costOf(route: Route, usage: Usage): NanoUsd {
 /** Costs that no user pays: calls that gave nothing, and an empty answer. */
 function goodwill(attempts: readonly AttemptOutcome[], more: NanoUsd): readonly LossEntry[] {
   const total = attempts.reduce((sum, attempt) => sum + attempt.costNanoUsd, more as number);
-  return total === 0 ? [] : [{ reason: 'goodwill', amountNanoUsd: nanoUsd(total) }];
+  return total <= 0 ? [] : [{ reason: 'goodwill', amountNanoUsd: nanoUsd(total) }];
 }
 
 function intent(route: Route, attemptId: string): Parameters<Services['ledger']['attempt']>[1] {

@@ -215,13 +215,13 @@ export type Cuts = {
   readonly firstProblem: string | undefined;
 };
 
-type Reader = {
+export type Reader = {
   readonly dialect: string;
   read(rig: Rig, onText: (text: string) => void): Promise<void>;
 };
 
 /** The official SDKs, each as its documentation shows. */
-const readers: readonly Reader[] = [
+export const readers: readonly Reader[] = [
   {
     dialect: 'chat',
     async read(rig, onText) {
@@ -297,17 +297,22 @@ export async function midStreamCuts(requests: number, seed: number): Promise<rea
   return results;
 }
 
+export type Read = { readonly text: string; readonly error: string | undefined };
+
+/** One stream read to its end, which is an error or not. */
+export async function readOnce(rig: Rig, reader: Reader): Promise<Read> {
+  let text = '';
+  try {
+    await reader.read(rig, (piece) => (text += piece));
+    return { text, error: undefined };
+  } catch (error) {
+    return { text, error: error instanceof Error ? error.message : String(error) };
+  }
+}
+
 async function cutsOf(rig: Rig, reader: Reader, requests: number, seed: number): Promise<Cuts> {
   const random = seededRandom(seed);
-  const read = async (): Promise<{ readonly text: string; readonly error: string | undefined }> => {
-    let text = '';
-    try {
-      await reader.read(rig, (piece) => (text += piece));
-      return { text, error: undefined };
-    } catch (error) {
-      return { text, error: error instanceof Error ? error.message : String(error) };
-    }
-  };
+  const read = (): Promise<Read> => readOnce(rig, reader);
   const whole = await read();
   const counts = { cuts: 0, errors: 0, silent: 0, wrongTexts: 0, afterContent: 0 };
   let firstProblem: string | undefined;

@@ -1,5 +1,6 @@
-/** The long runs about failover, with their counts: `node test/lab/failover.ts`. About two minutes. */
+/** The long runs about failover, with their counts: `node test/lab/failover.ts`. About four minutes. */
 
+import { continuedCuts } from './continued-cuts.ts';
 import { blackHole, midStreamCuts, predicted429, retryAmplification } from './failover-runs.ts';
 
 const seed = Number(process.env['SEED'] ?? 1);
@@ -59,6 +60,14 @@ for (const cuts of await midStreamCuts(250, seed)) {
   judge(
     `streams cut in the middle, ${cuts.dialect} by its official SDK`,
     cuts.silent === 0 && cuts.wrongTexts === 0,
+    cuts,
+  );
+}
+
+for (const cuts of await continuedCuts(250, seed)) {
+  judge(
+    `streams cut in the middle and continued, ${cuts.dialect} by its official SDK`,
+    cuts.silent === 0 && cuts.wrongTexts === 0 && cuts.wrongReceipts === 0 && cuts.continued > 0,
     cuts,
   );
 }
