@@ -142,6 +142,7 @@ export async function sendOnce(
     ...(signal ? { signal } : {}),
     ...(wholeTokens === undefined ? { patience: attempt } : {}),
     allowPrivate: definition.allow_private === true,
+    ...(definition.http2 === true ? { http2: true } : {}),
     ...(definition.outbound_proxy === undefined
       ? {}
       : { outboundProxy: definition.outbound_proxy }),

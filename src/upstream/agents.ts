@@ -3,6 +3,7 @@ import type { Agent as AgentType, Dispatcher, ProxyAgent } from 'undici';
 import type { Clock } from '#std';
 import { Endpoints } from './endpoints.ts';
 import { checkAddress, guardedLookup, type EgressPolicy, type Resolve } from './guard.ts';
+import { createHttp2Dispatcher, Http2Memory } from './http2.ts';
 import { Spares } from './spares.ts';
 import { Agent, buildConnector, createProxyAgent } from './undici.ts';
 
@@ -35,11 +36,16 @@ export class Agents {
   readonly #byProxy = new Map<string, ProxyAgent>();
   readonly #clock: Clock;
   readonly #spares: { open?: Spares; closed?: Spares } = {};
+  readonly #resolve: Resolve;
+  readonly #http2: Http2Memory;
+  readonly #multiplexed: { open?: Dispatcher; closed?: Dispatcher } = {};
   readonly endpoints: Endpoints;
 
   constructor(resolve: Resolve, settings: PoolSettings, clock: Clock) {
     this.#settings = settings;
     this.#clock = clock;
+    this.#resolve = resolve;
+    this.#http2 = new Http2Memory(clock);
     this.endpoints = new Endpoints(clock);
     this.#closed = this.#guarded(resolve, { allowPrivate: false });
     this.#open = this.#guarded(resolve, { allowPrivate: true });
@@ -48,6 +54,17 @@ export class Agents {
   /** The direct dispatcher of a policy; its sockets are never shared with the other policy. */
   direct(policy: EgressPolicy): Dispatcher {
     return policy.allowPrivate ? this.#open : this.#closed;
+  }
+
+  /** The dispatcher over shared HTTP/2 connections, or the usual one where the origin is known to have none. */
+  shared(policy: EgressPolicy, origin: string): Dispatcher {
+    if (!this.#http2.mayHave(origin)) return this.direct(policy);
+    const which = policy.allowPrivate ? 'open' : 'closed';
+    return (this.#multiplexed[which] ??= createHttp2Dispatcher(
+      this.#connector(this.#resolve, policy, true),
+      this.#http2,
+      this.#common(),
+    ));
   }
 
   /** The dispatcher of an outbound proxy: `http:`, `https:` or `socks5:` URL, with credentials if need be. */
@@ -87,7 +104,8 @@ export class Agents {
   async destroy(): Promise<void> {
     this.#spares.open?.close();
     this.#spares.closed?.close();
-    const agents = [this.#open, this.#closed, ...this.#byProxy.values()];
+    const shared = Object.values(this.#multiplexed);
+    const agents = [this.#open, this.#closed, ...shared, ...this.#byProxy.values()];
     await Promise.all(agents.map((agent) => agent.destroy()));
   }
 
@@ -114,17 +132,21 @@ export class Agents {
     return certificateAuthorities === undefined ? {} : { ca: [...certificateAuthorities] };
   }
 
-  #guarded(resolve: Resolve, policy: EgressPolicy): Dispatcher {
+  #connector(
+    resolve: Resolve,
+    policy: EgressPolicy,
+    allowH2: boolean,
+  ): ReturnType<typeof buildConnector> {
     const open = buildConnector({
       ...this.#tls(),
-      allowH2: false,
+      allowH2,
       timeout: this.#settings.connectTimeoutMs,
       lookup: guardedLookup(resolve, policy),
       // RFC 8305: the next address is tried when the first is slow to answer.
       autoSelectFamily: true,
       noDelay: true,
     });
-    const connect: typeof open = (options, callback) => {
+    return (options, callback) => {
       open(options, (...outcome) => {
         const [error, socket] = outcome;
         const refusal = error === null ? peerRefusal(socket, policy) : undefined;
@@ -132,6 +154,10 @@ export class Agents {
         else callback(refusal, null);
       });
     };
+  }
+
+  #guarded(resolve: Resolve, policy: EgressPolicy): Dispatcher {
+    const connect = this.#connector(resolve, policy, false);
     const spares = new Spares(connect, this.#clock, this.endpoints);
     this.#spares[policy.allowPrivate ? 'open' : 'closed'] = spares;
     return new Agent({

@@ -12,6 +12,7 @@ import {
   type EgressPolicy,
   type Resolve,
 } from './guard.ts';
+import { WithoutHttp2 } from './http2.ts';
 import { forwardableHeaders, joinedHeader, outboundHeaders } from './headers.ts';
 
 /** One outbound HTTP request. */
@@ -36,6 +37,8 @@ export type UpstreamRequest = {
   readonly allowPrivate?: boolean;
   /** `http:`, `https:` or `socks5:` URL. The proxy resolves names, so only the name is judged. */
   readonly outboundProxy?: string;
+  /** True shares one HTTP/2 connection among many calls, where the endpoint has it. Not with a proxy. */
+  readonly http2?: boolean;
   /** Largest body that is read; 512 MiB unless told. */
   readonly responseBytesMax?: number;
   /** True closes the connection behind the answer, for places that are called once. */
@@ -154,7 +157,21 @@ class Transport implements Upstream {
     return this.#calls.size;
   }
 
-  async send(request: UpstreamRequest): Promise<UpstreamResponse> {
+  send(request: UpstreamRequest): Promise<UpstreamResponse> {
+    return request.http2 === true ? this.#sendShared(request) : this.#send(request);
+  }
+
+  /** An endpoint without HTTP/2 is known after the first try, which sent nothing. */
+  async #sendShared(request: UpstreamRequest): Promise<UpstreamResponse> {
+    try {
+      return await this.#send(request);
+    } catch (error) {
+      if (!(error instanceof WithoutHttp2)) throw error;
+      return this.#send(request);
+    }
+  }
+
+  async #send(request: UpstreamRequest): Promise<UpstreamResponse> {
     const { signal, outboundProxy } = request;
     if (signal?.aborted === true)
       throw new UpstreamFailure('aborted', 'the call was cancelled', false);
@@ -174,7 +191,9 @@ class Transport implements Upstream {
     try {
       const dispatcher =
         outboundProxy === undefined
-          ? this.#agents.direct(policy)
+          ? request.http2 === true && request.closesConnection !== true
+            ? this.#agents.shared(policy, target.origin)
+            : this.#agents.direct(policy)
           : this.#agents.proxied(outboundProxy);
       dispatcher.dispatch(
         {

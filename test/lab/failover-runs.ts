@@ -3,6 +3,7 @@
  * long ones are `test/lab/failover.ts`.
  */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Anthropic } from '@anthropic-ai/sdk';
 import { GoogleGenAI } from '@google/genai';
 import OpenAI from 'openai';
@@ -158,12 +159,16 @@ async function leftOf(simulator: RunningSimulator): Promise<number> {
   return Math.min(...shares);
 }
 
+const askAgainMs = 50;
+
 /** Vendors with real buckets that tell them in headers: how many 429s does the gateway run into? */
 export async function predicted429(
   settings: RunSettings & {
     readonly perMinute: number;
     readonly tokensPerMinute: number;
     readonly prompt?: string;
+    /** Ends when so many were answered, however fast the machine is; `requests` is then the most. */
+    readonly answers?: number;
   },
 ): Promise<Predicted> {
   const limits = {
@@ -175,14 +180,19 @@ export async function predicted429(
   let answered = 0;
   let refused = 0;
   let other = 0;
+  let requests = 0;
   const startedAtMs = performance.now();
   try {
     await repeat(settings, async () => {
+      if (answered >= (settings.answers ?? Infinity)) return;
+      requests += 1;
       const response = await rig.post('/v1/chat/completions', chat(true, settings.prompt));
       await response.text();
       if (response.status === 200) answered += 1;
       else if (response.status === 429) refused += 1;
       else other += 1;
+      // Whoever is refused asks again soon: the vendors stay at their limit.
+      if (response.status === 429 && settings.answers !== undefined) await sleep(askAgainMs);
     });
     let upstreamCalls = 0;
     let upstream429 = 0;
@@ -193,7 +203,6 @@ export async function predicted429(
       upstream429 += script.limited.refused;
     }
     for (const simulator of Object.values(rig.vendors)) left += await leftOf(simulator);
-    const { requests } = settings;
     const unused = left / vendors.length / minutes;
     return { requests, answered, refused, other, upstreamCalls, upstream429, unused };
   } finally {

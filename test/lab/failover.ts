@@ -27,9 +27,10 @@ judge(
 );
 
 const predicted = await predicted429({
-  requests: 4_000,
+  requests: 100_000,
+  answers: 2_500,
   concurrency: 20,
-  perMinute: 900,
+  perMinute: 600,
   tokensPerMinute: 2_000_000,
 });
 judge(
@@ -42,10 +43,11 @@ judge(
 );
 
 const byTokens = await predicted429({
-  requests: 4_000,
+  requests: 100_000,
+  answers: 2_500,
   concurrency: 20,
   perMinute: 60_000,
-  tokensPerMinute: 500_000,
+  tokensPerMinute: 300_000,
 });
 judge(
   '429s run into with right headers ≤ 1 in 1,000, and 95 % of what they admit used (tokens)',
