@@ -93,6 +93,12 @@ export const configSchema = z.strictObject({
           'How long to read on after the client left, where leaving does not stop the vendor.',
         ),
       drains: positive.default(64).describe('Such readings at once.'),
+      continue_cut_answers: z
+        .boolean()
+        .default(false)
+        .describe(
+          'Whether a text that an upstream breaks off is continued by another channel where that is possible, instead of ending as an error.',
+        ),
     })
     .prefault({}),
   request_ms: milliseconds.default(900_000).describe('Longest life of one request.'),

@@ -167,6 +167,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       holdHeadersMs: config.streaming.hold_headers_ms,
       requestMs: config.request_ms,
       routingHeaders: config.routing_headers,
+      continueCutAnswers: config.streaming.continue_cut_answers,
       answerBytesMax: 64 * 2 ** 20,
       drainMs: config.streaming.drain_ms,
     },

@@ -96,6 +96,8 @@ export type Dialect = {
     encode(request: ChatRequest, quirks: Quirks): Encoded<JsonObject>;
     /** URLs in the request that this upstream cannot fetch itself: the gateway inlines them first. */
     urlsToInline(request: ChatRequest, quirks: Quirks): readonly string[];
+    /** Whether a last message of the assistant is the beginning of the answer, which goes on from there. */
+    takesPrefill?(quirks: Quirks): boolean;
   };
   readonly response: {
     /** Tolerant. Throws GatewayFailure `upstream_invalid` when it is no answer at all. */

@@ -42,6 +42,8 @@ export type AttemptContext = {
   readonly client: Pick<Exchange, 'aborted' | 'signal'>;
   readonly outputTokensMax: number | undefined;
   readonly onLoss: (path: string, reason: string) => void;
+  /** Another relay in the place of the usual one, where the answer may have several upstreams. */
+  readonly relay?: ((upstream: Dialect, quirks: Quirks) => Relay) | undefined;
 };
 
 /** A stream whose upstream has answered 200: frames can be read. */
@@ -142,6 +144,7 @@ export async function sendOnce(
     ...(signal ? { signal } : {}),
     ...(wholeTokens === undefined ? { patience: attempt } : {}),
     allowPrivate: definition.allow_private === true,
+    ...(definition.http2 === true ? { http2: true } : {}),
     ...(definition.outbound_proxy === undefined
       ? {}
       : { outboundProxy: definition.outbound_proxy }),
@@ -212,9 +215,11 @@ function openStream(
   const { call, route } = context;
   const { quirks, speech } = route.speech;
   const untouched = passThrough && call.form.framing === 'sse' && speech.framing !== 'ndjson';
-  const relay = untouched
-    ? passThroughRelay(call.dialect, call.request, quirks)
-    : translatingRelay(upstream, call.dialect, call.request, quirks, call.form, context.onLoss);
+  const relay =
+    context.relay?.(upstream, quirks) ??
+    (untouched
+      ? passThroughRelay(call.dialect, call.request, quirks)
+      : translatingRelay(upstream, call.dialect, call.request, quirks, call.form, context.onLoss));
   const parser =
     speech.parser?.() ??
     (type.startsWith('application/x-ndjson')
@@ -271,14 +276,10 @@ function openArray(
   text: string,
 ): OpenStream {
   const { call, route, onLoss } = context;
-  const relay = translatingRelay(
-    upstream,
-    call.dialect,
-    call.request,
-    route.speech.quirks,
-    call.form,
-    onLoss,
-  );
+  const { quirks } = route.speech;
+  const relay =
+    context.relay?.(upstream, quirks) ??
+    translatingRelay(upstream, call.dialect, call.request, quirks, call.form, onLoss);
   const replayed: OpenStream['response'] = {
     cancel: () => response.cancel(),
     pause: () => {},

@@ -21,12 +21,14 @@ import {
   type Delivery,
 } from './finish.ts';
 import { type AttemptFailure } from './failure.ts';
-import { planWithFallbacks } from './fallback.ts';
+import { Continuable, continueAnswer, mayContinue, type Continued } from './continuation.ts';
+import { planWithFallbacks, type ResumablePlan } from './fallback.ts';
 import type { Exchange } from './http/index.ts';
 import type { Idempotency } from './idempotency.ts';
 import { availableOf, costOf, Funds } from './money.ts';
 import type { Services } from './services.ts';
-import { StreamAnswer } from './stream-answer.ts';
+import type { Relay } from './relay.ts';
+import { StreamAnswer, type StreamEnd } from './stream-answer.ts';
 import { keepResponse, resolveState, type ResolvedState } from './responses.ts';
 import { nextStep, routeOf } from './steps.ts';
 import { affordableRoutes, resolve, routeRequest, withinCostCap, type Target } from './target.ts';
@@ -71,11 +73,9 @@ export async function handleChat(
     release = admit(services, principal, whole, trail);
     const reserve = async (target: Target): Promise<Reserved> => {
       plan?.close();
-      plan = trail.plan = planWithFallbacks(
-        services.router,
-        routeRequest(services, principal, call, target),
-      );
-      const first = await nextStep(plan, exchange, undefined);
+      const wanted = routeRequest(services, principal, call, target);
+      const fresh = (plan = trail.plan = planWithFallbacks(services.router, wanted));
+      const first = await nextStep(fresh, exchange, undefined);
       const funds = await Funds.reserve(services, principal, target, {
         requestId: exchange.requestId,
         stream: call.request.stream,
@@ -85,7 +85,7 @@ export async function handleChat(
         context: { model: target.model.id, key_id: principal.keyId, dialect: route.dialect.id },
         idempotency,
       });
-      return { target, plan, first, funds };
+      return { target, plan: fresh, first, funds };
     };
     const reserved = await reserve(whole).catch((error: unknown) =>
       reserve(cheaperRoutes(whole, principal, error)),
@@ -111,7 +111,7 @@ export async function handleChat(
 /** The money is held and the first upstream chosen. */
 type Reserved = {
   readonly target: Target;
-  readonly plan: Plan;
+  readonly plan: ResumablePlan;
   readonly first: Attempt;
   readonly funds: Funds;
 };
@@ -153,7 +153,7 @@ class ChatRun {
   readonly #exchange: Exchange;
   readonly #call: ChatCall;
   readonly #target: Target;
-  readonly #plan: Plan;
+  readonly #plan: ResumablePlan;
   readonly #funds: Funds;
   readonly #trail: Trail;
   readonly #keep: KeepAnswer | undefined;
@@ -233,6 +233,11 @@ class ChatRun {
   ): Promise<{ kind: 'done' } | { kind: 'again'; failed: AttemptFailure; empty?: EmptyAnswer }> {
     const { route, attempt, attemptTrail, trail } = delivery;
     const elapsedMs = (): number => trail.elapsedMs();
+    const onLoss = (path: string, reason: string): void =>
+      void (trail.losses = [...trail.losses, { path, reason, changesMeaning: false }]);
+    const kept = mayContinue(this.#services, this.#call)
+      ? new Continuable(this.#call, onLoss)
+      : undefined;
     const opened = await openAttempt({
       services: this.#services,
       call: this.#call,
@@ -242,8 +247,8 @@ class ChatRun {
       elapsedMs,
       client: this.#exchange,
       outputTokensMax: this.#funds.outputTokensMax,
-      onLoss: (path, reason) =>
-        (trail.losses = [...trail.losses, { path, reason, changesMeaning: false }]),
+      onLoss,
+      relay: kept && ((upstream, quirks) => kept.relay(upstream, quirks)),
     });
     if (opened.kind === 'failed') return this.#again(delivery, opened.failed);
     if (opened.kind === 'whole') {
@@ -270,8 +275,34 @@ class ChatRun {
         delivery: { ...delivery, relay: opened.relay },
       });
     }
-    await finishStream({ ...delivery, relay: opened.relay }, end, answer.pending);
+    const delivered = { ...delivery, relay: opened.relay };
+    const continued = kept && (await this.#continue(delivered, end, kept));
+    if (continued) await finishStream(continued.delivery, continued.end, []);
+    else await finishStream(delivered, end, answer.pending);
     return { kind: 'done' };
+  }
+
+  /** Another channel goes on with an answer that broke in the middle, where there is one that can. */
+  async #continue(
+    delivery: Delivery & { readonly relay: Relay },
+    end: StreamEnd,
+    kept: Continuable,
+  ): Promise<Continued | undefined> {
+    if (end.kind !== 'broken' || !kept.answer) return undefined;
+    return continueAnswer(
+      { delivery, error: end.error, answer: kept.answer },
+      {
+        plan: this.#plan,
+        begin: async (attempt, route) => {
+          const { previous, attempts, losses } = this.#trail;
+          const begun = { ...this.#delivery(attempt, attempts.length + 1), route };
+          this.#trail.losses = losses;
+          await this.#funds.attempt(route, begun.attemptId, previous);
+          return begun;
+        },
+        failed: (begun, failed) => void this.#again(begun, failed),
+      },
+    );
   }
 
   #again(

@@ -4,18 +4,24 @@
  * Everything else is routing's own plan.
  */
 
-import type { Attempt, Explanation, Plan, Router, RouteRequest, Step } from '#routing';
+import type { Attempt, Explanation, Failure, Plan, Router, RouteRequest, Step } from '#routing';
 import type { AttemptFailure } from './failure.ts';
 import type { OfferCandidate } from './offers.ts';
 
 export type FallbackRequest = RouteRequest & { readonly candidates: readonly OfferCandidate[] };
 
+/** A plan that may begin again after the commit point, where the answer of one channel is continued by another. */
+export type ResumablePlan = Plan & {
+  /** The running attempt has failed in the middle; what `next` gives now comes from `candidates`. */
+  resume(failure: Failure, candidates: readonly OfferCandidate[]): void;
+};
+
 /** Routing's plan, continued among the candidates that a rule leaves when an offer was unsuitable. */
-export function planWithFallbacks(router: Router, request: FallbackRequest): Plan {
+export function planWithFallbacks(router: Router, request: FallbackRequest): ResumablePlan {
   return new FallbackPlan(router, request);
 }
 
-class FallbackPlan implements Plan {
+class FallbackPlan implements ResumablePlan {
   readonly #router: Router;
   readonly #request: FallbackRequest;
   readonly #earlier: Explanation[] = [];
@@ -37,7 +43,7 @@ class FallbackPlan implements Plan {
   next(failure?: AttemptFailure['failure']): Step {
     const left = failure?.unsuitable === undefined ? undefined : this.#left(failure.unsuitable);
     if (left !== undefined && left.length > 0) {
-      this.#continueWith(left);
+      this.resume({ kind: 'unsuitable' }, left);
       return this.#take(this.#current.next());
     }
     return this.#take(this.#current.next(failure));
@@ -62,12 +68,12 @@ class FallbackPlan implements Plan {
     });
   }
 
-  #continueWith(left: readonly OfferCandidate[]): void {
-    this.#running?.failed({ kind: 'unsuitable' });
+  resume(failure: Failure, candidates: readonly OfferCandidate[]): void {
+    this.#running?.failed(failure);
     this.#earlier.push(this.#current.explain());
     this.#current.close();
-    this.#candidates = left;
-    this.#current = this.#router.plan({ ...this.#request, candidates: left });
+    this.#candidates = candidates;
+    this.#current = this.#router.plan({ ...this.#request, candidates });
   }
 
   explain(): Explanation {

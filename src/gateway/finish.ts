@@ -207,6 +207,7 @@ async function settle(
     outcome,
     empty,
     failedAttempts: trail.failedAttempts(attemptId),
+    ownUsage: delivery.relay?.ownUsage?.(delivery.target.inputTokens),
     detail: {
       channel: route.offer.channel.id,
       upstream_model: route.offer.name,

@@ -57,6 +57,8 @@ export type Ending = {
   /** Nothing was delivered: the user pays nothing, we bear the cost. */
   readonly empty: boolean;
   readonly failedAttempts: readonly AttemptOutcome[];
+  /** What the posted attempt used, where the answer is of several attempts and `usage` that of the whole. */
+  readonly ownUsage?: Usage | undefined;
   readonly detail: JsonObject;
 };
 
@@ -240,13 +242,19 @@ export class Funds {
     if (most > this.#held) await this.#extend(nanoUsd(most - this.#held));
   }
 
+  /** What the vendor of the last attempt takes; the list price is what most users pay too. */
+  #ownCost({ route, usage, ownUsage }: Ending, rated: NanoUsd): NanoUsd {
+    const isRated = !ownUsage && route.price.factorMillionths === listPriceFactor;
+    return isRated ? rated : costOf(route, ownUsage ?? usage);
+  }
+
   /** Rates and settles. The bill is durable when this resolves. */
   async settle(ending: Ending): Promise<{ readonly bill: Bill; readonly receipt: Receipt }> {
     this.#closed = true;
     const { route, usage, empty } = ending;
     const rated = rate(route.price, usage);
-    const cost =
-      route.price.factorMillionths === listPriceFactor ? rated.amountNanoUsd : costOf(route, usage);
+    const cost = this.#ownCost(ending, rated.amountNanoUsd);
+    const paid = ending.ownUsage ? nanoUsd(costOf(route, usage) - cost) : zeroNanoUsd;
     if (!empty && rated.amountNanoUsd > this.#held) await durable(this.#cover(rated.amountNanoUsd));
     const result = await durable(
       this.#services.ledger.settle({
@@ -262,7 +270,7 @@ export class Funds {
         priceVersion: route.price.version,
         formula: rated.formula,
         lines: rated.lines,
-        losses: goodwill(ending.failedAttempts, empty ? cost : zeroNanoUsd),
+        losses: goodwill(ending.failedAttempts, empty ? cost : nanoUsd(-paid)),
         detail: {
           ...ending.detail,
           price_factor_millionths: route.price.factorMillionths,
@@ -307,7 +315,7 @@ export function costOf(route: Route, usage: Usage): NanoUsd {
 /** Costs that no user pays: calls that gave nothing, and an empty answer. */
 function goodwill(attempts: readonly AttemptOutcome[], more: NanoUsd): readonly LossEntry[] {
   const total = attempts.reduce((sum, attempt) => sum + attempt.costNanoUsd, more as number);
-  return total === 0 ? [] : [{ reason: 'goodwill', amountNanoUsd: nanoUsd(total) }];
+  return total <= 0 ? [] : [{ reason: 'goodwill', amountNanoUsd: nanoUsd(total) }];
 }
 
 function intent(route: Route, attemptId: string): Parameters<Services['ledger']['attempt']>[1] {

@@ -49,6 +49,8 @@ export type Relay = {
   readonly statefulParts: readonly Part[];
   /** Whether the tail had a usage object for the bill to stand in. */
   readonly billTold: boolean;
+  /** What this upstream bills where that is not what the user is billed: a continuation. */
+  ownUsage?(inputTokens: number): Usage;
   /** The kept tail with the bill in its place. To be called once, after settlement. */
   close(bill: Bill | undefined, usage?: Usage): string;
   /** The rest of a stream that has to stop here: finish `length`, then the usual tail. */
@@ -199,6 +201,20 @@ export function translatingRelay(
   return new TranslatingRelay(
     upstream.stream.decoder(quirks),
     client.stream.encoder(request, form, onLoss),
+    createCustomCallRestorer(request),
+  );
+}
+
+/** The same into an encoder that the caller keeps. */
+export function relayInto(
+  encoder: StreamEncoder,
+  upstream: Dialect,
+  request: ChatRequest,
+  quirks: Quirks,
+): Relay {
+  return new TranslatingRelay(
+    upstream.stream.decoder(quirks),
+    encoder,
     createCustomCallRestorer(request),
   );
 }

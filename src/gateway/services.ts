@@ -23,6 +23,8 @@ export type GatewaySettings = {
   readonly requestMs: number;
   /** Whether routing headers (`x-manifold-channel`, attempts) are shown to clients. */
   readonly routingHeaders: boolean;
+  /** Whether an answer that an upstream breaks off may be continued by another one. */
+  readonly continueCutAnswers: boolean;
   /** Whole answers larger than this are refused. */
   readonly answerBytesMax: number;
   readonly drainMs: number;

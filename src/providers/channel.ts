@@ -101,6 +101,12 @@ export const channelSchema = z
       .url({ protocol: /^(https?|socks5)$/, error: 'an http, https or socks5 address' })
       .optional()
       .describe('`http://host:port` or `socks5://host:port` through which this channel goes out.'),
+    http2: z
+      .boolean()
+      .optional()
+      .describe(
+        'Shares one connection among many calls where the vendor speaks HTTP/2: bursts to far vendors begin sooner.',
+      ),
     allow_private: z
       .boolean()
       .optional()

@@ -10,6 +10,7 @@ import type {
   RateLimitSnapshot,
   RouteRequest,
 } from './contract.ts';
+import type { BucketMark } from './bucket.ts';
 import type { Lane } from './lane.ts';
 import type { Waiting } from './latency.ts';
 import type { Need } from './limit-group.ts';
@@ -62,7 +63,8 @@ export class RunningAttempt implements Attempt, Waiting {
   readonly #need: Need;
   readonly #isOffProbe: boolean;
   #isWaiting = false;
-  #marks: readonly number[] | undefined;
+  #marks: readonly BucketMark[] | undefined;
+  #isTold = false;
   #snapshot: RateLimitSnapshot | undefined;
 
   constructor(
@@ -123,7 +125,7 @@ export class RunningAttempt implements Attempt, Waiting {
     this.sentAtMs = nowMs;
     this.lane.touch();
     this.overdueAtMs = nowMs + this.timeouts.recheckMs;
-    if (this.lane.group.hasKnown) this.#marks = this.lane.group.marks(nowMs);
+    this.#marks = this.lane.group.marks(nowMs);
     this.lane.latency.push(this);
     this.#isWaiting = true;
   }
@@ -132,6 +134,7 @@ export class RunningAttempt implements Attempt, Waiting {
     if (!this.isRunning) return;
     this.#snapshot = snapshot;
     if (snapshot.readings.length === 0) return;
+    this.#tell();
     this.lane.group.correct(snapshot, this.#marks, this.#state.nowMs());
   }
 
@@ -210,7 +213,7 @@ export class RunningAttempt implements Attempt, Waiting {
         lane.channel.health.endProbe();
         break;
       case 'limit':
-        lane.group.giveBackUntold(this.#need, this.#snapshot);
+        lane.group.giveBackRefused(this.#need, this.#snapshot, this.#marks, nowMs);
         lane.group.refuse(this.#need, failure, this.#snapshot, nowMs);
         this.#endProbes();
         break;
@@ -254,6 +257,12 @@ export class RunningAttempt implements Attempt, Waiting {
     }
   }
 
+  #tell(): void {
+    if (this.#isTold) return;
+    this.#isTold = true;
+    this.lane.group.tell(this.#need);
+  }
+
   #stopWaiting(): void {
     if (!this.#isWaiting) return;
     this.#isWaiting = false;
@@ -266,6 +275,7 @@ export class RunningAttempt implements Attempt, Waiting {
     this.endedAtMs = nowMs;
     this.lane.touch();
     this.#stopWaiting();
+    this.#tell();
     this.lane.active -= 1;
     this.lane.channel.active -= 1;
     this.#state.active -= 1;

@@ -7,8 +7,16 @@
  */
 
 import type { LimitName, LimitReading } from './contract.ts';
+import { ToldLevels } from './told-levels.ts';
 
 export type BucketSource = 'unknown' | 'configured' | 'learned' | 'header';
+
+/** What is kept of a bucket when a request is sent, to read its headers by; see `correct`. */
+export type BucketMark = {
+  /** Our level, before corrections; `undefined` when there was none yet. */
+  readonly level: number | undefined;
+  readonly taken: number;
+};
 
 const hourMs = 3_600_000;
 const hoursPerWeek = 168;
@@ -29,8 +37,9 @@ export class Bucket {
   capacity = Infinity;
   ratePerMs = Infinity;
   level = Infinity;
-  /** Sum of all corrections by headers; see `mark`. */
-  #corrections = 0;
+  readonly #told = new ToldLevels();
+  /** Taken by requests of which no header has told yet. */
+  #untold = 0;
   #updatedAtMs: number;
   #startedAtMs: number;
   #taken = 0;
@@ -83,6 +92,7 @@ export class Bucket {
 
   take(amount: number, nowMs: number): void {
     this.#taken += amount;
+    this.#untold += amount;
     if (this.source !== 'unknown') {
       this.level -= amount;
       return;
@@ -97,42 +107,65 @@ export class Bucket {
     this.level = Math.min(this.capacity, this.level + amount);
   }
 
+  /** A header has told of a request that took `amount`, or none will. */
+  tell(amount: number): void {
+    this.#untold -= amount;
+  }
+
   /**
    * Time until `need` fits while `reserve` stays for others; 0 when it fits now. A request larger
    * than the whole bucket fits when the bucket is full. Call `refill` first.
    */
   waitMs(need: number, reserve: number): number {
     if (this.source === 'unknown') return 0;
-    const wanted = need + reserve;
+    const uncounted = this.#told.undercount * (need + Math.max(0, this.#untold));
+    const wanted = need + reserve + uncounted;
     const required = wanted > this.capacity ? this.capacity : wanted;
     if (this.level >= required - 1e-6) return 0;
     return this.ratePerMs > 0 ? (required - this.level) / this.ratePerMs : Infinity;
   }
 
   /** To be kept with an attempt when it is sent, for `correct`. */
-  mark(nowMs: number): number {
+  mark(nowMs: number): BucketMark {
     this.refill(nowMs);
-    return this.level - this.#corrections;
+    const level = this.source === 'unknown' ? undefined : this.level - this.#told.corrections;
+    return { level, taken: this.#taken };
   }
 
   /**
    * Takes over what a header says. A header is a snapshot of the moment the request was admitted,
-   * so our value is moved by the difference to our own value *then*, less the corrections made
-   * since; overwriting would forget everything sent in between.
+   * so our value is moved by the difference to our own value when it was sent, less the corrections
+   * made since; overwriting would forget everything sent in between. See `ToldLevels` for how far.
    *
-   * @param mark what `mark` gave when the request was sent, `undefined` when it was not known
+   * @param mark what `mark` gave when the request was sent, `undefined` when it was not kept
    */
-  correct(reading: LimitReading, mark: number | undefined, nowMs: number): void {
+  correct(reading: LimitReading, mark: BucketMark | undefined, nowMs: number): void {
     this.refill(nowMs);
     if (reading.limit !== undefined && reading.limit > 0) this.#adoptLimit(reading.limit);
     if (reading.remaining === undefined || this.source === 'unknown') return;
-    if (mark === undefined || !Number.isFinite(mark)) {
-      this.level = Math.min(this.capacity, reading.remaining);
-      this.#corrections = 0;
-      return;
-    }
-    const difference = reading.remaining - mark - this.#corrections;
-    this.#corrections += difference;
+    const level = mark?.level ?? this.#levelBefore(mark?.taken ?? this.#taken);
+    this.#move(reading.remaining - level, nowMs);
+  }
+
+  /** The request of the last header was refused: the header says nothing of what was taken for it. */
+  correctRefused(
+    reading: LimitReading,
+    mark: BucketMark | undefined,
+    amount: number,
+    nowMs: number,
+  ): void {
+    if (reading.remaining === undefined || this.source === 'unknown') return;
+    const level = mark?.level ?? this.#levelBefore(mark?.taken ?? this.#taken);
+    this.#move(reading.remaining - level - amount, nowMs);
+  }
+
+  /** Our level, before corrections, when so much had been taken; the refill since is left out. */
+  #levelBefore(taken: number): number {
+    return this.level - this.#told.corrections + this.#taken - taken;
+  }
+
+  #move(value: number, nowMs: number): void {
+    const difference = this.#told.add(value, this.#taken, nowMs);
     this.level = Math.min(this.capacity, this.level + difference);
   }
 
@@ -143,6 +176,7 @@ export class Bucket {
     this.capacity = limit;
     this.ratePerMs = limit / this.windowMs;
     this.#configuredRate = this.ratePerMs;
+    this.#told.reset();
     if (!Number.isFinite(before)) this.level = limit;
     else this.level = Math.min(limit, this.level);
   }

@@ -1,6 +1,6 @@
 /** The buckets that one credential has for one model class, and what a request takes from them. */
 
-import { Bucket } from './bucket.ts';
+import { Bucket, type BucketMark } from './bucket.ts';
 import type { Failure, LimitName, Limits, RateLimitSnapshot, TokenAccounting } from './contract.ts';
 
 /** What a request needs, in the units upstreams count. */
@@ -150,13 +150,22 @@ export class LimitGroup {
     for (const bucket of this.buckets) bucket.giveBack(needOf(bucket.place, need));
   }
 
-  /** After a refusal: what headers told has no debit of this request in it already. */
-  giveBackUntold(need: Need, snapshot: RateLimitSnapshot | undefined): void {
-    for (const bucket of this.buckets) {
-      const told = snapshot?.readings.some(
-        (reading) => reading.name === bucket.name && reading.remaining !== undefined,
-      );
-      if (told !== true) bucket.giveBack(needOf(bucket.place, need));
+  /** The headers of a request that took `need` have come, or none will. */
+  tell(need: Need): void {
+    for (const bucket of this.buckets) bucket.tell(needOf(bucket.place, need));
+  }
+
+  /** After a refusal: nothing was debited, and what the headers told has no debit of it in it. */
+  giveBackRefused(
+    need: Need,
+    snapshot: RateLimitSnapshot | undefined,
+    marks: readonly BucketMark[] | undefined,
+    nowMs: number,
+  ): void {
+    this.giveBack(need);
+    for (const reading of snapshot?.readings ?? []) {
+      const index = limitNames.indexOf(reading.name);
+      this.buckets[index]?.correctRefused(reading, marks?.[index], needOf(index, need), nowMs);
     }
   }
 
@@ -173,11 +182,15 @@ export class LimitGroup {
   }
 
   /** Our values at the moment of sending, one per bucket. */
-  marks(nowMs: number): readonly number[] {
+  marks(nowMs: number): readonly BucketMark[] {
     return this.buckets.map((bucket) => bucket.mark(nowMs));
   }
 
-  correct(snapshot: RateLimitSnapshot, marks: readonly number[] | undefined, nowMs: number): void {
+  correct(
+    snapshot: RateLimitSnapshot,
+    marks: readonly BucketMark[] | undefined,
+    nowMs: number,
+  ): void {
     for (const reading of snapshot.readings) {
       const index = limitNames.indexOf(reading.name);
       this.buckets[index]?.correct(reading, marks?.[index], nowMs);

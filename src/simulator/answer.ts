@@ -12,17 +12,21 @@ import { scripted, type Turn } from './turns.ts';
 /** Names of the simulator's own models, also in the catalog. */
 export const simulatorModels = ['sim-chat', 'sim-reasoning', 'sim-embedding'] as const;
 
+/** What becomes of a beginning of the answer that the request gives: see `continued`. */
+export type Prefill = 'continued' | 'ignored' | 'overlapping';
+
 /** `turns` come before the model's own mind. */
 export function answer(
   request: ChatRequest,
   id: string,
   createdAt: number,
   turns: readonly Turn[] = [],
+  prefill: Prefill = 'continued',
 ): ChatResponse {
   const said = scripted(request, turns, id);
   const { parts, cut } = said
     ? { parts: said.parts, cut: false }
-    : limited(partsOf(request), request.outputTokensMax);
+    : limited(continued(request, partsOf(request), prefill), request.outputTokensMax);
   const called = parts.some((part) => part.kind === 'tool-call');
   return {
     dialect: request.dialect,
@@ -79,6 +83,28 @@ function partsOf(request: ChatRequest): readonly Part[] {
       ? `This is the simulator speaking, no vendor was asked. You said: "${question}" 你好!`
       : essay(question, Number(words));
   return [...thinking, { kind: 'text', text }];
+}
+
+const overlapCharacters = 30;
+
+/**
+ * A last message of the assistant is the beginning of the answer, which goes on from there. Faulty
+ * models ignore it and begin anew, or say its last words again.
+ */
+function continued(
+  request: ChatRequest,
+  parts: readonly Part[],
+  prefill: Prefill,
+): readonly Part[] {
+  const last = request.messages.at(-1);
+  if (last?.role !== 'assistant' || prefill === 'ignored') return parts;
+  const beginning = last.parts.map((part) => (part.kind === 'text' ? part.text : '')).join('');
+  const said = Math.max(0, beginning.length - (prefill === 'overlapping' ? overlapCharacters : 0));
+  return parts.map((part) =>
+    part.kind === 'text' && part.text.startsWith(beginning)
+      ? { ...part, text: part.text.slice(said) }
+      : part,
+  );
 }
 
 const vocabulary =

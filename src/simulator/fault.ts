@@ -57,6 +57,8 @@ export const faultSchema = z.strictObject({
   /** Stop for `pause_ms` after so many events of a stream. */
   pause_after_events: count.optional(),
   pause_ms: count.optional(),
+  /** What becomes of a beginning of the answer in the request: as a rule the answer goes on from there. */
+  prefill: z.enum(['ignored', 'overlapping']).optional(),
   /** Take the request and never answer. */
   silent: z.boolean().optional(),
   /** Close the socket without an answer. */

@@ -286,6 +286,7 @@ class Simulator {
       `sim-${this.#startedAt}-${this.#count}`,
       Math.floor(this.#options.clock.now() / 1000),
       this.#options.turns,
+      fault.prefill,
     );
     const { usage = {} } = made;
     const lie = fault.usage;

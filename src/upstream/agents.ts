@@ -6,6 +6,7 @@ import { Endpoints } from './endpoints.ts';
 import { checkAddress, guardedLookup, type EgressPolicy, type Resolve } from './guard.ts';
 import { Http1Client } from './http1/client.ts';
 import { Dialer } from './http1/dial.ts';
+import { createHttp2Dispatcher, Http2Memory } from './http2.ts';
 import { Spares, type Open } from './spares.ts';
 import { Agent, buildConnector, createProxyAgent } from './undici.ts';
 import type { Way } from './way.ts';
@@ -42,19 +43,37 @@ export class Agents {
   readonly #byProxy = new Map<string, DispatcherWay>();
   readonly #clock: Clock;
   readonly #spares: { open?: Spares; closed?: Spares } = {};
+  readonly #resolve: Resolve;
+  readonly #http2: Http2Memory;
+  readonly #multiplexed: { open?: Way; closed?: Way } = {};
   readonly endpoints: Endpoints;
 
   constructor(resolve: Resolve, settings: PoolSettings, clock: Clock) {
     this.#settings = settings;
     this.#clock = clock;
+    this.#resolve = resolve;
+    this.#http2 = new Http2Memory(clock);
     this.endpoints = new Endpoints(clock);
-    this.#closed = this.#guarded(resolve, { allowPrivate: false });
-    this.#open = this.#guarded(resolve, { allowPrivate: true });
+    this.#closed = this.#guarded({ allowPrivate: false });
+    this.#open = this.#guarded({ allowPrivate: true });
   }
 
   /** The direct way of a policy; its sockets are never shared with the other policy. */
   direct(policy: EgressPolicy): Way {
     return policy.allowPrivate ? this.#open : this.#closed;
+  }
+
+  /** The way over shared HTTP/2 connections, or the usual one where the origin is known to have none. */
+  shared(policy: EgressPolicy, origin: string): Way {
+    if (!this.#http2.mayHave(origin)) return this.direct(policy);
+    const which = policy.allowPrivate ? 'open' : 'closed';
+    return (this.#multiplexed[which] ??= new DispatcherWay(
+      createHttp2Dispatcher(
+        looksAtPeer(this.#connector(policy, true), policy),
+        this.#http2,
+        this.#common(),
+      ),
+    ));
   }
 
   /** The way through an outbound proxy: `http:`, `https:` or `socks5:` URL, with credentials if need be. */
@@ -95,7 +114,8 @@ export class Agents {
   async destroy(): Promise<void> {
     this.#spares.open?.close();
     this.#spares.closed?.close();
-    const ways = [this.#open, this.#closed, ...this.#byProxy.values()];
+    const shared = Object.values(this.#multiplexed);
+    const ways = [this.#open, this.#closed, ...shared, ...this.#byProxy.values()];
     await Promise.all(ways.map((way) => way.close()));
   }
 
@@ -122,24 +142,26 @@ export class Agents {
     return certificateAuthorities === undefined ? {} : { ca: [...certificateAuthorities] };
   }
 
-  #guarded(resolve: Resolve, policy: EgressPolicy): Way {
-    const lookup = guardedLookup(resolve, policy);
+  #connector(policy: EgressPolicy, allowH2: boolean): Open {
+    return buildConnector({
+      ...this.#tls(),
+      allowH2,
+      timeout: this.#settings.connectTimeoutMs,
+      lookup: guardedLookup(this.#resolve, policy),
+      // RFC 8305: the next address is tried when the first is slow to answer.
+      autoSelectFamily: true,
+      noDelay: true,
+    });
+  }
+
+  #guarded(policy: EgressPolicy): Way {
     const { connectTimeoutMs, certificateAuthorities, direct } = this.#settings;
     if (direct === 'undici') {
-      const open = buildConnector({
-        ...this.#tls(),
-        allowH2: false,
-        timeout: connectTimeoutMs,
-        lookup,
-        // RFC 8305: the next address is tried when the first is slow to answer.
-        autoSelectFamily: true,
-        noDelay: true,
-      });
-      const connect = this.#withSpares(open, policy);
+      const connect = this.#withSpares(this.#connector(policy, false), policy);
       return new DispatcherWay(new Agent({ ...this.#common(), connect }));
     }
     const dialer = new Dialer({
-      lookup,
+      lookup: guardedLookup(this.#resolve, policy),
       connectTimeoutMs,
       ...(certificateAuthorities === undefined ? {} : { certificateAuthorities }),
     });
@@ -156,14 +178,7 @@ export class Agents {
 
   /** Opens connections whose peer has been looked at, from the reserve where it has one. */
   #withSpares(open: Open, policy: EgressPolicy): Open {
-    const connect: Open = (options, callback) => {
-      open(options, (...outcome) => {
-        const [error, socket] = outcome;
-        const refusal = error === null ? peerRefusal(socket, policy) : undefined;
-        if (refusal === undefined) callback(...outcome);
-        else callback(refusal, null);
-      });
-    };
+    const connect = looksAtPeer(open, policy);
     const spares = new Spares(connect, this.#clock, this.endpoints);
     this.#spares[policy.allowPrivate ? 'open' : 'closed'] = spares;
     return (options, callback) => {
@@ -181,6 +196,18 @@ export class Agents {
       });
     };
   }
+}
+
+/** Opens connections, and gives out none whose peer must not be spoken to. */
+function looksAtPeer(open: Open, policy: EgressPolicy): Open {
+  return (options, callback) => {
+    open(options, (...outcome) => {
+      const [error, socket] = outcome;
+      const refusal = error === null ? peerRefusal(socket, policy) : undefined;
+      if (refusal === undefined) callback(...outcome);
+      else callback(refusal, null);
+    });
+  };
 }
 
 /** The last look: the peer that the socket is really connected to. */

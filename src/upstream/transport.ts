@@ -13,6 +13,7 @@ import {
   type Resolve,
 } from './guard.ts';
 import { forwardableHeaders, joinedHeader, type ResponseHeaders } from './headers.ts';
+import { WithoutHttp2 } from './http2.ts';
 import type { Target } from './way.ts';
 
 /** One outbound HTTP request. */
@@ -37,6 +38,8 @@ export type UpstreamRequest = {
   readonly allowPrivate?: boolean;
   /** `http:`, `https:` or `socks5:` URL. The proxy resolves names, so only the name is judged. */
   readonly outboundProxy?: string;
+  /** True shares one HTTP/2 connection among many calls, where the endpoint has it. Not with a proxy. */
+  readonly http2?: boolean;
   /** Largest body that is read; 512 MiB unless told. */
   readonly responseBytesMax?: number;
   /** True closes the connection behind the answer, for places that are called once. */
@@ -170,14 +173,28 @@ class Transport implements Upstream, CallOwner {
   }
 
   send(request: UpstreamRequest): Promise<UpstreamResponse> {
+    return request.http2 === true ? this.#sendShared(request) : this.#send(request);
+  }
+
+  /** An endpoint without HTTP/2 is known after the first try, which sent nothing. */
+  async #sendShared(request: UpstreamRequest): Promise<UpstreamResponse> {
     try {
+      return await this.#send(request);
+    } catch (error) {
+      if (!(error instanceof WithoutHttp2)) throw error;
       return this.#send(request);
+    }
+  }
+
+  #send(request: UpstreamRequest): Promise<UpstreamResponse> {
+    try {
+      return this.#dispatch(request);
     } catch (error) {
       return Promise.reject(classifyFailure(error, false));
     }
   }
 
-  #send(request: UpstreamRequest): Promise<UpstreamResponse> {
+  #dispatch(request: UpstreamRequest): Promise<UpstreamResponse> {
     const { signal, outboundProxy, body } = request;
     if (signal?.aborted === true)
       throw new UpstreamFailure('aborted', 'the call was cancelled', false);
@@ -198,7 +215,9 @@ class Transport implements Upstream, CallOwner {
     try {
       const way =
         outboundProxy === undefined
-          ? this.#agents.direct(policy)
+          ? request.http2 === true && request.closesConnection !== true
+            ? this.#agents.shared(policy, target.origin)
+            : this.#agents.direct(policy)
           : this.#agents.proxied(outboundProxy);
       way.send(
         {

@@ -3,6 +3,7 @@
  * long ones are `test/lab/failover.ts`.
  */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Anthropic } from '@anthropic-ai/sdk';
 import { GoogleGenAI } from '@google/genai';
 import OpenAI from 'openai';
@@ -133,7 +134,32 @@ export type Predicted = {
   readonly other: number;
   readonly upstreamCalls: number;
   readonly upstream429: number;
+  /** What the vendors would still have admitted at the end, as a share of all they had to give. */
+  readonly unused: number;
 };
+
+/** The share of its fuller limit that a vendor has left, of a minute's worth. */
+async function leftOf(simulator: RunningSimulator): Promise<number> {
+  const response = await fetch(`${simulator.url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { authorization: 'Bearer secret', 'content-type': 'application/json' },
+    body: JSON.stringify({
+      model: 'sim-chat',
+      max_tokens: 1,
+      messages: [{ role: 'user', content: 'Hi' }],
+    }),
+  });
+  await response.text();
+  const shares = ['requests', 'tokens'].map((what) => {
+    const [left, limit] = ['remaining', 'limit'].map((part) =>
+      Number(response.headers.get(`x-ratelimit-${part}-${what}`)),
+    );
+    return (left ?? NaN) / (limit ?? NaN);
+  });
+  return Math.min(...shares);
+}
+
+const askAgainMs = 50;
 
 /** Vendors with real buckets that tell them in headers: how many 429s does the gateway run into? */
 export async function predicted429(
@@ -141,6 +167,8 @@ export async function predicted429(
     readonly perMinute: number;
     readonly tokensPerMinute: number;
     readonly prompt?: string;
+    /** Ends when so many were answered, however fast the machine is; `requests` is then the most. */
+    readonly answers?: number;
   },
 ): Promise<Predicted> {
   const limits = {
@@ -152,21 +180,31 @@ export async function predicted429(
   let answered = 0;
   let refused = 0;
   let other = 0;
+  let requests = 0;
+  const startedAtMs = performance.now();
   try {
     await repeat(settings, async () => {
+      if (answered >= (settings.answers ?? Infinity)) return;
+      requests += 1;
       const response = await rig.post('/v1/chat/completions', chat(true, settings.prompt));
       await response.text();
       if (response.status === 200) answered += 1;
       else if (response.status === 429) refused += 1;
       else other += 1;
+      // Whoever is refused asks again soon: the vendors stay at their limit.
+      if (response.status === 429 && settings.answers !== undefined) await sleep(askAgainMs);
     });
     let upstreamCalls = 0;
     let upstream429 = 0;
+    let left = 0;
+    const minutes = 1 + (performance.now() - startedAtMs) / 60_000;
     for (const { script } of Object.values(rig.vendors)) {
       upstreamCalls += script.limited.admitted + script.limited.refused;
       upstream429 += script.limited.refused;
     }
-    return { requests: settings.requests, answered, refused, other, upstreamCalls, upstream429 };
+    for (const simulator of Object.values(rig.vendors)) left += await leftOf(simulator);
+    const unused = left / vendors.length / minutes;
+    return { requests, answered, refused, other, upstreamCalls, upstream429, unused };
   } finally {
     await rig.close();
   }
@@ -186,13 +224,13 @@ export type Cuts = {
   readonly firstProblem: string | undefined;
 };
 
-type Reader = {
+export type Reader = {
   readonly dialect: string;
   read(rig: Rig, onText: (text: string) => void): Promise<void>;
 };
 
 /** The official SDKs, each as its documentation shows. */
-const readers: readonly Reader[] = [
+export const readers: readonly Reader[] = [
   {
     dialect: 'chat',
     async read(rig, onText) {
@@ -268,17 +306,22 @@ export async function midStreamCuts(requests: number, seed: number): Promise<rea
   return results;
 }
 
+export type Read = { readonly text: string; readonly error: string | undefined };
+
+/** One stream read to its end, which is an error or not. */
+export async function readOnce(rig: Rig, reader: Reader): Promise<Read> {
+  let text = '';
+  try {
+    await reader.read(rig, (piece) => (text += piece));
+    return { text, error: undefined };
+  } catch (error) {
+    return { text, error: error instanceof Error ? error.message : String(error) };
+  }
+}
+
 async function cutsOf(rig: Rig, reader: Reader, requests: number, seed: number): Promise<Cuts> {
   const random = seededRandom(seed);
-  const read = async (): Promise<{ readonly text: string; readonly error: string | undefined }> => {
-    let text = '';
-    try {
-      await reader.read(rig, (piece) => (text += piece));
-      return { text, error: undefined };
-    } catch (error) {
-      return { text, error: error instanceof Error ? error.message : String(error) };
-    }
-  };
+  const read = (): Promise<Read> => readOnce(rig, reader);
   const whole = await read();
   const counts = { cuts: 0, errors: 0, silent: 0, wrongTexts: 0, afterContent: 0 };
   let firstProblem: string | undefined;

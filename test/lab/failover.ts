@@ -1,5 +1,6 @@
-/** The long runs about failover, with their counts: `node test/lab/failover.ts`. About two minutes. */
+/** The long runs about failover, with their counts: `node test/lab/failover.ts`. About four minutes. */
 
+import { continuedCuts } from './continued-cuts.ts';
 import { blackHole, midStreamCuts, predicted429, retryAmplification } from './failover-runs.ts';
 
 const seed = Number(process.env['SEED'] ?? 1);
@@ -26,30 +27,34 @@ judge(
 );
 
 const predicted = await predicted429({
-  requests: 4_000,
+  requests: 100_000,
+  answers: 2_500,
   concurrency: 20,
-  perMinute: 900,
+  perMinute: 600,
   tokensPerMinute: 2_000_000,
 });
 judge(
-  '429s run into with right headers ≤ 1 in 1,000 (requests)',
+  '429s run into with right headers ≤ 1 in 1,000, and 95 % of what they admit used (requests)',
   predicted.upstream429 * 1_000 <= predicted.upstreamCalls &&
     predicted.other === 0 &&
-    predicted.refused > 0,
+    predicted.refused > 0 &&
+    predicted.unused <= 0.05,
   predicted,
 );
 
 const byTokens = await predicted429({
-  requests: 4_000,
+  requests: 100_000,
+  answers: 2_500,
   concurrency: 20,
   perMinute: 60_000,
-  tokensPerMinute: 500_000,
+  tokensPerMinute: 300_000,
 });
 judge(
-  '429s run into with right headers ≤ 1 in 1,000 (tokens)',
+  '429s run into with right headers ≤ 1 in 1,000, and 95 % of what they admit used (tokens)',
   byTokens.upstream429 * 1_000 <= byTokens.upstreamCalls &&
     byTokens.other === 0 &&
-    byTokens.refused > 0,
+    byTokens.refused > 0 &&
+    byTokens.unused <= 0.05,
   byTokens,
 );
 
@@ -57,6 +62,14 @@ for (const cuts of await midStreamCuts(250, seed)) {
   judge(
     `streams cut in the middle, ${cuts.dialect} by its official SDK`,
     cuts.silent === 0 && cuts.wrongTexts === 0,
+    cuts,
+  );
+}
+
+for (const cuts of await continuedCuts(250, seed)) {
+  judge(
+    `streams cut in the middle and continued, ${cuts.dialect} by its official SDK`,
+    cuts.silent === 0 && cuts.wrongTexts === 0 && cuts.wrongReceipts === 0 && cuts.continued > 0,
     cuts,
   );
 }

@@ -1,176 +1,44 @@
 /**
  * The network lab: an application and a vendor 200 ms of round trip and 1 % of lost packets apart,
  * behind TLS, in network namespaces. Time to first content without a gateway, and with one at either
- * end; and the choice among three addresses of which one is dead and one slow.
+ * end; and the choice among three addresses of which one is dead and one slow. All ways are asked in
+ * turn, round by round, so that what the machine does meets all alike; a second direct way shows how much
+ * of a difference is chance, and a bare relay what any further program on the way costs on this machine.
  *
  *   npm run lab:network [-- --requests 200]        needs root and iproute2
- *
- * The delay is made by `tc netem`, or by link.py where the kernel has no netem.
  */
 
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { parseJsonObject } from '#std';
+import {
+  away,
+  awayAddress,
+  deadAddress,
+  folder,
+  home,
+  homeAddress,
+  line,
+  lossPerDirection,
+  makeCertificates,
+  makeNamespaces,
+  oneWayMs,
+  run,
+  slowAddress,
+  slowDown,
+  startVendor,
+} from './network-world.ts';
+import { interval, median, percentile, seededRandom } from '../bench/statistics.ts';
 
 const { values } = parseArgs({
   options: {
-    requests: { type: 'string', default: '200' },
+    requests: { type: 'string', default: '240' },
     lanes: { type: 'string', default: '8' },
   },
 });
-const root = path.resolve(import.meta.dirname, '../..');
-const folder = mkdtempSync(path.join(tmpdir(), 'manifold-network-'));
-const tag = `mf${process.pid % 100_000}`;
-const home = `${tag}h`;
-const away = `${tag}a`;
-const homeAddress = '10.77.0.1';
-const awayAddress = '10.77.0.2';
-const slowAddress = '10.77.0.3';
-const deadAddress = '10.77.0.99';
-const oneWayMs = 100;
-const lossPerDirection = 0.01;
 const thinkMs = 50;
-const children: ChildProcess[] = [];
 const problems: string[] = [];
-
-const command = (file: string, ...words: string[]): string =>
-  execFileSync(file, words, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
-const ip = (...words: string[]): string => command('ip', ...words);
-
-/** False, said aloud, where this machine does not let us. */
-function makeNamespaces(): boolean {
-  try {
-    for (const name of [home, away]) ip('netns', 'add', name);
-    for (const [name, outer, inner] of [
-      [home, `${tag}h0`, `${tag}h1`],
-      [away, `${tag}a0`, `${tag}a1`],
-    ] as const) {
-      ip('link', 'add', outer, 'type', 'veth', 'peer', 'name', inner);
-      command('python3', linkScript, '--offloads-off', outer, inner);
-      ip('link', 'set', inner, 'netns', name);
-      ip('link', 'set', outer, 'up');
-      ip('-n', name, 'link', 'set', 'lo', 'up');
-      ip('-n', name, 'link', 'set', inner, 'up');
-    }
-    ip('-n', home, 'address', 'add', `${homeAddress}/24`, 'dev', `${tag}h1`);
-    for (const address of [awayAddress, slowAddress])
-      ip('-n', away, 'address', 'add', `${address}/24`, 'dev', `${tag}a1`);
-    return true;
-  } catch (error) {
-    console.error(
-      `SKIPPED: network namespaces cannot be made here (${error instanceof Error ? error.message.split('\n')[0] : String(error)}). Run as root with iproute2 and python3.`,
-    );
-    return false;
-  }
-}
-
-const linkScript = path.join(import.meta.dirname, 'link.py');
-
-function run(
-  namespace: string | undefined,
-  words: readonly string[],
-  environment: NodeJS.ProcessEnv = {},
-): ChildProcess {
-  const [file = '', ...rest] =
-    namespace === undefined ? words : ['ip', 'netns', 'exec', namespace, ...words];
-  const child = spawn(file, rest, {
-    cwd: root,
-    env: { ...process.env, NODE_EXTRA_CA_CERTS: path.join(folder, 'ca.pem'), ...environment },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  children.push(child);
-  return child;
-}
-
-/** Resolves with the first line that matches; later lines are read and dropped. */
-function line(child: ChildProcess, pattern: RegExp): Promise<RegExpMatchArray> {
-  if (!child.stdout) throw new Error('no output');
-  const lines = createInterface({ input: child.stdout });
-  return new Promise((resolve, reject) => {
-    lines.on('line', (text) => {
-      const match = pattern.exec(text);
-      if (match) resolve(match);
-    });
-    child.once('exit', (code) =>
-      reject(new Error(`ended with ${code} before it said ${pattern.source}`)),
-    );
-  });
-}
-
-function makeCertificates(): void {
-  const at = (name: string): string => path.join(folder, name);
-  command(
-    'openssl',
-    'req',
-    '-x509',
-    '-newkey',
-    'ec',
-    '-pkeyopt',
-    'ec_paramgen_curve:P-256',
-    '-nodes',
-    '-keyout',
-    at('ca.key'),
-    '-out',
-    at('ca.pem'),
-    '-days',
-    '2',
-    '-subj',
-    '/CN=Lab',
-  );
-  command(
-    'openssl',
-    'req',
-    '-newkey',
-    'ec',
-    '-pkeyopt',
-    'ec_paramgen_curve:P-256',
-    '-nodes',
-    '-keyout',
-    at('vendor.key'),
-    '-out',
-    at('vendor.csr'),
-    '-subj',
-    '/CN=vendor.example',
-  );
-  writeFileSync(
-    at('san'),
-    `subjectAltName=IP:${awayAddress},IP:${slowAddress},IP:${deadAddress}\n`,
-  );
-  command(
-    'openssl',
-    'x509',
-    '-req',
-    '-in',
-    at('vendor.csr'),
-    '-CA',
-    at('ca.pem'),
-    '-CAkey',
-    at('ca.key'),
-    '-CAcreateserial',
-    '-out',
-    at('vendor.pem'),
-    '-days',
-    '2',
-    '-extfile',
-    at('san'),
-  );
-}
-
-async function startVendor(address: string, think: number): Promise<void> {
-  const words = [
-    'test/lab/network-vendor.ts',
-    address,
-    '8443',
-    String(think),
-    path.join(folder, 'vendor.key'),
-    path.join(folder, 'vendor.pem'),
-  ];
-  await line(run(away, [process.execPath, ...words]), /^ready$/);
-}
 
 type Gateway = { readonly url: string; readonly key: string };
 
@@ -205,98 +73,65 @@ async function startGateway(
   return { url: `http://${address}:${port}/v1`, key };
 }
 
-type Figures = {
+async function startRelay(upstream: string): Promise<string> {
+  const port = 9_443;
+  const words = ['test/lab/network-relay.ts', homeAddress, String(port), upstream];
+  await line(run(home, [process.execPath, ...words]), /^ready$/);
+  return `http://${homeAddress}:${port}/v1`;
+}
+
+type Arm = {
   readonly name: string;
-  readonly medianMs: number;
-  readonly p95Ms: number;
-  readonly count: number;
-  readonly errors: number;
+  readonly baseURL: string;
+  readonly key: string;
+  readonly mode: 'fresh' | 'kept';
+};
+
+/** Times by arm, in the order of the rounds; NaN where an error came. */
+type Figures = {
+  readonly times: readonly (readonly number[])[];
+  readonly errors: readonly string[];
 };
 
 async function measure(
-  name: string | undefined,
-  baseUrl: string,
-  key: string,
-  mode: 'fresh' | 'kept',
+  arms: readonly Arm[],
+  rounds = values.requests,
+  lanes = values.lanes,
 ): Promise<Figures> {
   const child = run(home, [
     process.execPath,
     'test/lab/network-client.ts',
-    baseUrl,
-    key,
-    mode,
-    values.requests,
-    values.lanes,
+    JSON.stringify(arms),
+    rounds,
+    lanes,
   ]);
   const [text] = await line(child, /^\{.*\}$/);
   const report = parseJsonObject(text) as
-    | { readonly times?: number[]; readonly errors?: string[] }
+    | { readonly times?: (number | null)[][]; readonly errors?: string[] }
     | undefined;
-  const times = (report?.times ?? []).toSorted((left, right) => left - right);
-  const at = (share: number): number =>
-    Math.round(times[Math.min(times.length - 1, Math.floor(share * times.length))] ?? Number.NaN);
-  const figures = {
-    name: name ?? '',
-    medianMs: at(0.5),
-    p95Ms: at(0.95),
-    count: times.length,
-    errors: report?.errors?.length ?? 0,
+  const rows = report?.times ?? [];
+  return {
+    times: arms.map((_, index) => rows.map((row) => row[index] ?? Number.NaN)),
+    errors: report?.errors ?? [],
   };
-  if (name === undefined) return figures;
-  console.log(
-    [
-      name.padEnd(58),
-      `${figures.medianMs} ms`,
-      `${figures.p95Ms} ms`,
-      figures.count,
-      figures.errors === 0 ? '0' : `${figures.errors}: ${report?.errors?.[0]}`,
-    ].join(' | '),
-  );
-  return figures;
 }
 
-/** netem where the kernel has it, on both ends; else a program between the outer interfaces. */
-async function slowDown(): Promise<void> {
-  try {
-    for (const [name, inner] of [
-      [home, `${tag}h1`],
-      [away, `${tag}a1`],
-    ] as const) {
-      command(
-        'tc',
-        '-n',
-        name,
-        'qdisc',
-        'add',
-        'dev',
-        inner,
-        'root',
-        'netem',
-        'delay',
-        `${oneWayMs}ms`,
-        'loss',
-        `${lossPerDirection * 100}%`,
-      );
-    }
-    ip('link', 'add', `${tag}b`, 'type', 'bridge');
-    for (const outer of [`${tag}h0`, `${tag}a0`]) ip('link', 'set', outer, 'master', `${tag}b`);
-    ip('link', 'set', `${tag}b`, 'up');
-    console.log('delay and loss by tc netem');
-  } catch {
-    await line(
-      run(undefined, [
-        'python3',
-        linkScript,
-        `${tag}h0`,
-        `${tag}a0`,
-        String(oneWayMs),
-        String(lossPerDirection),
-        '1',
-      ]),
-      /^ready$/,
-    );
-    console.log('this kernel has no tc netem: delay and loss by test/lab/link.py');
-  }
+/** The ratio of two medians in per cent above 0, with a 95 % interval: rounds are drawn again, both ways together. */
+function excess(
+  ours: readonly number[],
+  theirs: readonly number[],
+): { readonly percent: number; readonly low: number; readonly high: number } {
+  const random = seededRandom(1);
+  const ratio = (rows: readonly number[]): number => {
+    const pick = (times: readonly number[]): number[] =>
+      rows.map((row) => times[row] ?? Number.NaN).filter(Number.isFinite);
+    return 100 * (median(pick(ours)) / median(pick(theirs)) - 1);
+  };
+  const all = ours.map((_, index) => index);
+  const drawn = Array.from({ length: 2_000 }, () =>
+    ratio(all.map(() => Math.floor(random() * all.length))),
+  );
+  return { percent: ratio(all), low: percentile(drawn, 0.025), high: percentile(drawn, 0.975) };
 }
 
 function judge(what: string, isGood: boolean): void {
@@ -320,75 +155,89 @@ async function lab(): Promise<void> {
   console.log(
     `round trip ${2 * oneWayMs} ms, ${lossPerDirection * 100} % loss each way, the vendor thinks ${thinkMs} ms; time to first content\n`,
   );
-  console.log('way | median | p95 | answers | errors');
-  // Programs that have run for a while are compared, on both sides.
-  for (const { url, key } of [near, far, several]) await measure(undefined, url, key, 'kept');
-  const fresh = await measure('direct, a fresh connection each', vendor, 'x', 'fresh');
-  const kept = await measure('direct, kept connections', vendor, 'x', 'kept');
-  const nearFresh = await measure(
-    'gateway near the application, fresh connections to it',
-    near.url,
-    near.key,
-    'fresh',
+  const relay = await startRelay(`https://${awayAddress}:8443`);
+  const kept = 'kept' as const;
+  const arms: readonly Arm[] = [
+    { name: 'direct, a fresh connection each', baseURL: vendor, key: 'x', mode: 'fresh' },
+    { name: 'direct, kept connections', baseURL: vendor, key: 'x', mode: kept },
+    { name: 'the same once more', baseURL: vendor, key: 'x', mode: kept },
+    { name: 'a bare relay near the application', baseURL: relay, key: 'x', mode: kept },
+    {
+      name: 'gateway near the application, fresh connections to it',
+      baseURL: near.url,
+      key: near.key,
+      mode: 'fresh',
+    },
+    {
+      name: 'gateway near the application, kept connections to it',
+      baseURL: near.url,
+      key: near.key,
+      mode: kept,
+    },
+    {
+      name: 'gateway near the vendor, kept connections to it',
+      baseURL: far.url,
+      key: far.key,
+      mode: kept,
+    },
+    {
+      name: 'gateway near the application, 3 addresses: dead, slow, good',
+      baseURL: several.url,
+      key: several.key,
+      mode: kept,
+    },
+  ];
+  // Programs that have run for a while are compared: a cold one is compiled while it answers.
+  await measure(arms.slice(relayArm), '800', '40');
+  const { times, errors } = await measure(arms);
+  report(arms, times, errors);
+}
+
+const [freshArm, keptArm, againArm, relayArm] = [0, 1, 2, 3] as const;
+const gatewayArms = [4, 5, 6] as const;
+const choiceArm = 7;
+
+function report(arms: readonly Arm[], times: Figures['times'], errors: readonly string[]): void {
+  const of = (index: number): readonly number[] => times[index] ?? [];
+  const middle = (index: number): number => median(of(index).filter(Number.isFinite));
+  console.log(
+    'way | median | p95 | rounds | more than kept and direct (95 % interval) | per request',
   );
-  const nearKept = await measure(
-    'gateway near the application, kept connections to it',
-    near.url,
-    near.key,
-    'kept',
-  );
-  const farKept = await measure(
-    'gateway near the vendor, kept connections to it',
-    far.url,
-    far.key,
-    'kept',
-  );
-  const choice = await measure(
-    'gateway near the application, 3 addresses: dead, slow, good',
-    several.url,
-    several.key,
-    'kept',
-  );
-  const less = (figures: Figures): number =>
-    Math.round(100 * (1 - figures.medianMs / fresh.medianMs));
+  for (const [index, { name }] of arms.entries()) {
+    const more = excess(of(index), of(keptArm));
+    const each = interval(of(index).map((time, row) => time - (of(keptArm)[row] ?? Number.NaN)));
+    const p95 = percentile(of(index).filter(Number.isFinite), 0.95);
+    console.log(
+      [
+        name.padEnd(58),
+        `${middle(index).toFixed(1)} ms`,
+        `${p95.toFixed(0)} ms`,
+        of(index).length,
+        `${more.percent.toFixed(1)} % (${more.low.toFixed(1)} to ${more.high.toFixed(1)})`,
+        `${each.median.toFixed(1)} ms (${each.low.toFixed(1)} to ${each.high.toFixed(1)})`,
+      ].join(' | '),
+    );
+  }
+  const firstError = errors.length === 0 ? '' : `: ${errors[0]}`;
   console.log('');
-  for (const figures of [nearFresh, nearKept, farKept]) {
-    judge(
-      `${figures.name}: ${less(figures)} % less than fresh and direct (goal 40 %)`,
-      less(figures) >= 40 && figures.errors === 0,
-    );
-    const more = 100 * (figures.medianMs / kept.medianMs - 1);
-    judge(
-      `${figures.name}: ${more.toFixed(1)} % more than kept and direct (goal ≤ 2 %)`,
-      more <= 2,
-    );
+  judge(`${errors.length} errors${firstError}`, errors.length === 0);
+  const chance = excess(of(againArm), of(keptArm)).percent;
+  const bare = excess(of(relayArm), of(keptArm)).percent;
+  console.log(`       chance alone made ${chance.toFixed(1)} %, a bare relay ${bare.toFixed(1)} %`);
+  for (const index of gatewayArms) {
+    const name = arms[index]?.name ?? '';
+    const less = 100 * (1 - middle(index) / middle(freshArm));
+    judge(`${name}: ${less.toFixed(0)} % less than fresh and direct (goal 40 %)`, less >= 40);
+    const more = excess(of(index), of(keptArm)).percent;
+    judge(`${name}: ${more.toFixed(1)} % more than kept and direct (goal ≤ 2 %)`, more <= 2);
   }
+  const choice = middle(choiceArm);
+  const alone = middle(gatewayArms[1]);
   judge(
-    `the good address was chosen: median ${choice.medianMs} ms, ${choice.errors} errors`,
-    choice.medianMs <= nearKept.medianMs * 1.05 && choice.errors === 0,
+    `the good address was chosen: median ${choice.toFixed(0)} ms, ${alone.toFixed(0)} ms with it alone`,
+    choice <= alone * 1.05,
   );
 }
 
-function cleanUp(): void {
-  for (const child of children) child.kill('SIGKILL');
-  for (const words of [
-    ['link', 'del', `${tag}b`],
-    ['link', 'del', `${tag}h0`],
-    ['link', 'del', `${tag}a0`],
-    ['netns', 'del', home],
-    ['netns', 'del', away],
-  ]) {
-    try {
-      ip(...words);
-    } catch {
-      // It was not made.
-    }
-  }
-  rmSync(folder, { recursive: true, force: true });
-}
-
-process.once('SIGINT', () => process.exit(130));
-process.once('SIGTERM', () => process.exit(143));
-process.once('exit', cleanUp);
 if (makeNamespaces()) await lab();
 process.exit(problems.length === 0 ? 0 : 1);

@@ -3,7 +3,7 @@ import type { CountTokensForm, Dialect } from '../dialect.ts';
 import { decodeUpstreamError } from '../upstream-error.ts';
 import { annotateUsage } from '../bill.ts';
 import { encodeError } from './error.ts';
-import { quirkNames } from './quirks.ts';
+import { quirkNames, readQuirks } from './quirks.ts';
 import { decodeRequest } from './request-decode.ts';
 import { encodeRequest, urlsToInline } from './request-encode.ts';
 import { decodeResponse, encodeResponse, isPlainAnswer, responseUsage } from './response.ts';
@@ -15,7 +15,13 @@ import { MessagesStreamTap } from './tap.ts';
 export const anthropicMessages: Dialect = {
   id: 'anthropic-messages',
   quirkNames,
-  request: { required: ['max_tokens'], decode: decodeRequest, encode: encodeRequest, urlsToInline },
+  request: {
+    required: ['max_tokens'],
+    decode: decodeRequest,
+    encode: encodeRequest,
+    urlsToInline,
+    takesPrefill: (quirks) => readQuirks(quirks).prefillAllowed,
+  },
   response: {
     decode: decodeResponse,
     encode: encodeResponse,

@@ -2,7 +2,7 @@ import type { Dialect } from '../dialect.ts';
 import { decodeUpstreamError } from '../upstream-error.ts';
 import { annotateUsage } from '../bill.ts';
 import { encodeError } from './error.ts';
-import { chatQuirkNames } from './quirks.ts';
+import { chatQuirkNames, readChatQuirks } from './quirks.ts';
 import { decodeRequest } from './request-decode.ts';
 import { encodeRequest, urlsToInline } from './request-encode.ts';
 import { decodeResponse, encodeResponse, isPlainAnswer, usageOf } from './response.ts';
@@ -14,7 +14,12 @@ import { createTap } from './tap.ts';
 export const openaiChat: Dialect = {
   id: 'openai-chat',
   quirkNames: chatQuirkNames,
-  request: { decode: decodeRequest, encode: encodeRequest, urlsToInline },
+  request: {
+    decode: decodeRequest,
+    encode: encodeRequest,
+    urlsToInline,
+    takesPrefill: (quirks) => readChatQuirks(quirks).prefill !== 'none',
+  },
   response: {
     decode: decodeResponse,
     encode: encodeResponse,
