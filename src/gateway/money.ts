@@ -137,6 +137,7 @@ export class Funds {
     const result = await durable(
       services.ledger.reserve({
         requestId,
+        fresh: true,
         walletId: principal.walletId,
         amountNanoUsd: amount,
         ...(lowers ? { minimumNanoUsd: nanoUsd(Math.min(size.minimum, amount)) } : {}),

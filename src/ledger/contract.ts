@@ -56,6 +56,8 @@ export type ClientIdempotency = {
 
 export type ReserveRequest = {
   readonly requestId: string;
+  /** The id was made for this very request and is known to nobody else: no earlier one is looked for. */
+  readonly fresh?: boolean;
   readonly walletId: string;
   readonly amountNanoUsd: NanoUsd;
   /**

@@ -149,8 +149,10 @@ function touch(touched: Touched, operation: Operation, nowMs: number): void {
   switch (operation.kind) {
     case 'reserve': {
       const { request } = operation;
-      touched.requests.add(request.requestId);
-      touched.receipts.add(receiptIdOf(request.requestId));
+      if (request.fresh !== true) {
+        touched.requests.add(request.requestId);
+        touched.receipts.add(receiptIdOf(request.requestId));
+      }
       touched.wallets.add(request.walletId);
       for (const scope of request.scopes) touched.budgets.add(scopeKey(scope, nowMs));
       if (request.idempotency)

@@ -34,8 +34,21 @@ function checkAmount(name: string, amount: NanoUsd, minimum: 0 | 1): void {
     throw new RangeError(`${name} must be an integer of at least ${minimum}: ${amount}`);
 }
 
+/** More than the JSON text of the object has, told without writing it where its values are plain. */
+function lengthBound(object: JsonObject): number {
+  let length = 2;
+  for (const key in object) {
+    const value = object[key];
+    length += key.length * 6 + 4;
+    if (typeof value === 'string') length += value.length * 6 + 2;
+    else length += typeof value === 'object' ? JSON.stringify(value).length : 32;
+  }
+  return length;
+}
+
 function checkSize(name: string, object: JsonObject | undefined): void {
-  if (object && JSON.stringify(object).length > contextLengthMax)
+  if (!object || lengthBound(object) <= contextLengthMax) return;
+  if (JSON.stringify(object).length > contextLengthMax)
     throw new RangeError(`${name} is larger than ${contextLengthMax} characters`);
 }
 

@@ -75,6 +75,7 @@ async function one(on: Ledger, requestId: string, walletId: string): Promise<voi
   const attemptId = `a_${requestId}`;
   const reserved = await on.reserve({
     requestId,
+    fresh: true,
     walletId,
     amountNanoUsd: nanoUsd(5_000_000),
     scopes: [
