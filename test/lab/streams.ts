@@ -82,6 +82,8 @@ type Tally = {
   timeouts: number;
   broken: number;
   readonly firstContentMs: number[];
+  /** What the errors said, for whoever has to find their cause. */
+  readonly said: string[];
 };
 
 async function run(streams: number, policy: BaselinePolicy | 'manifold'): Promise<void> {
@@ -131,7 +133,15 @@ async function run(streams: number, policy: BaselinePolicy | 'manifold'): Promis
       timers.push(setTimeout(() => void setRules(index, usual), phase.to * durationMs));
     }
   }
-  const tally: Tally = { ok: 0, tooMany: 0, errors: 0, timeouts: 0, broken: 0, firstContentMs: [] };
+  const tally: Tally = {
+    ok: 0,
+    tooMany: 0,
+    errors: 0,
+    timeouts: 0,
+    broken: 0,
+    firstContentMs: [],
+    said: [],
+  };
   const agent = new Agent({ connections: streams + 10 });
   const endsAtMs = performance.now() + durationMs;
   const random = seededRandom(1);
@@ -171,6 +181,7 @@ async function run(streams: number, policy: BaselinePolicy | 'manifold'): Promis
       ((100 * limited) / count).toFixed(2),
     ].join(' | '),
   );
+  for (const text of tally.said.slice(0, 3)) console.log(`  ${text}`);
 }
 
 /** A client gives up when no content has come after this. */
@@ -202,8 +213,10 @@ async function ask(rig: Rig, agent: Agent, content: string, tally: Tally): Promi
       tally.tooMany += 1;
       // A polite client; a refusal in a loop would only count itself.
       await new Promise((resolve) => setTimeout(resolve, 1_000));
-    } else if (response.statusCode !== 200) tally.errors += 1;
-    else if (text.includes('[DONE]') && first !== undefined) {
+    } else if (response.statusCode !== 200) {
+      tally.errors += 1;
+      tally.said.push(`${response.statusCode} ${text}`);
+    } else if (text.includes('[DONE]') && first !== undefined) {
       tally.ok += 1;
       tally.firstContentMs.push(first);
     } else tally.broken += 1;
