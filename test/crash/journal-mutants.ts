@@ -18,7 +18,7 @@ type Mutant = {
   readonly finds: readonly string[];
 };
 
-const powerCut = ['test/crash/ledger-power.ts', '60', '20261123', 'FULL', '1000'];
+const powerCut = ['test/crash/ledger-power.ts', '150', '20261123', 'FULL', '2000'];
 const storeTests = ['--test', 'src/store/sqlite.test.ts'];
 
 const mutants: readonly Mutant[] = [
@@ -26,7 +26,7 @@ const mutants: readonly Mutant[] = [
     name: 'acknowledged before the frame is on the disk',
     file: 'src/store/journal.ts',
     from: '    await this.#write(segment, frame, offset);\n    segment.last',
-    to: '    void this.#write(segment, Buffer.from(frame), offset);\n    segment.last',
+    to: '    const late = Buffer.from(frame);\n    setTimeout(() => void this.#write(segment, late, offset).catch(() => {}), 20);\n    segment.last',
     finds: powerCut,
   },
   {
