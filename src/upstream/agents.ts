@@ -28,7 +28,7 @@ export type PoolSettings = {
 };
 
 export const defaultPoolSettings: PoolSettings = {
-  connectionsPerOriginMax: 4_096,
+  connectionsPerOriginMax: 8_192,
   keepAliveMs: 75_000,
   connectTimeoutMs: 30_000,
   proxiesMax: 64,
