@@ -9,7 +9,7 @@ import {
   predicted429,
   retryAmplification,
 } from '../lab/failover-runs.ts';
-import { startRig, type Rig } from './rig.ts';
+import { recordOf, startRig, type Rig } from './rig.ts';
 
 describe('failover among simulated vendors', () => {
   it('makes of a request no more than 1.2 upstream calls while every channel fails, and charges nothing', async () => {
@@ -158,12 +158,8 @@ describe('an upstream that cannot serve the request', () => {
       const response = await rig.post('/v1/chat/completions', asked({ models: ['large'] }));
       await response.text();
       const id = response.headers.get('x-request-id') ?? '';
-      let record = await rig.books.store.requests.get(id);
-      for (let turn = 0; turn < 100 && !record; turn += 1) {
-        await new Promise((resolve) => setImmediate(resolve));
-        record = await rig.books.store.requests.get(id);
-      }
-      const routing = record?.detail['routing'] as {
+      const record = await recordOf(rig, id);
+      const routing = record.detail['routing'] as {
         decisions: unknown[];
         attempts: { outcome: string }[];
       };

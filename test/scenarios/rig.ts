@@ -24,6 +24,7 @@ import {
   type SimulatorOptions,
 } from '#simulator';
 import { nanoUsd, systemClock, systemRandom } from '#std';
+import type { RequestRecord } from '#store';
 
 export type Vendor = {
   readonly id: string;
@@ -136,6 +137,17 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** The record of a request, which may be written a moment after the answer was read. */
+export async function recordOf(rig: Rig, requestId: string): Promise<RequestRecord> {
+  const deadline = performance.now() + 10_000;
+  for (;;) {
+    const record = await rig.books.store.requests.get(requestId);
+    if (record) return record;
+    if (performance.now() > deadline) throw new Error(`no record of the request ${requestId}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
 }
 
 /** The `data:` payloads of an SSE text, parsed; `[DONE]` and comments left out. */

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { run, serve, type RunningServer } from '#cli';
-import { startRig } from './rig.ts';
+import { recordOf, startRig } from './rig.ts';
 
 type Printed = { readonly code: number; readonly text: string };
 
@@ -161,7 +161,7 @@ describe('the record of a request with many channels', () => {
         messages: [{ role: 'user', content: 'Hello' }],
       });
       assert.equal(response.status, 200);
-      const record = await waitForRecord(rig, response.headers.get('x-request-id') ?? '');
+      const record = (await recordOf(rig, response.headers.get('x-request-id') ?? '')).detail;
       const routing = record['routing'] as {
         decisions: { candidates: { rejected: string | null }[]; others: Record<string, number> }[];
       };
@@ -177,18 +177,6 @@ describe('the record of a request with many channels', () => {
       await rig.close();
     }
   });
-
-  async function waitForRecord(
-    rig: Awaited<ReturnType<typeof startRig>>,
-    id: string,
-  ): Promise<Readonly<Record<string, unknown>>> {
-    for (let turn = 0; turn < 100; turn += 1) {
-      const record = await rig.books.store.requests.get(id);
-      if (record) return record.detail;
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-    throw new Error('the record was not written');
-  }
 });
 
 describe('a dry run', () => {
