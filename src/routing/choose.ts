@@ -2,10 +2,10 @@
 
 import { hashText, rendezvousWeight } from './affinity.ts';
 import type { Explanation, RouteRequest } from './contract.ts';
-import { rankOffset, rejection } from './eligibility.ts';
-import { scarceBelow, type Lane } from './lane.ts';
+import { rejection } from './eligibility.ts';
+import type { Lane } from './lane.ts';
 import type { Need } from './limit-group.ts';
-import { expectedCost, priceAt } from './price.ts';
+import { score } from './score.ts';
 import type { CandidateSet, RoutingState } from './state.ts';
 import { holderOf, yields, type Ticket } from './waiting-line.ts';
 
@@ -15,6 +15,8 @@ export type How = Explanation['decisions'][number]['how'];
 export type Chooser = {
   readonly request: RouteRequest;
   readonly set: CandidateSet;
+  /** What an upstream counts that debits the whole output bound at admission. */
+  readonly need: Need;
   /** What the lane's upstream will count for this request. */
   needAt(lane: Lane): Need;
   readonly ticket: Ticket | undefined;
@@ -36,10 +38,6 @@ export type Choice = { index: number; how: How; isPanic: boolean };
 
 /** Scores at and above this are rejections: the number behind it says why. */
 export const rejectionBase = 1e12;
-/** Long answers are judged by when they end and not by when they begin. */
-const longOutputTokens = 1_000;
-const longOutputShare = 0.25;
-const scarceWeight = 2;
 const firstLookSamples = 4;
 const staleMs = 300_000;
 /** A lane that was ill is looked at again after this much silence. */
@@ -57,6 +55,7 @@ export function choose(
   choice.how = 'score';
   choice.isPanic = isPanic(state, chooser, nowMs);
   const reserve = state.settings.classReserve[chooser.request.class];
+  score(state, chooser, 0, chooser.set.lanes.length, nowMs, false);
   const best = scan(state, chooser, nowMs, includeTried, choice.isPanic, reserve, 'normal');
   const index =
     best >= 0
@@ -106,7 +105,7 @@ function isPanic(state: RoutingState, chooser: Chooser, nowMs: number): boolean 
   return open > state.settings.panicShare * eligible;
 }
 
-/** Fills the scores and gives the best admissible index, or -1. */
+/** Says of each candidate its score or why not, and gives the best admissible index, or -1. */
 function scan(
   state: RoutingState,
   chooser: Chooser,
@@ -117,6 +116,7 @@ function scan(
   strictness: Strictness,
 ): number {
   const { set, ineligible } = chooser;
+  const { table } = set;
   const { scores } = state;
   let best = -1;
   let bestScore = rejectionBase;
@@ -131,13 +131,13 @@ function scan(
       scores[index] = rejectionBase + rejection.alreadyTried;
       continue;
     }
-    const score = scoreOf(state, chooser, index, lane, nowMs, false);
-    scores[index] = score;
-    if (score >= bestScore) continue;
+    const found = table.scores[index] ?? rejectionBase;
+    scores[index] = found;
+    if (found >= bestScore) continue;
     const rejected = admissionOf(state, chooser, lane, nowMs, panic, reserve, strictness);
     if (rejected === 0) {
       best = index;
-      bestScore = score;
+      bestScore = found;
     } else scores[index] = rejectionBase + rejected;
   }
   return best;
@@ -186,78 +186,6 @@ function isOnProbation(state: RoutingState, chooser: Chooser, lane: Lane): boole
   return lane.createdAtMs > chooser.set.oldestMs + probationMs;
 }
 
-/** Lower is better; see the decision record on the score. */
-export function scoreOf(
-  state: RoutingState,
-  chooser: Chooser,
-  index: number,
-  lane: Lane,
-  nowMs: number,
-  isCached: boolean,
-): number {
-  const { request, set } = chooser;
-  const candidate = set.candidates[index];
-  if (candidate === undefined) return rejectionBase;
-  const { settings } = state;
-  const { hints } = request;
-  const price = set.hasPriceChanges
-    ? priceAt(candidate, state.clock.now(), settings.priceFlipMarginMs)
-    : candidate;
-  const cost = expectedCost(
-    candidate,
-    price,
-    request.inputTokens,
-    request.outputTokensExpected,
-    isCached,
-  );
-  const timeMs = predictedMs(
-    lane,
-    chooser.needAt(lane),
-    request,
-    nowMs,
-    settings.prefillMsPerToken,
-  );
-  const offset = rankOffset(candidate, lane, hints) + lane.weightPenalty;
-  switch (hints?.sort) {
-    case 'price':
-      return offset + Math.log(cost) + 0.01 * Math.log(timeMs);
-    case 'latency':
-      return offset + Math.log(timeMs);
-    case 'throughput':
-      return offset + Math.log(lane.latency.interTokenMs ?? 30) + 0.01 * Math.log(timeMs);
-    default: {
-      const weights = settings.presets[hints?.preset ?? settings.preset];
-      return offset + weights.time * Math.log(timeMs) + weights.price * Math.log(cost);
-    }
-  }
-}
-
-function predictedMs(
-  lane: Lane,
-  need: Need,
-  request: RouteRequest,
-  nowMs: number,
-  prefillMsPerToken: number,
-): number {
-  lane.refresh(nowMs);
-  let timeMs = lane.expectedMs + request.inputTokens * prefillMsPerToken;
-  if (request.outputTokensExpected > longOutputTokens) {
-    const interTokenMs = lane.latency.interTokenMs ?? 30;
-    timeMs += longOutputShare * request.outputTokensExpected * interTokenMs;
-  }
-  timeMs *= lane.burden;
-  const isPlenty = need.inputTokens + need.outputTokens < lane.spareTokens;
-  return isPlenty ? timeMs : timeMs * scarcity(lane, need);
-}
-
-/** A nearly empty bucket is kept for what fits nowhere else: large prompts. */
-function scarcity(lane: Lane, need: Need): number {
-  const left = lane.group.shareLeft(need, scarceBelow);
-  if (left >= scarceBelow) return 1;
-  const depth = 1 - left / scarceBelow;
-  return 1 + scarceWeight * depth * depth;
-}
-
 /** Stays where the session's prompt cache is, or starts a new session where every node would. */
 function prefersSession(
   state: RoutingState,
@@ -274,9 +202,9 @@ function prefersSession(
   if (home !== undefined) {
     const index = set.lanes.indexOf(home);
     if (index >= 0 && (state.scores[index] ?? rejectionBase) < rejectionBase) {
-      const score = scoreOf(state, chooser, index, home, nowMs, true);
+      score(state, chooser, index, index + 1, nowMs, true);
       if (
-        score <= bestScore + state.settings.affinitySlack &&
+        (set.table.scores[index] ?? rejectionBase) <= bestScore + state.settings.affinitySlack &&
         admissionOf(state, chooser, home, nowMs, choice.isPanic, reserve, 'normal') === 0
       ) {
         choice.index = index;
@@ -323,11 +251,11 @@ function explore(
     const lane = lanes[index];
     if (lane === undefined || !isUnexplored(lane, newLaneSamples, nowMs)) continue;
     const known = lane.latency.samples + lane.latency.waiting;
-    const score = state.scores[index] ?? rejectionBase;
-    const isRejected = score >= rejectionBase && score !== rejectionBase + rejection.tooNew;
+    const mark = state.scores[index] ?? rejectionBase;
+    const isRejected = mark >= rejectionBase && mark !== rejectionBase + rejection.tooNew;
     if (known >= least || isRejected) continue;
     // A few samples tell enough of a lane that is clearly worse.
-    if (known >= firstLookSamples && score < rejectionBase && score > bestScore + 1) continue;
+    if (known >= firstLookSamples && mark < rejectionBase && mark > bestScore + 1) continue;
     least = known;
     found = index;
   }

@@ -44,7 +44,6 @@ export const rejection = {
 
 /** Distance of ranks in the score: a lower rank always wins. */
 const rankStep = 1_000;
-const tierStep = 100 * rankStep;
 
 function names(lane: Lane, name: string): boolean {
   const { config } = lane.channel;
@@ -101,11 +100,9 @@ export function ineligibility(
   return rejection.none;
 }
 
-/** Offset of a candidate's score by model tier and by the client's `order`. */
-export function rankOffset(candidate: Candidate, lane: Lane, hints: Hints | undefined): number {
-  const tier = candidate.tier ?? 0;
-  const order = hints?.order;
-  if (order === undefined) return tier * tierStep;
+/** Offset of a candidate's score by the client's `order`; at most 99 ranks, less than a model tier. */
+export function rankOffset(lane: Lane, order: readonly string[] | undefined): number {
+  if (order === undefined) return 0;
   let position = order.length;
   for (let index = 0; index < order.length; index++) {
     const name = order[index];
@@ -114,5 +111,5 @@ export function rankOffset(candidate: Candidate, lane: Lane, hints: Hints | unde
       break;
     }
   }
-  return tier * tierStep + Math.min(position, 99) * rankStep;
+  return Math.min(position, 99) * rankStep;
 }

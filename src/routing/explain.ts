@@ -11,7 +11,7 @@ export type Decision = {
   readonly isPanic: boolean;
   readonly how: How;
   readonly index: number;
-  readonly scores: Float64Array;
+  readonly scores: readonly number[];
 };
 
 export type Explainable = {

@@ -113,7 +113,9 @@ export class Lane {
   expectedMs = 0;
   burden = 1;
   spareTokens = 0;
-  #freshUntilMs = -Infinity;
+  freshUntilMs = -Infinity;
+  /** Counts what happened here, so that a copy of these numbers knows when it is old. */
+  changes = 0;
   /** Added to the score for the operator's weight. */
   weightPenalty = 0;
 
@@ -137,13 +139,14 @@ export class Lane {
 
   /** Something happened here: the next choice must look again. */
   touch(): void {
-    this.#freshUntilMs = -Infinity;
+    this.freshUntilMs = -Infinity;
+    this.changes = (this.changes + 1) & 0x3fffffff;
   }
 
   /** Brings `expectedMs`, `burden` and `spareTokens` up to date, unless they are. */
   refresh(nowMs: number): void {
-    if (nowMs < this.#freshUntilMs) return;
-    this.#freshUntilMs = nowMs + freshMs;
+    if (nowMs < this.freshUntilMs) return;
+    this.freshUntilMs = nowMs + freshMs;
     const used = this.active / this.capacity;
     const errors = Math.max(this.health.level(nowMs), this.channel.health.level(nowMs));
     this.expectedMs = this.latency.expectedMs(nowMs);

@@ -46,10 +46,16 @@ export function expectedCost(
     isCached && cachedPrice !== undefined
       ? 0.2 * price.inputNanoUsdPerMillion + 0.8 * cachedPrice
       : price.inputNanoUsdPerMillion;
-  return (
-    (inputTokens * inputPrice + outputTokens * price.outputNanoUsdPerMillion) / 1_000_000 +
-    epsilonNanoUsd
-  );
+  return costOf(inputTokens, inputPrice, outputTokens, price.outputNanoUsdPerMillion);
+}
+
+export function costOf(
+  inputTokens: number,
+  inputPrice: number,
+  outputTokens: number,
+  outputPrice: number,
+): number {
+  return (inputTokens * inputPrice + outputTokens * outputPrice) * 1e-6 + epsilonNanoUsd;
 }
 
 /**

@@ -8,6 +8,7 @@ import { FairShare } from './fairness.ts';
 import { Channel, type Lane } from './lane.ts';
 import { RetryBudget } from './retry-budget.ts';
 import { Shortage } from './shortage.ts';
+import { ScoreTable } from './score.ts';
 import { defaultRoutingSettings, type RoutingSettings } from './settings.ts';
 import { WaitingLine } from './waiting-line.ts';
 
@@ -18,6 +19,7 @@ export type CandidateSet = {
   /** When the oldest lane was made: later ones may be new among experienced ones. */
   readonly oldestMs: number;
   readonly hasPriceChanges: boolean;
+  readonly table: ScoreTable;
   /** Every lane exists and is enabled, and no candidate has a context limit. */
   readonly isPlain: boolean;
 };
@@ -97,7 +99,14 @@ export class RoutingState {
       (candidate, index) =>
         candidate.contextTokens === undefined && lanes[index]?.channel.isEnabled === true,
     );
-    const set: CandidateSet = { candidates, lanes, oldestMs, hasPriceChanges, isPlain };
+    const set: CandidateSet = {
+      candidates,
+      lanes,
+      oldestMs,
+      hasPriceChanges,
+      table: new ScoreTable(candidates, lanes),
+      isPlain,
+    };
     this.#sets.set(candidates, set);
     if (this.scores.length < candidates.length)
       this.scores = new Float64Array(candidates.length * 2);
