@@ -152,8 +152,10 @@ export function addToBudget(books: Books, key: string, spent: number, pending: n
 export const walletPrefix = 'wallet:';
 
 /** Books one transfer: the wallet side into the wallet, the other side into its account. */
-export function post(books: Books, transferKey: number, transfer: Transfer): void {
-  books.newTransfers.push({ ...transfer, transferKey });
+export function post(
+  books: Books,
+  transfer: Pick<Transfer, 'debitAccount' | 'creditAccount' | 'amountNanoUsd'>,
+): void {
   bookSide(books, transfer.debitAccount, transfer.amountNanoUsd, 0);
   bookSide(books, transfer.creditAccount, 0, transfer.amountNanoUsd);
 }

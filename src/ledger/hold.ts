@@ -208,7 +208,9 @@ export function holdOf(entry: HoldEntry): Hold {
     amountNanoUsd: nanoUsd(entry.amount),
     state: 'open',
     lifetime: entry.lifetime,
-    scopes: entry.scopeKeys.map(heldScope),
+    get scopes() {
+      return entry.scopeKeys.map(heldScope);
+    },
     createdAtMs: entry.createdAtMs,
     expiresAtMs: entry.expiresAtMs,
     context: entry.context,

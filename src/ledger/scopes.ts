@@ -7,9 +7,20 @@ export function windowStartMs(window: BudgetWindow, nowMs: number): number {
   if (window === 'total') return 0;
   const day = Math.floor(nowMs / dayMs) * dayMs;
   if (window === 'daily') return day;
+  if (today.day !== day) today = startsOf(day);
+  return today[window];
+}
+
+/** Nearly all questions are of the same day. */
+let today = startsOf(0);
+
+function startsOf(day: number): { day: number; weekly: number; monthly: number } {
   const date = new Date(day);
-  if (window === 'weekly') return day - ((date.getUTCDay() + 6) % 7) * dayMs;
-  return Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), 1);
+  return {
+    day,
+    weekly: day - ((date.getUTCDay() + 6) % 7) * dayMs,
+    monthly: Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), 1),
+  };
 }
 
 /** `kind window start id`: the id last, because only it may hold any printable character. */

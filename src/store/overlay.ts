@@ -3,6 +3,7 @@
  * become one, and a row that is inserted and deleted in between never gets there.
  */
 
+import { insertedAtOnce } from './statements.ts';
 import type { LoadStatement, Value, WriteStatement } from './engine.ts';
 import type { Entry } from './frame.ts';
 
@@ -22,13 +23,13 @@ export class Overlay {
   /** By table and by key, which is the first column of every statement. */
   readonly #merged = new Map<string, Map<Value, Waiting>>();
   /** Rows that nothing changes later: kept as they came. */
-  #appended: Extract<Entry, { kind: 'rows' }>[] = [];
+  readonly #appended = new Map<WriteStatement, (readonly Value[])[]>();
   #changes: Extract<Entry, { kind: 'change' }>[] = [];
 
   get full(): boolean {
     let rows = 0;
     for (const table of this.#merged.values()) rows += table.size;
-    for (const entry of this.#appended) rows += entry.rows.length;
+    for (const waiting of this.#appended.values()) rows += waiting.length;
     return rows >= rowsMax;
   }
 
@@ -43,7 +44,9 @@ export class Overlay {
       return;
     }
     if (entry.write.action === 'insert' && entry.write.appends === true) {
-      this.#appended.push(entry);
+      const waiting = this.#appended.get(entry.write);
+      if (!waiting) this.#appended.set(entry.write, [...entry.rows]);
+      else for (const row of entry.rows) waiting.push(row);
       return;
     }
     const { write, rows } = entry;
@@ -54,14 +57,22 @@ export class Overlay {
 
   /** Rows that wait for nothing: written while the disk is busy with something else. */
   writeAppended(run: RunEntry): void {
-    const entries = this.#appended;
-    this.#appended = [];
-    for (const entry of entries) run(entry);
+    for (const [write, rows] of this.#appended) run({ kind: 'rows', write, rows });
+    this.#appended.clear();
+  }
+
+  /** The same, but for a rest that is better written together with later ones. */
+  writeGroups(run: RunEntry): void {
+    for (const [write, rows] of this.#appended) {
+      const count = rows.length - (rows.length % insertedAtOnce);
+      if (count > 0) run({ kind: 'rows', write, rows: rows.splice(0, count) });
+    }
   }
 
   /** Brings to the database what a load must see. */
   expose(load: LoadStatement, keys: readonly string[], run: RunEntry): void {
-    if (this.#appended.some((entry) => entry.write.table === load.table)) this.writeAppended(run);
+    for (const { table } of this.#appended.keys())
+      if (table === load.table) this.writeAppended(run);
     const table = this.#merged.get(load.table);
     if (!table) return;
     if (!isByKey(table, load)) {
@@ -88,7 +99,7 @@ export class Overlay {
 
   clear(): void {
     this.#merged.clear();
-    this.#appended = [];
+    this.#appended.clear();
     this.#changes = [];
   }
 }

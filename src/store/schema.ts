@@ -78,6 +78,7 @@ const idempotency = `CREATE TABLE idempotency (
 const idempotencyByExpiry = 'CREATE INDEX idempotency_by_expiry ON idempotency (expires_at_ms)';
 
 /**
+ * Transfers of top-ups, refunds and corrections; those of requests follow from their receipts.
  * `transfer_key` is the position of its receipt times 128 plus its place in it: a receipt exists
  * once, so a transfer does. Only these kinds may take from a wallet. There is no kind for expiry: that balances never
  * expire is a property of the schema.
@@ -264,4 +265,9 @@ export const migrations: readonly Migration[] = [
     ],
   },
   { number: 3, name: 'journal', only: 'sqlite', statements: [journalPosition, journalStart] },
+  {
+    number: 4,
+    name: 'transfers of requests follow from their receipts',
+    statements: ["DELETE FROM transfers WHERE kind IN ('post', 'cost', 'loss')"],
+  },
 ];

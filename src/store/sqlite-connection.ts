@@ -4,7 +4,7 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { StoreUnavailableError } from './contract.ts';
 import type { Command, CommandResult, Row, Steps, Value, WriteStatement } from './engine.ts';
 import type { Entry } from './frame.ts';
-import { sqliteLoad, sqliteWrite } from './statements.ts';
+import { insertedAtOnce, sqliteLoad, sqliteWrite } from './statements.ts';
 
 /** Result codes of sqlite3 (https://www.sqlite.org/rescode.html), primary part. */
 const resultCode = { busy: 5, corrupt: 11, constraint: 19, notADatabase: 26 } as const;
@@ -15,8 +15,6 @@ export type ConnectionMode = 'NORMAL' | 'OFF' | 'reader';
 
 /** Another writer is waited for by the one who asks, not inside of SQLite where everything stands still. */
 const readTimeoutMs = 5000;
-/** Rows of one insert. */
-const insertedAtOnce = 16;
 
 export class Connection {
   readonly database: DatabaseSync;
@@ -130,7 +128,6 @@ export class Connection {
     return changes;
   }
 
-  /** A call of a statement costs more than a row. */
   #insertMany(
     write: Extract<WriteStatement, { action: 'insert' }>,
     rows: readonly (readonly Value[])[],

@@ -350,7 +350,7 @@ export class SqliteWriter {
   /** While a frame is on its way to the disk. */
   #useIdleTime(): void {
     try {
-      this.#overlay.writeAppended(this.connection.repeat);
+      this.#overlay.writeGroups(this.connection.repeat);
     } catch {
       this.#lost = true;
     }

@@ -2,6 +2,9 @@
 
 import type { ColumnWrite, LoadStatement, WriteStatement } from './engine.ts';
 
+/** Rows of one insert in SQLite: a call of a statement costs more than a row. */
+export const insertedAtOnce = 16;
+
 const postgresTypes = { text: 'text', integer: 'bigint', bytes: 'bytea' } as const;
 
 /** `?` for each parameter becomes `$1`, `$2`… Our SQL has no question mark elsewhere. */

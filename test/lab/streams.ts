@@ -2,7 +2,7 @@
  * Mixed concurrent streams on the real gateway over simulated vendors with rate limits, while some of
  * them become slow, fail or fall silent: our routing beside two well-known balancers.
  *
- *   node test/lab/streams.ts [--streams 50,500] [--seconds 40]
+ *   node test/lab/streams.ts [--streams 50,500] [--seconds 40] [--routing manifold]
  */
 
 import { once } from 'node:events';
@@ -20,6 +20,7 @@ const { values } = parseArgs({
   options: {
     streams: { type: 'string', default: '50,500' },
     seconds: { type: 'string', default: '40' },
+    routing: { type: 'string' },
   },
 });
 const durationMs = Number(values.seconds) * 1_000;
@@ -255,5 +256,5 @@ console.log(
 );
 for (const streams of values.streams.split(',').map(Number)) {
   for (const policy of ['manifold', 'p2c-peak-ewma', 'weighted-random'] as const)
-    await run(streams, policy);
+    if ((values.routing ?? policy) === policy) await run(streams, policy);
 }
