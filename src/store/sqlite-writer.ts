@@ -10,6 +10,7 @@ import { StoreUnavailableError } from './contract.ts';
 import type { Command, CommandResult, Row, Steps } from './engine.ts';
 import { FrameReader, FrameWriter, type Entry } from './frame.ts';
 import { flushFile, Journal, type Place } from './journal.ts';
+import { Checkpointer } from './checkpointer.ts';
 import { migrate } from './migrate.ts';
 import { Overlay } from './overlay.ts';
 import { Connection, FinalStoreError, isConstraint, isOfSqlite } from './sqlite-connection.ts';
@@ -23,6 +24,8 @@ export type SqliteWriterOptions = {
   readonly synchronous: Synchronous;
   readonly checkpointPages: number | undefined;
   readonly journalSegmentBytes: number;
+  /** A checkpoint on the other thread failed. */
+  readonly onFailure: (error: unknown) => void;
 };
 
 type Decision = { readonly results: readonly unknown[]; readonly entries: readonly Entry[] };
@@ -53,15 +56,22 @@ export class SqliteWriter {
   #releasing = false;
   /** Opened for its flushes only; SQLite has its own. */
   #log: number | undefined;
+  readonly #checkpointer: Checkpointer | undefined;
 
   constructor(options: SqliteWriterOptions) {
     this.#options = options;
     const { path, synchronous } = options;
     // What a commit must survive is in the journal, or flushed here before it is acknowledged.
     const mode = synchronous === 'OFF' ? 'OFF' : 'NORMAL';
-    this.connection = new Connection(path, mode, options.checkpointPages);
+    const pages = options.checkpointPages ?? checkpointPagesDefault;
+    this.connection = new Connection(path, mode, pages * ownCheckpointFactor);
     this.#lock = new WriteLock(this.connection, path);
     if (path === ':memory:') return;
+    this.#checkpointer = new Checkpointer(
+      { path, synchronous: mode },
+      pages * pageBytes,
+      options.onFailure,
+    );
     this.#journal = new Journal({
       path: `${path}.journal`,
       flushed: synchronous === 'FULL',
@@ -185,6 +195,7 @@ export class SqliteWriter {
       this.#yields = this.#lock.othersWait();
     }
     await this.#flushLog();
+    this.#checkpointer?.committed(directBytes);
     return results;
   }
 
@@ -199,6 +210,7 @@ export class SqliteWriter {
       throw brokenRule(error);
     }
     if (this.#journal) this.#committed = this.#journal.place.sequence;
+    this.#checkpointer?.committed(0);
     this.#held = false;
     this.#dirty = false;
     this.#growRefused = false;
@@ -233,7 +245,8 @@ export class SqliteWriter {
     }
   }
 
-  close(): void {
+  async close(): Promise<void> {
+    await this.#checkpointer?.close();
     this.connection.close();
     this.#journal?.close();
     if (this.#log !== undefined) closeSync(this.#log);
@@ -325,6 +338,7 @@ export class SqliteWriter {
     this.#inFlight = true;
     try {
       const appended = journal.append(bytes, checksum);
+      this.#checkpointer?.written(bytes.length);
       this.#useIdleTime();
       await appended;
     } catch (error) {
@@ -422,6 +436,13 @@ export class SqliteWriter {
     return this.#log;
   }
 }
+
+const pageBytes = 4096;
+const checkpointPagesDefault = 2000;
+/** SQLite's own checkpoint comes after so many times the pages, in case the other thread's are not enough. */
+const ownCheckpointFactor = 8;
+/** Of a transaction that goes by no journal; a guess. */
+const directBytes = 65_536;
 
 const epochSql = 'SELECT epoch FROM nodes WHERE node_id = ?';
 const positionSql = 'SELECT sequence, segment, byte_offset, previous FROM journal_position';
