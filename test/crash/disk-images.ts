@@ -62,7 +62,7 @@ export async function readTrace(
 }
 
 /** Calls that open, close, name and remove files, and those that return later than they began. */
-function readNames({ events, begun, flushing }: Reading, line: string): boolean {
+function readNames({ events, database, begun, flushing }: Reading, line: string): boolean {
   const opened = openPattern.exec(line);
   if (opened) {
     const [, descriptor = ''] = opened;
@@ -81,8 +81,10 @@ function readNames({ events, begun, flushing }: Reading, line: string): boolean 
   }
   const renamed = renamePattern.exec(line);
   if (renamed) {
-    const [, from = '', to = ''] = renamed;
-    events.push({ kind: 'rename', file: unescape(from).toString(), to: unescape(to).toString() });
+    const [file, to] = [renamed[1], renamed[2]].map((name = '') => unescape(name).toString());
+    // Other programs' files are no business of this test: the engine keeps compiled code in some.
+    if (file?.startsWith(database) === true && to !== undefined)
+      events.push({ kind: 'rename', file, to });
     return true;
   }
   const removed = unlinkPattern.exec(line);
