@@ -8,7 +8,7 @@ import { Http1Client } from './http1/client.ts';
 import { Dialer } from './http1/dial.ts';
 import { createHttp2Dispatcher, Http2Memory } from './http2.ts';
 import { Spares, type Open } from './spares.ts';
-import { Agent, buildConnector, createProxyAgent } from './undici.ts';
+import { createAgent, createConnector, createProxyAgent } from './undici.ts';
 import type { Way } from './way.ts';
 
 /** The pools of connections. */
@@ -143,7 +143,7 @@ export class Agents {
   }
 
   #connector(policy: EgressPolicy, allowH2: boolean): Open {
-    return buildConnector({
+    return createConnector({
       ...this.#tls(),
       allowH2,
       timeout: this.#settings.connectTimeoutMs,
@@ -158,7 +158,7 @@ export class Agents {
     const { connectTimeoutMs, certificateAuthorities, direct } = this.#settings;
     if (direct === 'undici') {
       const connect = this.#withSpares(this.#connector(policy, false), policy);
-      return new DispatcherWay(new Agent({ ...this.#common(), connect }));
+      return new DispatcherWay(createAgent({ ...this.#common(), connect }));
     }
     const dialer = new Dialer({
       lookup: guardedLookup(this.#resolve, policy),

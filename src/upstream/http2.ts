@@ -8,7 +8,7 @@ import type { TLSSocket } from 'node:tls';
 import type { Agent as AgentType, buildConnector, Dispatcher } from 'undici';
 import type { Clock } from '#std';
 import { UpstreamFailure } from './failure.ts';
-import { Agent } from './undici.ts';
+import { createAgent } from './undici.ts';
 
 /** Streams on one connection; the server may allow fewer. More calls open another connection. */
 const streamsMax = 100;
@@ -58,7 +58,7 @@ export function createHttp2Dispatcher(
   memory: Http2Memory,
   options: AgentType.Options,
 ): Dispatcher {
-  return new Agent({
+  return createAgent({
     ...options,
     allowH2: true,
     // Before the connection is made this many calls wait for it; afterwards the streams count.

@@ -1,6 +1,7 @@
 /**
- * The parts of undici that a call needs. The package's own door also loads fetch, WebSocket, caches
- * and mocks, which nobody here uses and which would be a fifth of the time of a start.
+ * The parts of undici that a call needs, each loaded with the first call that goes by it: direct calls
+ * over HTTP/1.1 need none. The package's own door also loads fetch, WebSocket, caches and mocks, which
+ * nobody here uses.
  */
 
 import { createRequire } from 'node:module';
@@ -8,11 +9,19 @@ import type undici from 'undici';
 
 const load = createRequire(import.meta.url);
 
-export const Agent = load('undici/lib/dispatcher/agent.js') as typeof undici.Agent;
+export function createAgent(options: undici.Agent.Options): undici.Agent {
+  const Agent = load('undici/lib/dispatcher/agent.js') as typeof undici.Agent;
+  return new Agent(options);
+}
 
-export const buildConnector = load('undici/lib/core/connect.js') as typeof undici.buildConnector;
+export function createConnector(
+  options: undici.buildConnector.BuildOptions,
+): undici.buildConnector.connector {
+  const build = load('undici/lib/core/connect.js') as typeof undici.buildConnector;
+  return build(options);
+}
 
-/** A proxy needs more of the package than a direct call; it is loaded with the first one. */
+/** A proxy needs more of the package than a direct call. */
 export function createProxyAgent(options: undici.ProxyAgent.Options): undici.ProxyAgent {
   const { ProxyAgent } = load('undici') as typeof undici;
   return new ProxyAgent(options);
