@@ -8,6 +8,7 @@
 
 import type { LimitName, LimitReading } from './contract.ts';
 import { ToldLevels } from './told-levels.ts';
+import { Traffic } from './traffic.ts';
 
 export type BucketSource = 'unknown' | 'configured' | 'learned' | 'header';
 
@@ -23,8 +24,14 @@ const hoursPerWeek = 168;
 /** Learned rates grow by this share per second once this long without a refusal. */
 const growthPerMs = 0.01 / 1_000;
 const growthAfterMs = 5_000;
-/** Over this time the use of a bucket is averaged, for the first guess of its rate. */
-const flowMs = 30_000;
+/** The same while so few calls are refused, and without a time, that it is not this limit which does it. */
+const quickGrowthPerMs = 0.2 / 1_000;
+/** A rate that was learned without being told a time falls to what was admitted, and a little more. */
+const admittedMargin = 1.05;
+const decreaseEveryMs = 1_000;
+/** What a refusal that names no time leaves in a bucket: so long of its rate, or so many requests. */
+const remainderMs = 1_000;
+const remainderRequests = 3;
 /** A vendor's `retry-after` is rounded to seconds; shorter spans say too little about a rate. */
 const pairSpanMinimumMs = 4_000;
 
@@ -41,11 +48,12 @@ export class Bucket {
   /** Taken by requests of which no header has told yet. */
   #untold = 0;
   #updatedAtMs: number;
-  #startedAtMs: number;
   #taken = 0;
-  #flow = 0;
-  #flowAtMs: number;
+  readonly #traffic: Traffic;
   #refusedAtMs = -Infinity;
+  /** The last refusal did not say when to come back. */
+  #isSilent = false;
+  #decreasedAtMs = -Infinity;
   #anchorAtMs = -Infinity;
   #anchorDelayMs = 0;
   #anchorNeed = 0;
@@ -60,8 +68,7 @@ export class Bucket {
     this.place = place;
     this.windowMs = name === 'requests-per-day' ? 86_400_000 : 60_000;
     this.#updatedAtMs = nowMs;
-    this.#startedAtMs = nowMs;
-    this.#flowAtMs = nowMs;
+    this.#traffic = new Traffic(nowMs);
     if (limit !== undefined) this.configure(limit);
   }
 
@@ -93,12 +100,8 @@ export class Bucket {
   take(amount: number, nowMs: number): void {
     this.#taken += amount;
     this.#untold += amount;
-    if (this.source !== 'unknown') {
-      this.level -= amount;
-      return;
-    }
-    this.#flow = this.#flow * Math.exp((this.#flowAtMs - nowMs) / flowMs) + amount;
-    this.#flowAtMs = nowMs;
+    this.#traffic.took(amount, nowMs);
+    if (this.source !== 'unknown') this.level -= amount;
   }
 
   giveBack(amount: number): void {
@@ -189,25 +192,43 @@ export class Bucket {
    */
   refuse(need: number, retryAfterMs: number | undefined, nowMs: number): void {
     this.refill(nowMs);
-    if (this.source === 'unknown') this.#learnFirst(nowMs);
-    else this.#learnRate(need, retryAfterMs, nowMs);
-    const implied = retryAfterMs === undefined ? 0 : need - this.ratePerMs * retryAfterMs;
-    this.level = Math.min(this.level, this.capacity, Math.max(implied, -this.capacity));
+    this.#traffic.refused(need, nowMs);
+    if (retryAfterMs === undefined) this.#refuseSilently(need, nowMs);
+    else {
+      if (this.source === 'unknown') this.#learnFirst(need, nowMs);
+      else this.#learnRate(need, retryAfterMs, nowMs);
+      const implied = need - this.ratePerMs * retryAfterMs;
+      this.level = Math.min(this.level, this.capacity, Math.max(implied, -this.capacity));
+    }
+    this.#isSilent = retryAfterMs === undefined;
     this.#refusedAtMs = nowMs;
     this.#anchor(need, retryAfterMs, nowMs);
     this.#rememberHour(nowMs);
   }
 
   /**
-   * First refusal: about what was used lately was too much. The guess is rather high, since a
-   * second refusal tells more, and a low guess tells nothing.
+   * Nobody knows why: a limit, or a vendor that refuses a few at random. Taking each for a sign of a limit
+   * would strangle a channel that admits nearly everything, so the share of the refused decides.
    */
-  #learnFirst(nowMs: number): void {
-    const elapsedMs = Math.max(nowMs - this.#startedAtMs, 1_000);
-    const flow = this.#flow * Math.exp((this.#flowAtMs - nowMs) / flowMs);
-    const spanMs = flowMs * (1 - Math.exp(-elapsedMs / flowMs));
+  #refuseSilently(need: number, nowMs: number): void {
+    if (this.#traffic.isLimited(nowMs)) {
+      if (this.source === 'unknown') this.#learnFirst(need, nowMs);
+      else if (nowMs - this.#decreasedAtMs >= decreaseEveryMs) {
+        const admitted = admittedMargin * this.#traffic.admittedPerMs(nowMs);
+        this.#adoptRate(Math.min(this.ratePerMs, Math.max(this.ratePerMs * 0.7, admitted)));
+        this.#decreasedAtMs = nowMs;
+      }
+    }
+    if (this.source === 'unknown') return;
+    // The refused request pays as if it had passed, so that refusals in a row end.
+    const remainder = Math.max(this.ratePerMs * remainderMs, remainderRequests * need);
+    this.level = Math.min(this.level, this.capacity, remainder) - need;
+  }
+
+  /** About what was used lately was too much. The guess is rather high: a low guess tells nothing. */
+  #learnFirst(need: number, nowMs: number): void {
     this.source = 'learned';
-    this.ratePerMs = Math.max(flow, 1) / spanMs;
+    this.ratePerMs = Math.max(this.#traffic.offeredPerMs(nowMs), need / this.windowMs);
     this.capacity = this.ratePerMs * this.windowMs;
     this.level = 0;
   }
@@ -222,22 +243,17 @@ export class Bucket {
     this.#anchorTaken = this.#taken;
   }
 
-  #learnRate(need: number, retryAfterMs: number | undefined, nowMs: number): void {
-    if (retryAfterMs !== undefined) {
-      if (!Number.isFinite(this.#anchorAtMs)) return;
-      const sinceMs = nowMs - this.#anchorAtMs;
-      const spanMs = sinceMs + retryAfterMs - this.#anchorDelayMs;
-      const used = this.#taken - this.#anchorTaken + need - this.#anchorNeed;
-      if (sinceMs > this.windowMs || sinceMs < pairSpanMinimumMs || spanMs < pairSpanMinimumMs) {
-        return;
-      }
-      const measured = used / spanMs;
-      const bounded = Math.min(Math.max(measured, this.ratePerMs / 2), this.ratePerMs * 2);
-      this.#adoptRate(this.ratePerMs + 0.5 * (bounded - this.ratePerMs));
+  #learnRate(need: number, retryAfterMs: number, nowMs: number): void {
+    if (!Number.isFinite(this.#anchorAtMs)) return;
+    const sinceMs = nowMs - this.#anchorAtMs;
+    const spanMs = sinceMs + retryAfterMs - this.#anchorDelayMs;
+    const used = this.#taken - this.#anchorTaken + need - this.#anchorNeed;
+    if (sinceMs > this.windowMs || sinceMs < pairSpanMinimumMs || spanMs < pairSpanMinimumMs) {
       return;
     }
-    if (nowMs - this.#refusedAtMs < 1_000) return;
-    this.#adoptRate(this.ratePerMs * 0.9);
+    const measured = used / spanMs;
+    const bounded = Math.min(Math.max(measured, this.ratePerMs / 2), this.ratePerMs * 2);
+    this.#adoptRate(this.ratePerMs + 0.5 * (bounded - this.ratePerMs));
   }
 
   #adoptRate(ratePerMs: number): void {
@@ -255,8 +271,12 @@ export class Bucket {
       const remembered = this.#rateByHour?.[hour] ?? 0;
       if (remembered > 0) this.#adoptRate(remembered);
     }
-    if (nowMs - this.#refusedAtMs < growthAfterMs || this.level > 0.3 * this.capacity) return;
-    this.ratePerMs *= 1 + growthPerMs * Math.min(elapsedMs, 10_000);
+    if (this.level > 0.1 * this.capacity) return;
+    const isQuiet = nowMs - this.#refusedAtMs >= growthAfterMs;
+    const isOther = this.#isSilent && !this.#traffic.isLimited(nowMs);
+    if (!isQuiet && !isOther) return;
+    const growth = isOther ? quickGrowthPerMs : growthPerMs;
+    this.ratePerMs *= 1 + growth * Math.min(elapsedMs, 10_000);
     this.capacity = this.ratePerMs * this.windowMs;
   }
 
