@@ -24,12 +24,15 @@ export const staticSteps: readonly Step[] = [
 ];
 
 /**
- * Sets of test files by name. What needs a quarter of an hour, other people's programs or a machine
- * of its own (crash, soak, clients, bench) has a command of its own and is in none of them.
+ * Sets of test files by name. A `*.long.test.ts` stands beside its file, but is too slow for the gate
+ * of every change. What needs a quarter of an hour, other people's programs or a machine of its own
+ * (crash, soak, clients, bench) has a command of its own and is in none of them.
  */
 export const suites: { readonly [name: string]: readonly string[] } = {
-  unit: ['src/**/*.test.ts', 'tools/**/*.test.ts', 'test/support/**/*.test.ts'],
+  unit: ['src/**/!(*.long).test.ts', 'tools/**/!(*.long).test.ts', 'test/support/**/*.test.ts'],
   contract: [
+    'src/**/*.long.test.ts',
+    'tools/**/*.long.test.ts',
     'test/contract/**/*.test.ts',
     'test/raw-http/**/*.test.ts',
     'test/crash/**/*.test.ts',
