@@ -49,6 +49,10 @@ export function raw(
   );
 }
 
+/** An answer that says `body`. */
+export const says = (body: string, more = ''): string =>
+  `HTTP/1.1 200 OK\r\ncontent-length: ${body.length}\r\n${more}\r\n${body}`;
+
 export function client(
   t: TestContext,
   settings: { clock?: Clock; pools?: Partial<PoolSettings> } = {},
