@@ -87,7 +87,7 @@ export function failsWith(
 ): (error: unknown) => boolean {
   return (error) => {
     assert.ok(error instanceof UpstreamFailure, String(error));
-    assert.equal(error.kind, kind);
+    assert.equal(error.kind, kind, error.message);
     if (sent !== undefined) assert.equal(error.sent, sent);
     assert.ok(!error.message.includes('secret'));
     return true;
