@@ -11,25 +11,38 @@ export type Step = { readonly name: string; readonly command: readonly string[] 
 const stepLimitMs = 5 * 60_000;
 const testTimeoutMs = 6 * 60_000;
 
+/** What has not changed since the last run is not read again. */
+const rememberTypes = ['--incremental', '--tsBuildInfoFile', '.cache/types.json'];
+const rememberImports = ['--cache', '--cache-location', '.cache/knip'];
+
 /** The longest first, so that two of them fill two cores to the end. */
 export const staticSteps: readonly Step[] = [
   {
     name: 'lint',
     command: packageCommand('oxlint/bin/oxlint', '--type-aware', 'src', 'test', 'tools'),
   },
-  { name: 'knip', command: packageCommand('knip/bin/knip.js', '--no-progress') },
-  { name: 'types', command: packageCommand('typescript/bin/tsc', '--noEmit', '--project', '.') },
+  {
+    name: 'knip',
+    command: packageCommand('knip/bin/knip.js', '--no-progress', ...rememberImports),
+  },
+  {
+    name: 'types',
+    command: packageCommand('typescript/bin/tsc', '--noEmit', '--project', '.', ...rememberTypes),
+  },
   { name: 'tidy', command: [process.execPath, path.join(root, 'tools', 'tidy.ts')] },
   { name: 'format', command: packageCommand('oxfmt/bin/oxfmt', '--check', '.') },
 ];
 
 /**
- * Sets of test files by name. What needs a quarter of an hour, other people's programs or a machine
- * of its own (crash, soak, clients, bench) has a command of its own and is in none of them.
+ * Sets of test files by name. A `*.long.test.ts` stands beside its file, but is too slow for the gate
+ * of every change. What needs a quarter of an hour, other people's programs or a machine of its own
+ * (crash, soak, clients, bench) has a command of its own and is in none of them.
  */
 export const suites: { readonly [name: string]: readonly string[] } = {
-  unit: ['src/**/*.test.ts', 'tools/**/*.test.ts', 'test/support/**/*.test.ts'],
+  unit: ['src/**/!(*.long).test.ts', 'tools/**/!(*.long).test.ts', 'test/support/**/*.test.ts'],
   contract: [
+    'src/**/*.long.test.ts',
+    'tools/**/*.long.test.ts',
     'test/contract/**/*.test.ts',
     'test/raw-http/**/*.test.ts',
     'test/crash/**/*.test.ts',

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { anyCharacter } from '../../test/support/characters.ts';
 import type { Value, WriteStatement } from './engine.ts';
 import { FrameReader, FrameWriter, type Entry } from './frame.ts';
 import { Journal, type Place } from './journal.ts';
@@ -20,7 +21,7 @@ const write: WriteStatement = {
 const start: Place = { sequence: 1, segment: 0, offset: 0, previous: 7 };
 
 const values: fc.Arbitrary<readonly Value[]> = fc.tuple(
-  fc.string({ unit: 'binary', maxLength: 200 }),
+  fc.string({ unit: anyCharacter, maxLength: 200 }),
   fc.maxSafeInteger(),
   fc.option(fc.uint8Array({ maxLength: 300 })) as fc.Arbitrary<Uint8Array | null>,
 );

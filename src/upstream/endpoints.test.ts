@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, it } from 'node:test';
-import { systemClock } from '#std';
 import { Endpoints } from './endpoints.ts';
 import { createUpstream, type Upstream } from './transport.ts';
 
@@ -87,6 +86,7 @@ describe('a connection in reserve', () => {
       url: string;
       connections: () => number;
       server: Server;
+      forward: (ms: number) => void;
     }) => Promise<void>,
   ): Promise<void> {
     let connections = 0;
@@ -94,9 +94,12 @@ describe('a connection in reserve', () => {
     server.on('connection', () => (connections += 1));
     await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const upstream = createUpstream({ clock: systemClock });
+    let shiftMs = 0;
+    const monotonic = (): number => performance.now() + shiftMs;
+    const upstream = createUpstream({ clock: { now: () => 0, monotonic } });
+    const forward = (ms: number): void => void (shiftMs += ms);
     try {
-      await work({ upstream, url, connections: () => connections, server });
+      await work({ upstream, url, connections: () => connections, server, forward });
     } finally {
       await upstream.close();
       server.closeAllConnections();
@@ -128,10 +131,13 @@ describe('a connection in reserve', () => {
   });
 
   it('is replaced when the server has closed it', async () => {
-    await withServer(async ({ upstream, url, connections, server }) => {
+    await withServer(async ({ upstream, url, connections, server, forward }) => {
       upstream.keepWarm([{ url, allowPrivate: true }]);
       await until(() => connections() === 1);
       server.closeAllConnections();
+      // Long enough to be noticed here; if it is not, the next attempt is a second later.
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      forward(1_000);
       await until(() => connections() === 2);
       assert.equal(await ask(upstream, url), 'ok');
     });

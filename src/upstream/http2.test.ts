@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import {
   createSecureServer,
   constants,
@@ -8,15 +7,22 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import { createServer as createHttps } from 'node:https';
-import type { AddressInfo, Server, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { systemClock } from '#std';
-import { createUpstream, UpstreamFailure, type Upstream, type UpstreamRequest } from './index.ts';
-import { testCertificate, testKey } from './tls-rig.ts';
+import type { Upstream, UpstreamRequest } from './index.ts';
+import {
+  certificate,
+  certificateKey,
+  client as clientWith,
+  failsWith,
+  listen,
+  text,
+  timeouts,
+  to as requestTo,
+} from './upstream-rig.ts';
 
-const secrets = { key: testKey, cert: testCertificate };
-const timeouts = { connectMs: 5_000, headersMs: 5_000, idleMs: 5_000, totalMs: 20_000 };
+const secrets = { key: certificateKey, cert: certificate };
 
 type Served = {
   readonly port: number;
@@ -24,21 +30,6 @@ type Served = {
   readonly streams: ServerHttp2Stream[];
   readonly server: Http2SecureServer;
 };
-
-async function listen(t: TestContext, server: Server): Promise<number> {
-  const sockets = new Set<Socket>();
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket);
-    socket.on('error', () => undefined);
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.after(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  return (server.address() as AddressInfo).port;
-}
 
 type Handle = (stream: ServerHttp2Stream, headers: Readonly<Record<string, unknown>>) => void;
 
@@ -60,39 +51,12 @@ async function http2(t: TestContext, handle: Handle): Promise<Served> {
 }
 
 function client(t: TestContext): Upstream {
-  const pools = { certificateAuthorities: [testCertificate] };
-  const upstream = createUpstream({ clock: systemClock, pools });
-  t.after(() => upstream.close());
-  return upstream;
+  return clientWith(t, { pools: { certificateAuthorities: [certificate] } });
 }
 
 function to(port: number, more: Partial<UpstreamRequest> = {}): UpstreamRequest {
-  return {
-    url: `https://127.0.0.1:${port}/v1/chat?a=b`,
-    method: 'POST',
-    headers: { 'content-type': 'application/json', authorization: 'Bearer secret' },
-    body: Buffer.from('{"a":1}'),
-    timeouts,
-    allowPrivate: true,
-    http2: true,
-    ...more,
-  };
-}
-
-async function text(body: AsyncIterable<Uint8Array>): Promise<string> {
-  const pieces: Uint8Array[] = [];
-  for await (const piece of body) pieces.push(piece);
-  return Buffer.concat(pieces).toString();
-}
-
-function failsWith(kind: UpstreamFailure['kind'], sent?: boolean): (error: unknown) => boolean {
-  return (error) => {
-    assert.ok(error instanceof UpstreamFailure, String(error));
-    assert.equal(error.kind, kind, error.message);
-    if (sent !== undefined) assert.equal(error.sent, sent);
-    assert.ok(!error.message.includes('secret'));
-    return true;
-  };
+  const url = `https://127.0.0.1:${port}/v1/chat?a=b`;
+  return requestTo(port, { url, http2: true, ...more });
 }
 
 const ok: Handle = (stream) => {
@@ -273,8 +237,6 @@ test('errors of the vendor, packed answers and bounds are as over HTTP/1.1', asy
 
 test('a certificate of nobody is refused, and a private address is as well', async (t) => {
   const { port } = await http2(t, ok);
-  const stranger = createUpstream({ clock: systemClock });
-  t.after(() => stranger.close());
-  await assert.rejects(stranger.send(to(port)), failsWith('tls', false));
+  await assert.rejects(clientWith(t).send(to(port)), failsWith('tls', false));
   await assert.rejects(client(t).send(to(port, { allowPrivate: false })), failsWith('forbidden'));
 });

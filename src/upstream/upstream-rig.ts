@@ -49,6 +49,10 @@ export function raw(
   );
 }
 
+/** An answer that says `body`. */
+export const says = (body: string, more = ''): string =>
+  `HTTP/1.1 200 OK\r\ncontent-length: ${body.length}\r\n${more}\r\n${body}`;
+
 export function client(
   t: TestContext,
   settings: { clock?: Clock; pools?: Partial<PoolSettings> } = {},
@@ -83,7 +87,7 @@ export function failsWith(
 ): (error: unknown) => boolean {
   return (error) => {
     assert.ok(error instanceof UpstreamFailure, String(error));
-    assert.equal(error.kind, kind);
+    assert.equal(error.kind, kind, error.message);
     if (sent !== undefined) assert.equal(error.sent, sent);
     assert.ok(!error.message.includes('secret'));
     return true;

@@ -25,6 +25,7 @@ import {
   type Usage,
 } from '#canonical';
 import type { JsonObject } from '#std';
+import { anyCharacter } from '../support/characters.ts';
 
 /** A string found in a value, with the path at which it stands. */
 export type Marker = { readonly path: string; readonly text: string };
@@ -54,7 +55,7 @@ function markerText(high: number, low: number): string {
 
 /** Unicode of all planes, line breaks, quotes and escapes among it; never empty. */
 const text = fc
-  .tuple(marker, fc.string({ unit: 'binary', maxLength: 12 }).filter(isWellFormed))
+  .tuple(marker, fc.string({ unit: anyCharacter, maxLength: 12 }).filter(isWellFormed))
   .map(([head, tail]) => `${head}${tail}.`);
 
 function isWellFormed(value: string): boolean {

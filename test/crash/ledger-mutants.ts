@@ -3,19 +3,9 @@
  * cases (guards T-B3): `node test/crash/ledger-mutants.ts`. Exits 1 when one survives.
  */
 
-import { spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { plant, type Change } from './mutants.ts';
 
-type Mutant = {
-  readonly name: string;
-  readonly file: string;
-  readonly from: string;
-  readonly to: string;
-};
-
-const mutants: readonly Mutant[] = [
+const changes: readonly Change[] = [
   {
     name: 'the balance check forgets what is held',
     file: 'src/ledger/books.ts',
@@ -84,55 +74,16 @@ const mutants: readonly Mutant[] = [
   },
 ];
 
-/** A change without effect: when this is "found", the copy does not run and nothing is proved. */
-const control: Mutant = {
+const control = {
   name: 'control',
   file: 'src/ledger/hold.ts',
   from: 'const attemptsMax = 64;',
   to: 'const attemptsMax = 65;',
 };
 
-const root = resolve(import.meta.dirname, '../..');
-if (runMutant(control)) throw new Error('the unchanged ledger fails in the copy');
-const survivors: string[] = [];
-for (const mutant of mutants) {
-  const start = performance.now();
-  const killed = runMutant(mutant);
-  console.error(
-    `${killed ? 'found   ' : 'SURVIVED'} ${mutant.name} (${((performance.now() - start) / 1000).toFixed(1)} s)`,
-  );
-  if (!killed) survivors.push(mutant.name);
-}
-console.log(
-  JSON.stringify({
-    test: 'T-B3 mutants',
-    planted: mutants.length,
-    found: mutants.length - survivors.length,
-    survivors,
-  }),
+const finds = ['--test', 'test/contract/ledger-model-sqlite.test.ts'];
+plant(
+  'T-B3 mutants',
+  control,
+  changes.map((change) => ({ ...change, finds })),
 );
-process.exitCode = survivors.length === 0 ? 0 : 1;
-
-function runMutant(mutant: Mutant): boolean {
-  const folder = mkdtempSync(join(tmpdir(), 'manifold-mutant-'));
-  try {
-    for (const path of ['package.json', 'src/std', 'src/store', 'src/ledger', 'test/contract']) {
-      cpSync(join(root, path), join(folder, path), { recursive: true });
-    }
-    symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
-    const path = join(folder, mutant.file);
-    const source = readFileSync(path, 'utf8');
-    if (!source.includes(mutant.from)) throw new Error(`nothing to mutate for: ${mutant.name}`);
-    writeFileSync(path, source.replace(mutant.from, mutant.to));
-    const tests = ['test/contract/ledger-model-sqlite.test.ts'].map((name) => join(folder, name));
-    const result = spawnSync(process.execPath, ['--test', ...tests], {
-      cwd: folder,
-      env: { ...process.env, MODEL_NO_SHRINK: '1', NODE_TEST_CONTEXT: undefined },
-      encoding: 'utf8',
-      timeout: 60_000,
-    });
-    return result.status === 1 && /✖|not ok/.test(result.stdout);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}

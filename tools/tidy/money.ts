@@ -95,7 +95,7 @@ function isAllowed(file: string, text: string): boolean {
 /** A name in NanoUsd promises the branded type. A sum without bounds may be a bigint: it is exact. */
 export function nanoUsdIsTyped(tree: Tree): Finding[] {
   return ofSrc(tree)
-    .filter((source) => source.path !== 'src/std/money.ts')
+    .filter((source) => source.path !== 'src/std/money.ts' && source.text.includes('anoUsd'))
     .flatMap((source) =>
       find(source, (node) => {
         const name = declaredName(node);

@@ -1,4 +1,4 @@
-/** The source tree as tidy sees it: texts, and for TypeScript the syntax tree, read once. */
+/** The source tree as tidy sees it: texts, and for TypeScript the syntax tree, read once and only when asked for. */
 
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
@@ -93,17 +93,31 @@ export function isFixture(file: string): boolean {
 }
 
 function parseSource(file: string, text: string): Source {
-  const result = parseSync(file, text);
-  const program = toNode(result.program);
+  const parse = (): Pick<Source, 'program' | 'comments' | 'imports'> => {
+    const result = parseSync(file, text);
+    const program = toNode(result.program);
+    return {
+      program,
+      comments: result.comments.map((comment) => ({ text: comment.value, start: comment.start })),
+      imports: importsOf(program),
+    };
+  };
+  let parsed: ReturnType<typeof parse> | undefined;
   return {
     path: file,
     text,
     module: /^src\/([^/]+)\//.exec(file)?.[1] ?? (file.startsWith('src/') ? 'main' : undefined),
     isTest: /(\.test|-rig)\.ts$/.test(file) || file.startsWith('test/'),
     isGenerated: file.endsWith('.gen.ts'),
-    program,
-    comments: result.comments.map((comment) => ({ text: comment.value, start: comment.start })),
-    imports: importsOf(program),
+    get program() {
+      return (parsed ??= parse()).program;
+    },
+    get comments() {
+      return (parsed ??= parse()).comments;
+    },
+    get imports() {
+      return (parsed ??= parse()).imports;
+    },
   };
 }
 
@@ -168,8 +182,10 @@ export function visit(
   look(node, parent, property);
   for (const key of Object.keys(node)) {
     const value = node[key];
-    if (isNode(value)) visit(value, look, node, key);
-    else if (Array.isArray(value)) for (const item of nodesOf(value)) visit(item, look, node, key);
+    if (typeof value !== 'object' || value === null) continue;
+    if (!Array.isArray(value)) {
+      if (isNode(value)) visit(value, look, node, key);
+    } else for (const item of value) if (isNode(item)) visit(item, look, node, key);
   }
 }
 

@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import { ChatCollector, type ChatEvent, type ChatRequest, type ChatResponse } from '#canonical';
 import { createSseParser, nanoUsd, parseJsonObject, type JsonObject } from '#std';
 import type { Frame, FrameFacts } from '../dialect.ts';
@@ -293,80 +292,4 @@ test('a vendor’s own cost gives way to the bill in a whole answer', () => {
   assert.deepEqual(parseJsonObject(openaiResponses.response.annotate('{"usage":{}}', bill)), {
     usage: { cost: 2, receipt_id: 'r' },
   });
-});
-
-test('whatever comes, the decoder never throws and ends in finished or error', () => {
-  const seed = 20_261_123;
-  const type = fc.constantFrom(
-    ...[
-      'created',
-      'output_item.added',
-      'output_item.done',
-      'content_part.added',
-      'output_text.delta',
-      'refusal.delta',
-      'output_text.done',
-      'reasoning_text.delta',
-    ].map((name) => `response.${name}`),
-    ...[
-      'reasoning_summary_text.delta',
-      'function_call_arguments.delta',
-      'content_part.done',
-      'completed',
-      'incomplete',
-      'failed',
-    ].map((name) => `response.${name}`),
-  );
-  const item = fc.record(
-    {
-      type: fc.constantFrom(
-        'message',
-        'reasoning',
-        'function_call',
-        'web_search_call',
-        'image_generation_call',
-      ),
-      name: fc.string(),
-      call_id: fc.string(),
-      arguments: fc.jsonValue(),
-      content: fc.jsonValue(),
-      summary: fc.jsonValue(),
-      result: fc.jsonValue(),
-    },
-    { requiredKeys: ['type'] },
-  );
-  const event = fc.record(
-    {
-      type,
-      output_index: fc.integer({ min: 0, max: 3 }),
-      content_index: fc.integer({ min: 0, max: 2 }),
-      delta: fc.oneof(fc.string(), fc.jsonValue()),
-      text: fc.string(),
-      item: fc.oneof(item, fc.jsonValue()),
-      part: fc.jsonValue(),
-      response: fc.jsonValue(),
-    },
-    { requiredKeys: ['type'] },
-  );
-  fc.assert(
-    fc.property(fc.array(event), (list) => {
-      const events = eventsOf(list.map((one) => ({ data: JSON.stringify(one) })));
-      let open = -1;
-      let next = 0;
-      for (const one of events) {
-        if (one.kind === 'part-start') {
-          assert.equal(open, -1);
-          assert.equal(one.index, next);
-          open = next;
-          next += 1;
-        }
-        if (one.kind === 'part-delta') assert.equal(one.index, open);
-        if (one.kind === 'part-end') open = -1;
-      }
-      const last = events.at(-1)?.kind;
-      assert.ok(last === 'finished' || last === 'error');
-      if (last === 'finished') assert.equal(open, -1);
-    }),
-    { seed, numRuns: 1_000 },
-  );
 });

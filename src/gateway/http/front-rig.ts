@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
 import type { TestContext } from 'node:test';
-import { systemClock } from '#std';
+import { systemClock, type Clock } from '#std';
 import {
   createHttpFront,
   type HttpFront,
@@ -47,6 +47,27 @@ export async function start(
   const { port } = await front.listen();
   t.after(() => front.close(0));
   return { front, port, faults, send: (options, body) => sendTo(port, options, body) };
+}
+
+/**
+ * A clock that can be set forward. Fronts that are started after this look at their connections only
+ * then, in place of every half second.
+ */
+export function movable(t: TestContext): {
+  readonly clock: Clock;
+  forward(ms: number): Promise<void>;
+} {
+  let shift = 0;
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  return {
+    clock: { now: () => Date.now(), monotonic: () => performance.now() + shift },
+    async forward(ms) {
+      shift += ms;
+      t.mock.timers.tick(500);
+      // What has arrived is read before the front looks, and the answer to it is written after.
+      for (let turn = 0; turn < 3; turn += 1) await new Promise(setImmediate);
+    },
+  };
 }
 
 export function sendTo(

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { fail } from '#canonical';
 import { ExchangeAborted, type Exchange, type HttpRoute, type ResponseStream } from './index.ts';
 
-import { measure, sendTo, start, until } from './front-rig.ts';
+import { measure, movable, sendTo, start, until } from './front-rig.ts';
 
 test('a handler sees the parts of its request, and the answer carries the request id', async (t) => {
   const seen: Exchange[] = [];
@@ -237,7 +237,7 @@ test('a stop refuses new work, lets running work finish and tells the rest to en
   }
   const idle = connect(port, '127.0.0.1');
   await once(idle, 'connect');
-  const closed = front.close(300);
+  const closed = front.close(100);
   running[0]?.stream.write(Buffer.from('whole'));
   running[0]?.stream.end();
   const signal = running[1]?.exchange.signal;
@@ -264,8 +264,9 @@ async function answerWhole(request: IncomingMessage, response: ServerResponse): 
 }
 
 test('other programs can be mounted on the port, behind the same vetting and pace', async (t) => {
-  const { send, port } = await start(t, [measure()], {
-    limits: { uploadTimeoutMs: 300 },
+  const { clock, forward } = movable(t);
+  const { front, send, port } = await start(t, [measure()], {
+    clock,
     mount: (path) =>
       path.startsWith('/admin')
         ? (request, response) => void answerWhole(request, response)
@@ -279,8 +280,13 @@ test('other programs can be mounted on the port, behind the same vetting and pac
   refused.write(`POST /admin HTTP/1.1\r\nHost: a\r\nContent-Length: ${2 ** 30}\r\n\r\n`);
   assert.match(String((await once(refused, 'data'))[0]), / 413 /);
   refused.destroy();
+  await until(() => front.status().exchanges === 0);
   const slow = connect(port, '127.0.0.1');
   slow.write('POST /admin/wait HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nx');
   slow.on('error', () => undefined).resume();
-  await once(slow, 'close');
+  await until(() => front.status().exchanges === 1);
+  await forward(29_000);
+  assert.equal(front.status().exchanges, 1);
+  await forward(2_000);
+  await until(() => slow.closed);
 });

@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
-import type { Clock } from '#std';
-import { measure, start, until } from './front-rig.ts';
+import { measure, movable, start, until } from './front-rig.ts';
 import { ExchangeAborted, type Exchange, type HttpRoute } from './index.ts';
 
 const get = 'GET /v1/length HTTP/1.1\r\nHost: a\r\n\r\n';
@@ -20,15 +19,6 @@ function open(port: number): Client {
   socket.on('data', (chunk) => (text += chunk.toString('latin1')));
   socket.on('error', (error) => errors.push(error));
   return { socket, heard: () => text, errors };
-}
-
-/** A clock that can be set forward. */
-function movable(): { readonly clock: Clock; forward(ms: number): void } {
-  let shift = 0;
-  return {
-    clock: { now: () => Date.now(), monotonic: () => performance.now() + shift },
-    forward: (ms) => (shift += ms),
-  };
 }
 
 test('head and body of an answer arrive together and say how long the connection is kept', async (t) => {
@@ -72,37 +62,35 @@ test('the last answer of a connection says so, and what the client still sends d
 });
 
 test('a connection that asks nothing any more is closed in order, after the time that was promised', async (t) => {
-  const { clock, forward } = movable();
+  const { clock, forward } = movable(t);
   const { port, front } = await start(t, [both], { clock, limits: { headersTimeoutMs: 5_000 } });
   const { socket, heard, errors } = open(port);
   socket.write(get);
   await until(() => heard().endsWith('\r\n\r\n0'));
-  forward(71_000);
-  await new Promise((resolve) => setTimeout(resolve, 700));
+  await forward(71_000);
   socket.write(get);
   await until(() => heard().match(/HTTP/g)?.length === 2);
   const ended = once(socket, 'end');
-  forward(73_500);
+  await forward(73_500);
   await ended;
   // The request crosses the end of the connection: it is not answered, and nothing is reset.
   socket.write(get);
   await new Promise((resolve) => setTimeout(resolve, 50));
   assert.deepEqual(errors, []);
-  forward(3_000);
+  await forward(3_000);
   await until(() => front.status().connections === 0);
 });
 
 test('a head that does not come in time is refused, also when it began well', async (t) => {
-  const { clock, forward } = movable();
+  const { clock, forward } = movable(t);
   const { port } = await start(t, [both], { clock });
   const begun = open(port);
   const silent = open(port);
   begun.socket.write(`${postHead}Content-Le`);
   await new Promise((resolve) => setTimeout(resolve, 50));
-  forward(9_000);
-  await new Promise((resolve) => setTimeout(resolve, 700));
+  await forward(9_000);
   assert.equal(begun.heard() + silent.heard(), '');
-  forward(2_000);
+  await forward(2_000);
   for (const { socket, heard } of [begun, silent]) {
     await until(() => heard() !== '');
     assert.match(heard(), /^HTTP\/1\.1 408 [^]*connection: close[^]*request_timeout/);
@@ -111,7 +99,7 @@ test('a head that does not come in time is refused, also when it began well', as
 });
 
 test('a body may come in pieces, is given up when it is too slow, and gives its bytes back', async (t) => {
-  const { clock, forward } = movable();
+  const { clock, forward } = movable(t);
   const seen: string[] = [];
   const route = measure({
     handle(exchange) {
@@ -132,7 +120,7 @@ test('a body may come in pieces, is given up when it is too slow, and gives its 
   assert.deepEqual(seen, ['abcdefghi']);
   socket.write(`${postHead}Content-Length: 9\r\n\r\nabc`);
   await until(() => front.status().heldBytes === 3);
-  forward(31_000);
+  await forward(31_000);
   await until(() => heard().includes('HTTP/1.1 408 '));
   assert.match(heard(), /\r\nConnection: close\r\n/);
   socket.write('defghi');
