@@ -5,7 +5,16 @@
  * without talking to each other.
  */
 
-type Entry<Lane> = { lane: Lane; expiresAtMs: number };
+/** A session has an entry for each model that it uses, in a chain. */
+type Entry<Lane> = {
+  readonly model: string;
+  lane: Lane;
+  expiresAtMs: number;
+  readonly next: Entry<Lane> | undefined;
+};
+
+/** Models of one session that are remembered. */
+const modelsMaximum = 8;
 
 export class Affinity<Lane> {
   readonly #ttlMs: number;
@@ -21,27 +30,24 @@ export class Affinity<Lane> {
     return this.#sessions.size;
   }
 
-  find(key: string, nowMs: number): Lane | undefined {
-    const entry = this.#sessions.get(key);
-    if (entry === undefined) return undefined;
-    if (entry.expiresAtMs <= nowMs) {
-      this.#sessions.delete(key);
-      return undefined;
-    }
-    return entry.lane;
+  find(session: string, model: string, nowMs: number): Lane | undefined {
+    const entry = entryOf(this.#sessions.get(session), model);
+    return entry !== undefined && entry.expiresAtMs > nowMs ? entry.lane : undefined;
   }
 
   /** Binds a session; the upstream's cache lives on from the moment it is used. */
-  bind(key: string, lane: Lane, nowMs: number): void {
+  bind(session: string, model: string, lane: Lane, nowMs: number): void {
     const expiresAtMs = nowMs + this.#ttlMs;
-    const entry = this.#sessions.get(key);
+    const first = this.#sessions.get(session);
+    const entry = entryOf(first, model);
     if (entry !== undefined) {
       entry.lane = lane;
       entry.expiresAtMs = expiresAtMs;
       return;
     }
-    if (this.#sessions.size >= this.#maximum) this.#evict();
-    this.#sessions.set(key, { lane, expiresAtMs });
+    if (first === undefined && this.#sessions.size >= this.#maximum) this.#evict();
+    const next = lengthOf(first) < modelsMaximum ? first : undefined;
+    this.#sessions.set(session, { model, lane, expiresAtMs, next });
   }
 
   /** Oldest by first use: cheap, and wrong only for sessions longer than the whole table. */
@@ -57,6 +63,18 @@ export class Affinity<Lane> {
   clear(): void {
     this.#sessions.clear();
   }
+}
+
+function entryOf<Lane>(first: Entry<Lane> | undefined, model: string): Entry<Lane> | undefined {
+  let entry = first;
+  while (entry !== undefined && entry.model !== model) entry = entry.next;
+  return entry;
+}
+
+function lengthOf<Lane>(first: Entry<Lane> | undefined): number {
+  let length = 0;
+  for (let entry = first; entry !== undefined; entry = entry.next) length += 1;
+  return length;
 }
 
 /** FNV-1a, 32 bits (http://www.isthe.com/chongo/tech/comp/fnv/). Not for secrets. */

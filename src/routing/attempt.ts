@@ -59,7 +59,7 @@ export class RunningAttempt implements Attempt, Waiting {
   waitingBefore: Waiting | undefined = undefined;
   waitingAfter: Waiting | undefined = undefined;
   readonly #state: RoutingState;
-  readonly #affinityKey: string | undefined;
+  readonly #request: RouteRequest;
   readonly #need: Need;
   readonly #isOffProbe: boolean;
   #isWaiting = false;
@@ -76,10 +76,9 @@ export class RunningAttempt implements Attempt, Waiting {
     index: number,
     nowMs: number,
     deadlineMs: number,
-    affinityKey: string | undefined,
   ) {
     this.#state = state;
-    this.#affinityKey = affinityKey;
+    this.#request = request;
     this.#need = need;
     this.lane = lane;
     this.candidate = candidate;
@@ -160,8 +159,9 @@ export class RunningAttempt implements Attempt, Waiting {
     const channelClosed = lane.channel.health.succeed(nowMs);
     if (laneClosed || channelClosed) lane.limit.restart(lane.active);
     if (this.#isOffProbe) lane.channel.turnOn();
-    if (this.#affinityKey !== undefined) {
-      this.#state.affinity.bind(this.#affinityKey, lane, nowMs);
+    const { sessionKey, model } = this.#request;
+    if (sessionKey !== undefined) {
+      this.#state.affinity.bind(sessionKey, model, lane, nowMs);
     }
   }
 

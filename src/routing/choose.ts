@@ -20,8 +20,6 @@ export type Chooser = {
   /** What the lane's upstream will count for this request. */
   needAt(lane: Lane): Need;
   readonly ticket: Ticket | undefined;
-  /** Session and model: what shares a prompt cache. */
-  readonly affinityKey: string | undefined;
   /** Rejection numbers of `ineligibility`, one per candidate; `undefined` when all are 0. */
   readonly ineligible: Uint8Array | undefined;
   /** Indices of candidates used up; `includeTried` ignores it for those that may be tried again. */
@@ -195,10 +193,10 @@ function prefersSession(
   choice: Choice,
 ): boolean {
   const { set } = chooser;
-  const key = chooser.affinityKey;
-  if (key === undefined) return false;
+  const { sessionKey, model } = chooser.request;
+  if (sessionKey === undefined) return false;
   const bestScore = state.scores[choice.index] ?? rejectionBase;
-  const home = state.affinity.find(key, nowMs);
+  const home = state.affinity.find(sessionKey, model, nowMs);
   if (home !== undefined) {
     const index = set.lanes.indexOf(home);
     if (index >= 0 && (state.scores[index] ?? rejectionBase) < rejectionBase) {
@@ -214,7 +212,7 @@ function prefersSession(
     }
     return false;
   }
-  const keyHash = hashText(key);
+  const keyHash = hashText(`${model}\n${sessionKey}`);
   const limit = bestScore + state.settings.rendezvousSlack;
   let heaviest = -1;
   for (let index = 0; index < set.lanes.length; index++) {

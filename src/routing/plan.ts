@@ -44,7 +44,6 @@ export class RoutePlan implements Plan, Chooser {
   readonly need: Need;
   readonly admission: Admission;
   readonly ineligible: Uint8Array | undefined;
-  readonly affinityKey: string | undefined;
   readonly attempts: RunningAttempt[] = [];
   readonly decisions: Decision[] = [];
   ticket: Ticket | undefined;
@@ -68,8 +67,6 @@ export class RoutePlan implements Plan, Chooser {
     this.#state = state;
     this.request = request;
     const nowMs = state.nowMs();
-    const { sessionKey } = request;
-    this.affinityKey = sessionKey === undefined ? undefined : `${request.model}\n${sessionKey}`;
     this.#deadlineMs = nowMs + (request.deadlineMs - state.clock.now());
     this.set = state.candidateSet(request.candidates, nowMs);
     this.need = { inputTokens: request.inputTokens, outputTokens: request.outputTokensMaximum };
@@ -210,7 +207,6 @@ export class RoutePlan implements Plan, Chooser {
       this.attempts.length,
       nowMs,
       this.#deadlineMs,
-      this.affinityKey,
     );
     this.#running = attempt;
     this.attempts.push(attempt);
