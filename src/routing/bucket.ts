@@ -3,7 +3,8 @@
  *
  * The mirror is debited when a request is chosen, corrected by what headers say, and pulled down
  * by a 429. What is not known is learned: the pair of two refusals that carry `retry-after` gives
- * the refill rate, otherwise the rate moves by additive increase and multiplicative decrease.
+ * the refill rate; without it the rate follows what was admitted, once so much is refused that there
+ * must be a limit.
  */
 
 import type { LimitName, LimitReading } from './contract.ts';
@@ -220,9 +221,10 @@ export class Bucket {
       }
     }
     if (this.source === 'unknown') return;
-    // The refused request pays as if it had passed, so that refusals in a row end.
+    // The refused request pays as if it had passed, so that refusals in a row end; but a crowd that was
+    // refused together must not close the bucket for longer than it has been full.
     const remainder = Math.max(this.ratePerMs * remainderMs, remainderRequests * need);
-    this.level = Math.min(this.level, this.capacity, remainder) - need;
+    this.level = Math.max(Math.min(this.level, this.capacity, remainder) - need, -remainder);
   }
 
   /** About what was used lately was too much. The guess is rather high: a low guess tells nothing. */
