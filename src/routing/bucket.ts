@@ -30,6 +30,8 @@ const quickGrowthPerMs = 0.2 / 1_000;
 /** A rate that was learned without being told a time falls to what was admitted, and a little more. */
 const admittedMargin = 1.05;
 const decreaseEveryMs = 1_000;
+/** Nor does it grow beyond this multiple of what is sent. */
+const offeredMargin = 2;
 /** What a refusal that names no time leaves in a bucket: so long of its rate, or so many requests. */
 const remainderMs = 1_000;
 const remainderRequests = 3;
@@ -277,6 +279,9 @@ export class Bucket {
     const isQuiet = nowMs - this.#refusedAtMs >= growthAfterMs;
     const isOther = this.#isSilent && !this.#traffic.isLimited(nowMs);
     if (!isQuiet && !isOther) return;
+    // Beyond this it holds nothing back, and nothing is learned from growing on.
+    const offered = this.#traffic.offeredPerMs(nowMs);
+    if (isOther && this.ratePerMs > offeredMargin * offered) return;
     const growth = isOther ? quickGrowthPerMs : growthPerMs;
     this.ratePerMs *= 1 + growth * Math.min(elapsedMs, 10_000);
     this.capacity = this.ratePerMs * this.windowMs;

@@ -7,6 +7,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seededRandom } from '#std';
+import { Bucket } from './bucket.ts';
 import type { Plan, Step } from './contract.ts';
 import { Rig } from './router-rig.ts';
 
@@ -102,4 +103,21 @@ test('of a real limit that nobody tells, little is left unused and little run in
   });
   assert.ok(result.served > 0.93 * 3 * limitPerSecond * 300, `${result.served}`);
   assert.ok(result.refusals < 0.08 * result.calls, `${result.refusals} of ${result.calls}`);
+});
+
+test('what was learned from silent refusals does not grow beyond twice of what is sent', () => {
+  const bucket = new Bucket('requests-per-minute', undefined, 0);
+  let nowMs = 0;
+  const send = (isRefused: boolean): void => {
+    nowMs += 1_000;
+    bucket.refill(nowMs);
+    bucket.take(1, nowMs);
+    if (!isRefused) return;
+    bucket.giveBack(1);
+    bucket.refuse(1, undefined, nowMs);
+  };
+  for (let count = 0; count < 10; count += 1) send(count > 6);
+  assert.equal(bucket.source, 'learned');
+  for (let count = 0; count < 7_200; count += 1) send(false);
+  assert.ok(bucket.ratePerMs * 1_000 < 2.5, `${bucket.ratePerMs * 1_000} a second`);
 });

@@ -21,7 +21,8 @@ export class Connection {
   readonly #statements = new Map<unknown, StatementSync>();
   #inserts = new WeakMap<WriteStatement, StatementSync>();
 
-  constructor(path: string, mode: ConnectionMode, checkpointPages = 16_000) {
+  /** @param checkpointPages pages of the log after which a commit copies them; SQLite's 1,000 unless told */
+  constructor(path: string, mode: ConnectionMode, checkpointPages = 1000) {
     this.database = new DatabaseSync(path, { timeout: readTimeoutMs, readOnly: mode === 'reader' });
     this.database.exec(
       'PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -32768; PRAGMA temp_store = MEMORY',
