@@ -1,11 +1,13 @@
 /** The examples of both READMEs, as they stand there, against a gateway with simulated vendors. */
 
 import assert from 'node:assert/strict';
-import { execFile, spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
+import { install, kits, type Installed } from '../clients/kits.ts';
 import { startRig, type Rig } from './rig.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
@@ -13,8 +15,16 @@ const runFile = promisify(execFile);
 const printed = 'http://127.0.0.1:8080';
 
 let rig: Rig;
+/** The library of the Python example, in a folder that is thrown away. */
+let python: Installed;
+const pythonFolder = mkdtempSync(path.join(tmpdir(), 'manifold-readme-'));
 
 before(async () => {
+  const library = kits.python.packages.filter((name) => name.startsWith('anthropic'));
+  python = await install(
+    { ...kits.python, packages: library },
+    { folder: pythonFolder, signal: AbortSignal.timeout(180_000), limitMs: 180_000 },
+  );
   rig = await startRig({
     vendors: [
       { id: 'simulated', channel: { models: ['sim-chat'] } },
@@ -24,7 +34,10 @@ before(async () => {
   });
 });
 
-after(() => rig.close());
+after(async () => {
+  await rig.close();
+  rmSync(pythonFolder, { recursive: true, force: true });
+});
 
 /** Code blocks of a language, with the address of this gateway. */
 function blocks(page: string, language: string): readonly string[] {
@@ -36,7 +49,7 @@ function blocks(page: string, language: string): readonly string[] {
 /** What a program prints with the key in its environment. */
 async function outputOf(file: string, ...words: string[]): Promise<string> {
   const env = { PATH: process.env['PATH'], MANIFOLD_KEY: rig.key };
-  const { stdout } = await runFile(file, words, { cwd: root, env, timeout: 30_000 });
+  const { stdout } = await runFile(file, words, { cwd: root, env, timeout: 90_000 });
   return stdout;
 }
 
@@ -59,10 +72,12 @@ for (const page of ['README.md', 'README.zh-CN.md']) {
   test(`${page}: the Python example prints an answer`, async (t) => {
     const [code] = blocks(page, 'python');
     assert.ok(code);
-    if (spawnSync('python3', ['-c', 'import anthropic']).status !== 0) {
-      t.skip('the Python library is not installed; npm run test:clients has it');
+    if (python.skipped) {
+      console.error(`SKIPPED: the Python library cannot be had: ${python.skipped.reason}`);
+      t.skip(python.skipped.reason);
       return;
     }
-    assert.match(await outputOf('python3', '-c', code), /simulator speaking/);
+    const program = path.join(python.folder, 'bin', 'python3');
+    assert.match(await outputOf(program, '-c', code), /simulator speaking/);
   });
 }
