@@ -13,7 +13,7 @@ import { type Services } from '#gateway';
 import { channelSchema } from '#providers';
 import type { Fault, Rule } from '#simulator';
 import { seededRandom, systemClock, systemRandom } from '#std';
-import { startRig, type Rig } from '../scenarios/rig.ts';
+import { recordOf, startRig, type Rig } from '../scenarios/rig.ts';
 import { createBaselineRouter, type BaselinePolicy } from './baseline-router.ts';
 
 const { values } = parseArgs({
@@ -216,7 +216,9 @@ async function ask(rig: Rig, agent: Agent, content: string, tally: Tally): Promi
       await new Promise((resolve) => setTimeout(resolve, 1_000));
     } else if (response.statusCode !== 200) {
       tally.errors += 1;
-      tally.said.push(`${response.statusCode} ${text}`);
+      const requestId = String(response.headers['x-request-id']);
+      const { detail } = await recordOf(rig, requestId);
+      tally.said.push(`${response.statusCode} ${text} ${JSON.stringify(detail)}`);
     } else if (text.includes('[DONE]') && first !== undefined) {
       tally.ok += 1;
       tally.firstContentMs.push(first);
