@@ -116,9 +116,37 @@ test('a 429 is not charged to the retry budget', () => {
   attemptOf(limited.next({ kind: 'rate-limited', retryAfterMs: 1_000 }));
   limited.close();
   rig.pass(10 * seconds);
+  for (const channel of ['a', 'a', 'b', 'b']) rig.fail(channel, { kind: 'server-error' });
   const failed = rig.plan();
   attemptOf(failed.next()).sent();
   assert.equal(giveUpOf(failed.next({ kind: 'server-error' })).reason, 'retry-budget');
+});
+
+test('one channel falling silent under many requests leaves none of them without a retry', () => {
+  const rig = new Rig(['a', 'b'], { retryBudgetBurst: 0, retryBudgetPerRequest: 0 });
+  rig.teach({ a: 400, b: 500 });
+  const plans = Array.from({ length: 30 }, () => rig.plan({ hints: { order: ['a', 'b'] } }));
+  for (const plan of plans) attemptOf(plan.next()).sent();
+  rig.pass(4 * seconds);
+  for (const plan of plans) {
+    const second = attemptOf(plan.next({ kind: 'timeout-content' }));
+    assert.equal(second.channelId, 'b');
+    rig.answer(second, 10, 10);
+    plan.close();
+  }
+});
+
+test('a retry on a channel that is ill too is one for the budget', () => {
+  const rig = new Rig(['a', 'b'], { retryBudgetBurst: 1, retryBudgetPerRequest: 0 });
+  rig.teach({ a: 400, b: 500 });
+  for (const channel of ['b', 'b']) rig.fail(channel, { kind: 'server-error' });
+  const twice = [0, 1].map(() => {
+    const plan = rig.plan({ hints: { order: ['a', 'b'] } });
+    attemptOf(plan.next()).sent();
+    return plan.next({ kind: 'server-error' });
+  });
+  assert.equal(twice[0]?.kind, 'attempt');
+  assert.equal(twice[1]?.kind === 'give-up' && twice[1].reason, 'retry-budget');
 });
 
 test('nothing is tried after the deadline', () => {

@@ -154,6 +154,13 @@ export class Lane {
     this.spareTokens = this.group.spareTokens(scarceBelow);
   }
 
+  /** It is not silent, and will rather answer than fail. */
+  isWell(nowMs: number): boolean {
+    const { settings, health } = this.channel;
+    const errors = Math.max(this.health.level(nowMs), health.level(nowMs));
+    return errors < settings.wellErrorMaximum && !this.latency.isStalled(nowMs);
+  }
+
   /** Requests in flight that this lane may have. */
   get capacity(): number {
     return Math.min(this.limit.limit, this.channel.concurrencyMaximum);

@@ -58,6 +58,8 @@ export class RoutePlan implements Plan, Chooser {
   #errors = 0;
   #rateLimits = 0;
   #lastFailure: Failure | undefined;
+  /** The next attempt is a retry for which the budget has not been asked yet. */
+  #owesRetry = false;
   #backoffUntilMs = 0;
   #isClosed = false;
   #isCommitted = false;
@@ -138,6 +140,7 @@ export class RoutePlan implements Plan, Chooser {
     }
     this.#record(nowMs);
     if (choice.index < 0) return this.#wait(nowMs);
+    if (!this.#mayRetry(nowMs)) return this.#giveUp('retry-budget', undefined);
     return this.#start(choice.index, nowMs);
   }
 
@@ -160,13 +163,25 @@ export class RoutePlan implements Plan, Chooser {
     const { hints } = this.request;
     // With `order`, the others were filtered out and the listed ones may follow one another.
     if (hints?.allowFallbacks === false && hints.order === undefined) return 'exhausted';
-    const { settings, budget } = this.#state;
+    const { settings } = this.#state;
     if (failure.kind === 'rate-limited') this.#rateLimits += 1;
     else this.#errors += 1;
     if (this.#errors >= settings.attemptsOnErrorMaximum) return 'exhausted';
     if (this.#rateLimits >= settings.attemptsOnRateLimitMaximum) return 'exhausted';
-    if (!freeOfBudget.has(failure.kind) && !budget.spend()) return 'retry-budget';
+    if (!freeOfBudget.has(failure.kind)) this.#owesRetry = true;
     return undefined;
+  }
+
+  /**
+   * Asks the budget for the retry on the lane that was chosen. One that is well gets no more load
+   * than if the request had come to it first; the budget is there for when nothing is.
+   */
+  #mayRetry(nowMs: number): boolean {
+    if (!this.#owesRetry) return true;
+    const lane = this.set.lanes[this.#choice.index];
+    if (lane?.isWell(nowMs) !== true && !this.#state.budget.spend()) return false;
+    this.#owesRetry = false;
+    return true;
   }
 
   #markTried(running: RunningAttempt, failure: Failure): void {
@@ -184,6 +199,7 @@ export class RoutePlan implements Plan, Chooser {
     if (choice.index < 0 || this.#errors === 0 || nowMs - lastEndMs >= pauseMs * 0.5) {
       return undefined;
     }
+    if (!this.#mayRetry(nowMs)) return this.#giveUp('retry-budget', undefined);
     this.#backoffUntilMs = nowMs + pauseMs;
     return waitFor(pauseMs);
   }

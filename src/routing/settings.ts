@@ -18,6 +18,8 @@ export type RoutingSettings = {
   readonly prefillMsPerToken: number;
   readonly errorStep: number;
   readonly errorDecayMs: number;
+  /** A lane with a lower error level will rather answer than not: a retry there is free. */
+  readonly wellErrorMaximum: number;
   readonly breakerThreshold: number;
   readonly breakerOpenMinimumMs: number;
   readonly breakerOpenMaximumMs: number;
@@ -79,6 +81,7 @@ export const defaultRoutingSettings: RoutingSettings = {
   prefillMsPerToken: 0.04,
   errorStep: 0.35,
   errorDecayMs: 20_000,
+  wellErrorMaximum: 0.5,
   breakerThreshold: 0.75,
   breakerOpenMinimumMs: 1_000,
   breakerOpenMaximumMs: 60_000,

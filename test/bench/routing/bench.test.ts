@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { baselines } from './baselines.ts';
 import { summarise } from './measurement.ts';
 import { ours } from './ours.ts';
-import { scenarios } from './scenarios.ts';
+import { faultAfterFault, scenarios } from './scenarios.ts';
 import { World } from './world.ts';
 
 function scenario(id: string) {
@@ -28,4 +28,11 @@ test('a 429 taken for an illness loses requests that the router serves', () => {
   const planted = summarise([new World(scenario('E'), ours('cooldown-on-429'), 1).run()]);
   assert.ok(sound.successPercent > 99.9);
   assert.ok(planted.successPercent < 99.9, `${planted.successPercent}`);
+});
+
+test('one fault after another leaves no request without an answer while others are well', () => {
+  for (let seed = 1; seed <= 60; seed += 1) {
+    const { totals } = new World(faultAfterFault, ours('none'), seed).run();
+    assert.equal(totals.requests - totals.successes, 0, `seed ${seed} of ${totals.requests}`);
+  }
 });

@@ -143,6 +143,45 @@ export const scenarios: readonly Scenario[] = [
   closed(5_000, 20 * seconds, { pauseMs: 15_000, rampMs: 6_000, warmUpMs: 0 }),
 ];
 
+function labVendor(
+  id: string,
+  firstContentMs: number,
+  dollarsPerMillion: number,
+  faults: readonly Fault[],
+): VendorSpec {
+  return {
+    id,
+    firstContentMs,
+    sigma: 0.35,
+    slots: 200,
+    interTokenMs: 8,
+    prefillMsPerToken: 0.04,
+    tokensPerMinute: 2_000_000,
+    requestsPerMinute: 600,
+    inputNanoUsdPerMillion: dollarsPerMillion * dollars,
+    outputNanoUsdPerMillion: dollarsPerMillion * dollars,
+    sendsHeaders: false,
+    configuredFactor: undefined,
+    faults,
+  };
+}
+
+/** The script of `test/lab/streams.ts`: four vendors of which one after the other fails, 50 streams. */
+export const faultAfterFault: Scenario = {
+  id: 'lab',
+  title: '50 streams, one fault after another',
+  vendors: [
+    labVendor('a', 250, 1, [{ kind: 'slow', fromMs: 8_000, toMs: 16_000, amount: 8 }]),
+    labVendor('b', 350, 1, [{ kind: 'error', fromMs: 16_000, toMs: 22_000, amount: 0.5 }]),
+    labVendor('c', 450, 0.8, [{ kind: 'hang', fromMs: 24_000, toMs: 30_000 }]),
+    labVendor('d', 700, 0.6, [{ kind: 'error', fromMs: 18_000, toMs: 24_000, amount: 0.3 }]),
+  ],
+  load: { kind: 'closed', streams: 50, pauseMs: 1, rampMs: 3_000 },
+  initialLevel: 0.5,
+  warmUpMs: 0,
+  durationMs: 40_000,
+};
+
 /** The yardstick of "p99 without faults": the same vendors, plenty of quota, little load. */
 export const faultFree: Scenario = {
   ...open('0', 'fault-free', 0.11, { quota: 5 }),
