@@ -3,16 +3,19 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import {
+  appendFileSync,
   cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { after, test } from 'node:test';
 import { root } from './run.ts';
 import { completeLock } from './complete-lock.ts';
@@ -34,7 +37,7 @@ setTimeout(() => {}, Number(process.env.NPM_TAKES_MS ?? 0));
 
 const program = `
 if (process.argv[2] === 'fail') process.exit(7);
-console.log(JSON.stringify({ words: process.argv.slice(2), path: process.env.PATH, folder: process.cwd() }));
+console.log(JSON.stringify({ words: process.argv.slice(2), file: process.argv[1], path: process.env.PATH, folder: process.cwd() }));
 `;
 
 type Machine = {
@@ -119,6 +122,32 @@ test('what someone installed by hand is taken as it is', () => {
   start(on, ['--run', 'hello']);
   assert.equal(calls(on).length, 1, 'the development tools were not there');
 });
+
+test('the program is started from a bundle, made anew when a source has changed', () => {
+  const on = machine();
+  assert.equal(startedFile(on), path.join(on.folder, 'src', 'main.ts'), 'there is no bundler yet');
+  cpSync(path.join(root, 'tools', 'bundle.mjs'), path.join(on.folder, 'tools', 'bundle.mjs'));
+  for (const name of ['esbuild', '@esbuild'])
+    symlinkSync(path.join(root, 'node_modules', name), path.join(on.folder, 'node_modules', name));
+  const first = startedFile(on);
+  assert.equal(path.basename(first), 'main.mjs');
+  assert.equal(startedFile(on), first);
+  appendFileSync(path.join(on.folder, 'src', 'main.ts'), 'await import("./later.ts");');
+  writeFileSync(path.join(on.folder, 'src', 'later.ts'), 'console.log(import.meta.url);');
+  const second = start(on, ['serve']).stdout.split('\n');
+  assert.notEqual(JSON.parse(second[0] ?? '').file, first);
+  assert.equal(second[1], pathToFileURL(path.join(on.folder, 'src', 'later.ts')).href);
+  writeFileSync(path.join(on.folder, 'src', 'later.ts'), 'no TypeScript');
+  assert.equal(
+    startedFile(on),
+    path.join(on.folder, 'src', 'main.ts'),
+    'and Node says what is wrong',
+  );
+});
+
+function startedFile(on: Machine): string {
+  return JSON.parse(start(on, ['serve']).stdout.split('\n')[0] ?? '').file;
+}
 
 test('exit codes pass through', () => {
   assert.equal(start(machine(), ['fail']).status, 7);

@@ -3,16 +3,17 @@
  * The front door: makes the program runnable on a machine that has git and any Node from 20 on,
  * then starts it in place.
  *
- *   bootstrap.mjs serve --port 8080     every word of the command line goes to src/main.ts
+ *   bootstrap.mjs serve --port 8080     every word of the command line goes to the program
  *   bootstrap.mjs --run check           runs tools/check.ts with the development dependencies
  *   bootstrap.mjs --run test/soak.ts    runs a script by its path
  *   bootstrap.mjs --prepare [--dev]     installs and stops (for images and for CI caches)
  *
  * This file is plain JavaScript because it must run before anything is installed. A start that
- * finds everything in place reads one small file and hashes another; npm is not started.
+ * finds everything in place looks at the times of the sources and hashes the lock file; npm is not
+ * started.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -74,6 +75,33 @@ async function prepare(scope) {
   await install(setup, scope);
 }
 
+/** Another name whenever a source, a dependency or the place of the checkout is another. */
+function bundleFolder() {
+  const hash = createHash('sha256').update(`${root} ${lockHash()}`);
+  const sources = readdirSync(path.join(root, 'src'), { encoding: 'utf8', recursive: true }).sort();
+  for (const name of ['../tools/bundle.mjs', ...sources]) {
+    if (name.endsWith('.test.ts')) continue;
+    const { size, mtimeMs } = statSync(path.join(root, 'src', name));
+    hash.update(`\n${name} ${size} ${mtimeMs}`);
+  }
+  return path.join(cache, 'program', hash.digest('hex').slice(0, 32));
+}
+
+/** What is started: the bundle of the sources, made now if need be, or else the sources themselves. */
+async function programFile() {
+  try {
+    const folder = bundleFolder();
+    const file = path.join(folder, 'main.mjs');
+    if (existsSync(file)) return file;
+    const { makeBundle } = await import('./bundle.mjs');
+    await makeBundle({ root, folder });
+    return file;
+  } catch {
+    // A checkout that may only be read, or a machine without the bundler: only slower to start.
+    return path.join(root, 'src', 'main.ts');
+  }
+}
+
 /** Node keeps compiled code between starts; without a writable place it just does not. */
 function environment(extraPath) {
   const compileCache = path.join(cache, 'compile');
@@ -129,10 +157,14 @@ async function main() {
   if (Number(process.versions.node.split('.')[0]) < 20) {
     fail(`Node ${process.versions.node} is too old: Node 20 or newer is needed to begin`);
   }
-  if (first === '--prepare') return prepare(second === '--dev' ? 'all' : 'production');
+  if (first === '--prepare') {
+    await prepare(second === '--dev' ? 'all' : 'production');
+    await programFile();
+    return;
+  }
   if (first !== '--run') {
     await prepare('production');
-    const program = path.join(root, 'src', 'main.ts');
+    const program = await programFile();
     return become(nodeFile(), [program, ...process.argv.slice(2)], environment());
   }
   const script = scriptFile(second);

@@ -1,6 +1,6 @@
 /** The reference pages that are made from the program itself: settings, commands, paths, providers. */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { commandForms, commandOptions, configSchema, synopsis } from '#cli';
 import { controlPrefix, controlRoutes } from '#control';
 import { gatewayRoutes } from '#gateway';

@@ -1,7 +1,7 @@
 /** What a key may do. Stored as JSON with the key; every field is optional and absent means no limit. */
 
 import ipaddr from 'ipaddr.js';
-import { z } from 'zod';
+import * as z from 'zod';
 
 const positive = z.number().int().positive();
 

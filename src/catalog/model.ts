@@ -3,7 +3,7 @@
  * The files in `data/` are read by the schema below, which refuses unknown fields.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Decimal US dollars per million units, as text: prices never pass through a float. */
 const usdPerMillion = z

@@ -12,7 +12,7 @@ import {
 } from 'yaml';
 import { builtInModels, createCatalog, nearestNames } from '#catalog';
 import { providersById } from '#providers';
-import { z } from 'zod';
+import * as z from 'zod';
 import { resolveChannel } from './channels.ts';
 import { ConfigError, type Environment } from './config-error.ts';
 import { configSchema, type Config } from './config-schema.ts';

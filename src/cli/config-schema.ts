@@ -3,7 +3,7 @@
  * descriptions here by `npm run gen`.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { modelSchema } from '#catalog';
 import { channelSchema } from '#providers';
 

@@ -1,6 +1,6 @@
 /** OpenAPI 3.1 of the control plane, made from its own table of routes. */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import type { JsonObject } from '#std';
 import type { ControlRoute } from './routes.ts';
 

@@ -3,7 +3,7 @@
  * HTTP routes and the OpenAPI document, so that neither can say what the other does not.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { keyLimitsSchema } from '#access';
 import { formatUsd, nanoUsd, parseUsd, type NanoUsd } from '#std';
 import type { Receipt } from '#ledger';

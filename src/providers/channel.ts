@@ -3,7 +3,7 @@
  * configuration file or through the control API. The schema is the reference; unknown fields are errors.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 
 const positive = z.number().int().positive();
 

@@ -3,7 +3,7 @@
  * in order of the list, `times` times at most.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Clock, JsonObject, Random } from '#std';
 import { limitsSchema, Quota, tokensOf, type Verdict } from './limits.ts';
 

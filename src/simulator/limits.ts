@@ -3,7 +3,7 @@
  * admitted, told in `x-ratelimit-*` headers, and answered with 429 and `retry-after` when empty.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { asArray, asNumber, asObject, type JsonObject, type JsonValue } from '#std';
 
 const positive = z.number().int().positive();

@@ -144,8 +144,10 @@ export async function startServer(
   configFile: string,
   { nodeWords = [], ipc = false }: { readonly nodeWords?: readonly string[]; ipc?: boolean } = {},
 ): Promise<{ readonly started: Started; readonly port: number }> {
-  const main = path.join(root, 'src', 'main.ts');
-  const command = [process.execPath, ...nodeWords, main, 'serve', '--config', configFile];
+  // As users start it; words for Node itself go with the sources, which cost the same once loaded.
+  const file = nodeWords.length > 0 ? ['src', 'main.ts'] : ['tools', 'bootstrap.mjs'];
+  const program = path.join(root, ...file);
+  const command = [process.execPath, ...nodeWords, program, 'serve', '--config', configFile];
   const started = startPinned(command, processors.subject, {}, ipc);
   const port = Number(await announced(started, /listens on http:\/\/[^ ]*:(\d+)/));
   return { started, port };
