@@ -4,7 +4,8 @@
  *
  *   node tools/bench.ts [--quick] [--workloads W1,W6] [--legs direct,node-dispatch,manifold]
  *                       [--rounds 12] [--seconds 8] [--rate 1000] [--peers] [--seed 1]
- *   node tools/bench.ts --gates [--runs 5]     counts that a busy machine does not move, against limits
+ *   node tools/bench.ts --gates [--runs 5] [--of request,chunk,stream]
+ *                                              counts that a busy machine does not move, against limits
  *
  * `--peers` adds LiteLLM, which is slow to install. Raw results stay in .cache/bench/results.
  */
@@ -15,6 +16,7 @@ import { cpus, loadavg, release } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { checkFidelity } from '../test/bench/fidelity.ts';
+import { gateParts } from '../test/bench/gate-limits.ts';
 import { checkGates } from '../test/bench/gates.ts';
 import { LoadGenerator } from '../test/bench/generator.ts';
 import type { Leg, LegContext } from '../test/bench/leg.ts';
@@ -38,6 +40,7 @@ const { values } = parseArgs({
     peers: { type: 'boolean', default: false },
     gates: { type: 'boolean', default: false },
     runs: { type: 'string', default: '1' },
+    of: { type: 'string', default: gateParts.join(',') },
   },
 });
 
@@ -206,7 +209,10 @@ async function main(): Promise<boolean> {
       run,
       upstreamPort: Number(await announced(upstream, /^(\d+)$/m)),
     };
-    if (values.gates) return await checkGates(context, generator, Number(values.runs));
+    if (values.gates) {
+      const parts = gateParts.filter((part) => values.of.split(',').includes(part));
+      return await checkGates(context, generator, { runs: Number(values.runs), parts });
+    }
     if (wantedWorkloads.length > 0) legs = await startLegs(context);
     for (const [index, workload] of wantedWorkloads.entries()) {
       const share = (endsAtMs - performance.now()) / (wantedWorkloads.length - index);

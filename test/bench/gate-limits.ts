@@ -4,18 +4,26 @@
  * makes it cheaper lowers the limit with it.
  */
 
-export type Gate = { readonly id: string; readonly limit: number; readonly digits: number };
+export const gateParts = ['request', 'chunk', 'stream'] as const;
+export type GatePart = (typeof gateParts)[number];
+
+export type Gate = {
+  readonly part: GatePart;
+  readonly id: string;
+  readonly limit: number;
+  readonly digits: number;
+};
 
 export const gates: readonly Gate[] = [
-  { id: 'system calls a request', limit: 63, digits: 1 },
-  { id: 'socket reads and writes a request', limit: 4.3, digits: 2 },
-  { id: 'file writes a request', limit: 41, digits: 2 },
-  { id: 'file flushes a request', limit: 2.2, digits: 2 },
-  { id: 'KiB allocated a request', limit: 180, digits: 1 },
-  { id: 'scavenges a thousand requests', limit: 14, digits: 1 },
-  { id: 'system calls a chunk', limit: 3, digits: 2 },
-  { id: 'KiB allocated a chunk', limit: 4.8, digits: 2 },
-  { id: 'scavenges a thousand chunks', limit: 1, digits: 2 },
-  { id: 'heap KiB an open stream', limit: 48, digits: 1 },
-  { id: 'RSS KiB an open stream', limit: 130, digits: 1 },
+  { part: 'request', id: 'system calls a request', limit: 17, digits: 1 },
+  { part: 'request', id: 'reads and writes a request', limit: 6.2, digits: 2 },
+  { part: 'request', id: 'file writes a request', limit: 9, digits: 2 },
+  { part: 'request', id: 'file flushes a request', limit: 0.3, digits: 2 },
+  { part: 'request', id: 'KiB allocated a request', limit: 172, digits: 1 },
+  { part: 'request', id: 'scavenges a thousand requests', limit: 10.5, digits: 1 },
+  { part: 'chunk', id: 'system calls a chunk', limit: 3, digits: 2 },
+  { part: 'chunk', id: 'KiB allocated a chunk', limit: 4.8, digits: 2 },
+  { part: 'chunk', id: 'scavenges a thousand chunks', limit: 1, digits: 2 },
+  { part: 'stream', id: 'heap KiB an open stream', limit: 48, digits: 1 },
+  { part: 'stream', id: 'RSS KiB an open stream', limit: 130, digits: 1 },
 ];

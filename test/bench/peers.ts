@@ -11,13 +11,11 @@ import path from 'node:path';
 const portkeyVersion = '1.15.2';
 const portkeyServerVersion = '1.13.8';
 const litellmVersion = '1.108.7';
-const debianPackages = [
-  'nginx',
-  'haproxy',
-  'liblua5.3-0',
-  'libopentracing1',
-  'libopentracing-c-wrapper0',
-];
+const debianPackages = {
+  nginx: ['nginx'],
+  haproxy: ['haproxy', 'liblua5.3-0', 'libopentracing1', 'libopentracing-c-wrapper0'],
+  strace: ['strace', 'libunwind8'],
+} as const;
 
 export type Program = {
   readonly command: readonly string[];
@@ -26,27 +24,31 @@ export type Program = {
 /** A program, or the reason why there is none. */
 export type Found = Program | { readonly missing: string };
 
-/** nginx or HAProxy: the machine's own, else Debian's package unpacked under `folder`. */
-export function debianProgram(name: 'nginx' | 'haproxy', folder: string): Found {
-  const own = [`/usr/sbin/${name}`, `/usr/local/sbin/${name}`].find(existsSync);
+/** The machine's own program, else Debian's package unpacked under `folder`. */
+export function debianProgram(name: keyof typeof debianPackages, folder: string): Found {
+  const own = ['/usr/sbin', '/usr/local/sbin', '/usr/bin']
+    .map((place) => path.join(place, name))
+    .find(existsSync);
   if (own !== undefined) return { command: [own], environment: {} };
-  const rootFolder = path.join(folder, 'debian', 'root');
-  const file = path.join(rootFolder, 'usr', 'sbin', name);
+  const home = path.join(folder, 'debian', name);
+  const rootFolder = path.join(home, 'root');
+  const files = ['sbin', 'bin'].map((place) => path.join(rootFolder, 'usr', place, name));
   try {
-    if (!existsSync(file)) unpackDebian(path.join(folder, 'debian'), rootFolder);
+    if (!files.some(existsSync)) unpackDebian(home, rootFolder, debianPackages[name]);
   } catch (error) {
     return { missing: `apt-get download failed: ${firstLine(error)}` };
   }
-  if (!existsSync(file)) return { missing: 'Debian has no such package here' };
+  const file = files.find(existsSync);
+  if (file === undefined) return { missing: 'Debian has no such package here' };
   const libraries = readdirSync(path.join(rootFolder, 'usr', 'lib')).map((each) =>
     path.join(rootFolder, 'usr', 'lib', each),
   );
   return { command: [file], environment: { LD_LIBRARY_PATH: libraries.join(':') } };
 }
 
-function unpackDebian(folder: string, rootFolder: string): void {
+function unpackDebian(folder: string, rootFolder: string, packages: readonly string[]): void {
   mkdirSync(rootFolder, { recursive: true });
-  execFileSync('apt-get', ['download', ...debianPackages], { cwd: folder, stdio: 'pipe' });
+  execFileSync('apt-get', ['download', ...packages], { cwd: folder, stdio: 'pipe' });
   for (const name of readdirSync(folder).filter((each) => each.endsWith('.deb'))) {
     execFileSync('dpkg-deb', ['-x', path.join(folder, name), rootFolder], { stdio: 'pipe' });
   }

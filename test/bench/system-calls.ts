@@ -1,25 +1,26 @@
 /** System calls of a running program, counted by strace: a figure that a busy machine hardly moves. */
 
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import type { Program } from './peers.ts';
 import { pause } from './programs.ts';
 
 export type SystemCalls = { readonly [name: string]: number };
 
-export function straceIsThere(): boolean {
-  return spawnSync('strace', ['-V'], { stdio: 'ignore' }).status === 0;
-}
-
 /** Every system call by name that the process made while `work` ran. */
 export async function countSystemCalls(
+  { command: [strace = 'strace'], environment }: Program,
   pid: number,
   folder: string,
   work: () => Promise<unknown>,
 ): Promise<SystemCalls> {
   const file = path.join(folder, 'strace.txt');
   const words = ['-c', '-f', '-p', String(pid), '-o', file];
-  const tracer = spawn('strace', words, { stdio: ['ignore', 'ignore', 'pipe'] });
+  const tracer = spawn(strace, words, {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { ...process.env, ...environment },
+  });
   const ended = new Promise((resolve) => tracer.once('exit', resolve));
   await new Promise((resolve) => tracer.stderr.once('data', resolve));
   // It says that it is attached once for each thread.
