@@ -14,8 +14,10 @@
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+// Not by name: an older Node does not have all of it.
+import * as nodeModule from 'node:module';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
 /** The Node that runs the program when the machine's own is older than `nodeMajorMin`. */
 const nodeVersion = '24.21.0';
@@ -111,6 +113,13 @@ function environment(extraPath) {
   return { ...env, PATH: [...extraPath, ...inherited].join(path.delimiter) };
 }
 
+/** The Node that runs is the right one: starting it once more would cost as much again. */
+async function continueAs(program) {
+  nodeModule.enableCompileCache(process.env.NODE_COMPILE_CACHE ?? path.join(cache, 'compile'));
+  process.argv[1] = program;
+  await import(pathToFileURL(program).href);
+}
+
 /** Becomes the program: the same process where the platform can, otherwise a child. */
 async function become(file, programArguments, env) {
   if (process.execve !== undefined && process.platform !== 'win32') {
@@ -165,6 +174,7 @@ async function main() {
   if (first !== '--run') {
     await prepare('production');
     const program = await programFile();
+    if (machineNodeIsEnough()) return continueAs(program);
     return become(nodeFile(), [program, ...process.argv.slice(2)], environment());
   }
   const script = scriptFile(second);

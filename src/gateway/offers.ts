@@ -75,7 +75,7 @@ export function buildSnapshot(catalog: Catalog, channels: readonly Channel[]): S
   }
   const models = [...byModel.values()]
     .map((entry) => entry.model)
-    .sort((a, b) => a.id.localeCompare(b.id));
+    .sort((a, b) => (a.id < b.id ? -1 : 1));
   const offersOf = (model: Model): readonly Offer[] => byModel.get(model.id)?.offers ?? [];
   return {
     catalog,

@@ -52,11 +52,7 @@ function sign(request: OutboundRequest, keys: Keys, nowMs: number): OutboundRequ
     request.method,
     // Each segment is encoded once more for the signature, as the specification asks of all services but S3.
     url.pathname.split('/').map(encodeSegment).join('/'),
-    url.searchParams.size === 0
-      ? ''
-      : new URLSearchParams(
-          [...url.searchParams].sort(([left], [right]) => left.localeCompare(right)),
-        ).toString(),
+    canonicalQuery(url.searchParams),
     ...names.map((name) => `${name}:${(signed[name] ?? '').trim()}`),
     '',
     names.join(';'),
@@ -71,6 +67,15 @@ function sign(request: OutboundRequest, keys: Keys, nowMs: number): OutboundRequ
   const signature = createHmac('sha256', key).update(text).digest('hex');
   const authorization = `AWS4-HMAC-SHA256 Credential=${keys.accessKey}/${scope}, SignedHeaders=${names.join(';')}, Signature=${signature}`;
   return { ...request, headers: { ...headers, authorization } };
+}
+
+/** Sorted by encoded name, then value; a space stands before everything that an encoded text holds. */
+function canonicalQuery(query: URLSearchParams): string {
+  const pairs = [...query].map(([name, value]) => `${encodeSegment(name)} ${encodeSegment(value)}`);
+  return pairs
+    .sort()
+    .map((pair) => pair.replace(' ', '='))
+    .join('&');
 }
 
 function encodeSegment(segment: string): string {
