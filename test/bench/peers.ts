@@ -40,9 +40,10 @@ export function debianProgram(name: keyof typeof debianPackages, folder: string)
   }
   const file = files.find(existsSync);
   if (file === undefined) return { missing: 'Debian has no such package here' };
-  const libraries = readdirSync(path.join(rootFolder, 'usr', 'lib')).map((each) =>
-    path.join(rootFolder, 'usr', 'lib', each),
-  );
+  const library = path.join(rootFolder, 'usr', 'lib');
+  const libraries = existsSync(library)
+    ? readdirSync(library).map((each) => path.join(library, each))
+    : [];
   return { command: [file], environment: { LD_LIBRARY_PATH: libraries.join(':') } };
 }
 
