@@ -2,14 +2,15 @@
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { run, serve } from '#cli';
 
-const program = path.resolve(import.meta.dirname, '../../src/main.ts');
+/** As users start it. */
+const program = path.resolve(import.meta.dirname, '../../tools/bootstrap.mjs');
 
 type Place = { readonly folder: string; readonly environment: Record<string, string> };
 
@@ -175,6 +176,14 @@ test('the printed request streams an answer with usage and cost, and SIGTERM let
     });
   });
   const url = /listens on (\S+)/.exec(greeting)?.[1] ?? '';
+  // The control API is a part of the program that is loaded only now.
+  const description = await fetch(`${url}/admin/openapi.json`, {
+    headers: {
+      authorization: `Bearer ${readFileSync(path.join(at.folder, 'data', 'admin_token'), 'utf8').trim()}`,
+    },
+  });
+  assert.equal(description.status, 200);
+  assert.match(await description.text(), /"openapi"/);
   const key = /sk-mf-\w+/.exec(greeting)?.[0] ?? '';
   const body = /-d '(\{.*\})'/.exec(greeting)?.[1];
   const answer = await fetch(`${url}/v1/chat/completions`, {
