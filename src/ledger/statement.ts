@@ -1,7 +1,7 @@
 /** The receipts of a wallet, newest first: from the index, and from the receipts it lacks as yet. */
 
 import type { Row, Steps, Value } from '#store';
-import { query } from '#store';
+import { integerOf, query } from '#store';
 import type { Statement, StatementQuery } from './contract.ts';
 import { chainSpan, readReceipt, type StoredReceipt } from './receipt.ts';
 import { readReceiptRow, receiptColumns } from './rows.ts';
@@ -12,19 +12,9 @@ const pageMax = 500;
 export function* readStatement(request: StatementQuery): Steps<Statement> {
   const limit = Math.min(Math.max(1, Math.trunc(request.limit ?? pageDefault)), pageMax);
   const { where, parameters } = conditionsOf(request);
-  const order = 'ORDER BY place.created_at_ms DESC, place.position DESC';
-  const columns = receiptColumns.map((column) => `receipts.${column}`).join(', ');
-  const indexed = yield* query(
-    `SELECT ${columns} FROM (SELECT position, created_at_ms FROM receipts_by_wallet AS place WHERE ${where} ${order} LIMIT ${limit + 1}) AS place
-     JOIN receipts ON receipts.position = place.position ${order}`,
-    parameters,
-  );
-  const recent = yield* query(
-    `SELECT ${receiptColumns.map((column) => `place.${column}`).join(', ')} FROM chains
-     JOIN receipts AS place ON place.position > chains.number * ${chainSpan} + chains.indexed AND place.position < (chains.number + 1) * ${chainSpan}
-     WHERE ${where} ${order} LIMIT ${limit + 1}`,
-    parameters,
-  );
+  // First: what enters the index meanwhile is then found twice, and not missed.
+  const recent = yield* unindexed(where, parameters, limit + 1);
+  const indexed = yield* query(newest('receipts_by_wallet', where, limit + 1), parameters);
   const stored = merged([...recent, ...indexed]);
   const page = stored.slice(0, limit);
   const last = page.at(-1);
@@ -34,7 +24,38 @@ export function* readStatement(request: StatementQuery): Steps<Statement> {
   };
 }
 
-/** The index may have grown between the two queries: a receipt can be in both. */
+/**
+ * What the index lacks, chain by chain. Joined with the chains, SQLite makes an index of all receipts by
+ * wallet first: half a second for 42,000 of them, in which nobody is served.
+ */
+function* unindexed(
+  where: string,
+  parameters: readonly Value[],
+  count: number,
+): Steps<readonly Row[]> {
+  const chains = yield* query(
+    'SELECT number, sequence, indexed FROM chains WHERE sequence > indexed',
+    [],
+  );
+  const sql = newest('receipts', `place.position > ? AND place.position <= ? AND ${where}`, count);
+  const found: Row[] = [];
+  for (const chain of chains) {
+    const start = integerOf(chain, 'number') * chainSpan;
+    const [after, last] = [integerOf(chain, 'indexed'), integerOf(chain, 'sequence')];
+    found.push(...(yield* query(sql, [start + after, start + last, ...parameters])));
+  }
+  return found;
+}
+
+/** Sorts places, which are small, and then reads the receipts of those that are wanted. */
+function newest(table: 'receipts' | 'receipts_by_wallet', where: string, count: number): string {
+  const columns = receiptColumns.map((column) => `receipts.${column}`).join(', ');
+  const order = 'ORDER BY place.created_at_ms DESC, place.position DESC';
+  return `SELECT ${columns} FROM (SELECT position, created_at_ms FROM ${table} AS place WHERE ${where} ${order} LIMIT ${count}) AS place
+    JOIN receipts ON receipts.position = place.position ${order}`;
+}
+
+/** The index may have grown between the queries: a receipt can be in both. */
 function merged(rows: readonly Row[]): readonly StoredReceipt[] {
   const byPosition = new Map(rows.map((row) => [Number(row['position']), readReceiptRow(row)]));
   return [...byPosition.values()].sort(
