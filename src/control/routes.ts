@@ -302,7 +302,8 @@ const operationRoutes: readonly ControlRoute[] = [
   define({
     method: 'get',
     path: '/requests',
-    summary: 'The request log, newest first.',
+    summary:
+      'The request log, newest first. A page that is short or empty is the last one only when `next` is null.',
     query: ['wallet_id', 'key_id', 'model', 'channel_id', 'errors_only', 'before', 'limit'],
     response: z.object({
       requests: z.array(z.looseObject({ request_id: z.string() })),

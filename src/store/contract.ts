@@ -119,6 +119,14 @@ export type RequestQuery = {
   /** Newest first; the `next` of the last page. */
   readonly before?: string;
   readonly limit?: number;
+  /** Rows to look at for one page where no index helps. Default 5,000. */
+  readonly looksMax?: number;
+};
+
+export type RequestPage = {
+  readonly records: readonly RequestRecord[];
+  /** Where to go on. A page may be short, or empty, and not the last: then little of it was wanted. */
+  readonly next: string | undefined;
 };
 
 export type RequestTotals = {
@@ -136,12 +144,10 @@ export type RequestRepository = {
   /** Shares the flush of the next ledger writes, which it may wait for a moment. Safe to repeat. */
   append(record: RequestRecord): Promise<void>;
   get(requestId: string): Promise<RequestRecord | undefined>;
-  list(
-    query: RequestQuery,
-  ): Promise<{ readonly records: readonly RequestRecord[]; readonly next: string | undefined }>;
+  list(query: RequestQuery): Promise<RequestPage>;
   /** Sums per bucket and model. */
   totals(
-    query: Omit<RequestQuery, 'before' | 'limit'> & { readonly bucketMs: number },
+    query: Omit<RequestQuery, 'before' | 'limit' | 'looksMax'> & { readonly bucketMs: number },
   ): Promise<readonly RequestTotals[]>;
   /** Deletes records older than the moment, at most `limit`; the ledger keeps its own. */
   prune(beforeMs: number, limit: number): Promise<number>;

@@ -157,6 +157,20 @@ export function testStoreContract(freshUrl: FreshUrl): void {
       assert.equal(second.records.length, 7);
       assert.equal(second.next, undefined);
       assert.equal((await requests.list({ errorsOnly: true })).records.length, 7);
+      const rare = { errorsOnly: true, limit: 2, looksMax: 4 };
+      const found: string[] = [];
+      for (let before: string | undefined, page = 0; page < 20; page += 1) {
+        const { records, next } = await requests.list({ ...rare, ...(before ? { before } : {}) });
+        found.push(...records.map((each) => each.requestId));
+        before = next;
+        if (next === undefined) break;
+      }
+      const all = await requests.list({ errorsOnly: true });
+      assert.deepEqual(
+        found,
+        all.records.map((each) => each.requestId),
+        'short pages lead to the end',
+      );
       assert.equal(
         (await requests.list({ projectId: 'p1', fromMs: 1_000_900, untilMs: 1_001_500 })).records
           .length,

@@ -1,6 +1,12 @@
 import { nanoUsd } from '#std';
-import type { RequestQuery, RequestRecord, RequestRepository, RequestTotals } from '../contract.ts';
-import type { Engine, Lane, Row, Value, WriteStatement } from '../engine.ts';
+import type {
+  RequestPage,
+  RequestQuery,
+  RequestRecord,
+  RequestRepository,
+  RequestTotals,
+} from '../contract.ts';
+import type { Engine, Lane, Row, Steps, Value, WriteStatement } from '../engine.ts';
 import { change, integerOf, integerOrNull, query, textOf, textOrNull, write } from '../engine.ts';
 import { objectOf, pageLimit } from './json.ts';
 
@@ -83,67 +89,90 @@ export function createRequestRepository(engine: Engine): RequestRepository {
         );
         return row ? fromRow(row) : undefined;
       }),
-    list: (request) =>
-      engine.read(function* () {
-        const limit = pageLimit(request.limit, 50);
-        const { where, parameters } = filter(request);
-        const rows = yield* query(
-          `SELECT ${columns.join(', ')} FROM requests${where} ORDER BY created_at_ms DESC, request_id DESC LIMIT ${limit + 1}`,
-          parameters,
-        );
-        const records = rows.slice(0, limit).map(fromRow);
-        const last = records.at(-1);
-        return {
-          records,
-          next: rows.length > limit && last ? `${last.createdAtMs} ${last.requestId}` : undefined,
-        };
-      }),
+    list: (request) => engine.read(() => readPage(request)),
     totals: (request) => engine.read(() => readTotals(request)),
     prune: (beforeMs, limit) => engine.submit(pruneLane, { beforeMs, limit }),
   };
 }
 
-function filter(request: RequestQuery): {
-  readonly where: string;
-  readonly parameters: readonly Value[];
-} {
-  const conditions: string[] = [];
-  const parameters: Value[] = [];
-  const add = (sql: string, ...values: readonly Value[]): void => {
-    conditions.push(sql);
-    parameters.push(...values);
-  };
+/** Rows looked at for one page: what reads them serves nobody meanwhile. */
+const looksMax = 5_000;
+
+function* readPage(request: RequestQuery): Steps<RequestPage> {
+  const limit = pageLimit(request.limit, 50);
+  const looks = Math.max(limit + 1, request.looksMax ?? looksMax);
+  const indexed = indexedConditions(request);
+  const others = otherConditions(request);
+  const order = 'ORDER BY created_at_ms DESC, request_id DESC';
+  const looked = `FROM requests${whereOf(indexed)} ${order}`;
+  const rows = yield* query(
+    `SELECT * FROM (SELECT ${columns.join(', ')} ${looked} LIMIT ${looks}) AS looked${whereOf(others)} ${order} LIMIT ${limit + 1}`,
+    [...indexed.parameters, ...others.parameters],
+  );
+  const records = rows.slice(0, limit).map(fromRow);
+  const last = records.at(-1);
+  if (rows.length > limit && last)
+    return { records, next: `${last.createdAtMs} ${last.requestId}` };
+  if (others.texts.length === 0) return { records, next: undefined };
+  const [end] = yield* query(
+    `SELECT created_at_ms, request_id ${looked} LIMIT 1 OFFSET ${looks - 1}`,
+    indexed.parameters,
+  );
+  const next = end && `${integerOf(end, 'created_at_ms')} ${textOf(end, 'request_id')}`;
+  return { records, next };
+}
+
+type Conditions = { readonly texts: string[]; readonly parameters: Value[] };
+
+/** Those that an index answers. */
+function indexedConditions(request: RequestQuery): Conditions {
+  const { add, conditions } = gathered();
   if (request.walletId !== undefined) add('wallet_id = ?', request.walletId);
+  if (request.fromMs !== undefined) add('created_at_ms >= ?', request.fromMs);
+  if (request.untilMs !== undefined) add('created_at_ms < ?', request.untilMs);
+  if (request.before !== undefined) {
+    const [atMs = '', ...rest] = request.before.split(' ');
+    add('(created_at_ms, request_id) < (?, ?)', Number(atMs), rest.join(' '));
+  }
+  return conditions;
+}
+
+/** Those for which every row has to be looked at. */
+function otherConditions(request: RequestQuery): Conditions {
+  const { add, conditions } = gathered();
   if (request.keyId !== undefined) add('key_id = ?', request.keyId);
   if (request.projectId !== undefined) add('project_id = ?', request.projectId);
   if (request.model !== undefined) add('model = ?', request.model);
   if (request.channelId !== undefined) add('channel_id = ?', request.channelId);
   if (request.errorsOnly === true) add('error_code IS NOT NULL');
-  if (request.fromMs !== undefined) add('created_at_ms >= ?', request.fromMs);
-  if (request.untilMs !== undefined) add('created_at_ms < ?', request.untilMs);
-  if (request.before !== undefined) {
-    const [atMs = '', ...rest] = request.before.split(' ');
-    add(
-      '(created_at_ms < ? OR (created_at_ms = ? AND request_id < ?))',
-      Number(atMs),
-      Number(atMs),
-      rest.join(' '),
-    );
-  }
-  return { where: conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`, parameters };
+  return conditions;
+}
+
+function gathered() {
+  const conditions: Conditions = { texts: [], parameters: [] };
+  const add = (text: string, ...values: readonly Value[]): void => {
+    conditions.texts.push(text);
+    conditions.parameters.push(...values);
+  };
+  return { add, conditions };
+}
+
+function whereOf(...all: readonly Conditions[]): string {
+  const texts = all.flatMap((conditions) => conditions.texts);
+  return texts.length === 0 ? '' : ` WHERE ${texts.join(' AND ')}`;
 }
 
 const bucketsMax = 10_000;
 
 function* readTotals(request: Parameters<RequestRepository['totals']>[0]) {
   const bucketMs = Math.max(1000, Math.trunc(request.bucketMs));
-  const { where, parameters } = filter(request);
+  const [indexed, others] = [indexedConditions(request), otherConditions(request)];
   const rows = yield* query(
     `SELECT created_at_ms - created_at_ms % ${bucketMs} AS at_ms, model, count(*) AS requests,
        sum(CASE WHEN error_code IS NULL THEN 0 ELSE 1 END) AS errors, CAST(sum(charge_nano_usd) AS BIGINT) AS charge_nano_usd,
        CAST(sum(input_tokens) AS BIGINT) AS input_tokens, CAST(sum(output_tokens) AS BIGINT) AS output_tokens
-     FROM requests${where} GROUP BY 1, 2 ORDER BY 1, 2 LIMIT ${bucketsMax}`,
-    parameters,
+     FROM requests${whereOf(indexed, others)} GROUP BY 1, 2 ORDER BY 1, 2 LIMIT ${bucketsMax}`,
+    [...indexed.parameters, ...others.parameters],
   );
   return rows.map((row): RequestTotals => ({
     atMs: integerOf(row, 'at_ms'),
