@@ -54,9 +54,14 @@ function nodeFile() {
   return path.join(setup.nodeHome, 'node_modules', name, 'bin', executable);
 }
 
+let knownLockHash;
+
 function lockHash() {
-  const lock = readFileSync(path.join(root, 'package-lock.json'));
-  return createHash('sha256').update(lock).digest('hex');
+  if (knownLockHash === undefined) {
+    const lock = readFileSync(path.join(root, 'package-lock.json'));
+    knownLockHash = createHash('sha256').update(lock).digest('hex');
+  }
+  return knownLockHash;
 }
 
 /** @param {'production' | 'all'} scope */
