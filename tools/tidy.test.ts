@@ -30,7 +30,7 @@ const doors = (names: readonly string[]): string => {
   return JSON.stringify({ imports }, undefined, 2);
 };
 const moduleNames =
-  'std canonical dialects providers catalog store ledger metering access routing telemetry upstream gateway control simulator cli';
+  'std canonical dialects providers catalog store ledger metering access routing telemetry upstream gateway control simulator workers cli';
 const machinePath = ['', 'home', 'ada', 'code'].join('/');
 
 const planted: readonly Planted[] = [

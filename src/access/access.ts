@@ -25,6 +25,8 @@ export type Access = {
   ): Promise<Principal | Refusal> | Principal | Refusal;
   createKey(request: NewKey): Promise<{ readonly key: string; readonly record: KeyRecord }>;
   revokeKey(keyId: string): Promise<KeyRecord | undefined>;
+  /** What is remembered of the key is read again: another process has changed it. */
+  forget(keyId: string): void;
   listKeys(filter: {
     readonly walletId?: string;
     readonly projectId?: string;
@@ -51,13 +53,15 @@ const knownMax = 20_000;
 /** Another process may have revoked a key: what is remembered is read again after this time. */
 const knownForMs = 5_000;
 
-export function createAccess(deps: {
-  readonly store: Pick<Store, 'keys'>;
+type Keys = Store['keys'];
+
+/** Who only lets requests in needs nothing but to find keys. */
+export function createGuard(deps: {
+  readonly store: { readonly keys: Pick<Keys, 'findByDigest'> };
   readonly pepper: Uint8Array;
   readonly clock: Clock;
-  readonly newId: (prefix: string) => string;
-}): Access {
-  const { store, pepper, clock, newId } = deps;
+}): Pick<Access, 'authenticate' | 'forget'> {
+  const { store, pepper, clock } = deps;
   const known = new KnownKeys();
 
   const lookUp = async (
@@ -82,6 +86,20 @@ export function createAccess(deps: {
       if (!isWellFormedKey(key)) return { reason: 'malformed' };
       return lookUp(key, fingerprint, clientAddress);
     },
+    forget: (keyId) => known.forget(keyId),
+  };
+}
+
+export function createAccess(deps: {
+  readonly store: Pick<Store, 'keys'>;
+  readonly pepper: Uint8Array;
+  readonly clock: Clock;
+  readonly newId: (prefix: string) => string;
+}): Access {
+  const { store, pepper, clock, newId } = deps;
+  const guard = createGuard(deps);
+  return {
+    ...guard,
     async createKey(request) {
       const key = mintKey();
       const record: KeyRecord = {
@@ -105,7 +123,7 @@ export function createAccess(deps: {
       if (!record) return undefined;
       const revoked = { ...record, revokedAtMs: record.revokedAtMs ?? clock.now() };
       await store.keys.put(revoked);
-      known.forget(keyId);
+      guard.forget(keyId);
       return revoked;
     },
     listKeys: (filter) => store.keys.list(filter),

@@ -11,6 +11,8 @@ const positive = z.number().int().positive();
 /** What a timer can wait; a longer time would fire at once. */
 const milliseconds = positive.max(2_147_483_647);
 
+export const workersMax = 64;
+
 export const configSchema = z.strictObject({
   listen: z
     .strictObject({
@@ -101,6 +103,12 @@ export const configSchema = z.strictObject({
         ),
     })
     .prefault({}),
+  workers: positive
+    .max(workersMax)
+    .default(1)
+    .describe(
+      'Processes that serve the port together; with more than one, another keeps the books and the limits for all.',
+    ),
   request_ms: milliseconds.default(900_000).describe('Longest life of one request.'),
   stop_ms: milliseconds
     .default(60_000)

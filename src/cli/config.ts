@@ -2,7 +2,7 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { ConfigError, type Environment } from './config-error.ts';
-import { configSchema, type Config } from './config-schema.ts';
+import { configSchema, workersMax, type Config } from './config-schema.ts';
 
 export { ConfigError, type Environment } from './config-error.ts';
 export { configSchema, type Config } from './config-schema.ts';
@@ -97,6 +97,13 @@ function secretOf(environment: Environment, name: string): string | undefined {
 function given(environment: Environment, name: string): string | undefined {
   const value = environment[name];
   return value === '' ? undefined : value;
+}
+
+/** A number of workers as people write it. Throws {@link ConfigError} naming `source`. */
+export function readWorkers(text: string, source: string): number {
+  const count = /^\d{1,2}$/.test(text) ? Number(text) : 0;
+  if (count >= 1 && count <= workersMax) return count;
+  throw new ConfigError(`${source}: a number from 1 to ${workersMax}, not "${text}".`);
 }
 
 /** A port as people write it. Throws {@link ConfigError} naming `source`, where it was written. */

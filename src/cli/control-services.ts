@@ -7,22 +7,22 @@ import type { ControlServices } from '#control';
 import { channelSchema } from '#providers';
 import { ConfigError, type Config } from './config.ts';
 import { rateReceipt } from './rate-receipt.ts';
-import { storedChannels, type Books, type Runtime } from './runtime.ts';
+import { storedChannels, type Books, type OwnRuntime } from './runtime.ts';
 import { writeOnce } from './write-once.ts';
 
-export function operatorTokenPath(config: Config): string {
+export function operatorTokenPath(config: Pick<Config, 'data'>): string {
   return join(resolve(config.data), 'admin_token');
 }
 
 /** The configured one, or one made at the first start, readable by its owner only. */
-export function readOperatorToken(config: Config): string {
+export function readOperatorToken(config: Pick<Config, 'operator_token' | 'data'>): string {
   if (config.operator_token !== undefined) return config.operator_token;
   const path = operatorTokenPath(config);
   writeOnce(path, `op-${randomBytes(32).toString('base64url')}\n`);
   return readFileSync(path, 'utf8').trim();
 }
 
-export function controlServices(books: Books, runtime: Runtime): ControlServices {
+export function controlServices(books: Books, runtime: OwnRuntime): ControlServices {
   const { store, ledger, access, newId, log } = books;
   return {
     store,
@@ -31,7 +31,7 @@ export function controlServices(books: Books, runtime: Runtime): ControlServices
     newId,
     log,
     clock: runtime.services.clock,
-    router: runtime.services.router,
+    router: runtime.owned.router,
     rate: rateReceipt,
     channels: {
       async put(id, body) {

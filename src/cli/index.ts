@@ -4,7 +4,7 @@ import { flushCompileCache } from 'node:module';
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { channelCommand } from './channel-command.ts';
 import { textOption, type CommandContext } from './command.ts';
-import { ConfigError, readPort, type Environment } from './config.ts';
+import { ConfigError, readPort, readWorkers, type Environment } from './config.ts';
 import { doctor } from './doctor.ts';
 import { keyCommand } from './key-command.ts';
 import { ledgerCommand } from './ledger-command.ts';
@@ -12,6 +12,7 @@ import { modelsCommand } from './models-command.ts';
 import type { Output } from './output.ts';
 import { routeCommand } from './route-command.ts';
 import { serve } from './serve.ts';
+import { workerMark } from './worker-mark.ts';
 import { simulate } from './simulate.ts';
 import { stopSignal } from './stop-signal.ts';
 import { formOf, formsOf, help, options, surplus, usage } from './usage.ts';
@@ -22,7 +23,7 @@ export { serve, type RunningServer } from './serve.ts';
 export { configSchema, parseConfigText, type Config } from './config.ts';
 // For the reference pages.
 export { forms as commandForms, options as commandOptions, synopsis } from './usage.ts';
-export { createRuntime, openBooks, type Books, type Runtime } from './runtime.ts';
+export { createRuntime, openBooks, type Books, type OwnRuntime, type Runtime } from './runtime.ts';
 
 const optionTypes: NonNullable<ParseArgsConfig['options']> = Object.fromEntries(
   Object.entries(options).map(([name, option]) => [
@@ -95,12 +96,20 @@ async function serveCommand(context: CommandContext): Promise<number> {
   // A start loads what it uses: the samplers bring the inspector along.
   const profile =
     folder === undefined ? undefined : await (await import('./profile.ts')).startProfile(folder);
+  if (context.environment[workerMark] !== undefined) {
+    const { serveAsWorker } = await import('./worker.ts');
+    const code = await serveAsWorker(context.environment);
+    await profile?.stop();
+    process.exit(code);
+  }
+  const workers = textOption(context, 'workers');
   const server = await serve(
     {
       configFile: textOption(context, 'config'),
       host: textOption(context, 'host'),
       recordings: textOption(context, 'recordings'),
       port: port === undefined ? undefined : readPort(port, '--port'),
+      workers: workers === undefined ? undefined : readWorkers(workers, '--workers'),
     },
     context.environment,
     context.output,

@@ -2,12 +2,16 @@
 
 import type { RequestListener } from 'node:http';
 import { controlServices } from './control-services.ts';
-import type { Books, Runtime } from './runtime.ts';
+import type { Books, OwnRuntime } from './runtime.ts';
 
 /** The same as the control plane's own; reading it there would load everything. */
 export const controlPrefix = '/admin';
 
-export function createLazyControl(books: Books, runtime: Runtime, token: string): RequestListener {
+export function createLazyControl(
+  books: Books,
+  runtime: OwnRuntime,
+  token: string,
+): RequestListener {
   let control: Promise<RequestListener> | undefined;
   const load = async (): Promise<RequestListener> => {
     const { createControl } = await import('#control');

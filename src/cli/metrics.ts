@@ -2,10 +2,10 @@
 
 import { timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage, RequestListener } from 'node:http';
-import type { HttpFront } from '#gateway';
 import type { LaneStatus } from '#routing';
 import type { GaugeReading, MetricOptions, Registry } from '#telemetry';
-import type { Runtime } from './runtime.ts';
+import type { Load } from '#workers';
+import type { OwnRuntime } from './runtime.ts';
 
 export const metricsPath = '/metrics';
 
@@ -38,26 +38,22 @@ function isToken(header: string | undefined, token: string): boolean {
   return given.length === wanted.length && timingSafeEqual(given, wanted);
 }
 
-/** What is read only when somebody asks: connections, bytes held, and the router's lanes. */
-export function registerGauges(runtime: Runtime, front: HttpFront): void {
-  const { registry, services } = runtime;
+/** What is read only when somebody asks: what all processes carry, and the router's lanes. */
+export function registerGauges({ registry, owned }: OwnRuntime, load: () => Load): void {
+  const { router } = owned;
   const one = (name: string, help: string, read: () => number): void =>
     registry.gauge({ name, help, labels: [] }, () => [{ values: [], value: read() }]);
-  one('manifold_connections', 'Open client connections.', () => front.status().connections);
-  one('manifold_held_bytes', 'Bytes of request bodies held.', () => front.status().heldBytes);
-  one('manifold_streams_active', 'Streams open to clients.', () => services.heartbeats.size);
-  one('manifold_upstream_calls_active', 'Calls to upstreams.', () => services.upstream.running);
-  one(
-    'manifold_routing_waiting',
-    'Requests waiting for room.',
-    () => services.router.status().waiting,
-  );
+  one('manifold_connections', 'Open client connections.', () => load().connections);
+  one('manifold_held_bytes', 'Bytes of request bodies held.', () => load().heldBytes);
+  one('manifold_streams_active', 'Streams open to clients.', () => load().streams);
+  one('manifold_upstream_calls_active', 'Calls to upstreams.', () => load().upstreamCalls);
+  one('manifold_routing_waiting', 'Requests waiting for room.', () => router.status().waiting);
   one(
     'manifold_routing_retry_budget',
     'Retries that may be made now.',
-    () => services.router.status().retry_budget,
+    () => router.status().retry_budget,
   );
-  registerLanes(registry, () => services.router.status().lanes);
+  registerLanes(registry, () => router.status().lanes);
 }
 
 const states = ['ok', 'new', 'half-open', 'open', 'off', 'disabled'] as const;

@@ -23,6 +23,7 @@ import {
   Transcripts,
   type Channel,
   type Services,
+  type Shared,
   type Snapshot,
 } from '#gateway';
 import { openLedger, type Ledger } from '#ledger';
@@ -38,6 +39,7 @@ import {
   type Registry,
 } from '#telemetry';
 import { createEgress, createUpstream } from '#upstream';
+import type { Owned } from '#workers';
 import { channelsFromEnvironment, resolveChannel } from './channels.ts';
 import { ConfigError, type Config, type Environment } from './config.ts';
 import { dataError } from './start-error.ts';
@@ -48,6 +50,8 @@ export type Books = {
   readonly store: Store;
   readonly ledger: Ledger;
   readonly access: Access;
+  /** Guards the digests of keys. */
+  readonly pepper: Uint8Array;
   readonly newId: NewId;
   readonly log: Log;
 };
@@ -76,7 +80,7 @@ export async function openBooks(
     const store = await openStore({ url, clock: systemClock, nodeId, onStop });
     const ledger = openLedger({ store, clock: systemClock });
     const access = createAccess({ store, pepper, clock: systemClock, newId });
-    return { store, ledger, access, newId, log };
+    return { store, ledger, access, pepper, newId, log };
   } catch (error) {
     throw dataError(error, folder, config.database_url);
   }
@@ -95,58 +99,97 @@ function readPepper(folder: string): Uint8Array {
 
 export type Runtime = {
   readonly services: Services;
-  readonly registry: Registry;
   readonly snapshot: () => Snapshot;
   reload(definitions: readonly ChannelDefinition[]): void;
   close(): Promise<void>;
 };
 
+/** The runtime of a process that owns what its requests share. */
+export type OwnRuntime = Runtime & { readonly registry: Registry; readonly owned: Owned };
+
 export type RuntimeOptions = {
   readonly config: Config;
   readonly environment: Environment;
-  readonly books: Books;
   /** Channels besides the configured ones: the simulator. */
   readonly extra: readonly ChannelDefinition[];
   /** A server keeps a connection in reserve for every address that it may have to call. */
   readonly warm?: boolean;
 };
 
-export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
-  const { config, books } = options;
-  const { store, ledger, access, newId, log } = books;
+/** A runtime on the books of this process, with the channels that they hold. */
+export async function createRuntime(
+  options: RuntimeOptions & { readonly books: Books },
+): Promise<OwnRuntime> {
+  const { store, ledger, access, newId, log } = options.books;
+  const registry = createRegistry();
+  const router = createRouter({
+    clock: systemClock,
+    random: systemRandom,
+    onAlarm: (alarm) =>
+      log('error', 'channel.off', { channel: alarm.channelId, reason: alarm.reason }),
+  });
+  const owned: Owned = {
+    store,
+    ledger,
+    router,
+    rateLimiter: new RateLimiter(systemClock),
+    metrics: createRequestMetrics(registry),
+    stateMemory: new StateMemory(),
+    log,
+  };
+  const runtime = createSharedRuntime(options, {
+    shared: owned,
+    access,
+    newId,
+    log,
+    channels: await storedChannels(store),
+    onChannels: (channels) => router.update(routingChannels(channels)),
+  });
+  return { ...runtime, registry, owned };
+}
+
+/** What a runtime stands on that may be elsewhere. */
+export type Ground = {
+  readonly shared: Shared;
+  readonly access: Services['access'];
+  readonly newId: NewId;
+  readonly log: Log;
+  readonly channels: readonly ChannelDefinition[];
+  /** Told of all channels whenever they change. */
+  readonly onChannels?: (channels: readonly Channel[]) => void;
+};
+
+export function createSharedRuntime(options: RuntimeOptions, ground: Ground): Runtime {
+  const { config } = options;
+  const { shared, access, newId, log } = ground;
   const catalog = createCatalog(builtInModels(), {
     aliases: config.aliases,
     models: config.models,
   });
   checkAliases(config, catalog.find);
   const clock = systemClock;
-  const registry = createRegistry();
   const upstream = createUpstream({ clock });
-  const router = createRouter({
-    clock,
-    random: systemRandom,
-    onAlarm: (alarm) =>
-      log('error', 'channel.off', { channel: alarm.channelId, reason: alarm.reason }),
-  });
   let current = buildSnapshot(catalog, []);
   const reload = (definitions: readonly ChannelDefinition[]): void => {
     const channels = allChannels(options, definitions);
     current = buildSnapshot(catalog, channels);
-    router.update(routingChannels(channels));
+    ground.onChannels?.(channels);
     if (options.warm === true) upstream.keepWarm(warmAddresses(channels));
   };
-  reload(await storedChannels(store));
+  reload(ground.channels);
+  const { store, ledger, rateLimiter, router, metrics, stateMemory } = shared;
   const services: Services = {
     clock,
     random: systemRandom,
     newId,
     log,
-    metrics: createRequestMetrics(registry),
+    metrics,
     store,
     ledger,
     access,
-    rateLimiter: new RateLimiter(clock),
+    rateLimiter,
     router,
+    stateMemory,
     upstream,
     egress: createEgress({ upstream }),
     dialects: {
@@ -160,7 +203,6 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     heartbeats: new Heartbeats(config.streaming.heartbeat_ms),
     drains: new Drains(config.streaming.drains),
     transcripts: new Transcripts(),
-    stateMemory: new StateMemory(),
     tokenCache: new Map(),
     settings: {
       heartbeatMs: config.streaming.heartbeat_ms,
@@ -173,7 +215,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
     },
     snapshot: () => current,
   };
-  return { services, registry, snapshot: () => current, reload, close: () => upstream.close() };
+  return { services, snapshot: () => current, reload, close: () => upstream.close() };
 }
 
 /** Behind an outbound proxy there is nothing to keep: the tunnel is made for the call. */

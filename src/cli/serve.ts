@@ -2,17 +2,16 @@
 
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
-import { createGateway, type HttpFront } from '#gateway';
 import { channelSchema, type ChannelDefinition } from '#providers';
 import type { RunningSimulator } from '#simulator';
 import { formatUsd } from '#std';
 import { loadConfig, type Config, type Environment } from './config.ts';
-import { readOperatorToken } from './control-services.ts';
 import { lockFolder } from './folder-lock.ts';
 import { greet } from './greeting.ts';
-import { metricsPath, registerGauges, createMetricsListener } from './metrics.ts';
-import { controlPrefix, createLazyControl } from './lazy-control.ts';
+import { registerGauges } from './metrics.ts';
 import { createRuntime, openBooks, storedChannels, type Books, type Runtime } from './runtime.ts';
+import { serveAlone, serveByWorkers, type Serving } from './serving.ts';
+import { Opened } from './opened.ts';
 import type { Output } from './output.ts';
 import { openSimulator } from './simulate.ts';
 import { checkPort } from './start-error.ts';
@@ -21,12 +20,12 @@ export type ServeOptions = {
   readonly configFile?: string | undefined;
   readonly port?: number | undefined;
   readonly host?: string | undefined;
+  readonly workers?: number | undefined;
   readonly recordings?: string | undefined;
 };
 
 export type RunningServer = {
   readonly url: string;
-  readonly front: HttpFront;
   stop(): Promise<void>;
 };
 
@@ -45,31 +44,17 @@ export async function serve(
   await checkPort(config.listen.host, config.listen.port);
   const opened = new Opened();
   try {
-    const { url, front, books, runtime } = await start(config, environment, opened);
+    const { url, books, runtime } = await start(config, environment, opened);
     await greet({ books, models: runtime.snapshot().models.length, url, file, config }, output);
-    return { url, front, stop: () => opened.close() };
+    return { url, stop: () => opened.close() };
   } catch (error) {
     await opened.close();
     throw error;
   }
 }
 
-/** What has to be closed, in the reverse order of its opening. */
-class Opened {
-  readonly #closers: (() => Promise<void> | void)[] = [];
-
-  add(close: () => Promise<void> | void): void {
-    this.#closers.push(close);
-  }
-
-  async close(): Promise<void> {
-    for (let close = this.#closers.pop(); close; close = this.#closers.pop()) await close();
-  }
-}
-
 type Started = {
   readonly url: string;
-  readonly front: HttpFront;
   readonly books: Books;
   readonly runtime: Runtime;
 };
@@ -85,15 +70,16 @@ async function start(config: Config, environment: Environment, opened: Opened): 
   const known = JSON.stringify(await storedChannels(books.store));
   const runtime = await createRuntime({ config, environment, books, extra, warm: true });
   opened.add(() => runtime.close());
-  const front = createFront(config, books, runtime);
-  registerGauges(runtime, front);
-  const address = await front.listen();
-  opened.add(() => front.close(config.stop_ms));
+  const serving =
+    config.workers === 1
+      ? await serveAlone(config, books, runtime, opened)
+      : await serveByWorkers(config, books, runtime, extra, opened);
+  registerGauges(runtime, serving.load);
   const sweeper = setInterval(() => void sweep(books), sweepMs).unref();
-  const watcher = watchChannels(books, runtime, known);
+  const watcher = watchChannels(books, serving.reload, known);
   opened.add(() => [sweeper, watcher].forEach((timer) => clearInterval(timer)));
-  const host = address.host.includes(':') ? `[${address.host}]` : address.host;
-  return { url: `http://${host}:${address.port}`, front, books, runtime };
+  const { host, port } = serving.address;
+  return { url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`, books, runtime };
 }
 
 /** The books as the one process that writes them under its name. */
@@ -126,31 +112,8 @@ function simulatorChannel(simulator: RunningSimulator): ChannelDefinition {
   });
 }
 
-function createFront(config: Config, books: Books, runtime: Runtime): HttpFront {
-  const { listen, limits } = config;
-  const token = readOperatorToken(config);
-  return createGateway({
-    services: runtime.services,
-    mounted: [
-      { prefix: controlPrefix, listener: createLazyControl(books, runtime, token) },
-      { prefix: metricsPath, listener: createMetricsListener(runtime.registry, token) },
-    ],
-    listener: {
-      host: listen.host,
-      port: listen.port,
-      cors: { origins: listen.cors_origins },
-      ...(listen.hosts === undefined ? {} : { allowedHosts: listen.hosts }),
-    },
-    limits: {
-      bodyBytesMax: limits.body_bytes,
-      heldBytesMax: limits.held_bytes,
-      connectionsMax: limits.connections,
-    },
-  });
-}
-
 function withOptions(config: Config, options: ServeOptions): Config {
-  const { port, host, recordings } = options;
+  const { port, host, workers, recordings } = options;
   return {
     ...config,
     listen: {
@@ -158,12 +121,13 @@ function withOptions(config: Config, options: ServeOptions): Config {
       ...(port === undefined ? {} : { port }),
       ...(host === undefined ? {} : { host }),
     },
+    ...(workers === undefined ? {} : { workers }),
     ...(recordings === undefined ? {} : { recordings: resolve(recordings) }),
   };
 }
 
 /** Channels that a command or the control API has changed are taken without a restart. */
-function watchChannels(books: Books, runtime: Runtime, atStart: string): NodeJS.Timeout {
+function watchChannels(books: Books, reload: Serving['reload'], atStart: string): NodeJS.Timeout {
   let known = atStart;
   const look = async (): Promise<void> => {
     try {
@@ -172,7 +136,7 @@ function watchChannels(books: Books, runtime: Runtime, atStart: string): NodeJS.
       if (now === known) return;
       // Also when they are refused: the same complaint every four seconds helps nobody.
       known = now;
-      runtime.reload(definitions);
+      reload(definitions);
     } catch (error) {
       books.log('error', 'channels.refused', { error: String(error) });
     }

@@ -21,6 +21,7 @@ export const options = {
   help: { short: 'h', means: 'shows how the command is called' },
   port: { value: 'N', short: 'p', means: 'port of the server' },
   host: { value: 'ADDRESS', means: 'address of the server' },
+  workers: { value: 'N', means: 'processes that serve; one for each processor at most' },
   recordings: { value: 'DIR', means: 'recorded exchanges that the simulator answers with' },
   profile: { value: 'DIR', means: 'folder for profiles of processor and heap, written at the end' },
   script: { value: 'FILE', means: 'faults of the simulator, as JSON' },
@@ -44,7 +45,7 @@ export const options = {
 } as const satisfies Readonly<Record<string, OptionMeaning>>;
 
 export const forms: readonly Form[] = [
-  { words: 'serve', options: ['port', 'host', 'recordings', 'profile'], does: 'serves' },
+  { words: 'serve', options: ['port', 'host', 'workers', 'recordings', 'profile'], does: 'serves' },
   {
     words: 'sim',
     options: ['port', 'host', 'recordings', 'script'],

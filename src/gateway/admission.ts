@@ -30,14 +30,21 @@ export async function authenticate(services: Services, exchange: Exchange): Prom
   );
 }
 
+/** Gives the place back, told what was used. */
+export type Release = (tokensUsed?: number) => void;
+
 /** Takes the request's place in the key's own limits. The result gives it back, told what was used. */
-export function admit(
+export async function admit(
   services: Services,
   principal: Principal,
   target: Target,
   trail: Trail,
-): (tokensUsed?: number) => void {
-  const verdict = services.rateLimiter.admit(principal.keyId, principal.limits, target.inputTokens);
+): Promise<Release> {
+  const verdict = await services.rateLimiter.admit(
+    principal.keyId,
+    principal.limits,
+    target.inputTokens,
+  );
   trail.rateHeaders = verdict.headers;
   if (verdict.ok) return verdict.release;
   const what = {

@@ -8,8 +8,8 @@ import { isSelfContained, type Dialect, type StreamForm } from '#dialects';
 import type { Principal } from '#access';
 import type { JsonObject } from '#std';
 import type { Operation } from '#providers';
-import type { Attempt, Plan } from '#routing';
-import { admit, authenticate } from './admission.ts';
+import type { Attempt, DistantPlan } from '#routing';
+import { admit, authenticate, type Release } from './admission.ts';
 import { openAttempt, type WholeAnswer } from './attempt.ts';
 import { decodeChat, parseBody, type ChatCall, type ParsedBody } from './call.ts';
 import { ClientStream } from './client-stream.ts';
@@ -52,8 +52,8 @@ export async function handleChat(
   idempotency?: Idempotency,
 ): Promise<void> {
   const trail = new Trail(services, exchange, route.dialect.id, route.operation);
-  let plan: Plan | undefined;
-  let release: ReturnType<typeof admit> | undefined;
+  let plan: DistantPlan | undefined;
+  let release: Release | undefined;
   try {
     const principal = (trail.principal = await authenticate(services, exchange));
     const body = parseBody(exchange.body);
@@ -70,7 +70,7 @@ export async function handleChat(
     trail.streamed = call.request.stream;
     const cap = call.wishes.maxCostNanoUsd;
     const whole = withinCostCap(resolve(services, principal, call, route.operation), cap);
-    release = admit(services, principal, whole, trail);
+    release = await admit(services, principal, whole, trail);
     const reserve = async (target: Target): Promise<Reserved> => {
       plan?.close();
       const wanted = routeRequest(services, principal, call, target);

@@ -10,10 +10,10 @@ import {
 import { priceAt } from '#catalog';
 import type { Dialect, EmbeddingDialect } from '#dialects';
 import { estimateTextTokens, inputBound, quote } from '#metering';
-import type { Plan } from '#routing';
+import type { DistantPlan } from '#routing';
 import { formatUsd, parseJsonObject, zeroNanoUsd, type JsonObject } from '#std';
 import type { Principal } from '#access';
-import { admit, authenticate } from './admission.ts';
+import { admit, authenticate, type Release } from './admission.ts';
 import { classify, failedStatus, readText, sendOnce } from './attempt.ts';
 import { parseBody, reading } from './call.ts';
 import type { AttemptFailure } from './failure.ts';
@@ -53,8 +53,8 @@ export async function handleEmbeddings(
   route: EmbeddingRoute,
 ): Promise<void> {
   const trail = new Trail(services, exchange, route.dialect.id, 'embeddings');
-  let plan: Plan | undefined;
-  let release: ReturnType<typeof admit> | undefined;
+  let plan: DistantPlan | undefined;
+  let release: Release | undefined;
   try {
     const principal = (trail.principal = await authenticate(services, exchange));
     const { wire } = parseBody(exchange.body);
@@ -66,7 +66,7 @@ export async function handleEmbeddings(
     };
     trail.model = call.request.model;
     const target = embeddingTarget(services, principal, call);
-    release = admit(services, principal, target, trail);
+    release = await admit(services, principal, target, trail);
     plan = trail.plan = services.router.plan({
       model: target.model.id,
       candidates: target.candidates,
@@ -97,7 +97,7 @@ async function serve(
   exchange: Exchange,
   call: EmbeddingCall,
   target: Target,
-  plan: Plan,
+  plan: DistantPlan,
   principal: Principal,
   trail: Trail,
 ): Promise<void> {

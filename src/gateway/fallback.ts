@@ -4,43 +4,48 @@
  * Everything else is routing's own plan.
  */
 
-import type { Attempt, Explanation, Failure, Plan, Router, RouteRequest, Step } from '#routing';
+import type {
+  Attempt,
+  DistantPlan,
+  DistantRouter,
+  Explanation,
+  Failure,
+  Later,
+  RouteRequest,
+  Step,
+} from '#routing';
 import type { AttemptFailure } from './failure.ts';
 import type { OfferCandidate } from './offers.ts';
 
 export type FallbackRequest = RouteRequest & { readonly candidates: readonly OfferCandidate[] };
 
 /** A plan that may begin again after the commit point, where the answer of one channel is continued by another. */
-export type ResumablePlan = Plan & {
+export type ResumablePlan = DistantPlan & {
   /** The running attempt has failed in the middle; what `next` gives now comes from `candidates`. */
   resume(failure: Failure, candidates: readonly OfferCandidate[]): void;
 };
 
 /** Routing's plan, continued among the candidates that a rule leaves when an offer was unsuitable. */
-export function planWithFallbacks(router: Router, request: FallbackRequest): ResumablePlan {
+export function planWithFallbacks(router: DistantRouter, request: FallbackRequest): ResumablePlan {
   return new FallbackPlan(router, request);
 }
 
 class FallbackPlan implements ResumablePlan {
-  readonly #router: Router;
+  readonly #router: DistantRouter;
   readonly #request: FallbackRequest;
-  readonly #earlier: Explanation[] = [];
+  readonly #earlier: Later<Explanation>[] = [];
   #candidates: readonly OfferCandidate[];
-  #current: Plan;
+  #current: DistantPlan;
   #running: Attempt | undefined;
 
-  constructor(router: Router, request: FallbackRequest) {
+  constructor(router: DistantRouter, request: FallbackRequest) {
     this.#router = router;
     this.#request = request;
     this.#candidates = request.candidates;
     this.#current = router.plan(request);
   }
 
-  get admission(): Plan['admission'] {
-    return this.#current.admission;
-  }
-
-  next(failure?: AttemptFailure['failure']): Step {
+  next(failure?: AttemptFailure['failure']): Later<Step> {
     const left = failure?.unsuitable === undefined ? undefined : this.#left(failure.unsuitable);
     if (left !== undefined && left.length > 0) {
       this.resume({ kind: 'unsuitable' }, left);
@@ -49,7 +54,8 @@ class FallbackPlan implements ResumablePlan {
     return this.#take(this.#current.next(failure));
   }
 
-  #take(step: Step): Step {
+  #take(step: Later<Step>): Later<Step> {
+    if (step instanceof Promise) return step.then((arrived) => this.#take(arrived));
     if (step.kind === 'attempt') this.#running = step;
     return step;
   }
@@ -76,10 +82,16 @@ class FallbackPlan implements ResumablePlan {
     this.#current = this.#router.plan({ ...this.#request, candidates });
   }
 
-  explain(): Explanation {
+  explain(): Later<Explanation> {
     const last = this.#current.explain();
-    if (this.#earlier.length === 0) return last;
-    const all = [...this.#earlier, last];
+    return this.#earlier.length === 0 ? last : this.#join(last);
+  }
+
+  async #join(current: Later<Explanation>): Promise<Explanation> {
+    const last = await current;
+    const all: Explanation[] = [];
+    for (const earlier of this.#earlier) all.push(await earlier);
+    all.push(last);
     return {
       ...last,
       admission: all[0]?.admission ?? last.admission,

@@ -9,8 +9,9 @@ export {
   type Offer,
   type Snapshot,
 } from './offers.ts';
-export type { GatewaySettings, Services } from './services.ts';
+export type { GatewaySettings, Services, Shared } from './services.ts';
 export { testChannel, type ChannelTestResult } from './channel-test.ts';
 export { Transcripts } from './idempotency.ts';
-export { StateMemory } from './state-memory.ts';
+export { peerAddressHeader } from './http/index.ts';
+export { StateMemory, type KeptState } from './state-memory.ts';
 export { gatewayRoutes } from './routes.ts';

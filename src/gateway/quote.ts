@@ -86,12 +86,17 @@ export async function handleRouteDryRun(services: Services, exchange: Exchange):
   const { principal, call, target } = await prepare(services, exchange);
   const plan = services.router.plan(routeRequest(services, principal, call, target));
   try {
-    const step = plan.next();
+    const step = await plan.next();
     const chosen = step.kind === 'attempt' ? { channel: step.channelId, model: step.model } : null;
     exchange.respond(
       200,
       { 'content-type': 'application/json; charset=utf-8' },
-      JSON.stringify({ object: 'route', chosen, step: step.kind, explanation: plan.explain() }),
+      JSON.stringify({
+        object: 'route',
+        chosen,
+        step: step.kind,
+        explanation: await plan.explain(),
+      }),
     );
   } finally {
     plan.close();

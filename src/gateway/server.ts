@@ -21,20 +21,19 @@ export type GatewayOptions = {
   readonly limits: Partial<HttpLimits>;
   /** Other programs below prefixes of the same port: the control plane, the metrics. */
   readonly mounted?: readonly Mounted[];
+  /** Takes requests that may be repeated while they run: all repeats have to meet in one process. */
+  readonly repeatable?: RequestListener;
 };
 
-export function createGateway({ services, listener, limits, mounted }: GatewayOptions): HttpFront {
+export function createGateway(options: GatewayOptions): HttpFront {
+  const { services, listener, limits, mounted = [], repeatable } = options;
   return createHttpFront<GatewayRoute>({
     listener,
     limits,
     routes: gatewayRoutes(services),
-    ...(mounted
-      ? {
-          mount: (path: string) =>
-            mounted.find(({ prefix }) => path === prefix || path.startsWith(`${prefix}/`))
-              ?.listener,
-        }
-      : {}),
+    mount: (path, header) =>
+      mounted.find(({ prefix }) => path === prefix || path.startsWith(`${prefix}/`))?.listener ??
+      (repeatable && header('idempotency-key') !== undefined ? repeatable : undefined),
     clock: services.clock,
     newRequestId: () => services.newId('req'),
     renderError: (route, error, path, requestId) =>

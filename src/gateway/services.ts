@@ -1,10 +1,10 @@
 /** Everything a request needs, built once in main.ts and passed in. */
 
-import type { Access, RateLimiter } from '#access';
+import type { Access, KeyLimits, RateVerdict } from '#access';
 import type { Dialect, EmbeddingDialect } from '#dialects';
 import type { DialectId } from '#canonical';
 import type { Ledger } from '#ledger';
-import type { Router } from '#routing';
+import type { DistantRouter, Later } from '#routing';
 import type { Clock, NewId, Random } from '#std';
 import type { Store } from '#store';
 import type { Log, RequestMetrics } from '#telemetry';
@@ -30,17 +30,29 @@ export type GatewaySettings = {
   readonly drainMs: number;
 };
 
-export type Services = {
+/** What the walk needs of what all requests share: in this process, or in the one that owns it. */
+export type Shared = {
+  readonly store: {
+    readonly requests: Pick<Store['requests'], 'append'>;
+    readonly blobs: Pick<Store['blobs'], 'get' | 'put' | 'remove'>;
+  };
+  readonly ledger: Pick<Ledger, 'reserve' | 'attempt' | 'extend' | 'settle' | 'void' | 'balance'>;
+  readonly rateLimiter: {
+    admit(keyId: string, limits: KeyLimits, tokens: number): Later<RateVerdict>;
+  };
+  readonly router: DistantRouter;
+  readonly metrics: Pick<RequestMetrics, 'begun' | 'ended'>;
+  readonly stateMemory: Pick<StateMemory, 'remember' | 'rememberAnswer'> & {
+    recall(...asked: Parameters<StateMemory['recall']>): Later<ReturnType<StateMemory['recall']>>;
+  };
+};
+
+export type Services = Shared & {
   readonly clock: Clock;
   readonly random: Random;
   readonly newId: NewId;
   readonly log: Log;
-  readonly metrics: RequestMetrics;
-  readonly store: Store;
-  readonly ledger: Ledger;
-  readonly access: Access;
-  readonly rateLimiter: RateLimiter;
-  readonly router: Router;
+  readonly access: Pick<Access, 'authenticate'>;
   readonly upstream: Upstream;
   readonly egress: Egress;
   readonly dialects: { readonly [id in DialectId]: Dialect };
@@ -48,7 +60,6 @@ export type Services = {
   readonly heartbeats: Heartbeats;
   readonly drains: Drains;
   readonly transcripts: Transcripts;
-  readonly stateMemory: StateMemory;
   readonly tokenCache: Map<string, { readonly value: string; readonly expiresAtMs: number }>;
   readonly settings: GatewaySettings;
   /** The current configuration; swapped as a whole when it changes. */

@@ -23,6 +23,9 @@ type Remembered = {
   readonly bytes: number;
 };
 
+/** The same with the call's id, on its way between processes. */
+export type KeptState = Omit<Remembered, 'bytes'> & { readonly id: string };
+
 const entryBytesMax = 256 * 1024;
 
 /** Bounded in bytes, the longest unused goes first; of this process only. */
@@ -63,6 +66,19 @@ export class StateMemory {
       return restored;
     });
     return changed ? { ...request, messages } : request;
+  }
+
+  /** What is known of these calls. */
+  kept(owner: string, callIds: readonly string[]): readonly KeptState[] {
+    return callIds.flatMap((id) => {
+      const found = this.#get(`${owner} ${id}`);
+      return found ? { id, reasoning: found.reasoning, state: found.state } : [];
+    });
+  }
+
+  /** Takes over what another memory has kept. */
+  keep(owner: string, kept: readonly KeptState[]): void {
+    for (const { id, reasoning, state } of kept) this.#put(`${owner} ${id}`, reasoning, state);
   }
 
   #restore(owner: string, message: Message, issuer: DialectId): Message {

@@ -1,7 +1,7 @@
 /** Driving a plan: the next upstream to try, after waiting where routing says so. */
 
 import { gatewayError, GatewayFailure } from '#canonical';
-import type { Attempt, Plan } from '#routing';
+import type { Attempt, DistantPlan } from '#routing';
 import type { Exchange } from './http/index.ts';
 import { giveUpError, type AttemptFailure } from './failure.ts';
 import type { OfferCandidate } from './offers.ts';
@@ -9,18 +9,18 @@ import type { Route, Target } from './target.ts';
 
 /** Awaits what routing asks to wait for. Throws the client's error when it gives up. */
 export async function nextStep(
-  plan: Plan,
+  plan: DistantPlan,
   client: Pick<Exchange, 'aborted' | 'signal'>,
   failed: AttemptFailure | undefined,
 ): Promise<Attempt> {
-  let step = plan.next(failed?.failure);
+  let step = await plan.next(failed?.failure);
   while (step.kind === 'wait') {
     await pause(step.delayMs, client.signal);
     if (client.aborted)
       throw new GatewayFailure(
         gatewayError('client_closed_request', 'The client closed the connection.'),
       );
-    step = plan.next();
+    step = await plan.next();
   }
   if (step.kind === 'give-up') throw new GatewayFailure(giveUpError(step, failed?.error));
   return step;

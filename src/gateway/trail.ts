@@ -9,7 +9,7 @@ import {
   type Usage,
 } from '#canonical';
 import type { AttemptOutcome, Receipt } from '#ledger';
-import type { Plan } from '#routing';
+import type { DistantPlan } from '#routing';
 import { zeroNanoUsd, type JsonObject, type NanoUsd } from '#std';
 import { boundedExplanation } from './explanation.ts';
 import type { Exchange } from './http/index.ts';
@@ -44,7 +44,7 @@ export class Trail {
   principal: Principal | undefined;
   model = '';
   streamed = false;
-  plan: Plan | undefined;
+  plan: DistantPlan | undefined;
   usage: Usage | undefined;
   receipt: Receipt | undefined;
   losses: readonly Loss[] = [];
@@ -101,36 +101,39 @@ export class Trail {
   /** Rides in the next transaction of the store; a failure is logged and never reaches the client. */
   write(): void {
     this.#measure();
-    const { principal } = this;
-    if (!principal) return;
+    if (!this.principal) return;
+    this.#append(this.principal).catch((error: unknown) =>
+      this.#services.log('error', 'record.failed', {
+        request_id: this.requestId,
+        error: String(error),
+      }),
+    );
+  }
+
+  async #append(principal: Principal): Promise<void> {
     const last = this.attempts.at(-1);
-    this.#services.store.requests
-      .append({
-        requestId: this.requestId,
-        walletId: principal.walletId,
-        keyId: principal.keyId,
-        projectId: principal.projectId,
-        createdAtMs: Math.round(this.#services.clock.now() - this.elapsedMs()),
-        durationMs: Math.round(this.elapsedMs()),
-        firstContentMs: this.firstContentMs === undefined ? null : Math.round(this.firstContentMs),
-        status: this.status,
-        errorCode: this.error?.code ?? null,
-        dialect: this.dialect,
-        operation: this.operation,
-        model: this.model,
-        channelId: last?.channelId ?? null,
-        chargeNanoUsd: this.receipt?.chargeNanoUsd ?? zeroNanoUsd,
-        inputTokens: (this.usage && inputTotalTokens(this.usage)) ?? 0,
-        outputTokens: (this.usage && outputTotalTokens(this.usage)) ?? 0,
-        streamed: this.streamed,
-        detail: this.#detail(),
-      })
-      .catch((error: unknown) =>
-        this.#services.log('error', 'record.failed', {
-          request_id: this.requestId,
-          error: String(error),
-        }),
-      );
+    const createdAtMs = Math.round(this.#services.clock.now() - this.elapsedMs());
+    const durationMs = Math.round(this.elapsedMs());
+    await this.#services.store.requests.append({
+      requestId: this.requestId,
+      walletId: principal.walletId,
+      keyId: principal.keyId,
+      projectId: principal.projectId,
+      createdAtMs,
+      durationMs,
+      firstContentMs: this.firstContentMs === undefined ? null : Math.round(this.firstContentMs),
+      status: this.status,
+      errorCode: this.error?.code ?? null,
+      dialect: this.dialect,
+      operation: this.operation,
+      model: this.model,
+      channelId: last?.channelId ?? null,
+      chargeNanoUsd: this.receipt?.chargeNanoUsd ?? zeroNanoUsd,
+      inputTokens: (this.usage && inputTotalTokens(this.usage)) ?? 0,
+      outputTokens: (this.usage && outputTotalTokens(this.usage)) ?? 0,
+      streamed: this.streamed,
+      detail: await this.#detail(),
+    });
   }
 
   #measure(): void {
@@ -145,7 +148,7 @@ export class Trail {
     });
   }
 
-  #detail(): JsonObject {
+  async #detail(): Promise<JsonObject> {
     return {
       attempts: this.attempts.map((attempt) => ({
         attempt_id: attempt.attemptId,
@@ -163,7 +166,7 @@ export class Trail {
         ? { losses: this.losses.slice(0, 20).map(({ path, reason }) => ({ path, reason })) }
         : {}),
       ...(this.clientGone ? { client_gone: true } : {}),
-      ...(this.plan ? { routing: boundedExplanation(this.plan.explain()) } : {}),
+      ...(this.plan ? { routing: boundedExplanation(await this.plan.explain()) } : {}),
     };
   }
 }

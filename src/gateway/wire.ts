@@ -144,7 +144,7 @@ async function encoded(
   const limited =
     outputTokensMax === undefined ? call.request : { ...call.request, outputTokensMax };
   // Usage is always asked for: it is what the bill is made from.
-  const renamed: ChatRequest = services.stateMemory.recall(
+  const renamed: ChatRequest = await services.stateMemory.recall(
     call.owner,
     { ...limited, model: route.offer.name, streamUsage: true },
     dialect.id,

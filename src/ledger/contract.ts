@@ -480,6 +480,10 @@ export type Ledger = {
   recover(options?: RecoverOptions): Promise<RecoverSummary>;
   /** Resolves holds past their expiry, forgets expired idempotency keys. Call it every minute. */
   sweep(): Promise<{ readonly expired: number; readonly lostNanoUsd: NanoUsd }>;
+  /** Voids what a part of this process left open when it died, like `recover` does for a whole process. */
+  abandon(
+    requestIds: readonly string[],
+  ): Promise<{ readonly voided: number; readonly lostNanoUsd: NanoUsd }>;
   /** Recomputes every balance, every hash and, with `rate`, every charge. Reads only. */
   verify(options?: VerifyOptions): Promise<VerifySummary>;
 };

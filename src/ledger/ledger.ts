@@ -56,7 +56,7 @@ export function openLedger({ store, clock }: LedgerDeps): Ledger {
   };
   const move = (check: () => void, operation: Operation): Promise<MoveResult> =>
     submit(check, operation);
-  const ledger: Omit<Ledger, 'recover' | 'sweep'> = {
+  const ledger: Omit<Ledger, 'recover' | 'sweep' | 'abandon'> = {
     reserve: (request) => submit(() => checkReserve(request), { kind: 'reserve', request }),
     attempt: (requestId, intent, previous) =>
       submit(() => checkIntent(requestId, intent), {

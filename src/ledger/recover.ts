@@ -27,8 +27,12 @@ const lookUpConcurrency = 16;
 const voidsAtOnce = 1024;
 const sweepMax = 10_000;
 
-export function createRecovery(deps: Deps): Pick<Ledger, 'recover' | 'sweep'> {
-  return { recover: (options) => recover(deps, options ?? {}), sweep: () => sweep(deps) };
+export function createRecovery(deps: Deps): Pick<Ledger, 'recover' | 'sweep' | 'abandon'> {
+  return {
+    recover: (options) => recover(deps, options ?? {}),
+    sweep: () => sweep(deps),
+    abandon: (requestIds) => abandon(deps, requestIds),
+  };
 }
 
 /** Holds of this node's earlier lives. Jobs go on: their poller finds them again. */
@@ -56,6 +60,21 @@ async function recover(deps: Deps, options: RecoverOptions): Promise<RecoverSumm
     lookUps: askable.length,
     background,
   };
+}
+
+/** Holds whose owner has died while the books stayed open. Those that are resolved are left alone. */
+async function abandon(
+  deps: Deps,
+  requestIds: readonly string[],
+): Promise<{ readonly voided: number; readonly lostNanoUsd: NanoUsd }> {
+  const found: HoldEntry[] = [];
+  for (const requestId of requestIds) {
+    const rows = await deps.engine.read(() =>
+      query(`${holdSelect} WHERE request_id = ?`, [requestId]),
+    );
+    found.push(...rows.map(readHold));
+  }
+  return { voided: found.length, lostNanoUsd: await voidAll(deps, found, 'crash') };
 }
 
 async function sweep(

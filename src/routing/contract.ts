@@ -361,6 +361,19 @@ export type Plan = {
   close(): void;
 };
 
+/** An answer at once, or one that has to come from another process. */
+export type Later<T> = T | Promise<T>;
+
+/** A plan as its caller sees it, wherever the router lives: {@link Plan} is one. */
+export type DistantPlan = {
+  next(failure?: Failure): Later<Step>;
+  explain(): Later<Explanation>;
+  close(): void;
+};
+
+/** A router as its caller sees it, wherever it lives: {@link Router} is one. */
+export type DistantRouter = { plan(request: RouteRequest): DistantPlan };
+
 /** One line per channel × model for the CLI and metrics. */
 export type LaneStatus = {
   readonly channel: string;

@@ -18,6 +18,8 @@ export type RequestMetrics = {
   /** A request that began to be worked on; to be followed by `ended`. */
   begun(): void;
   ended(facts: RequestFacts): void;
+  /** So many that had begun will never end: their process is gone. */
+  abandoned(count: number): void;
 };
 
 const firstContentBoundsS = [0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 8, 13, 20, 40, 120];
@@ -59,6 +61,9 @@ export function createRequestMetrics(registry: Registry): RequestMetrics {
   return {
     begun() {
       active += 1;
+    },
+    abandoned(count) {
+      active -= count;
     },
     ended({ dialect, model, status, errorCode, durationMs, firstContentMs, attempts: calls }) {
       active -= 1;

@@ -1,5 +1,6 @@
 /**
- * `kill -9` of the whole gateway (T-B1): `node test/crash/gateway-kill.ts [kills] [seed] [streams]`.
+ * `kill -9` of the whole gateway (T-B1): `node test/crash/gateway-kill.ts [kills] [seed] [streams] [workers]`.
+ * With more than one worker, a worker is killed as well in every life, at another random moment.
  * The server is a process of its own with its data on disk; vendors that bill by themselves and the
  * clients live here and survive it. Prints one line of JSON; exits 1 unless vendors, clients and
  * ledger agree.
@@ -18,6 +19,7 @@ import { runLane, Witness } from './gateway-lanes.ts';
 const kills = Number(process.argv[2] ?? 200);
 const seed = Number(process.argv[3] ?? Date.now() % 1_000_000_000);
 const streams = Number(process.argv[4] ?? 60);
+const workers = Number(process.argv[5] ?? 1);
 const wallets = 20;
 const random = seededRandom(seed);
 const folder = mkdtempSync(join(tmpdir(), 'manifold-gateway-kill-'));
@@ -58,6 +60,7 @@ const channel = (id: string, simulator: RunningSimulator, stops: 'yes' | 'no') =
   models: offers,
 });
 const files = writeConfig(folder, {
+  workers,
   channels: [channel('stops', vendors.stops, 'yes'), channel('works', vendors.works, 'no')],
 });
 const keys = await fillWallets(folder, streams, wallets, 50);
@@ -67,6 +70,7 @@ const seen = new Set<string>();
 const billed = new Map<string, BillEntry>();
 let unnamed = 0;
 let differences = 0;
+let workersKilled = 0;
 
 for (let life = 0; life < kills; life += 1) {
   await live(life);
@@ -104,6 +108,7 @@ console.log(
     seed,
     kills,
     streams,
+    ...(workers > 1 ? { workers, workers_killed: workersKilled } : {}),
     asked: witness.asked,
     aborted: witness.aborted,
     refused: witness.refused,
@@ -133,11 +138,29 @@ async function live(life: number): Promise<void> {
       over,
     }),
   );
-  await new Promise((dead) => setTimeout(dead, 300 + random() * 1_700));
+  await passing(300 + random() * 1_700);
+  if (workers > 1) {
+    const [worker] = server.workers().filter(() => random() < 0.5);
+    if (worker !== undefined) workersKilled += kill(worker) ? 1 : 0;
+    await passing(random() * 1_500);
+  }
   over.now = true;
   await server.end('SIGKILL');
   await Promise.all(lanes);
   for (const simulator of Object.values(vendors)) takeNotes(simulator);
+}
+
+function passing(timeMs: number): Promise<void> {
+  return new Promise((passed) => setTimeout(passed, timeMs));
+}
+
+/** False when it was gone already. */
+function kill(pid: number): boolean {
+  try {
+    return process.kill(pid, 'SIGKILL');
+  } catch {
+    return false;
+  }
 }
 
 /** What the vendor saw and billed in this life; it keeps a thousand requests only. */

@@ -5,7 +5,7 @@
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { configSchema, openBooks, type Books } from '#cli';
 import { nanoUsd } from '#std';
@@ -71,6 +71,8 @@ export type ServerProcess = {
   readonly url: string;
   /** From the start of the process until it listens, recovery included. */
   readonly readyMs: number;
+  /** Processes that it has started. Linux only. */
+  workers(): readonly number[];
   /** Ends it at once, or lets it finish; resolves when it is gone. */
   end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void>;
 };
@@ -91,11 +93,17 @@ export async function startServer({ configFile }: ServerFiles): Promise<ServerPr
   return {
     url,
     readyMs: performance.now() - began,
+    workers: () => childrenOf(child.pid ?? 0),
     async end(signal) {
       child.kill(signal);
       await gone;
     },
   };
+}
+
+function childrenOf(pid: number): readonly number[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
+  return text === '' ? [] : text.split(' ').map(Number);
 }
 
 function listening(child: ChildProcess): Promise<string> {

@@ -45,7 +45,7 @@ describe('JSONTestSuite through the gateway', () => {
         rig.vendors['simulator']?.script.replace([
           { fault: { body, content_type: stream ? 'text/event-stream' : 'application/json' } },
         ]);
-        rig.runtime.services.router.update([]);
+        rig.runtime.owned.router.update([]);
         rig.runtime.reload([]);
         const response = await rig.post('/v1/messages', {
           model: 'sim-chat',
@@ -84,7 +84,7 @@ describe('JSONTestSuite through the gateway', () => {
   });
 
   it('leaves the server alive and nothing held', async () => {
-    rig.runtime.services.router.update([]);
+    rig.runtime.owned.router.update([]);
     rig.runtime.reload([]);
     const response = await rig.post(chat, {
       model: 'sim-chat',

@@ -12,7 +12,7 @@ import {
   openBooks,
   type Books,
   type Config,
-  type Runtime,
+  type OwnRuntime,
 } from '#cli';
 import { createGateway, type Services } from '#gateway';
 import type { KeyLimits } from '#access';
@@ -51,7 +51,7 @@ export type Rig = {
   readonly key: string;
   readonly walletId: string;
   readonly books: Books;
-  readonly runtime: Runtime;
+  readonly runtime: OwnRuntime;
   readonly vendors: { readonly [id: string]: RunningSimulator };
   post(
     path: string,

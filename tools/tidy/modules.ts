@@ -26,7 +26,7 @@ const belowGateway = [
   'upstream',
 ] as const;
 
-const everything = [...belowGateway, 'gateway', 'control', 'simulator', 'cli'] as const;
+const everything = [...belowGateway, 'gateway', 'control', 'simulator', 'workers', 'cli'] as const;
 
 /** In an order in which every module comes after the ones it imports. */
 export const importTable: { readonly [module: string]: ModuleRule } = {
@@ -99,6 +99,11 @@ export const importTable: { readonly [module: string]: ModuleRule } = {
     meaning: 'the admin API',
     modules: ['access', 'ledger', 'catalog', 'routing', 'store', 'telemetry', 'std'],
     outside: ['@hono/node-server', 'hono', 'node:*', 'zod'],
+  },
+  workers: {
+    meaning: 'several processes that serve as one: the owner of the books, and workers that ask it',
+    modules: [...belowGateway, 'gateway'],
+    outside: ['node:*'],
   },
   simulator: {
     meaning: 'a vendor of our own: recordings and faults in every dialect',

@@ -32,6 +32,9 @@ export type RenderedError = {
   readonly body: string | Uint8Array;
 };
 
+/** The value of a header, by its name in lower case. */
+export type HeaderReader = (name: string) => string | undefined;
+
 /** What a front needs. */
 export type HttpFrontSettings<Route extends HttpRoute> = {
   readonly listener: ListenerSettings;
@@ -52,7 +55,7 @@ export type HttpFrontSettings<Route extends HttpRoute> = {
    * Other programs on the same port (console, control plane). Asked after the request was found
    * clean and before the routes; they read the body themselves.
    */
-  readonly mount?: (path: string) => RequestListener | undefined;
+  readonly mount?: (path: string, header: HeaderReader) => RequestListener | undefined;
   /** Leaves every connection to `node:http`, to compare with; by default it gets what is not plain. */
   readonly nodeOnly?: boolean;
 };
@@ -90,8 +93,8 @@ export class FrontCore<Route extends HttpRoute> {
     return this.#table.match(method, path);
   }
 
-  mounted(path: string): RequestListener | undefined {
-    return this.settings.mount?.(path);
+  mounted(path: string, header: HeaderReader): RequestListener | undefined {
+    return this.settings.mount?.(path, header);
   }
 
   bodyBytesMax(route: Route): number {

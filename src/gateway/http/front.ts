@@ -55,16 +55,18 @@ class Front<Route extends HttpRoute> implements HttpFront {
   }
 
   listen(): Promise<{ readonly host: string; readonly port: number }> {
-    const { host, port, reusePort = false } = this.#core.settings.listener;
+    const { host, port, path } = this.#core.settings.listener;
+    const place = path === undefined ? { host, port } : { path };
     return new Promise((resolve, reject) => {
       this.#node.server.once('error', reject);
-      this.#node.server.listen({ host, port, reusePort, backlog }, () => {
+      this.#node.server.listen({ ...place, backlog }, () => {
         this.#node.server.off('error', reject);
         // What came while this process was busy is read first, before its sender counts as late.
         this.#sweeper = setInterval(() => setImmediate(() => this.#sweep()), sweepMs);
         this.#sweeper.unref();
-        const address = this.#node.server.address() as AddressInfo;
-        resolve({ host: address.address, port: address.port });
+        const address = this.#node.server.address() as AddressInfo | string;
+        if (typeof address === 'string') resolve({ host, port });
+        else resolve({ host: address.address, port: address.port });
       });
     });
   }
@@ -114,7 +116,8 @@ class Front<Route extends HttpRoute> implements HttpFront {
     }
     this.#connectionsByAddress.set(address, open);
     socket.once('close', () => this.#gone(socket, address));
-    if (this.#core.settings.nodeOnly === true) {
+    const { nodeOnly, listener } = this.#core.settings;
+    if (nodeOnly === true || listener.path !== undefined) {
       this.#connections.set(socket, undefined);
       this.#node.begin(socket);
     } else this.#connections.set(socket, new PlainConnection(this.#core, socket, this.#handOver));
@@ -129,5 +132,11 @@ class Front<Route extends HttpRoute> implements HttpFront {
 }
 
 function isLoopback(address: string): boolean {
-  return address === '::1' || address.startsWith('127.') || address.startsWith('::ffff:127.');
+  // Without an address: a socket of this machine's file system.
+  return (
+    address === '' ||
+    address === '::1' ||
+    address.startsWith('127.') ||
+    address.startsWith('::ffff:127.')
+  );
 }

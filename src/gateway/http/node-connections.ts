@@ -8,6 +8,7 @@ import { decompressBody, vetBodyHead } from './body.ts';
 import { slowHead, type FrontCore, type HttpRoute } from './core.ts';
 import { preflightHeaders } from './cors.ts';
 import { NodeExchange } from './node-exchange.ts';
+import { peerAddressHeader } from './settings.ts';
 import { vetRequest } from './vet.ts';
 
 // Imported as a module, node:http would load Node's own fetch and WebSocket too: 13 MB, 35 ms.
@@ -102,6 +103,7 @@ export class NodeConnections<Route extends HttpRoute> {
   }
 
   #accept(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
+    if (this.#core.settings.listener.path !== undefined) nameClient(request);
     const exchange = this.#open(request, response);
     const { socket } = request;
     const previous = this.#busy.get(socket);
@@ -116,7 +118,7 @@ export class NodeConnections<Route extends HttpRoute> {
       this.#core.refuse(exchange, undefined, fault);
       return;
     }
-    const mounted = this.#core.mounted(exchange.path);
+    const mounted = this.#core.mounted(exchange.path, (name) => exchange.header(name));
     if (mounted !== undefined) {
       this.#mount(exchange, mounted, expectsContinue);
       return;
@@ -208,6 +210,12 @@ export class NodeConnections<Route extends HttpRoute> {
     else if (exchange.upload !== undefined) exchange.upload.fail(told);
     else if (!exchange.endLinger()) socket.destroySoon();
   }
+}
+
+/** The connection carries this one request, so the client's address may be the connection's. */
+function nameClient({ socket, headers }: IncomingMessage): void {
+  const value = headers[peerAddressHeader];
+  Object.defineProperty(socket, 'remoteAddress', { value, configurable: true });
 }
 
 function pipelined(): GatewayError {

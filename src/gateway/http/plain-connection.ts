@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { slowHead, type FrontCore, type HttpRoute } from './core.ts';
 import { PlainExchange } from './plain-exchange.ts';
 import { mayBecomePlain, readPlainHead, type PlainHead } from './plain-head.ts';
+import { headerValue } from './vet.ts';
 
 const emptyLine = Buffer.from('\r\n\r\n');
 /** In how many reads a head may come; each is looked through from its beginning. */
@@ -130,7 +131,7 @@ export class PlainConnection<Route extends HttpRoute> {
     const { contentLength } = head;
     const queryAt = head.target.indexOf('?');
     const path = queryAt < 0 ? head.target : head.target.slice(0, queryAt);
-    if (core.mounted(path) !== undefined) return false;
+    if (core.mounted(path, (name) => headerValue(head.headers, name)) !== undefined) return false;
     const match = core.match(head.method, path);
     if (match.kind !== 'found') return false;
     const { route, parameters } = match;

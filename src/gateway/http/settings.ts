@@ -62,9 +62,15 @@ export type ListenerSettings = {
   /** When given, a request whose Host names anything else is refused (without the port). */
   readonly allowedHosts?: readonly string[];
   readonly cors?: CorsSettings;
-  /** True lets several processes or threads share the port. */
-  readonly reusePort?: boolean;
+  /**
+   * A Unix socket or named pipe instead of host and port, for processes of our own: they pass on
+   * requests of others, one a connection, and say in the header `peerAddressHeader` whose.
+   */
+  readonly path?: string;
 };
+
+/** Names the client of a request that comes over {@link ListenerSettings.path}. */
+export const peerAddressHeader = 'manifold-peer-address';
 
 /** Completes and checks limits. Throws RangeError naming the setting at fault. */
 export function resolveHttpLimits(given: Partial<HttpLimits> = {}): HttpLimits {

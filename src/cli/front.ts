@@ -1,0 +1,37 @@
+/** The HTTP front of a process: what the configuration says of it, and what it carries. */
+
+import type { GatewayOptions, HttpFront } from '#gateway';
+import type { Load } from '#workers';
+import type { Config } from './config.ts';
+import type { Runtime } from './runtime.ts';
+
+/** Listener and bounds as the configuration has them. */
+export function frontOptions({
+  listen,
+  limits,
+}: Config): Pick<GatewayOptions, 'listener' | 'limits'> {
+  return {
+    listener: {
+      host: listen.host,
+      port: listen.port,
+      cors: { origins: listen.cors_origins },
+      ...(listen.hosts === undefined ? {} : { allowedHosts: listen.hosts }),
+    },
+    limits: {
+      bodyBytesMax: limits.body_bytes,
+      heldBytesMax: limits.held_bytes,
+      connectionsMax: limits.connections,
+    },
+  };
+}
+
+/** What this process carries. */
+export function frontLoad(front: HttpFront, { services }: Runtime): Load {
+  const { connections, heldBytes } = front.status();
+  return {
+    connections,
+    heldBytes,
+    streams: services.heartbeats.size,
+    upstreamCalls: services.upstream.running,
+  };
+}

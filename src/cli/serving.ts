@@ -1,0 +1,119 @@
+/** The two forms of a server: one process that does everything, or an owner of the books with workers. */
+
+import { createGateway, type HttpFront } from '#gateway';
+import type { ChannelDefinition } from '#providers';
+import type { Load } from '#workers';
+import type { Config } from './config.ts';
+import { readOperatorToken } from './control-services.ts';
+import { frontLoad, frontOptions } from './front.ts';
+import { controlPrefix, createLazyControl } from './lazy-control.ts';
+import { createMetricsListener, metricsPath } from './metrics.ts';
+import type { Opened } from './opened.ts';
+import { storedChannels, type Books, type OwnRuntime } from './runtime.ts';
+
+export type Serving = {
+  readonly address: { readonly host: string; readonly port: number };
+  readonly load: () => Load;
+  readonly reload: (definitions: readonly ChannelDefinition[]) => void;
+};
+
+export async function serveAlone(
+  config: Config,
+  books: Books,
+  runtime: OwnRuntime,
+  opened: Opened,
+): Promise<Serving> {
+  const front = createFront(config, books, runtime);
+  const address = await front.listen();
+  opened.add(() => front.close(config.stop_ms));
+  return { address, load: () => frontLoad(front, runtime), reload: runtime.reload };
+}
+
+/**
+ * Workers have the port. The owner answers on a private socket what they pass on, and tells them what
+ * has changed: channels, and keys that are refused from now on.
+ */
+export async function serveByWorkers(
+  config: Config,
+  books: Books,
+  own: OwnRuntime,
+  extra: readonly ChannelDefinition[],
+  opened: Opened,
+): Promise<Serving> {
+  const { privateSocket, Workers } = await import('./workers.ts');
+  const socket = privateSocket();
+  opened.add(() => socket.remove());
+  const workers = new Workers({
+    count: config.workers,
+    owned: own.owned,
+    log: books.log,
+    setup: async () => ({
+      config: shareOf(config),
+      extra,
+      channels: await storedChannels(books.store),
+      pepper: books.pepper,
+      ownerPath: socket.path,
+    }),
+  });
+  const reload = (definitions: readonly ChannelDefinition[]): void => {
+    own.reload(definitions);
+    workers.reload(definitions);
+  };
+  const access: Books['access'] = {
+    ...books.access,
+    async revokeKey(keyId) {
+      const revoked = await books.access.revokeKey(keyId);
+      await workers.forgetKey(keyId);
+      return revoked;
+    },
+  };
+  const front = createFront(config, { ...books, access }, { ...own, reload }, socket.path);
+  await front.listen();
+  opened.add(() => front.close(config.stop_ms));
+  opened.add(() => workers.stop(config.stop_ms));
+  const address = await workers.start();
+  return { address, load: () => sum([...workers.load, frontLoad(front, own)]), reload };
+}
+
+function createFront(config: Config, books: Books, runtime: OwnRuntime, path?: string): HttpFront {
+  const token = readOperatorToken(config);
+  const { listener, limits } = frontOptions(config);
+  return createGateway({
+    services: runtime.services,
+    mounted: [
+      { prefix: controlPrefix, listener: createLazyControl(books, runtime, token) },
+      { prefix: metricsPath, listener: createMetricsListener(runtime.registry, token) },
+    ],
+    listener: path === undefined ? listener : { ...listener, path },
+    limits: path === undefined ? limits : { ...limits, ...roomForMore },
+  });
+}
+
+/** What a worker adds to the head of a request that it passes on. */
+const roomForMore = { headersMax: 70, headerBytesMax: 20_480 };
+
+/** The bounds of the whole server, divided among its workers. */
+function shareOf(config: Config): Config {
+  const { workers, limits, streaming } = config;
+  const share = (whole: number): number => Math.ceil(whole / workers);
+  return {
+    ...config,
+    limits: {
+      body_bytes: limits.body_bytes,
+      held_bytes: Math.max(limits.body_bytes, share(limits.held_bytes)),
+      connections: share(limits.connections),
+    },
+    streaming: { ...streaming, drains: share(streaming.drains) },
+  };
+}
+
+function sum(loads: readonly Load[]): Load {
+  const total = { connections: 0, heldBytes: 0, streams: 0, upstreamCalls: 0 };
+  for (const load of loads) {
+    total.connections += load.connections;
+    total.heldBytes += load.heldBytes;
+    total.streams += load.streams;
+    total.upstreamCalls += load.upstreamCalls;
+  }
+  return total;
+}

@@ -1,0 +1,164 @@
+/** The workers of `manifold serve --workers N`: processes that share the port, started again when one dies. */
+
+import cluster, { type Worker as WorkerProcess } from 'node:cluster';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Duplex } from 'node:stream';
+import type { Log } from '#telemetry';
+import { ServedWorker, type Load, type Owned, type WorkerSetup } from '#workers';
+import { ConfigError } from './config-error.ts';
+import { pipePlace, workerMark } from './worker-mark.ts';
+
+export type WorkersOptions = {
+  readonly count: number;
+  readonly owned: Owned;
+  readonly log: Log;
+  /** Read anew for each worker that starts. */
+  readonly setup: () => Promise<WorkerSetup>;
+};
+
+/** How a worker ended, and how long it had lived. */
+type End = {
+  readonly lived_ms: number;
+  readonly exit_code: number | null;
+  readonly signal: string | null;
+};
+
+/** A worker that listens. */
+type Begun = {
+  readonly host: string;
+  readonly port: number;
+  readonly served: ServedWorker;
+  readonly run: Promise<End>;
+};
+
+const restartMs = 100;
+const restartMsMax = 5_000;
+/** A worker that served this long has not died of its start. */
+const soundMs = 60_000;
+const startMsMax = 60_000;
+
+export class Workers {
+  readonly #options: WorkersOptions;
+  readonly #served = new Set<ServedWorker>();
+  readonly #runs: Promise<void>[] = [];
+  #isStopping = false;
+
+  constructor(options: WorkersOptions) {
+    this.#options = options;
+    const stdio = ['ignore', 'inherit', 'inherit', 'ipc', 'pipe'] as const;
+    cluster.setupPrimary({ stdio: [...stdio], silent: false });
+  }
+
+  /** Resolves with the shared address when all workers listen. Throws when one does not come up. */
+  async start(): Promise<{ readonly host: string; readonly port: number }> {
+    const first = await Promise.all(
+      Array.from({ length: this.#options.count }, () => this.#begin()),
+    );
+    for (const begun of first) this.#runs.push(this.#keep(begun));
+    const [address] = first;
+    if (address === undefined) throw new RangeError('no workers');
+    return { host: address.host, port: address.port };
+  }
+
+  get load(): readonly Load[] {
+    return [...this.#served].map(({ load }) => load);
+  }
+
+  /** Channels have changed. */
+  reload(channels: WorkerSetup['channels']): void {
+    for (const { link } of this.#served) link.tell('channels', channels);
+  }
+
+  /** Resolves when no worker lets the key in any more. */
+  async forgetKey(keyId: string): Promise<void> {
+    await Promise.allSettled([...this.#served].map(({ link }) => link.ask('forgetKey', keyId)));
+  }
+
+  /** Running requests may finish for `graceMs`. Resolves when the workers are gone and left nothing. */
+  async stop(graceMs: number): Promise<void> {
+    this.#isStopping = true;
+    await Promise.all([...this.#served].map((worker) => end(worker, graceMs)));
+    await Promise.all(this.#runs);
+  }
+
+  async #begin(): Promise<Begun> {
+    const worker = cluster.fork({ [workerMark]: '1' });
+    const startedAtMs = performance.now();
+    const ended = new Promise<End>((resolve) =>
+      worker.once('exit', (code, signal) => {
+        const lived = Math.round(performance.now() - startedAtMs);
+        resolve({ lived_ms: lived, exit_code: code, signal });
+      }),
+    );
+    const served = new ServedWorker(pipeOf(worker), this.#options.owned);
+    this.#served.add(served);
+    const run = Promise.all([ended, served.gone]).then(([end]) => {
+      this.#served.delete(served);
+      return end;
+    });
+    const late = setTimeout(() => worker.process.kill('SIGKILL'), startMsMax);
+    try {
+      const address = await served.link.ask('start', await this.#options.setup());
+      return { ...address, served, run };
+    } catch (error) {
+      worker.process.kill('SIGKILL');
+      throw new ConfigError(`A worker did not start: ${String(error)}`);
+    } finally {
+      clearTimeout(late);
+    }
+  }
+
+  /** As long as we serve, another takes the place of one that died. */
+  async #keep(first: Begun): Promise<void> {
+    let begun: Begun | undefined = first;
+    let waitMs = restartMs;
+    for (;;) {
+      const end: End | undefined = await begun?.run;
+      if (this.#isStopping) return;
+      if (end) this.#options.log('error', 'worker.gone', end);
+      const wasSound = end !== undefined && end.lived_ms > soundMs;
+      waitMs = wasSound ? restartMs : Math.min(waitMs * 2, restartMsMax);
+      await pause(waitMs);
+      if (this.#isStopping) return;
+      begun = await this.#again();
+    }
+  }
+
+  async #again(): Promise<Begun | undefined> {
+    try {
+      const begun = await this.#begin();
+      this.#options.log('info', 'worker.started', {});
+      if (this.#isStopping) await end(begun.served, 0);
+      return begun;
+    } catch (error) {
+      this.#options.log('error', 'worker.start_failed', { error: String(error) });
+      return undefined;
+    }
+  }
+}
+
+async function end(worker: ServedWorker, graceMs: number): Promise<void> {
+  await worker.link.ask('stop', graceMs).catch(() => {});
+  worker.link.close();
+  await worker.gone;
+}
+
+function pipeOf(worker: WorkerProcess): Duplex {
+  const pipe = worker.process.stdio[pipePlace];
+  if (pipe === null || pipe === undefined) throw new Error('a worker has no pipe');
+  return pipe as Duplex;
+}
+
+/** A place in the file system that only this user can connect to. */
+export function privateSocket(): { readonly path: string; remove(): void } {
+  if (process.platform === 'win32')
+    return { path: `\\\\.\\pipe\\manifold-${process.pid}`, remove: () => {} };
+  const folder = mkdtempSync(join(tmpdir(), 'manifold-'));
+  return {
+    path: join(folder, 'owner.sock'),
+    remove: () => rmSync(folder, { recursive: true, force: true }),
+  };
+}

@@ -1,0 +1,182 @@
+/**
+ * The owner's side of one worker: the ledger, the routes and the limits that all workers share, and
+ * what has to be put right when the worker dies in the middle of its requests.
+ */
+
+import type { Duplex } from 'node:stream';
+import type { RateLimiter } from '#access';
+import type { StateMemory } from '#gateway';
+import type { Ledger } from '#ledger';
+import type { Router } from '#routing';
+import { formatUsd } from '#std';
+import type { Store } from '#store';
+import type { Log, RequestMetrics } from '#telemetry';
+import type { Load, OwnerCalls, WorkerCalls } from './contract.ts';
+import { Link } from './link.ts';
+import { Plans } from './plans.ts';
+
+/** What all workers share. */
+export type Owned = {
+  readonly ledger: Ledger;
+  readonly store: Pick<Store, 'requests' | 'blobs' | 'keys'>;
+  readonly rateLimiter: RateLimiter;
+  readonly router: Router;
+  readonly stateMemory: StateMemory;
+  readonly metrics: RequestMetrics;
+  readonly log: Log;
+};
+
+const noLoad: Load = { connections: 0, heldBytes: 0, streams: 0, upstreamCalls: 0 };
+
+/** One worker as the owner sees it. */
+export class ServedWorker {
+  readonly link: Link<WorkerCalls>;
+  load: Load = noLoad;
+  readonly #owned: Owned;
+  readonly #plans: Plans;
+  /** Holds that this worker has made and not yet resolved. */
+  readonly #holds = new Set<string>();
+  readonly #places = new Map<number, (tokensUsed?: number) => void>();
+  #lastPlace = 0;
+  #requests = 0;
+  /** Resolves when the worker is gone and nothing of it is left. */
+  readonly gone: Promise<void>;
+
+  constructor(pipe: Duplex, owned: Owned) {
+    this.#owned = owned;
+    this.#plans = new Plans(owned.router);
+    this.link = new Link<WorkerCalls>(pipe, this.#calls());
+    this.gone = this.link.closed.then(() => this.#clearUp());
+  }
+
+  #calls(): OwnerCalls {
+    return { ...this.#money(), ...this.#records(), ...this.#routing(), ...this.#limits() };
+  }
+
+  #money(): Pick<OwnerCalls, 'reserve' | 'attempt' | 'extend' | 'settle' | 'void' | 'balance'> {
+    const { ledger } = this.#owned;
+    return {
+      reserve: async (request) => {
+        // Before it is known to be durable: the worker may be gone by then.
+        this.#holds.add(request.requestId);
+        const result = await ledger.reserve(request);
+        if (!result.ok) this.#holds.delete(request.requestId);
+        return result;
+      },
+      attempt: (requestId, intent, previous) => ledger.attempt(requestId, intent, previous),
+      extend: (request) => ledger.extend(request),
+      settle: async (settlement) => {
+        const result = await ledger.settle(settlement);
+        this.#holds.delete(settlement.requestId);
+        return result;
+      },
+      void: async (request) => {
+        const result = await ledger.void(request);
+        this.#holds.delete(request.requestId);
+        return result;
+      },
+      balance: (walletId) => ledger.balance(walletId),
+    };
+  }
+
+  #records(): Pick<
+    OwnerCalls,
+    | 'appendRequest'
+    | 'putBlob'
+    | 'getBlob'
+    | 'removeBlob'
+    | 'findKey'
+    | 'requestBegun'
+    | 'requestEnded'
+    | 'remember'
+    | 'recall'
+    | 'load'
+  > {
+    const { store, metrics, stateMemory } = this.#owned;
+    return {
+      appendRequest: (record) => store.requests.append(record),
+      putBlob: (entry) => store.blobs.put(entry),
+      getBlob: (namespace, id, owner) => store.blobs.get(namespace, id, owner),
+      removeBlob: (namespace, id, owner) => store.blobs.remove(namespace, id, owner),
+      findKey: (digest) => store.keys.findByDigest(digest),
+      requestBegun: () => {
+        this.#requests += 1;
+        metrics.begun();
+      },
+      requestEnded: (facts) => {
+        this.#requests -= 1;
+        metrics.ended(facts);
+      },
+      remember: (owner, parts) => stateMemory.remember(owner, parts),
+      recall: (owner, callIds) => stateMemory.kept(owner, callIds),
+      load: (load) => {
+        this.load = load;
+      },
+    };
+  }
+
+  #routing(): Pick<
+    OwnerCalls,
+    | 'next'
+    | 'forgetCandidates'
+    | 'sent'
+    | 'headers'
+    | 'isLost'
+    | 'firstContent'
+    | 'finished'
+    | 'failed'
+    | 'explain'
+    | 'closePlan'
+  > {
+    const plans = this.#plans;
+    return {
+      next: (plan, begin, failure) => plans.next(plan, begin, failure),
+      forgetCandidates: (list) => plans.forgetCandidates(list),
+      sent: (plan, attempt) => plans.sent(plan, attempt),
+      headers: (plan, attempt, snapshot) => plans.headers(plan, attempt, snapshot),
+      isLost: (plan, attempt) => plans.isLost(plan, attempt),
+      firstContent: (plan, attempt) => plans.firstContent(plan, attempt),
+      finished: (plan, attempt, usage) => plans.finished(plan, attempt, usage),
+      failed: (plan, attempt, failure) => plans.failed(plan, attempt, failure),
+      explain: (plan) => plans.explain(plan),
+      closePlan: (plan) => plans.close(plan),
+    };
+  }
+
+  #limits(): Pick<OwnerCalls, 'admit' | 'released'> {
+    return {
+      admit: (keyId, limits, tokens) => {
+        const verdict = this.#owned.rateLimiter.admit(keyId, limits, tokens);
+        if (!verdict.ok) return verdict;
+        this.#lastPlace += 1;
+        this.#places.set(this.#lastPlace, verdict.release);
+        return { ok: true, place: this.#lastPlace, headers: verdict.headers };
+      },
+      released: (place, tokensUsed) => {
+        this.#places.get(place)?.(tokensUsed);
+        this.#places.delete(place);
+      },
+    };
+  }
+
+  /** A worker that was told to stop leaves nothing; one that died leaves what a crash leaves. */
+  async #clearUp(): Promise<void> {
+    const { ledger, metrics, log } = this.#owned;
+    this.load = noLoad;
+    this.#plans.closeAll();
+    for (const release of this.#places.values()) release();
+    this.#places.clear();
+    metrics.abandoned(this.#requests);
+    this.#requests = 0;
+    if (this.#holds.size === 0) return;
+    try {
+      const { voided, lostNanoUsd } = await ledger.abandon([...this.#holds]);
+      this.#holds.clear();
+      if (voided > 0)
+        log('warning', 'worker.holds_voided', { voided, lost_usd: formatUsd(lostNanoUsd) });
+    } catch (error) {
+      // They end at their expiry, or when the books are opened next.
+      log('error', 'worker.holds_left', { holds: this.#holds.size, error: String(error) });
+    }
+  }
+}

@@ -1,0 +1,247 @@
+/** `serve --workers 2` as users run it: processes of their own that serve as one. */
+
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test, type TestContext } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Books } from '#cli';
+import { startSimulator, type RunningSimulator } from '#simulator';
+import {
+  asArray,
+  asObject,
+  asString,
+  nanoUsd,
+  parseJsonObject,
+  seededRandom,
+  systemClock,
+  type JsonObject,
+} from '#std';
+import {
+  openData,
+  startServer,
+  writeConfig,
+  type ServerFiles,
+  type ServerProcess,
+} from '../crash/gateway-process.ts';
+
+const operatorToken = 'an operator token of these tests alone';
+const simulators: RunningSimulator[] = [];
+after(async () => {
+  for (const simulator of simulators) await simulator.close();
+});
+
+type Place = {
+  readonly files: ServerFiles;
+  readonly vendor: RunningSimulator;
+  readonly key: string;
+  start(): Promise<ServerProcess>;
+};
+
+/** Two workers over a folder of their own; the vendor says a word every `paceMs`. */
+async function place(
+  t: TestContext,
+  paceMs: number,
+  limits: Parameters<Books['access']['createKey']>[0]['limits'] = {},
+): Promise<Place> {
+  const folder = mkdtempSync(join(tmpdir(), 'manifold-workers-'));
+  const vendor = await startSimulator({
+    host: '127.0.0.1',
+    port: 0,
+    clock: systemClock,
+    random: seededRandom(1),
+    rules: [],
+    paceMs,
+  });
+  simulators.push(vendor);
+  const files = writeConfig(folder, {
+    workers: 2,
+    operator_token: operatorToken,
+    channels: [
+      { id: 'sim', provider: 'simulator', base_url: vendor.url, secret: 's', allow_private: true },
+    ],
+  });
+  const books = await openData(folder);
+  const money = { walletId: 'w', amountNanoUsd: nanoUsd(1e9), lotKind: 'paid' } as const;
+  await books.ledger.credit({ ...money, source: 'test', eventId: 'w', actor: 'test' });
+  const { key } = await books.access.createKey({ name: 'k', walletId: 'w', limits });
+  await books.store.close();
+  const running: ServerProcess[] = [];
+  t.after(async () => {
+    for (const server of running) await server.end('SIGKILL');
+    rmSync(folder, { recursive: true, force: true });
+  });
+  const start = async (): Promise<ServerProcess> => {
+    const server = await startServer(files);
+    running.push(server);
+    return server;
+  };
+  return { files, vendor, key, start };
+}
+
+type Answer = { readonly status: number; readonly text: string; readonly whole: boolean };
+
+/** One request on a connection of its own: the owner of the port deals them out in turns. */
+function ask(
+  url: string,
+  key: string,
+  body: Readonly<Record<string, unknown>>,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const asked = request(`${url}/v1/chat/completions`, {
+      method: 'POST',
+      agent: false,
+      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json', ...headers },
+    });
+    asked.on('error', reject);
+    asked.on('response', (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (piece: string) => (text += piece));
+      response.once('error', () => {});
+      response.once('close', () =>
+        resolve({ status: response.statusCode ?? 0, text, whole: response.complete }),
+      );
+    });
+    asked.end(JSON.stringify({ model: 'sim-chat', messages: [question], ...body }));
+  });
+}
+
+const question = { role: 'user', content: 'Say something long about nothing in particular.' };
+
+async function control(url: string, path: string, method = 'GET'): Promise<JsonObject> {
+  const response = await fetch(`${url}/admin${path}`, {
+    method,
+    headers: { authorization: `Bearer ${operatorToken}` },
+  });
+  return parseJsonObject(await response.text()) ?? {};
+}
+
+async function verified(at: Place): Promise<void> {
+  const books = await openData(at.files.folder);
+  const { differenceCount } = await books.ledger.verify();
+  const { pendingNanoUsd } = await books.ledger.balance('w');
+  await books.store.close();
+  assert.equal(differenceCount, 0);
+  assert.equal(pendingNanoUsd, 0);
+}
+
+test('what both workers serve is one account: limits of a key hold, every answer has its receipt', async (t) => {
+  const at = await place(t, 0, { requests_per_minute: 10 });
+  const server = await at.start();
+  assert.equal(server.workers().length, 2);
+  const answers = await Promise.all(
+    Array.from({ length: 30 }, () => ask(server.url, at.key, { stream: false })),
+  );
+  const statuses = answers.map(({ status }) => status).sort();
+  assert.deepEqual(statuses, [...Array(10).fill(200), ...Array(20).fill(429)]);
+  const receipts = answers
+    .filter(({ status }) => status === 200)
+    .map(({ text }) => asString(asObject(parseJsonObject(text)?.['usage'])?.['receipt_id']));
+  assert.equal(new Set(receipts).size, 10);
+  const metrics = await (await fetch(`${server.url}/metrics`)).text();
+  assert.match(metrics, /manifold_requests_total\{[^}]*status_class="2xx"\} 10\n/);
+  const log = await control(server.url, '/requests?limit=100');
+  assert.equal(asArray(log['requests'])?.length, 30);
+  await server.end('SIGTERM');
+  await verified(at);
+});
+
+test('repeats of a request meet, whichever worker they come to', async (t) => {
+  const at = await place(t, 20);
+  const server = await at.start();
+  const headers = { 'idempotency-key': 'one' };
+  const answers = await Promise.all(
+    Array.from({ length: 6 }, () => ask(server.url, at.key, { stream: true }, headers)),
+  );
+  for (const { text } of answers) assert.equal(text, answers[0]?.text);
+  assert.match(answers[0]?.text ?? '', /\[DONE\]/);
+  assert.equal(at.vendor.seen.length, 1);
+  await server.end('SIGTERM');
+  await verified(at);
+});
+
+test('a key that is revoked is refused by all workers at once', async (t) => {
+  const at = await place(t, 0);
+  const server = await at.start();
+  const ten = (): Promise<readonly number[]> =>
+    Promise.all(Array.from({ length: 10 }, async () => (await ask(server.url, at.key, {})).status));
+  assert.deepEqual(new Set(await ten()), new Set([200]));
+  const { keys } = await control(server.url, '/keys');
+  const keyId = asString(asObject(asArray(keys)?.[0])?.['key_id']);
+  await control(server.url, `/keys/${keyId}`, 'DELETE');
+  assert.deepEqual(new Set(await ten()), new Set([401]));
+  await server.end('SIGTERM');
+});
+
+test('a worker that is killed takes its own streams along and nothing else', async (t) => {
+  const at = await place(t, 60);
+  const server = await at.start();
+  const answers = Array.from({ length: 20 }, () => ask(server.url, at.key, { stream: true }));
+  while (at.vendor.seen.length < 20) await pause(10);
+  const [victim] = server.workers();
+  assert.ok(victim !== undefined);
+  process.kill(victim, 'SIGKILL');
+  const ended = await Promise.all(answers);
+  const whole = ended.filter((answer) => answer.whole && answer.text.includes('[DONE]'));
+  // The one who deals them out does so to whoever is free.
+  assert.ok(whole.length >= 5 && whole.length <= 15, `${whole.length} of 20 streams were whole`);
+  for (const { text } of ended.filter((answer) => !whole.includes(answer)))
+    assert.doesNotMatch(text, /\[DONE\]/);
+  // Another takes its place.
+  const deadline = performance.now() + 30_000;
+  while (server.workers().length < 2 || server.workers().includes(victim)) {
+    assert.ok(performance.now() < deadline, 'no worker came for the one that died');
+    await pause(20);
+  }
+  for (let index = 0; index < 4; index += 1)
+    assert.equal((await ask(server.url, at.key, {})).status, 200);
+  const { held_usd: held } = await control(server.url, '/wallets/w');
+  assert.equal(held, '0');
+  await server.end('SIGTERM');
+  await verified(at);
+});
+
+test('when the owner of the books is killed the workers end, and its next life puts things right', async (t) => {
+  const at = await place(t, 60);
+  const server = await at.start();
+  const workers = server.workers();
+  const answers = Array.from({ length: 10 }, () =>
+    ask(server.url, at.key, { stream: true }).catch(() => undefined),
+  );
+  while (at.vendor.seen.length < 10) await pause(10);
+  await server.end('SIGKILL');
+  await Promise.all(answers);
+  const deadline = performance.now() + 10_000;
+  while (workers.some(isAlive)) {
+    assert.ok(performance.now() < deadline, 'workers live on without their owner');
+    await pause(20);
+  }
+  const next = await at.start();
+  assert.equal((await ask(next.url, at.key, {})).status, 200);
+  await next.end('SIGTERM');
+  await verified(at);
+});
+
+test('a server that is told to stop lets the streams of its workers end', async (t) => {
+  const at = await place(t, 30);
+  const server = await at.start();
+  const answers = Array.from({ length: 8 }, () => ask(server.url, at.key, { stream: true }));
+  while (at.vendor.seen.length < 8) await pause(10);
+  await server.end('SIGTERM');
+  for (const { text, whole } of await Promise.all(answers)) {
+    assert.ok(whole);
+    assert.match(text, /\[DONE\]/);
+  }
+  await verified(at);
+});
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
