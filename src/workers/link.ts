@@ -50,6 +50,8 @@ export class Link<Distant extends Calls> {
     this.#own = own;
     pipe.on('data', (piece: Buffer) => this.#hear(piece));
     pipe.on('error', () => pipe.destroy());
+    // Who says no more wants to hear no more.
+    pipe.on('end', () => pipe.destroy());
     this.closed = new Promise((resolve) =>
       pipe.once('close', () => void this.#end().then(resolve)),
     );

@@ -6,6 +6,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { duplexPair } from 'node:stream';
 import {
   configSchema,
   createRuntime,
@@ -25,6 +26,7 @@ import {
 } from '#simulator';
 import { nanoUsd, systemClock, systemRandom } from '#std';
 import type { RequestRecord } from '#store';
+import { createDistantShared, Link, ServedWorker, type OwnerCalls } from '#workers';
 
 export type Vendor = {
   readonly id: string;
@@ -62,6 +64,16 @@ export type Rig = {
   close(): Promise<void>;
 };
 
+/** With the value `worker`, what requests share is asked over a pipe, as in a worker of a server. */
+const rigForm = 'MANIFOLD_RIG';
+
+function asInWorker(runtime: OwnRuntime): Services {
+  const [here, there] = duplexPair();
+  void new ServedWorker(here, runtime.owned);
+  const owner = new Link<OwnerCalls>(there, {});
+  return { ...runtime.services, ...createDistantShared(owner) };
+}
+
 export async function startRig(options: RigOptions = {}): Promise<Rig> {
   const folder = mkdtempSync(path.join(tmpdir(), 'manifold-rig-'));
   const config: Config = configSchema.parse({
@@ -96,8 +108,9 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
   }
   const books = await openBooks(config);
   const runtime = await createRuntime({ config, environment: {}, books, extra });
+  const services = process.env[rigForm] === 'worker' ? asInWorker(runtime) : runtime.services;
   const front = createGateway({
-    services: options.services?.(runtime.services) ?? runtime.services,
+    services: options.services?.(services) ?? services,
     listener: { host: '127.0.0.1', port: 0 },
     limits: { bodyBytesMax: config.limits.body_bytes, heldBytesMax: config.limits.held_bytes },
   });

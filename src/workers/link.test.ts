@@ -1,0 +1,161 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { duplexPair, Transform, type Duplex } from 'node:stream';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { StoreUnavailableError } from '#store';
+import { Link, type Calls } from './link.ts';
+
+type Echo = {
+  echo(value: unknown): unknown;
+  late(value: unknown): Promise<unknown>;
+  fail(code: string): Promise<never>;
+  note(value: unknown): void;
+};
+
+function echo(heard: unknown[] = []): Echo & Calls {
+  return {
+    echo: (value) => value,
+    late: async (value) => {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      return value;
+    },
+    fail: (code) =>
+      Promise.reject(
+        code === 'plain'
+          ? new RangeError('no')
+          : new StoreUnavailableError('store_fenced', 'another one writes'),
+      ),
+    note: (value) => void heard.push(value),
+  };
+}
+
+function linked(heard?: unknown[]): {
+  readonly ours: Link<Echo>;
+  readonly theirs: Link<Calls>;
+  /** As when the process at the other end dies. */
+  readonly sever: () => void;
+} {
+  const [here, there] = duplexPair();
+  const sever = (): void => void (here.destroy(), there.destroy());
+  return { ours: new Link<Echo>(here, {}), theirs: new Link<Calls>(there, echo(heard)), sever };
+}
+
+test('answers find their questions, whichever comes first', async () => {
+  const { ours } = linked();
+  const late = ours.ask('late', 1);
+  const early = ours.ask('echo', 2);
+  assert.equal(await early, 2);
+  assert.equal(await late, 1);
+});
+
+test('bytes, infinity and what is undefined arrive as they are', async () => {
+  const { ours } = linked();
+  const value = { bytes: Buffer.from([0, 255]), most: Infinity, none: undefined, list: [1, [2]] };
+  assert.deepEqual(await ours.ask('echo', value), value);
+});
+
+test('news and questions are heard in the order in which they were said', async () => {
+  const heard: unknown[] = [];
+  const { ours } = linked(heard);
+  ours.tell('note', 1);
+  ours.tell('note', 2);
+  await ours.ask('echo', 0);
+  assert.deepEqual(heard, [1, 2]);
+});
+
+test('a store that cannot be written is known as such on the other side', async () => {
+  const { ours } = linked();
+  await assert.rejects(ours.ask('fail', 'store'), (error: unknown) => {
+    assert.ok(error instanceof StoreUnavailableError);
+    assert.equal(error.code, 'store_fenced');
+    return true;
+  });
+  await assert.rejects(ours.ask('fail', 'plain'), /RangeError: no/);
+});
+
+test('questions without an answer are refused when the other side is gone, later ones at once', async () => {
+  const { ours, sever } = linked();
+  const open = ours.ask('late', 1);
+  sever();
+  await assert.rejects(open, StoreUnavailableError);
+  await ours.closed;
+  await assert.rejects(ours.ask('echo', 1), StoreUnavailableError);
+});
+
+test('closed waits for what the other side had asked for', async () => {
+  const [here, there] = duplexPair();
+  let done = false;
+  const served = new Link<Calls>(there, {
+    slow: async () => {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      done = true;
+    },
+  });
+  const asking = new Link<{ slow(): Promise<void> }>(here, {});
+  const asked = asking.ask('slow');
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  here.destroy();
+  there.destroy();
+  await assert.rejects(asked);
+  await served.closed;
+  assert.equal(done, true);
+});
+
+test('settled waits for answers, and for what they lead to', async () => {
+  const { ours } = linked();
+  let second: unknown;
+  void ours.ask('late', 1).then(async () => {
+    second = await ours.ask('late', 2);
+  });
+  await ours.settled();
+  assert.equal(second, 2);
+});
+
+test('frames are found however the bytes are cut', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.string({ maxLength: 300 }), { minLength: 1, maxLength: 20 }),
+      fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 10 }),
+      async (values, sizes) => {
+        const [here, there] = duplexPair();
+        const ours = new Link<Echo>(here, {});
+        const cutter = cut(sizes);
+        there.pipe(cutter);
+        const far = joined(cutter, there);
+        void new Link<Calls>(far, echo());
+        const answers = await Promise.all(values.map((value) => ours.ask('echo', value)));
+        assert.deepEqual(answers, values);
+        here.destroy();
+        await once(here, 'close');
+      },
+    ),
+    { numRuns: 60 },
+  );
+});
+
+/** Passes bytes on in pieces of these sizes, over and over. */
+function cut(sizes: readonly number[]): Transform {
+  let turn = 0;
+  return new Transform({
+    transform(piece: Buffer, _encoding, done) {
+      for (let at = 0; at < piece.length; ) {
+        const size = sizes[turn++ % sizes.length] ?? 1;
+        this.push(piece.subarray(at, at + size));
+        at += size;
+      }
+      done();
+    },
+  });
+}
+
+/** Reads from one, writes to the other. */
+function joined(readable: Transform, writable: Duplex): Duplex {
+  return new Proxy(writable, {
+    get(target, name) {
+      const source: Duplex = name === 'on' || name === 'once' ? readable : target;
+      const value: unknown = Reflect.get(source, name);
+      return typeof value === 'function' ? value.bind(source) : value;
+    },
+  });
+}
