@@ -51,7 +51,7 @@ export async function serveByWorkers(
       config: shareOf(config),
       extra,
       channels: await storedChannels(books.store),
-      pepper: books.pepper,
+      pepper: Buffer.from(books.pepper).toString('base64'),
       ownerPath: socket.path,
     }),
   });

@@ -100,7 +100,11 @@ function createServing(
   const write = (line: string): boolean => process.stderr.write(line);
   const log = createLog({ level: config.log_level, now: () => systemClock.now(), write });
   const shared = createDistantShared(owner);
-  const access = createGuard({ store: { keys: shared.keys }, pepper, clock: systemClock });
+  const access = createGuard({
+    store: { keys: shared.keys },
+    pepper: Buffer.from(pepper, 'base64'),
+    clock: systemClock,
+  });
   const runtime = createSharedRuntime(
     { config, environment, extra, warm: true },
     { shared, access, newId, log, channels },

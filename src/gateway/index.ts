@@ -9,7 +9,7 @@ export {
   type Offer,
   type Snapshot,
 } from './offers.ts';
-export type { GatewaySettings, Services, Shared } from './services.ts';
+export type { Charging, GatewaySettings, Services, Shared } from './services.ts';
 export { testChannel, type ChannelTestResult } from './channel-test.ts';
 export { Transcripts } from './idempotency.ts';
 export { peerAddressHeader } from './http/index.ts';

@@ -19,7 +19,6 @@ import {
   type BudgetScope,
   type InsufficientBalance,
   type LossEntry,
-  type Receipt,
   type UsageSource,
 } from '#ledger';
 import { estimateGeneratedTokens, rate } from '#metering';
@@ -34,7 +33,7 @@ import {
   type NanoUsd,
 } from '#std';
 import { duplicateFailure, type Idempotency } from './idempotency.ts';
-import type { Services } from './services.ts';
+import type { Charged, Services } from './services.ts';
 import {
   affordableOutput,
   boundAt,
@@ -250,7 +249,7 @@ export class Funds {
   }
 
   /** Rates and settles. The bill is durable when this resolves. */
-  async settle(ending: Ending): Promise<{ readonly bill: Bill; readonly receipt: Receipt }> {
+  async settle(ending: Ending): Promise<{ readonly bill: Bill; readonly receipt: Charged }> {
     this.#closed = true;
     const { route, usage, empty } = ending;
     const rated = rate(route.price, usage);

@@ -3,7 +3,17 @@
 import type { Access, KeyLimits, RateVerdict } from '#access';
 import type { Dialect, EmbeddingDialect } from '#dialects';
 import type { DialectId } from '#canonical';
-import type { Ledger } from '#ledger';
+import type {
+  Balance,
+  ExtendRequest,
+  Hold,
+  Ledger,
+  Receipt,
+  ReserveRequest,
+  ReserveResult,
+  Settlement,
+  VoidRequest,
+} from '#ledger';
 import type { DistantRouter, Later } from '#routing';
 import type { Clock, NewId, Random } from '#std';
 import type { Store } from '#store';
@@ -30,13 +40,34 @@ export type GatewaySettings = {
   readonly drainMs: number;
 };
 
+/** What a request reads of a hold and of its receipt; the rest stays with the ledger. */
+export type HeldAmount = {
+  readonly ok: true;
+  readonly hold: Pick<Hold, 'amountNanoUsd'>;
+};
+export type Charged = Pick<Receipt, 'receiptId' | 'chargeNanoUsd' | 'ratedNanoUsd' | 'holdNanoUsd'>;
+
+/** The ledger as a request uses it: {@link Ledger} is one. */
+export type Charging = {
+  reserve(
+    request: ReserveRequest,
+  ): Promise<HeldAmount | Exclude<ReserveResult, { readonly ok: true }>>;
+  attempt(...call: Parameters<Ledger['attempt']>): Promise<{ readonly ok: boolean }>;
+  extend(request: ExtendRequest): Promise<HeldAmount | { readonly ok: false }>;
+  settle(
+    settlement: Settlement,
+  ): Promise<{ readonly ok: true; readonly receipt: Charged } | { readonly ok: false }>;
+  void(request: VoidRequest): Promise<{ readonly ok: boolean }>;
+  balance(walletId: string): Promise<Pick<Balance, 'availableNanoUsd'>>;
+};
+
 /** What the walk needs of what all requests share: in this process, or in the one that owns it. */
 export type Shared = {
   readonly store: {
     readonly requests: Pick<Store['requests'], 'append'>;
     readonly blobs: Pick<Store['blobs'], 'get' | 'put' | 'remove'>;
   };
-  readonly ledger: Pick<Ledger, 'reserve' | 'attempt' | 'extend' | 'settle' | 'void' | 'balance'>;
+  readonly ledger: Charging;
   readonly rateLimiter: {
     admit(keyId: string, limits: KeyLimits, tokens: number): Later<RateVerdict>;
   };

@@ -8,12 +8,12 @@ import {
   type Loss,
   type Usage,
 } from '#canonical';
-import type { AttemptOutcome, Receipt } from '#ledger';
+import type { AttemptOutcome } from '#ledger';
 import type { DistantPlan } from '#routing';
 import { zeroNanoUsd, type JsonObject, type NanoUsd } from '#std';
 import { boundedExplanation } from './explanation.ts';
 import type { Exchange } from './http/index.ts';
-import type { Services } from './services.ts';
+import type { Charged, Services } from './services.ts';
 import type { Route } from './target.ts';
 
 export type AttemptTrail = {
@@ -46,7 +46,7 @@ export class Trail {
   streamed = false;
   plan: DistantPlan | undefined;
   usage: Usage | undefined;
-  receipt: Receipt | undefined;
+  receipt: Charged | undefined;
   losses: readonly Loss[] = [];
   error: GatewayError | undefined;
   status = 200;

@@ -1,22 +1,11 @@
-/** What workers ask of the owner of the books, and what the owner asks of its workers. */
+/**
+ * What workers ask of the owner of the books, and what the owner asks of its workers. All of it is
+ * JSON on its way: bytes are base64, and what is not there is null where it has a place.
+ */
 
 import type { KeyLimits, RateHeaders } from '#access';
 import type { Part } from '#canonical';
-import type { KeptState } from '#gateway';
-import type {
-  AttemptIntent,
-  AttemptOutcome,
-  AttemptResult,
-  Balance,
-  ExtendRequest,
-  ExtendResult,
-  ReserveRequest,
-  ReserveResult,
-  Settlement,
-  SettleResult,
-  VoidRequest,
-  VoidResult,
-} from '#ledger';
+import type { Charging, KeptState } from '#gateway';
 import type { ChannelDefinition } from '#providers';
 import type {
   AttemptTimeouts,
@@ -33,6 +22,9 @@ import type { KeyRecord, RequestRecord, Store } from '#store';
 import type { RequestFacts } from '#telemetry';
 
 type Blobs = Store['blobs'];
+type Base64 = string;
+type BlobEntry = Omit<Parameters<Blobs['put']>[0], 'body'>;
+type BlobHead = Omit<NonNullable<Awaited<ReturnType<Blobs['get']>>>, 'body'>;
 
 /** A verdict on a key's limits; `place` is given back with `released`. */
 export type PlaceVerdict =
@@ -71,34 +63,30 @@ export type Load = {
 };
 
 export type OwnerCalls = {
-  reserve(request: ReserveRequest): Promise<ReserveResult>;
-  attempt(
-    requestId: string,
-    intent: AttemptIntent,
-    previous?: AttemptOutcome,
-  ): Promise<AttemptResult>;
-  extend(request: ExtendRequest): Promise<ExtendResult>;
-  settle(settlement: Settlement): Promise<SettleResult>;
-  void(request: VoidRequest): Promise<VoidResult>;
-  balance(walletId: string): Promise<Balance>;
-  appendRequest(record: RequestRecord): Promise<void>;
-  putBlob(...entry: Parameters<Blobs['put']>): ReturnType<Blobs['put']>;
-  getBlob(...place: Parameters<Blobs['get']>): ReturnType<Blobs['get']>;
+  reserve: Charging['reserve'];
+  attempt: Charging['attempt'];
+  extend: Charging['extend'];
+  settle: Charging['settle'];
+  void: Charging['void'];
+  balance: Charging['balance'];
+  appendRequest(record: RequestRecord): void;
+  putBlob(entry: BlobEntry, body: Base64): Promise<boolean>;
+  getBlob(...place: Parameters<Blobs['get']>): Promise<readonly [BlobHead, Base64] | null>;
   removeBlob(...place: Parameters<Blobs['remove']>): ReturnType<Blobs['remove']>;
-  findKey(digest: string): Promise<KeyRecord | undefined>;
+  findKey(digest: string): Promise<KeyRecord | null>;
   admit(keyId: string, limits: KeyLimits, tokens: number): PlaceVerdict;
-  released(place: number, tokensUsed: number | undefined): void;
-  next(plan: number, begin: PlanBegin | undefined, failure: Failure | undefined): DistantStep;
+  released(place: number, tokensUsed: number | null): void;
+  next(plan: number, begin: PlanBegin | null, failure: Failure | null): DistantStep;
   forgetCandidates(list: number): void;
   sent(plan: number, attempt: number): void;
   headers(plan: number, attempt: number, snapshot: RateLimitSnapshot): void;
   isLost(plan: number, attempt: number): boolean;
   firstContent(plan: number, attempt: number): void;
-  finished(plan: number, attempt: number, usage: AttemptUsage | undefined): void;
+  finished(plan: number, attempt: number, usage: AttemptUsage | null): void;
   failed(plan: number, attempt: number, failure: Failure): void;
-  explain(plan: number): Explanation | undefined;
+  explain(plan: number): Explanation | null;
   /** Forgets the plan; the explanation is its last word. */
-  closePlan(plan: number): Explanation | undefined;
+  closePlan(plan: number): Explanation | null;
   requestBegun(): void;
   requestEnded(facts: RequestFacts): void;
   remember(owner: string, parts: readonly Part[]): void;
@@ -112,7 +100,8 @@ export type WorkerSetup = {
   readonly config: unknown;
   readonly extra: readonly ChannelDefinition[];
   readonly channels: readonly ChannelDefinition[];
-  readonly pepper: Uint8Array;
+  /** The secret that guards the digests of keys, in base64. */
+  readonly pepper: string;
   /** Where the owner takes over what workers do not do: a Unix socket, or a named pipe. */
   readonly ownerPath: string;
 };

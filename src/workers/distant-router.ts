@@ -96,8 +96,8 @@ class FarPlan implements DistantPlan {
   }
 
   async next(failure?: Failure): Promise<Step> {
-    const begin = this.#hasBegun ? undefined : this.#begin();
-    const step = await this.#owner.ask('next', this.#id, begin, failure);
+    const begin = this.#hasBegun ? null : this.#begin();
+    const step = await this.#owner.ask('next', this.#id, begin, failure ?? null);
     return step.kind === 'attempt' ? this.#attempt(step) : step;
   }
 
@@ -119,13 +119,13 @@ class FarPlan implements DistantPlan {
 
   close(): void {
     this.#lastWord ??= this.#explained(
-      this.#hasBegun ? this.#owner.ask('closePlan', this.#id) : undefined,
+      this.#hasBegun ? this.#owner.askLater('closePlan', this.#id) : undefined,
     );
     // Not everybody wants to hear it.
     this.#lastWord.catch(() => {});
   }
 
-  async #explained(asked: Promise<Explanation | undefined> | undefined): Promise<Explanation> {
+  async #explained(asked: Promise<Explanation | null> | undefined): Promise<Explanation> {
     return (await asked) ?? this.#nothingHappened();
   }
 
@@ -190,7 +190,7 @@ class FarAttempt implements Attempt {
   }
 
   finished(usage?: AttemptUsage): void {
-    this.#owner.tell('finished', this.#plan, this.index, usage);
+    this.#owner.tell('finished', this.#plan, this.index, usage ?? null);
   }
 
   failed(failure: Failure): void {

@@ -49,9 +49,9 @@ test('answers find their questions, whichever comes first', async () => {
   assert.equal(await late, 1);
 });
 
-test('bytes, infinity and what is undefined arrive as they are', async () => {
+test('what is JSON arrives as it is, also what is not ASCII', async () => {
   const { ours } = linked();
-  const value = { bytes: Buffer.from([0, 255]), most: Infinity, none: undefined, list: [1, [2]] };
+  const value = { text: 'ä 你好 🙂', none: null, list: [1, [2.5]] };
   assert.deepEqual(await ours.ask('echo', value), value);
 });
 
@@ -102,6 +102,14 @@ test('closed waits for what the other side had asked for', async () => {
   assert.equal(done, true);
 });
 
+test('what nobody waits for is heard too, soon and in its order', async () => {
+  const heard: unknown[] = [];
+  const { ours } = linked(heard);
+  ours.tell('note', 1);
+  assert.equal(await ours.askLater('echo', 2), 2);
+  assert.deepEqual(heard, [1]);
+});
+
 test('settled waits for answers, and for what they lead to', async () => {
   const { ours } = linked();
   let second: unknown;
@@ -139,7 +147,7 @@ function cut(sizes: readonly number[]): Transform {
   let turn = 0;
   return new Transform({
     transform(piece: Buffer, _encoding, done) {
-      for (let at = 0; at < piece.length; ) {
+      for (let at = 0; at < piece.length;) {
         const size = sizes[turn++ % sizes.length] ?? 1;
         this.push(piece.subarray(at, at + size));
         at += size;

@@ -6,7 +6,7 @@
 import type { Duplex } from 'node:stream';
 import type { RateLimiter } from '#access';
 import type { StateMemory } from '#gateway';
-import type { Ledger } from '#ledger';
+import type { Hold, Ledger, Receipt } from '#ledger';
 import type { Router } from '#routing';
 import { formatUsd } from '#std';
 import type { Store } from '#store';
@@ -60,22 +60,32 @@ export class ServedWorker {
         // Before it is known to be durable: the worker may be gone by then.
         this.#holds.add(request.requestId);
         const result = await ledger.reserve(request);
-        if (!result.ok) this.#holds.delete(request.requestId);
-        return result;
-      },
-      attempt: (requestId, intent, previous) => ledger.attempt(requestId, intent, previous),
-      extend: (request) => ledger.extend(request),
-      settle: async (settlement) => {
-        const result = await ledger.settle(settlement);
-        this.#holds.delete(settlement.requestId);
-        return result;
-      },
-      void: async (request) => {
-        const result = await ledger.void(request);
+        if (result.ok) return held(result.hold);
         this.#holds.delete(request.requestId);
         return result;
       },
-      balance: (walletId) => ledger.balance(walletId),
+      attempt: async (requestId, intent, previous) => {
+        const { ok } = await ledger.attempt(requestId, intent, previous);
+        return { ok };
+      },
+      extend: async (request) => {
+        const result = await ledger.extend(request);
+        return result.ok ? held(result.hold) : { ok: false };
+      },
+      settle: async (settlement) => {
+        const result = await ledger.settle(settlement);
+        this.#holds.delete(settlement.requestId);
+        return result.ok ? { ok: true, receipt: charged(result.receipt) } : { ok: false };
+      },
+      void: async (request) => {
+        const { ok } = await ledger.void(request);
+        this.#holds.delete(request.requestId);
+        return { ok };
+      },
+      balance: async (walletId) => {
+        const { availableNanoUsd } = await ledger.balance(walletId);
+        return { availableNanoUsd };
+      },
     };
   }
 
@@ -92,13 +102,23 @@ export class ServedWorker {
     | 'recall'
     | 'load'
   > {
-    const { store, metrics, stateMemory } = this.#owned;
+    const { store, metrics, stateMemory, log } = this.#owned;
     return {
-      appendRequest: (record) => store.requests.append(record),
-      putBlob: (entry) => store.blobs.put(entry),
-      getBlob: (namespace, id, owner) => store.blobs.get(namespace, id, owner),
+      appendRequest: (record) =>
+        void store.requests
+          .append(record)
+          .catch((error: unknown) =>
+            log('error', 'record.failed', { request_id: record.requestId, error: String(error) }),
+          ),
+      putBlob: (entry, body) => store.blobs.put({ ...entry, body: Buffer.from(body, 'base64') }),
+      getBlob: async (namespace, id, owner) => {
+        const blob = await store.blobs.get(namespace, id, owner);
+        if (!blob) return null;
+        const { body, ...head } = blob;
+        return [head, Buffer.from(body).toString('base64')];
+      },
       removeBlob: (namespace, id, owner) => store.blobs.remove(namespace, id, owner),
-      findKey: (digest) => store.keys.findByDigest(digest),
+      findKey: async (digest) => (await store.keys.findByDigest(digest)) ?? null,
       requestBegun: () => {
         this.#requests += 1;
         metrics.begun();
@@ -153,7 +173,7 @@ export class ServedWorker {
         return { ok: true, place: this.#lastPlace, headers: verdict.headers };
       },
       released: (place, tokensUsed) => {
-        this.#places.get(place)?.(tokensUsed);
+        this.#places.get(place)?.(tokensUsed ?? undefined);
         this.#places.delete(place);
       },
     };
@@ -179,4 +199,15 @@ export class ServedWorker {
       log('error', 'worker.holds_left', { holds: this.#holds.size, error: String(error) });
     }
   }
+}
+
+function held({ amountNanoUsd }: Hold): {
+  readonly ok: true;
+  readonly hold: Pick<Hold, 'amountNanoUsd'>;
+} {
+  return { ok: true, hold: { amountNanoUsd } };
+}
+
+function charged({ receiptId, chargeNanoUsd, ratedNanoUsd, holdNanoUsd }: Receipt) {
+  return { receiptId, chargeNanoUsd, ratedNanoUsd, holdNanoUsd };
 }

@@ -28,10 +28,10 @@ export class Plans {
     this.#router = router;
   }
 
-  next(id: number, begin: PlanBegin | undefined, failure: Failure | undefined): DistantStep {
-    const running = begin === undefined ? this.#plans.get(id) : this.#begin(id, begin);
+  next(id: number, begin: PlanBegin | null, failure: Failure | null): DistantStep {
+    const running = begin === null ? this.#plans.get(id) : this.#begin(id, begin);
     if (running === undefined) throw new Error('a plan that is closed was asked to go on');
-    const step = running.plan.next(failure);
+    const step = running.plan.next(failure ?? undefined);
     if (step.kind !== 'attempt') return step;
     running.attempt = step;
     const { index, timeouts, probe } = step;
@@ -68,23 +68,23 @@ export class Plans {
     this.#attempt(id, attempt)?.firstContent();
   }
 
-  finished(id: number, attempt: number, usage: AttemptUsage | undefined): void {
-    this.#attempt(id, attempt)?.finished(usage);
+  finished(id: number, attempt: number, usage: AttemptUsage | null): void {
+    this.#attempt(id, attempt)?.finished(usage ?? undefined);
   }
 
   failed(id: number, attempt: number, failure: Failure): void {
     this.#attempt(id, attempt)?.failed(failure);
   }
 
-  explain(id: number): Explanation | undefined {
-    return this.#plans.get(id)?.plan.explain();
+  explain(id: number): Explanation | null {
+    return this.#plans.get(id)?.plan.explain() ?? null;
   }
 
-  close(id: number): Explanation | undefined {
+  close(id: number): Explanation | null {
     const plan = this.#plans.get(id)?.plan;
     this.#plans.delete(id);
     plan?.close();
-    return plan?.explain();
+    return plan?.explain() ?? null;
   }
 
   /** The worker is gone, and with it all it was doing. */

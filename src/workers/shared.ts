@@ -14,22 +14,31 @@ export type DistantShared = Shared & { readonly keys: Pick<Store['keys'], 'findB
 export function createDistantShared(owner: Link<OwnerCalls>): DistantShared {
   return {
     store: {
-      requests: { append: (record) => owner.ask('appendRequest', record) },
+      requests: { append: async (record) => owner.tell('appendRequest', record) },
       blobs: {
-        put: (entry) => owner.ask('putBlob', entry),
-        get: (namespace, id, whose) => owner.ask('getBlob', namespace, id, whose),
+        put: ({ body, ...entry }) =>
+          owner.ask('putBlob', entry, Buffer.from(body).toString('base64')),
+        get: async (namespace, id, whose) => {
+          const found = await owner.ask('getBlob', namespace, id, whose);
+          return found === null
+            ? undefined
+            : { ...found[0], body: Buffer.from(found[1], 'base64') };
+        },
         remove: (namespace, id, whose) => owner.ask('removeBlob', namespace, id, whose),
       },
     },
     ledger: {
       reserve: (request) => owner.ask('reserve', request),
-      attempt: (requestId, intent, previous) => owner.ask('attempt', requestId, intent, previous),
+      attempt: (requestId, intent, previous) =>
+        previous === undefined
+          ? owner.ask('attempt', requestId, intent)
+          : owner.ask('attempt', requestId, intent, previous),
       extend: (request) => owner.ask('extend', request),
       settle: (settlement) => owner.ask('settle', settlement),
       void: (request) => owner.ask('void', request),
       balance: (walletId) => owner.ask('balance', walletId),
     },
-    keys: { findByDigest: (digest) => owner.ask('findKey', digest) },
+    keys: { findByDigest: async (digest) => (await owner.ask('findKey', digest)) ?? undefined },
     rateLimiter: { admit: (keyId, limits, tokens) => admit(owner, keyId, limits, tokens) },
     router: createDistantRouter(owner),
     metrics: {
@@ -55,7 +64,7 @@ function admit(
     const { place, headers } = verdict;
     return {
       ok: true,
-      release: (tokensUsed) => owner.tell('released', place, tokensUsed),
+      release: (tokensUsed) => owner.tell('released', place, tokensUsed ?? null),
       headers,
     };
   });
