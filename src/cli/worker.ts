@@ -75,7 +75,12 @@ class Worker {
   }
 
   reload(channels: readonly ChannelDefinition[]): void {
-    this.#serving?.runtime.reload(channels);
+    const serving = this.#serving;
+    try {
+      serving?.runtime.reload(channels);
+    } catch (error) {
+      serving?.runtime.services.log('error', 'channels.refused', { error: String(error) });
+    }
   }
 
   forgetKey(keyId: string): void {

@@ -31,6 +31,7 @@ type Begun = {
   readonly host: string;
   readonly port: number;
   readonly served: ServedWorker;
+  readonly worker: WorkerProcess;
   readonly run: Promise<End>;
 };
 
@@ -39,10 +40,12 @@ const restartMsMax = 5_000;
 /** A worker that served this long has not died of its start. */
 const soundMs = 60_000;
 const startMsMax = 60_000;
+/** What a worker needs besides the time that running requests have. */
+const stopMsMax = 15_000;
 
 export class Workers {
   readonly #options: WorkersOptions;
-  readonly #served = new Set<ServedWorker>();
+  readonly #served = new Map<ServedWorker, WorkerProcess>();
   readonly #runs: Promise<void>[] = [];
   #isStopping = false;
 
@@ -64,23 +67,25 @@ export class Workers {
   }
 
   get load(): readonly Load[] {
-    return [...this.#served].map(({ load }) => load);
+    return [...this.#served.keys()].map(({ load }) => load);
   }
 
   /** Channels have changed. */
   reload(channels: WorkerSetup['channels']): void {
-    for (const { link } of this.#served) link.tell('channels', channels);
+    for (const { link } of this.#served.keys()) link.tell('channels', channels);
   }
 
   /** Resolves when no worker lets the key in any more. */
   async forgetKey(keyId: string): Promise<void> {
-    await Promise.allSettled([...this.#served].map(({ link }) => link.ask('forgetKey', keyId)));
+    await Promise.allSettled(
+      [...this.#served.keys()].map(({ link }) => link.ask('forgetKey', keyId)),
+    );
   }
 
   /** Running requests may finish for `graceMs`. Resolves when the workers are gone and left nothing. */
   async stop(graceMs: number): Promise<void> {
     this.#isStopping = true;
-    await Promise.all([...this.#served].map((worker) => end(worker, graceMs)));
+    await Promise.all([...this.#served].map(([served, worker]) => end(served, worker, graceMs)));
     await Promise.all(this.#runs);
   }
 
@@ -94,7 +99,7 @@ export class Workers {
       }),
     );
     const served = new ServedWorker(pipeOf(worker), this.#options.owned);
-    this.#served.add(served);
+    this.#served.set(served, worker);
     const run = Promise.all([ended, served.gone]).then(([end]) => {
       this.#served.delete(served);
       return end;
@@ -102,7 +107,7 @@ export class Workers {
     const late = setTimeout(() => worker.process.kill('SIGKILL'), startMsMax);
     try {
       const address = await served.link.ask('start', await this.#options.setup());
-      return { ...address, served, run };
+      return { ...address, served, worker, run };
     } catch (error) {
       worker.process.kill('SIGKILL');
       throw new ConfigError(`A worker did not start: ${String(error)}`);
@@ -131,7 +136,8 @@ export class Workers {
     try {
       const begun = await this.#begin();
       this.#options.log('info', 'worker.started', {});
-      if (this.#isStopping) await end(begun.served, 0);
+      const { served, worker } = begun;
+      if (this.#isStopping) await end(served, worker, 0);
       return begun;
     } catch (error) {
       this.#options.log('error', 'worker.start_failed', { error: String(error) });
@@ -140,10 +146,12 @@ export class Workers {
   }
 }
 
-async function end(worker: ServedWorker, graceMs: number): Promise<void> {
-  await worker.link.ask('stop', graceMs).catch(() => {});
-  worker.link.close();
-  await worker.gone;
+async function end(served: ServedWorker, worker: WorkerProcess, graceMs: number): Promise<void> {
+  const late = setTimeout(() => worker.process.kill('SIGKILL'), graceMs + stopMsMax);
+  await served.link.ask('stop', graceMs).catch(() => {});
+  served.link.close();
+  await served.gone;
+  clearTimeout(late);
 }
 
 function pipeOf(worker: WorkerProcess): Duplex {

@@ -102,6 +102,18 @@ test('closed waits for what the other side had asked for', async () => {
   assert.equal(done, true);
 });
 
+test('a fault in what is heard ends the connection, not the process', async () => {
+  const [here, there] = duplexPair();
+  const faults: string[] = [];
+  there.on('error', (error) => faults.push(error.message));
+  const served = new Link<Calls>(there, echo());
+  const asking = new Link<{ strange(): void }>(here, {});
+  asking.tell('strange');
+  await served.closed;
+  assert.deepEqual(faults, ['nobody answers to strange']);
+  here.destroy();
+});
+
 test('what nobody waits for is heard too, soon and in its order', async () => {
   const heard: unknown[] = [];
   const { ours } = linked(heard);

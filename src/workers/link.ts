@@ -52,7 +52,14 @@ export class Link<Distant extends Calls> {
   constructor(pipe: Duplex, own: Calls) {
     this.#pipe = pipe;
     this.#own = own;
-    pipe.on('data', (piece: Buffer) => this.#hear(piece));
+    pipe.on('data', (piece: Buffer) => {
+      try {
+        this.#hear(piece);
+      } catch (error) {
+        // A fault of ours in what one of them said: it costs this connection, not this process.
+        pipe.destroy(error instanceof Error ? error : new Error(String(error)));
+      }
+    });
     pipe.on('error', () => pipe.destroy());
     // Who says no more wants to hear no more.
     pipe.on('end', () => pipe.destroy());

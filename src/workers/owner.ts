@@ -45,6 +45,7 @@ export class ServedWorker {
   constructor(pipe: Duplex, owned: Owned) {
     this.#owned = owned;
     this.#plans = new Plans(owned.router);
+    pipe.on('error', (error) => owned.log('error', 'worker.fault', { error: String(error) }));
     this.link = new Link<WorkerCalls>(pipe, this.#calls());
     this.gone = this.link.closed.then(() => this.#clearUp());
   }
