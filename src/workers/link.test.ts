@@ -86,15 +86,17 @@ test('questions without an answer are refused when the other side is gone, later
 test('closed waits for what the other side had asked for', async () => {
   const [here, there] = duplexPair();
   let done = false;
+  const begun = Promise.withResolvers<void>();
   const served = new Link<Calls>(there, {
     slow: async () => {
+      begun.resolve();
       await new Promise((resolve) => setTimeout(resolve, 20));
       done = true;
     },
   });
   const asking = new Link<{ slow(): Promise<void> }>(here, {});
   const asked = asking.ask('slow');
-  await new Promise((resolve) => setTimeout(resolve, 5));
+  await begun.promise;
   here.destroy();
   there.destroy();
   await assert.rejects(asked);
