@@ -110,7 +110,10 @@ export class Workers {
       return { ...address, served, worker, run };
     } catch (error) {
       worker.process.kill('SIGKILL');
-      throw new ConfigError(`A worker did not start: ${String(error)}`);
+      const { exit_code: code, signal } = await ended;
+      throw new ConfigError(
+        `A worker did not start (${String(error)}; exit code ${code}, signal ${signal}).`,
+      );
     } finally {
       clearTimeout(late);
     }

@@ -250,5 +250,5 @@ function asError({ name, message, code }: Told): Error {
 }
 
 function gone(): Error {
-  return new StoreUnavailableError('store_unavailable', 'the process that keeps the books is gone');
+  return new StoreUnavailableError('store_unavailable', 'the process at the other end is gone');
 }

@@ -45,7 +45,10 @@ export class ServedWorker {
   constructor(pipe: Duplex, owned: Owned) {
     this.#owned = owned;
     this.#plans = new Plans(owned.router);
-    pipe.on('error', (error) => owned.log('error', 'worker.fault', { error: String(error) }));
+    pipe.on('error', (error) => {
+      // Its death is told by who started it.
+      if (!('syscall' in error)) owned.log('error', 'worker.fault', { error: String(error) });
+    });
     this.link = new Link<WorkerCalls>(pipe, this.#calls());
     this.gone = this.link.closed.then(() => this.#clearUp());
   }
