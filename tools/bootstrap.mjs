@@ -84,22 +84,21 @@ async function prepare(scope) {
 
 /** Another name whenever a source, a dependency or the place of the checkout is another. */
 function bundleFolder() {
-  const hash = createHash('sha256').update(`${root} ${lockHash()}`);
+  const seen = [root, lockHash()];
+  // Node's own way through a tree takes longer, and so do its objects for entries and joined paths.
   const look = (file) => {
-    const { size, mtimeMs } = statSync(file);
-    hash.update(`\n${file} ${size} ${mtimeMs}`);
-  };
-  // Node's own way through a tree takes longer.
-  const walk = (folder) => {
-    for (const entry of readdirSync(folder, { withFileTypes: true })) {
-      const file = path.join(folder, entry.name);
-      if (entry.isDirectory()) walk(file);
-      else if (!file.endsWith('.test.ts')) look(file);
+    const stat = statSync(file);
+    if (!stat.isDirectory()) seen.push(file, stat.size, stat.mtimeMs);
+    else {
+      for (const name of readdirSync(file)) {
+        if (!name.endsWith('.test.ts')) look(file + path.sep + name);
+      }
     }
   };
   look(path.join(root, 'tools', 'bundle.mjs'));
-  walk(path.join(root, 'src'));
-  return path.join(cache, 'program', hash.digest('hex').slice(0, 32));
+  look(path.join(root, 'src'));
+  const name = createHash('sha256').update(seen.join('\n')).digest('hex').slice(0, 32);
+  return path.join(cache, 'program', name);
 }
 
 /** What is started: the bundle of the sources, made now if need be, or else the sources themselves. */

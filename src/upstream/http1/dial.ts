@@ -1,5 +1,5 @@
 import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net';
-import { connect as connectTls, type ConnectionOptions } from 'node:tls';
+import type { ConnectionOptions } from 'node:tls';
 import type { Open } from '../spares.ts';
 
 export type DialSettings = {
@@ -106,7 +106,8 @@ export class Dialer {
       ...(session === undefined ? {} : { session }),
       ...(certificateAuthorities === undefined ? {} : { ca: [...certificateAuthorities] }),
     };
-    const socket = connectTls(options);
+    // Loaded when it is needed: a start need not wait for it.
+    const socket = process.getBuiltinModule('node:tls').connect(options);
     socket.on('session', (given: Buffer) => {
       if (this.#sessions.size >= sessionsMax) this.#sessions.clear();
       this.#sessions.set(key, given);
