@@ -29,6 +29,9 @@ export function enqueue<Operation, Result>(
  * locks in the same order.
  */
 export function* applyBatch(batch: readonly Queued[]): Steps<readonly unknown[]> {
+  const [first] = batch;
+  if (first && batch.every((queued) => queued.lane === first.lane))
+    return yield* applyLane(first.lane, batch);
   const byLane = new Map<Lane<unknown, unknown>, number[]>();
   for (const [index, queued] of batch.entries()) {
     const indexes = byLane.get(queued.lane);
@@ -36,15 +39,22 @@ export function* applyBatch(batch: readonly Queued[]): Steps<readonly unknown[]>
     else byLane.set(queued.lane, [index]);
   }
   const results: unknown[] = Array.from({ length: batch.length });
-  const lanes =
-    byLane.size === 1
-      ? [...byLane]
-      : [...byLane].sort(([left], [right]) => (left.name < right.name ? -1 : 1));
+  const lanes = [...byLane].sort(([left], [right]) => (left.name < right.name ? -1 : 1));
   for (const [lane, indexes] of lanes) {
-    const laneResults = yield* lane.apply(indexes.map((index) => batch[index]?.operation));
-    if (laneResults.length !== indexes.length)
-      throw new TypeError(`lane ${lane.name} lost a result`);
+    const laneResults = yield* applyLane(
+      lane,
+      batch.filter((queued) => queued.lane === lane),
+    );
     for (const [position, index] of indexes.entries()) results[index] = laneResults[position];
   }
+  return results;
+}
+
+function* applyLane(
+  lane: Lane<unknown, unknown>,
+  batch: readonly Queued[],
+): Steps<readonly unknown[]> {
+  const results = yield* lane.apply(batch.map((queued) => queued.operation));
+  if (results.length !== batch.length) throw new TypeError(`lane ${lane.name} lost a result`);
   return results;
 }

@@ -67,7 +67,9 @@ export class FrameWriter {
     this.#start(tag.rows);
     this.#integer(number);
     this.#integer(entry.rows.length);
-    for (const row of entry.rows) for (const value of row) this.#value(value);
+    // A loop by iterators makes an object for each value, as long as it is not compiled.
+    for (const row of entry.rows)
+      for (let index = 0; index < row.length; index += 1) this.#value(row[index] ?? null);
   }
 
   /** The frame, valid until the next call of `add`. */

@@ -156,49 +156,58 @@ function combine(
   second: WriteStatement,
   row: readonly Value[],
 ): boolean {
-  const adds = addedPlaces(first, second);
+  const { adds, replaces } = placesOf(first, second);
   if (adds) return addAll(values, row, adds);
-  const replaced = replacedPlaces(first, second);
-  if (!replaced) return false;
+  if (!replaces) return false;
   for (let index = 0; index < row.length; index += 1)
-    values[replaced[index] ?? 0] = row[index] ?? null;
+    values[replaces[index] ?? 0] = row[index] ?? null;
   return true;
 }
 
 /** Sums beyond the exact integers are left to the database. */
-function addAll(
-  values: Value[],
-  row: readonly Value[],
-  places: readonly (readonly [number, number])[],
-): boolean {
-  for (const [to, from] of places) {
-    const [there, more] = [values[to], row[from]];
+function addAll(values: Value[], row: readonly Value[], { to, from }: Sums): boolean {
+  for (let index = 0; index < to.length; index += 1) {
+    const there = values[to[index] ?? 0];
+    const more = row[from[index] ?? 0];
     if (typeof there !== 'number' || typeof more !== 'number') return false;
     if (!Number.isSafeInteger(there + more)) return false;
   }
-  for (const [to, from] of places) values[to] = Number(values[to]) + Number(row[from]);
+  for (let index = 0; index < to.length; index += 1) {
+    const place = to[index] ?? 0;
+    values[place] = Number(values[place]) + Number(row[from[index] ?? 0]);
+  }
   return true;
 }
 
-type Places<T> = WeakMap<WriteStatement, WeakMap<WriteStatement, T | 'none'>>;
+/** From which columns of the second write to which of the first. */
+type Sums = { readonly to: readonly number[]; readonly from: readonly number[] };
 
-function remembered<T>(
-  find: (first: WriteStatement, second: WriteStatement) => T | undefined,
-): (first: WriteStatement, second: WriteStatement) => T | undefined {
-  const known: Places<T> = new WeakMap();
-  return (first, second) => {
-    let bySecond = known.get(first);
-    if (!bySecond) known.set(first, (bySecond = new WeakMap<WriteStatement, T | 'none'>()));
-    const place = bySecond.get(second);
-    if (place !== undefined) return place === 'none' ? undefined : place;
-    const found = find(first, second);
-    bySecond.set(second, found ?? 'none');
-    return found;
-  };
+type Places = {
+  readonly first: WriteStatement;
+  readonly second: WriteStatement;
+  readonly adds: Sums | undefined;
+  readonly replaces: readonly number[] | undefined;
+};
+
+const known = new WeakMap<WriteStatement, WeakMap<WriteStatement, Places>>();
+/** Rows of one statement follow each other, so the last answer is mostly the next one too. */
+let last: Places | undefined;
+
+function placesOf(first: WriteStatement, second: WriteStatement): Places {
+  if (last && last.first === first && last.second === second) return last;
+  let bySecond = known.get(first);
+  if (!bySecond) known.set(first, (bySecond = new WeakMap<WriteStatement, Places>()));
+  let places = bySecond.get(second);
+  if (!places) {
+    const adds = addedPlaces(first, second);
+    const replaces = adds ? undefined : replacedPlaces(first, second);
+    bySecond.set(second, (places = { first, second, adds, replaces }));
+  }
+  last = places;
+  return places;
 }
 
-/** From which column of the second write to which of the first, where the second one adds. */
-const addedPlaces = remembered((first, second) => {
+function addedPlaces(first: WriteStatement, second: WriteStatement): Sums | undefined {
   const names = addedNames(second);
   if (!names) return undefined;
   // After `set` or a plain insert the value is known; after other sums it is one more summand.
@@ -206,14 +215,17 @@ const addedPlaces = remembered((first, second) => {
   if (sums && !names.every((name) => sums.includes(name))) return undefined;
   // A row that may be missing is made by the first write only where that is its business.
   if (second.action === 'insert' && first !== second) return undefined;
-  const places = names.map((name) => [placeOf(first, name), placeOf(second, name)] as const);
-  const known = places.every(([to]) => to > 0);
+  const to = names.map((name) => placeOf(first, name));
+  const from = names.map((name) => placeOf(second, name));
   const ignored = first.action === 'insert' && first.conflict?.action === 'ignore';
-  return known && !ignored ? places : undefined;
-});
+  return to.every((place) => place > 0) && !ignored ? { to, from } : undefined;
+}
 
 /** Where each column of the second write is in the first, when it only replaces values. */
-const replacedPlaces = remembered((first, second) => {
+function replacedPlaces(
+  first: WriteStatement,
+  second: WriteStatement,
+): readonly number[] | undefined {
   const replaces =
     second.action === 'set' ||
     (second.action === 'insert' && second.conflict?.action === 'replace');
@@ -227,7 +239,7 @@ const replacedPlaces = remembered((first, second) => {
     return undefined;
   const places = second.columns.map((column) => placeOf(first, column.name));
   return places.every((place) => place >= 0) ? places : undefined;
-});
+}
 
 function addedNames(write: WriteStatement): readonly string[] | undefined {
   if (write.action === 'add') return write.columns.slice(1).map((column) => column.name);

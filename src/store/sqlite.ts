@@ -239,7 +239,7 @@ class SqliteEngine implements Engine {
       for (const queued of batch) queued.reject(refusal);
       return;
     }
-    for (const [index, queued] of batch.entries()) queued.resolve(results[index]);
+    for (let index = 0; index < batch.length; index += 1) batch[index]?.resolve(results[index]);
     this.#flush(() => this.#writer.flushIfFull());
     if (this.#writer.held) this.#armTick();
   }
