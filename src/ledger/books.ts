@@ -21,6 +21,7 @@ export type WalletEntry = {
   /** In spending order; only loaded when an operation of the batch may take from them. */
   lots: LotEntry[];
   lotsLoaded: boolean;
+  changed: boolean;
 };
 
 export type LotEntry = {
@@ -32,6 +33,7 @@ export type LotEntry = {
   readonly source: string;
   readonly createdAtMs: number;
   stored: boolean;
+  changed: boolean;
 };
 
 export type AttemptEntry = AttemptIntent & { readonly outcome?: AttemptOutcome };
@@ -42,8 +44,11 @@ export type HoldEntry = {
   amount: number;
   readonly lifetime: 'process' | 'job';
   readonly scopeKeys: readonly string[];
+  /** These two as JSON: written into the row, and again into the receipt. */
+  readonly scopesText: string;
   attempts: readonly AttemptEntry[];
   readonly context: JsonObject;
+  readonly contextText: string;
   extension: number;
   readonly idempotencyId: string | null;
   readonly nodeId: string;
@@ -51,6 +56,8 @@ export type HoldEntry = {
   readonly createdAtMs: number;
   expiresAtMs: number;
   stored: boolean;
+  /** Also `false` after it was resolved: there is nothing left to write then. */
+  changed: boolean;
 };
 
 export type BudgetEntry = {
@@ -58,6 +65,7 @@ export type BudgetEntry = {
   spent: number;
   pending: number;
   stored: boolean;
+  changed: boolean;
   readonly added: { spent: number; pending: number };
 };
 
@@ -83,12 +91,12 @@ export type Books = {
   readonly newReceipts: StoredReceipt[];
   readonly newTransfers: (Transfer & { readonly transferKey: number })[];
   readonly lots: Map<string, LotEntry>;
-  /** What this batch has to write. */
+  /** What this batch has to write: each once, and marked as `changed`. */
   readonly changed: {
-    readonly wallets: Set<WalletEntry>;
-    readonly holds: Set<HoldEntry>;
-    readonly lots: Set<LotEntry>;
-    readonly budgets: Set<BudgetEntry>;
+    readonly wallets: WalletEntry[];
+    readonly holds: HoldEntry[];
+    readonly lots: LotEntry[];
+    readonly budgets: BudgetEntry[];
   };
   chain: {
     readonly chainId: string;
@@ -98,6 +106,12 @@ export type Books = {
     indexed: number;
   };
 };
+
+export function markChanged<Entry extends { changed: boolean }>(list: Entry[], entry: Entry): void {
+  if (entry.changed) return;
+  entry.changed = true;
+  list.push(entry);
+}
 
 export function available(wallet: WalletEntry | undefined): NanoUsd {
   return nanoUsd(wallet ? wallet.credits - wallet.debits - wallet.pending : 0);
@@ -115,13 +129,14 @@ export function walletOf(books: Books, walletId: string): WalletEntry {
     added: { credits: 0, debits: 0, pending: 0 },
     lots: [],
     lotsLoaded: true,
+    changed: false,
   };
   books.wallets.set(walletId, fresh);
   return fresh;
 }
 
 export function addPending(books: Books, wallet: WalletEntry, amount: number): void {
-  books.changed.wallets.add(wallet);
+  markChanged(books.changed.wallets, wallet);
   wallet.pending += amount;
   wallet.added.pending += amount;
 }
@@ -134,6 +149,7 @@ function budgetOf(books: Books, key: string): BudgetEntry {
     spent: 0,
     pending: 0,
     stored: false,
+    changed: false,
     added: { spent: 0, pending: 0 },
   };
   books.budgets.set(key, fresh);
@@ -142,7 +158,7 @@ function budgetOf(books: Books, key: string): BudgetEntry {
 
 export function addToBudget(books: Books, key: string, spent: number, pending: number): void {
   const budget = budgetOf(books, key);
-  books.changed.budgets.add(budget);
+  markChanged(books.changed.budgets, budget);
   budget.spent += spent;
   budget.pending += pending;
   budget.added.spent += spent;
@@ -163,7 +179,7 @@ export function post(
 function bookSide(books: Books, account: string, debit: number, credit: number): void {
   if (account.startsWith(walletPrefix)) {
     const wallet = walletOf(books, account.slice(walletPrefix.length));
-    books.changed.wallets.add(wallet);
+    markChanged(books.changed.wallets, wallet);
     wallet.debits += debit;
     wallet.credits += credit;
     wallet.added.debits += debit;
@@ -194,7 +210,7 @@ export function takeFromLots(
     const part = Math.min(lot.remaining, rest);
     if (part === 0) continue;
     lot.remaining -= part;
-    books.changed.lots.add(lot);
+    markChanged(books.changed.lots, lot);
     rest -= part;
     parts.push({ lotId: lot.lotId, kind: lot.kind, amountNanoUsd: nanoUsd(part) });
   }
@@ -205,7 +221,7 @@ export function takeFromLots(
 
 export function addLot(books: Books, lot: LotEntry): void {
   books.lots.set(lot.lotId, lot);
-  books.changed.lots.add(lot);
+  markChanged(books.changed.lots, lot);
   const wallet = walletOf(books, lot.walletId);
   // Where they are not loaded, the next load brings this one too.
   if (!wallet.lotsLoaded) return;
@@ -244,9 +260,15 @@ export function openBooks(
     newReceipts: [],
     newTransfers: [],
     lots: new Map(),
-    changed: { wallets: new Set(), holds: new Set(), lots: new Set(), budgets: new Set() },
+    changed: { wallets: [], holds: [], lots: [], budgets: [] },
     chain,
   };
+}
+
+function dropLot(books: Books, lot: LotEntry): void {
+  books.lots.delete(lot.lotId);
+  const wallet = books.wallets.get(lot.walletId);
+  if (wallet) wallet.lots = wallet.lots.filter(({ remaining }) => remaining > 0);
 }
 
 /** The books for the next batch, after this one was written: rows stay, differences are forgotten. */
@@ -260,18 +282,22 @@ export function keepBooks(books: Books, nowMs: number): Books {
     wallet.added.credits = 0;
     wallet.added.debits = 0;
     wallet.added.pending = 0;
-    if (wallet.lots.some((lot) => lot.remaining === 0))
-      wallet.lots = wallet.lots.filter((lot) => lot.remaining > 0);
+    wallet.changed = false;
   }
   for (const budget of books.changed.budgets) {
     budget.stored ||= budget.added.spent !== 0 || budget.added.pending !== 0;
     budget.added.spent = 0;
     budget.added.pending = 0;
+    budget.changed = false;
   }
-  for (const hold of books.changed.holds) hold.stored = true;
+  for (const hold of books.changed.holds) {
+    hold.stored = true;
+    hold.changed = false;
+  }
   for (const lot of books.changed.lots) {
     lot.stored = true;
-    if (lot.remaining === 0) books.lots.delete(lot.lotId);
+    lot.changed = false;
+    if (lot.remaining === 0) dropLot(books, lot);
   }
   return {
     ...next,

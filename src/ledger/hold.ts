@@ -9,6 +9,7 @@ import type {
   BudgetScope,
   ExtendRequest,
   ExtendResult,
+  HeldScope,
   Hold,
   InsufficientBalance,
   ReserveRequest,
@@ -16,9 +17,10 @@ import type {
 } from './contract.ts';
 import { receiptIdOf } from './contract.ts';
 import type { Books, HoldEntry } from './books.ts';
-import { addPending, addToBudget, available, walletOf } from './books.ts';
+import { addPending, addToBudget, available, markChanged, walletOf } from './books.ts';
 import { readReceipt } from './receipt.ts';
-import { heldScope, scopeKey } from './scopes.ts';
+import { heldScope, scopeKey, windowStartMs } from './scopes.ts';
+import { listed, objectText, quoted } from './text.ts';
 
 /** More calls for one request than any retry policy makes. */
 const attemptsMax = 64;
@@ -34,14 +36,17 @@ export function reserve(books: Books, request: ReserveRequest): ReserveResult {
   const granted = grant(books, request.walletId, request, keys);
   if (typeof granted !== 'number') return granted;
 
+  const context = request.context ?? {};
   const entry: HoldEntry = {
     requestId: request.requestId,
     walletId: request.walletId,
     amount: granted,
     lifetime: request.lifetime ?? 'process',
     scopeKeys: keys,
+    scopesText: listed(keys, quoted),
     attempts: request.attempt ? [request.attempt] : [],
-    context: request.context ?? {},
+    context,
+    contextText: objectText(context),
     extension: 0,
     idempotencyId: request.idempotency
       ? idempotencyId(request.walletId, request.idempotency.key)
@@ -51,12 +56,19 @@ export function reserve(books: Books, request: ReserveRequest): ReserveResult {
     createdAtMs: books.nowMs,
     expiresAtMs: request.expiresAtMs,
     stored: false,
+    changed: false,
   };
   books.holds.set(entry.requestId, entry);
-  books.changed.holds.add(entry);
+  markChanged(books.changed.holds, entry);
   holdMore(books, entry, granted);
   rememberKey(books, entry, request);
-  return { ok: true, hold: holdOf(entry), repeated: false };
+  const scopes = request.scopes.map(({ kind, id, window }) => ({
+    kind,
+    id,
+    window,
+    windowStartMs: windowStartMs(window, books.nowMs),
+  }));
+  return { ok: true, hold: holdOf(entry, scopes), repeated: false };
 }
 
 /** No space is allowed in wallet ids, so the pair cannot be read in two ways. */
@@ -117,9 +129,10 @@ function grant(
 ): number | InsufficientBalance {
   let tightest: number = available(books.wallets.get(walletId));
   let refusing: BudgetScope | undefined;
-  for (const [index, scope] of wanted.scopes.entries()) {
+  let index = 0;
+  for (const scope of wanted.scopes) {
+    const budget = books.budgets.get(keys[index++] ?? '');
     if (scope.limitNanoUsd === null) continue;
-    const budget = books.budgets.get(keys[index] ?? '');
     const left = Math.max(0, scope.limitNanoUsd - (budget ? budget.spent + budget.pending : 0));
     if (left < tightest) {
       tightest = left;
@@ -165,7 +178,7 @@ export function attempt(
       : earlier,
   );
   entry.attempts = [...closed, intent];
-  books.changed.holds.add(entry);
+  markChanged(books.changed.holds, entry);
   return { ok: true, repeated: false };
 }
 
@@ -187,7 +200,7 @@ export function extend(books: Books, request: ExtendRequest): ExtendResult {
   entry.extension = request.sequence;
   if (request.expiresAtMs !== undefined)
     entry.expiresAtMs = Math.max(entry.expiresAtMs, request.expiresAtMs);
-  books.changed.holds.add(entry);
+  markChanged(books.changed.holds, entry);
   holdMore(books, entry, granted);
   return { ok: true, hold: holdOf(entry), repeated: false };
 }
@@ -201,16 +214,15 @@ function notOpen(books: Books, requestId: string) {
   } as const;
 }
 
-export function holdOf(entry: HoldEntry): Hold {
+/** @param scopes where they are at hand: to read them from their keys costs more than all the rest */
+export function holdOf(entry: HoldEntry, scopes?: readonly HeldScope[]): Hold {
   return {
     requestId: entry.requestId,
     walletId: entry.walletId,
     amountNanoUsd: nanoUsd(entry.amount),
     state: 'open',
     lifetime: entry.lifetime,
-    get scopes() {
-      return entry.scopeKeys.map(heldScope);
-    },
+    scopes: scopes ?? entry.scopeKeys.map(heldScope),
     createdAtMs: entry.createdAtMs,
     expiresAtMs: entry.expiresAtMs,
     context: entry.context,

@@ -117,7 +117,7 @@ export function perform(books: Books, operation: Operation): OperationResult {
   }
 }
 
-/** Which rows the operations touch, as far as it can be known before anything is loaded. */
+/** Which rows the operations touch and the books lack, as far as it can be known before anything is loaded. */
 type Touched = {
   readonly requests: Set<string>;
   readonly wallets: Set<string>;
@@ -130,7 +130,7 @@ type Touched = {
   readonly payingWallets: Set<string>;
 };
 
-function touchedBy(operations: readonly Operation[], nowMs: number): Touched {
+function touchedBy(operations: readonly Operation[], books: Books): Touched {
   const touched: Touched = {
     requests: new Set(),
     wallets: new Set(),
@@ -141,11 +141,16 @@ function touchedBy(operations: readonly Operation[], nowMs: number): Touched {
     payingRequests: new Set(),
     payingWallets: new Set(),
   };
-  for (const operation of operations) touch(touched, operation, nowMs);
+  for (const operation of operations) touch(touched, operation, books);
   return touched;
 }
 
-function touch(touched: Touched, operation: Operation, nowMs: number): void {
+/** Most of it is open already, so to look first costs less than to gather all. */
+function want(wanted: Set<string>, open: ReadonlyMap<string, unknown>, key: string): void {
+  if (!open.has(key)) wanted.add(key);
+}
+
+function touch(touched: Touched, operation: Operation, books: Books): void {
   switch (operation.kind) {
     case 'reserve': {
       const { request } = operation;
@@ -153,8 +158,9 @@ function touch(touched: Touched, operation: Operation, nowMs: number): void {
         touched.requests.add(request.requestId);
         touched.receipts.add(receiptIdOf(request.requestId));
       }
-      touched.wallets.add(request.walletId);
-      for (const scope of request.scopes) touched.budgets.add(scopeKey(scope, nowMs));
+      want(touched.wallets, books.wallets, request.walletId);
+      for (const scope of request.scopes)
+        want(touched.budgets, books.budgets, scopeKey(scope, books.nowMs));
       if (request.idempotency)
         touched.idempotency.add(idempotencyId(request.walletId, request.idempotency.key));
       return;
@@ -200,12 +206,12 @@ function* loadBooks(
   operations: readonly Operation[],
   severalWriters: boolean,
 ): Steps<void> {
-  const touched = touchedBy(operations, books.nowMs);
+  const touched = touchedBy(operations, books);
   const requestIds = [...touched.requests];
   yield* loadHolds(books, requestIds);
   for (const requestId of requestIds) {
     const hold = books.holds.get(requestId);
-    if (hold) touched.wallets.add(hold.walletId);
+    if (hold) want(touched.wallets, books.wallets, hold.walletId);
   }
   yield* loadWallets(books, [...touched.wallets].sort());
   if (severalWriters) {
@@ -215,16 +221,18 @@ function* loadBooks(
   for (const requestId of requestIds) {
     const hold = books.holds.get(requestId);
     if (!hold) touched.receipts.add(receiptIdOf(requestId));
-    else for (const key of hold.scopeKeys) touched.budgets.add(key);
-  }
-  for (const requestId of touched.payingRequests) {
-    const hold = books.holds.get(requestId);
-    if (hold) touched.payingWallets.add(hold.walletId);
+    else {
+      for (const key of hold.scopeKeys) want(touched.budgets, books.budgets, key);
+      const lacksLots = books.wallets.get(hold.walletId)?.lotsLoaded === false;
+      if (lacksLots && touched.payingRequests.has(requestId))
+        touched.payingWallets.add(hold.walletId);
+    }
   }
   for (const operation of operations) {
-    const reserved =
-      operation.kind === 'reserve' && touched.payingRequests.has(operation.request.requestId);
-    if (reserved) touched.payingWallets.add(operation.request.walletId);
+    if (operation.kind !== 'reserve') continue;
+    const { requestId, walletId } = operation.request;
+    const lacksLots = books.wallets.get(walletId)?.lotsLoaded === false;
+    if (lacksLots && touched.payingRequests.has(requestId)) touched.payingWallets.add(walletId);
   }
   yield* loadBudgets(books, [...touched.budgets].sort());
   yield* loadLots(books, [...touched.payingWallets], [...touched.lots]);

@@ -13,7 +13,7 @@ import type {
   TransferKind,
 } from './contract.ts';
 import type { Books, LotEntry, LotPart } from './books.ts';
-import { addLot, available, takeFromLots, walletOf, walletPrefix } from './books.ts';
+import { addLot, available, markChanged, takeFromLots, walletOf, walletPrefix } from './books.ts';
 import { readReceipt, writeReceipt } from './receipt.ts';
 
 export function moveReceiptId(
@@ -89,7 +89,7 @@ export function refund(books: Books, request: RefundRequest): MoveResult {
     };
   }
   lot.remaining -= amount;
-  books.changed.lots.add(lot);
+  markChanged(books.changed.lots, lot);
   return record(books, {
     receiptId,
     kind: 'refund',
@@ -200,6 +200,7 @@ function newLot(
     source,
     createdAtMs: books.nowMs,
     stored: false,
+    changed: false,
   };
   addLot(books, lot);
   return { lotId: lot.lotId, kind, amountNanoUsd: amount };

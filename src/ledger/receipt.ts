@@ -13,6 +13,7 @@ import type {
   TransferKind,
   UsageSource,
 } from './contract.ts';
+import { escaped, escapedName, listed, objectText, quoted } from './text.ts';
 import { transfersOf } from './transfers.ts';
 
 export type StoredReceipt = {
@@ -30,6 +31,9 @@ export type ReceiptDraft = Omit<Receipt, 'chainNumber' | 'sequence' | 'previousH
   readonly scopeKeys: readonly string[];
 };
 
+/** Parts of a receipt whose JSON text is known already. */
+export type KnownTexts = { readonly scopes?: string; readonly detail?: string | undefined };
+
 /** The first receipt of a chain follows this. */
 export const chainStart = '0'.repeat(64);
 
@@ -43,20 +47,28 @@ export const transferSpan = 128;
 const bodyBytesMax = 65_536;
 
 export function chainHash(previousHash: string, body: string): string {
-  return hash('sha256', `${previousHash}\n${body}`, 'hex');
+  return hashOf(`${previousHash}\n${body}`);
+}
+
+/** The text that is hashed, as bytes: a text of many pieces costs less to hash when it was written out once. */
+let hashed = Buffer.alloc(8192);
+
+function hashOf(chained: string): string {
+  const bytesMax = chained.length * 3;
+  if (bytesMax > hashed.length) hashed = Buffer.alloc(bytesMax);
+  return hash('sha256', hashed.subarray(0, hashed.write(chained)), 'hex');
 }
 
 /** Books the transfers of the receipt, and appends it to the chain of the books. */
-export function writeReceipt(books: Books, draft: ReceiptDraft): Receipt {
-  let body = receiptBody(draft);
+export function writeReceipt(books: Books, draft: ReceiptDraft, known: KnownTexts = {}): Receipt {
+  let body = receiptBody(draft, known);
   if (body.length > bodyBytesMax) {
-    body = receiptBody({
-      ...draft,
-      usage: {},
-      detail: { dropped: 'usage and detail were too large' },
-    });
+    const detail = { dropped: 'usage and detail were too large' };
+    body = receiptBody({ ...draft, usage: {}, detail }, {});
   }
   const previousHash = books.chain.hash;
+  const chained = `${previousHash}\n${body}`;
+  const chainedHash = hashOf(chained);
   const sequence = books.chain.sequence + 1;
   const stored: StoredReceipt = {
     position: books.chain.number * chainSpan + sequence,
@@ -64,56 +76,55 @@ export function writeReceipt(books: Books, draft: ReceiptDraft): Receipt {
     walletId: draft.walletId ?? null,
     createdAtMs: draft.createdAtMs,
     previousHash,
-    hash: chainHash(previousHash, body),
-    body,
+    hash: chainedHash,
+    // A part of the text that was hashed is in one piece by now; `body` is still put together from a hundred.
+    body: chained.slice(previousHash.length + 1),
   };
   books.chain.sequence = sequence;
   books.chain.hash = stored.hash;
   books.newReceipts.push(stored);
   if (draft.transfers.length > transferSpan)
     throw new RangeError(`receipt ${draft.receiptId} has too many transfers`);
-  for (const [index, transfer] of draft.transfers.entries()) {
+  let transferKey = stored.position * transferSpan;
+  for (const transfer of draft.transfers) {
     post(books, transfer);
-    if (isOfRequest(draft.kind)) continue;
-    const transferKey = stored.position * transferSpan + index;
-    books.newTransfers.push({ ...transfer, createdAtMs: draft.createdAtMs, transferKey });
+    if (!isOfRequest(draft.kind))
+      books.newTransfers.push({ ...transfer, createdAtMs: draft.createdAtMs, transferKey });
+    transferKey += 1;
   }
   books.receipts.set(stored.receiptId, stored);
   return { ...draft, chainNumber: books.chain.number, sequence, previousHash, hash: stored.hash };
 }
 
-/** Written by hand: a settlement spends more time in `JSON.stringify` of this than in anything else. */
-function receiptBody(draft: ReceiptDraft): string {
+function receiptBody(draft: ReceiptDraft, known: KnownTexts): string {
   const { walletId, requestId, postedAttemptId } = draft;
-  return `{"receipt_id":${quoted(draft.receiptId)},"kind":"${draft.kind}"${
-    walletId === undefined ? '' : `,"wallet_id":${quoted(walletId)}`
-  }${requestId === undefined ? '' : `,"request_id":${quoted(requestId)}`},"created_at_ms":${
+  return `{"receipt_id":"${escaped(draft.receiptId)}","kind":"${draft.kind}"${
+    walletId === undefined ? '' : `,"wallet_id":"${escapedName(walletId)}"`
+  }${requestId === undefined ? '' : `,"request_id":"${escaped(requestId)}"`},"created_at_ms":${
     draft.createdAtMs
   },"charge_nano_usd":${draft.chargeNanoUsd},"rated_nano_usd":${
     draft.ratedNanoUsd
   },"hold_nano_usd":${draft.holdNanoUsd},"balance_after_nano_usd":${
     draft.balanceAfterNanoUsd
-  },"usage_source":"${draft.usageSource}","price_version":${quoted(
-    draft.priceVersion,
-  )},"formula":${quoted(draft.formula)},"lines":${listed(draft.lines, lineText)},"attempts":${listed(
+  },"usage_source":"${draft.usageSource}","price_version":"${escapedName(draft.priceVersion)}","formula":"${escapedName(draft.formula)}","lines":${listed(draft.lines, lineText)},"attempts":${listed(
     draft.attempts,
     attemptText,
   )}${
-    postedAttemptId === undefined ? '' : `,"posted_attempt_id":${quoted(postedAttemptId)}`
+    postedAttemptId === undefined ? '' : `,"posted_attempt_id":"${escaped(postedAttemptId)}"`
   },"losses":${listed(draft.losses, lossText)},"lots":${listed(draft.lots, lotText)}${
     isOfRequest(draft.kind) ? '' : `,"transfers":${listed(draft.transfers, transferText)}`
-  },"scopes":${listed(draft.scopeKeys, quoted)},"usage":${JSON.stringify(
+  },"scopes":${known.scopes ?? listed(draft.scopeKeys, quoted)},"usage":${objectText(
     draft.usage,
-  )},"detail":${JSON.stringify(draft.detail)}}`;
+  )},"detail":${known.detail ?? objectText(draft.detail)}}`;
 }
 
 function lineText({ unit, quantity, priceNanoUsdPerMillion }: Receipt['lines'][number]): string {
-  return `{"unit":${quoted(unit)},"quantity":${quantity},"price_nano_usd_per_million":${priceNanoUsdPerMillion}}`;
+  return `{"unit":"${escapedName(unit)}","quantity":${quantity},"price_nano_usd_per_million":${priceNanoUsdPerMillion}}`;
 }
 
 function attemptText(attempt: Receipt['attempts'][number]): string {
   const { attemptId, channelId, providerId, outcome, costNanoUsd } = attempt;
-  return `{"attempt_id":${quoted(attemptId)},"channel_id":${quoted(channelId)},"provider_id":${quoted(providerId)},"outcome":"${outcome}","cost_nano_usd":${costNanoUsd}}`;
+  return `{"attempt_id":"${escaped(attemptId)}","channel_id":"${escapedName(channelId)}","provider_id":"${escapedName(providerId)}","outcome":"${outcome}","cost_nano_usd":${costNanoUsd}}`;
 }
 
 function lossText({ reason, amountNanoUsd }: Receipt['losses'][number]): string {
@@ -121,7 +132,7 @@ function lossText({ reason, amountNanoUsd }: Receipt['losses'][number]): string 
 }
 
 function lotText({ lotId, kind, amountNanoUsd }: Receipt['lots'][number]): string {
-  return `{"lot_id":${quoted(lotId)},"kind":"${kind}","amount_nano_usd":${amountNanoUsd}}`;
+  return `{"lot_id":"${escapedName(lotId)}","kind":"${kind}","amount_nano_usd":${amountNanoUsd}}`;
 }
 
 function transferText(transfer: Receipt['transfers'][number]): string {
@@ -132,18 +143,6 @@ function transferText(transfer: Receipt['transfers'][number]): string {
     credit_account: transfer.creditAccount,
     amount_nano_usd: transfer.amountNanoUsd,
   });
-}
-
-function listed<Item>(items: readonly Item[], textOf: (item: Item) => string): string {
-  let text = '[';
-  for (const item of items) text += text.length > 1 ? `,${textOf(item)}` : textOf(item);
-  return `${text}]`;
-}
-
-const plainText = /^[\w:.,()*/ -]*$/;
-
-function quoted(value: string): string {
-  return plainText.test(value) ? `"${value}"` : JSON.stringify(value);
 }
 
 /** Reads a stored body. Throws when it is not a receipt: the file is damaged. */

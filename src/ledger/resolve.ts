@@ -16,7 +16,7 @@ import type {
 import { receiptIdOf } from './contract.ts';
 import type { Books, HoldEntry, LotPart } from './books.ts';
 import { addPending, addToBudget, takeFromLots, walletOf } from './books.ts';
-import { readReceipt, writeReceipt } from './receipt.ts';
+import { readReceipt, writeReceipt, type ReceiptDraft } from './receipt.ts';
 import { transfersOf } from './transfers.ts';
 
 export function settle(books: Books, settlement: Settlement): SettleResult {
@@ -118,10 +118,10 @@ function resolve(books: Books, entry: HoldEntry, resolution: Resolution): Receip
   if (entry.amount > 0) addPending(books, wallet, -entry.amount);
   for (const key of entry.scopeKeys) addToBudget(books, key, resolution.charge, -entry.amount);
   books.holds.delete(entry.requestId);
-  books.changed.holds.delete(entry);
+  entry.changed = false;
   if (entry.stored) books.resolvedHolds.push(entry.requestId);
 
-  return writeReceipt(books, {
+  const draft: ReceiptDraft = {
     receiptId: receiptIdOf(entry.requestId),
     kind: resolution.kind,
     walletId,
@@ -142,7 +142,11 @@ function resolve(books: Books, entry: HoldEntry, resolution: Resolution): Receip
     lots,
     transfers,
     scopeKeys: entry.scopeKeys,
-    detail: { ...entry.context, ...resolution.detail },
+    detail: resolution.detail ? { ...entry.context, ...resolution.detail } : entry.context,
+  };
+  return writeReceipt(books, draft, {
+    scopes: entry.scopesText,
+    detail: resolution.detail ? undefined : entry.contextText,
   });
 }
 

@@ -103,6 +103,7 @@ export function* loadWallets(books: Books, walletIds: readonly string[]): Steps<
       added: { credits: 0, debits: 0, pending: 0 },
       lots: [],
       lotsLoaded: false,
+      changed: false,
     };
     books.wallets.set(wallet.walletId, wallet);
   }
@@ -123,6 +124,7 @@ export function* loadBudgets(books: Books, keys: readonly string[]): Steps<void>
       spent: integerOf(row, 'spent_nano_usd'),
       pending: integerOf(row, 'pending_nano_usd'),
       stored: true,
+      changed: false,
       added: { spent: 0, pending: 0 },
     });
   }
@@ -183,14 +185,18 @@ export function* loadChain(books: Books): Steps<void> {
 }
 
 export function readHold(row: Row): HoldEntry {
+  const scopesText = textOf(row, 'scopes');
+  const contextText = textOf(row, 'context');
   return {
     requestId: textOf(row, 'request_id'),
     walletId: textOf(row, 'wallet_id'),
     amount: integerOf(row, 'amount_nano_usd'),
     lifetime: textOf(row, 'lifetime') === 'job' ? 'job' : 'process',
-    scopeKeys: storedList(textOf(row, 'scopes')).map(String),
+    scopeKeys: storedList(scopesText).map(String),
+    scopesText,
     attempts: storedList(textOf(row, 'attempts')) as unknown as readonly AttemptEntry[],
-    context: storedObject(textOf(row, 'context')),
+    context: storedObject(contextText),
+    contextText,
     extension: integerOf(row, 'extension'),
     idempotencyId: textOrNull(row, 'idempotency_id'),
     nodeId: textOf(row, 'node_id'),
@@ -198,6 +204,7 @@ export function readHold(row: Row): HoldEntry {
     createdAtMs: integerOf(row, 'created_at_ms'),
     expiresAtMs: integerOf(row, 'expires_at_ms'),
     stored: true,
+    changed: false,
   };
 }
 
@@ -211,6 +218,7 @@ export function readLot(row: Row): LotEntry {
     source: textOf(row, 'source'),
     createdAtMs: integerOf(row, 'created_at_ms'),
     stored: true,
+    changed: false,
   };
 }
 

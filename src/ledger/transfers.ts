@@ -42,6 +42,7 @@ export function transfersOf(receipt: Resolved): readonly Draft[] {
   for (const { attemptId, channelId, providerId, costNanoUsd } of receipt.attempts) {
     add('cost', attemptId, '1', `cogs:${channelId}`, `payable:${providerId}`, costNanoUsd);
   }
+  if (receipt.losses.length === 0) return transfers;
   for (const [reason, amount] of sumByReason(receipt.losses))
     add('loss', '', reason, `loss:${reason}`, 'absorbed', amount);
   return transfers;

@@ -54,11 +54,14 @@ function checkSize(name: string, object: JsonObject | undefined): void {
 
 function checkScopes(scopes: readonly BudgetScope[]): void {
   if (scopes.length > scopesMax) throw new RangeError(`more than ${scopesMax} scopes`);
-  const seen = new Set<string>();
   for (const scope of scopes) {
     checkId('scope kind', scope.kind);
     checkId('scope id', scope.id);
     if (scope.limitNanoUsd !== null) checkAmount('scope limit', scope.limitNanoUsd, 0);
+  }
+  if (scopes.length === 1) return;
+  const seen = new Set<string>();
+  for (const scope of scopes) {
     const key = `${scope.kind} ${scope.window} ${scope.id}`;
     if (seen.has(key)) throw new RangeError(`the scope ${key} is named twice`);
     seen.add(key);
@@ -75,6 +78,10 @@ function checkOutcomes(outcomes: readonly AttemptOutcome[], losses: readonly Los
 
 export function checkIntent(requestId: string, intent: AttemptIntent): void {
   checkId('requestId', requestId);
+  checkSent(intent);
+}
+
+function checkSent(intent: AttemptIntent): void {
   checkId('attemptId', intent.attemptId);
   checkId('channelId', intent.channelId);
   checkId('providerId', intent.providerId);
@@ -89,7 +96,7 @@ export function checkReserve(request: ReserveRequest): void {
     checkAmount('minimumNanoUsd', request.minimumNanoUsd, 0);
   checkScopes(request.scopes);
   checkSize('context', request.context);
-  if (request.attempt) checkIntent(request.requestId, request.attempt);
+  if (request.attempt) checkSent(request.attempt);
   const { idempotency } = request;
   if (idempotency && (idempotency.key === '' || idempotency.key.length > idempotencyKeyLengthMax)) {
     throw new RangeError(`an idempotency key has 1 to ${idempotencyKeyLengthMax} characters`);

@@ -2,9 +2,10 @@
 
 import type { Steps, Value, WriteStatement } from '#store';
 import { change, write } from '#store';
-import type { Books } from './books.ts';
+import type { AttemptEntry, Books } from './books.ts';
 import { chainSpan, type StoredReceipt } from './receipt.ts';
 import { holdColumns } from './rows.ts';
+import { escaped, escapedName, listed } from './text.ts';
 
 const text = (name: string) => ({ name, type: 'text' }) as const;
 const integer = (name: string) => ({ name, type: 'integer' }) as const;
@@ -218,11 +219,19 @@ function receiptRow(receipt: StoredReceipt): readonly Value[] {
   return [position, receiptId, walletId, createdAtMs, previousHash, hash, body];
 }
 
+/** Read again by `readHold`: the names are those of the type. */
+function attemptText(attempt: AttemptEntry): string {
+  const { attemptId, channelId, providerId, priceVersion, boundNanoUsd, canLookUp } = attempt;
+  const outcome = attempt.outcome ? `,"outcome":${JSON.stringify(attempt.outcome)}` : '';
+  return `{"attemptId":"${escaped(attemptId)}","channelId":"${escapedName(channelId)}","providerId":"${escapedName(providerId)}","priceVersion":"${escapedName(priceVersion)}","boundNanoUsd":${boundNanoUsd},"canLookUp":${canLookUp}${outcome}}`;
+}
+
 function* writeHolds(books: Books): Steps<void> {
   const inserted: Value[][] = [];
   const changed: Value[][] = [];
   for (const hold of books.changed.holds) {
-    const attempts = JSON.stringify(hold.attempts);
+    if (!hold.changed) continue;
+    const attempts = listed(hold.attempts, attemptText);
     if (hold.stored)
       changed.push([hold.requestId, hold.amount, attempts, hold.extension, hold.expiresAtMs]);
     else {
@@ -238,16 +247,14 @@ function* writeHolds(books: Books): Steps<void> {
         createdAtMs,
         expiresAtMs,
       } = hold;
-      const scopes = JSON.stringify(hold.scopeKeys);
-      const context = JSON.stringify(hold.context);
       inserted.push([
         requestId,
         walletId,
         amount,
         lifetime,
-        scopes,
+        hold.scopesText,
         attempts,
-        context,
+        hold.contextText,
         extension,
         idempotencyId,
         nodeId,
