@@ -13,7 +13,13 @@ import { flushFile, Journal, type Place } from './journal.ts';
 import { Checkpointer } from './checkpointer.ts';
 import { migrate } from './migrate.ts';
 import { Overlay } from './overlay.ts';
-import { Connection, FinalStoreError, isConstraint, isOfSqlite } from './sqlite-connection.ts';
+import {
+  Connection,
+  FinalStoreError,
+  isConstraint,
+  isOfSqlite,
+  pageBytes,
+} from './sqlite-connection.ts';
 import { WriteLock } from './write-lock.ts';
 
 export type Synchronous = 'FULL' | 'NORMAL' | 'OFF';
@@ -437,8 +443,7 @@ export class SqliteWriter {
   }
 }
 
-const pageBytes = 4096;
-const checkpointPagesDefault = 2000;
+const checkpointPagesDefault = 1000;
 /** SQLite's own checkpoint comes after so many times the pages, in case the other thread's are not enough. */
 const ownCheckpointFactor = 8;
 /** Of a transaction that goes by no journal; a guess. */

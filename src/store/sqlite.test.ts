@@ -8,6 +8,7 @@ import fs, {
   writeFileSync,
 } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
+import { DatabaseSync } from 'node:sqlite';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -93,6 +94,21 @@ test('what was acknowledged and not yet in the database is there after a crash, 
     const working = await crashed.open();
     await working.submit(counting, 5);
     assert.equal(await sumOf(working), 15);
+  }));
+
+test('a file with the smaller pages of earlier versions stays as it is and is used', () =>
+  inFolder(async ({ path, open }) => {
+    const earlier = new DatabaseSync(path);
+    earlier.exec(
+      'PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; CREATE TABLE other (id TEXT)',
+    );
+    earlier.close();
+    const engine = await open();
+    for (let count = 0; count < 10; count += 1) await engine.submit(counting, 1);
+    assert.equal(await sumOf(engine), 10);
+    assert.deepEqual(await engine.checkStorage(), []);
+    const pages = await engine.read(() => query('PRAGMA page_size', []));
+    assert.equal(pages[0]?.['page_size'], 4096);
   }));
 
 test('a crash at any moment between acknowledgements loses and repeats nothing', () =>

@@ -10,7 +10,7 @@ export type SqliteOptions = {
   readonly nowMs: number;
   /** `FULL` in service: NORMAL loses acknowledged commits in a power cut. `OFF` for models in tests. */
   readonly synchronous?: Synchronous;
-  /** Pages of the write-ahead log before they are copied into the file, on another thread. Default 2000 (8 MiB). */
+  /** Pages of the write-ahead log before they are copied into the file, on another thread. Default 1000 (8 MiB). */
   readonly checkpointPages?: number;
   /** Operations in one batch. More lengthens the pause of the event loop. Default 128. */
   readonly batchMax?: number;
@@ -23,7 +23,7 @@ export type SqliteOptions = {
 const segmentBytesDefault = 8_388_608;
 const tickMs = 20;
 /** Rows reach the database after this many ticks, if nobody asks for them before. */
-const ticksToFlush = 5;
+const ticksToFlush = 10;
 /** Operations that wait for others, at most: as many make a batch of their own. */
 const patientMax = 64;
 
