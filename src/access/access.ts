@@ -51,7 +51,7 @@ type Known = {
 
 const knownMax = 20_000;
 /** Another process may have revoked a key: what is remembered is read again after this time. */
-const knownForMs = 5_000;
+export const knownForMs = 5_000;
 
 type Keys = Store['keys'];
 
@@ -69,10 +69,12 @@ export function createGuard(deps: {
     fingerprint: string,
     clientAddress: string,
   ): Promise<Principal | Refusal> => {
+    const { changes } = known;
     const record = await store.keys.findByDigest(digestOfKey(key, pepper));
     if (!record) return { reason: 'unknown' };
     const entry = knownOf(record, clock.now());
-    known.remember(fingerprint, entry);
+    // What was read may be older than a change that was told meanwhile.
+    if (known.changes === changes) known.remember(fingerprint, entry);
     return judge(entry, clientAddress, clock.now());
   };
 
@@ -133,6 +135,8 @@ export function createAccess(deps: {
 /** By fingerprint: what a request needs to be let in without computing the keyed digest again. */
 class KnownKeys {
   readonly #entries = new Map<string, Known>();
+  /** How often something was forgotten. */
+  changes = 0;
 
   get(fingerprint: string): Known | undefined {
     return this.#entries.get(fingerprint);
@@ -147,6 +151,7 @@ class KnownKeys {
   }
 
   forget(keyId: string): void {
+    this.changes += 1;
     for (const [fingerprint, entry] of this.#entries) {
       if (entry.record.keyId === keyId) this.#entries.delete(fingerprint);
     }

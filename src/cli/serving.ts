@@ -1,6 +1,7 @@
 /** The two forms of a server: one process that does everything, or an owner of the books with workers. */
 
-import { createGateway, type HttpFront } from '#gateway';
+import { resolve } from 'node:path';
+import { createGateway, type HttpFront, type ListenerSettings } from '#gateway';
 import type { ChannelDefinition } from '#providers';
 import type { Load } from '#workers';
 import type { Config } from './config.ts';
@@ -41,22 +42,25 @@ export async function serveByWorkers(
   opened: Opened,
 ): Promise<Serving> {
   const { privateSocket, Workers } = await import('./workers.ts');
-  const socket = privateSocket();
+  const socket = privateSocket(resolve(config.data));
   opened.add(() => socket.remove());
+  // What is stored may have changed to what is refused; a new worker gets what the others have.
+  let accepted = await storedChannels(books.store);
   const workers = new Workers({
     count: config.workers,
     owned: own.owned,
     log: books.log,
-    setup: async () => ({
+    setup: () => ({
       config: shareOf(config),
       extra,
-      channels: await storedChannels(books.store),
+      channels: accepted,
       pepper: Buffer.from(books.pepper).toString('base64'),
       ownerPath: socket.path,
     }),
   });
   const reload = (definitions: readonly ChannelDefinition[]): void => {
     own.reload(definitions);
+    accepted = definitions;
     workers.reload(definitions);
   };
   const access: Books['access'] = {
@@ -72,7 +76,9 @@ export async function serveByWorkers(
   opened.add(() => front.close(config.stop_ms));
   opened.add(() => workers.stop(config.stop_ms));
   const address = await workers.start();
-  return { address, load: () => sum([...workers.load, frontLoad(front, own)]), reload };
+  // What was passed on is a connection of its worker already.
+  const ownLoad = (): Load => ({ ...frontLoad(front, own), connections: 0 });
+  return { address, load: () => sum([...workers.load, ownLoad()]), reload };
 }
 
 function createFront(config: Config, books: Books, runtime: OwnRuntime, path?: string): HttpFront {
@@ -84,9 +90,14 @@ function createFront(config: Config, books: Books, runtime: OwnRuntime, path?: s
       { prefix: controlPrefix, listener: createLazyControl(books, runtime, token) },
       { prefix: metricsPath, listener: createMetricsListener(runtime.registry, token) },
     ],
-    listener: path === undefined ? listener : { ...listener, path },
+    // Who passes requests on has looked at the Host.
+    listener: path === undefined ? listener : { host: '', port: 0, path, ...corsOf(listener) },
     limits: path === undefined ? limits : { ...limits, ...roomForMore },
   });
+}
+
+function corsOf({ cors }: ListenerSettings): Pick<ListenerSettings, 'cors'> {
+  return cors === undefined ? {} : { cors };
 }
 
 /** What a worker adds to the head of a request that it passes on. */

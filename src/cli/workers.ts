@@ -1,11 +1,11 @@
 /** The workers of `manifold serve --workers N`: processes that share the port, started again when one dies. */
 
 import cluster, { type Worker as WorkerProcess } from 'node:cluster';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Duplex } from 'node:stream';
+import { knownForMs } from '#access';
 import type { Log } from '#telemetry';
 import { ServedWorker, type Load, type Owned, type WorkerSetup } from '#workers';
 import { ConfigError } from './config-error.ts';
@@ -15,8 +15,8 @@ export type WorkersOptions = {
   readonly count: number;
   readonly owned: Owned;
   readonly log: Log;
-  /** Read anew for each worker that starts. */
-  readonly setup: () => Promise<WorkerSetup>;
+  /** Asked for each worker that starts. */
+  readonly setup: () => WorkerSetup;
 };
 
 /** How a worker ended, and how long it had lived. */
@@ -42,6 +42,8 @@ const soundMs = 60_000;
 const startMsMax = 60_000;
 /** What a worker needs besides the time that running requests have. */
 const stopMsMax = 15_000;
+/** `sun_path` of the BSDs; Linux has four more. */
+const socketPathBytesMax = 103;
 
 export class Workers {
   readonly #options: WorkersOptions;
@@ -75,11 +77,15 @@ export class Workers {
     for (const { link } of this.#served.keys()) link.tell('channels', channels);
   }
 
-  /** Resolves when no worker lets the key in any more. */
+  /** Resolves when no worker lets the key in any more: at the latest when they read it again. */
   async forgetKey(keyId: string): Promise<void> {
-    await Promise.allSettled(
-      [...this.#served.keys()].map(({ link }) => link.ask('forgetKey', keyId)),
-    );
+    const told = [...this.#served.keys()].map(({ link }) => link.ask('forgetKey', keyId));
+    const late = new AbortController();
+    await Promise.race([
+      Promise.allSettled(told),
+      pause(knownForMs, undefined, { signal: late.signal }).catch(() => {}),
+    ]);
+    late.abort();
   }
 
   /** Running requests may finish for `graceMs`. Resolves when the workers are gone and left nothing. */
@@ -92,12 +98,18 @@ export class Workers {
   async #begin(): Promise<Begun> {
     const worker = cluster.fork({ [workerMark]: '1' });
     const startedAtMs = performance.now();
-    const ended = new Promise<End>((resolve) =>
-      worker.once('exit', (code, signal) => {
+    const ended = new Promise<End>((resolve) => {
+      const end = (code: number | null, signal: string | null): void => {
         const lived = Math.round(performance.now() - startedAtMs);
         resolve({ lived_ms: lived, exit_code: code, signal });
-      }),
-    );
+      };
+      worker.once('exit', end);
+      // No process could be made, or nothing more can be said to it.
+      worker.on('error', (error) => {
+        this.#options.log('error', 'worker.fault', { error: String(error) });
+        if (worker.process.pid === undefined) end(null, null);
+      });
+    });
     const served = new ServedWorker(pipeOf(worker), this.#options.owned);
     this.#served.set(served, worker);
     const run = Promise.all([ended, served.gone]).then(([end]) => {
@@ -106,7 +118,7 @@ export class Workers {
     });
     const late = setTimeout(() => worker.process.kill('SIGKILL'), startMsMax);
     try {
-      const address = await served.link.ask('start', await this.#options.setup());
+      const address = await served.link.ask('start', this.#options.setup());
       return { ...address, served, worker, run };
     } catch (error) {
       worker.process.kill('SIGKILL');
@@ -163,13 +175,27 @@ function pipeOf(worker: WorkerProcess): Duplex {
   return pipe as Duplex;
 }
 
-/** A place in the file system that only this user can connect to. */
-export function privateSocket(): { readonly path: string; remove(): void } {
+/** A place for connections in the data folder, which only this user can enter. */
+export function privateSocket(folder: string): { readonly path: string; remove(): void } {
   if (process.platform === 'win32')
     return { path: `\\\\.\\pipe\\manifold-${process.pid}`, remove: () => {} };
-  const folder = mkdtempSync(join(tmpdir(), 'manifold-'));
-  return {
-    path: join(folder, 'owner.sock'),
-    remove: () => rmSync(folder, { recursive: true, force: true }),
-  };
+  for (const name of readdirSync(folder)) if (isLeftOver(name)) rmSync(join(folder, name));
+  const path = join(folder, `owner-${process.pid}.sock`);
+  if (Buffer.byteLength(path) > socketPathBytesMax)
+    throw new ConfigError(
+      `The path of the data folder ${folder} is too long for a socket in it. Choose a shorter one: MANIFOLD_DATA=FOLDER.`,
+    );
+  return { path, remove: () => rmSync(path, { force: true }) };
+}
+
+/** What a process that was killed could not remove. */
+function isLeftOver(name: string): boolean {
+  const pid = /^owner-(\d+)\.sock$/.exec(name)?.[1];
+  if (pid === undefined) return false;
+  try {
+    process.kill(Number(pid), 0);
+    return Number(pid) === process.pid;
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'ESRCH';
+  }
 }

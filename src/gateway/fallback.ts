@@ -76,7 +76,10 @@ class FallbackPlan implements ResumablePlan {
 
   resume(failure: Failure, candidates: readonly OfferCandidate[]): void {
     this.#running?.failed(failure);
-    this.#earlier.push(this.#current.explain());
+    const explained = this.#current.explain();
+    // Nobody may ask for it.
+    if (explained instanceof Promise) explained.catch(() => {});
+    this.#earlier.push(explained);
     this.#current.close();
     this.#candidates = candidates;
     this.#current = this.#router.plan({ ...this.#request, candidates });

@@ -1,7 +1,7 @@
 export { createGateway, type GatewayOptions } from './server.ts';
 export { Heartbeats } from './client-stream.ts';
 export { Drains } from './drains.ts';
-export type { HttpFront, HttpLimits } from './http/index.ts';
+export type { HttpFront, HttpLimits, ListenerSettings } from './http/index.ts';
 export {
   buildSnapshot,
   routingChannels,

@@ -38,12 +38,32 @@ type StoredResponse = {
   readonly response: JsonObject;
 };
 
+/** How much of what is stored one request may bring together. */
+const historyBytesMax = 64 * 2 ** 20;
+
+/** Counts what a request brings together. */
+class Loaded {
+  #bytes = 0;
+
+  add(bytes: number): void {
+    this.#bytes += bytes;
+    if (this.#bytes > historyBytesMax)
+      fail(
+        'invalid_request',
+        `The stored conversation is larger than ${historyBytesMax / 2 ** 20} MiB. Begin a new one, or send the items that matter.`,
+        { path: 'input' },
+      );
+  }
+}
+
 async function load(
   services: Services,
   principal: Principal,
   id: string,
+  loaded?: Loaded,
 ): Promise<StoredResponse | undefined> {
   const blob = await services.store.blobs.get(namespace, id, principal.walletId);
+  loaded?.add(blob?.body.length ?? 0);
   const object = blob && parseJsonObject(Buffer.from(blob.body).toString('utf8'));
   const response = object?.['response'];
   if (!object || typeof response !== 'object' || response === null || Array.isArray(response))
@@ -73,9 +93,10 @@ export async function resolveState(
   if (needs.previousResponseId === undefined && needs.itemIds.length === 0)
     return { wire, needs, changed: false };
   const history: JsonObject[][] = [];
+  const loaded = new Loaded();
   let id = needs.previousResponseId;
   for (let length = 0; id !== undefined && length < chainMax; length += 1) {
-    const stored = await load(services, principal, id);
+    const stored = await load(services, principal, id, loaded);
     if (!stored) {
       const missing = id;
       reading(() => {
@@ -86,7 +107,7 @@ export async function resolveState(
     history.unshift([...stored.items]);
     id = stored.previous;
   }
-  const referenced = await findItems(services, principal, needs.itemIds);
+  const referenced = await findItems(services, principal, needs.itemIds, loaded);
   const complete = reading(() => withHistory(wire, history.flat(), referenced));
   return { wire: complete, needs, changed: true };
 }
@@ -96,6 +117,7 @@ async function findItems(
   services: Services,
   principal: Principal,
   ids: readonly string[],
+  loaded: Loaded,
 ): Promise<readonly JsonObject[]> {
   if (ids.length > referencesMax)
     fail(
@@ -109,11 +131,13 @@ async function findItems(
   const responseIds = new Set(
     places.flatMap((place) => (place ? [Buffer.from(place.body).toString('utf8')] : [])),
   );
-  const responses = await Promise.all([...responseIds].map((id) => load(services, principal, id)));
   const wanted = new Set(ids);
-  return responses
-    .flatMap((stored) => stored?.items ?? [])
-    .filter((item) => wanted.has(asString(item['id']) ?? ''));
+  const found: JsonObject[] = [];
+  for (const id of responseIds) {
+    const { items = [] } = (await load(services, principal, id, loaded)) ?? {};
+    found.push(...items.filter((item) => wanted.has(asString(item['id']) ?? '')));
+  }
+  return found;
 }
 
 /** Keeps what the next turn will need. Never fails the answer: a full store means it cannot be continued. */

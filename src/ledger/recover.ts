@@ -26,6 +26,7 @@ const lookUpConcurrency = 16;
 /** Holds resolved at once: enough to fill the batches of the writer, few enough to stay small. */
 const voidsAtOnce = 1024;
 const sweepMax = 10_000;
+const readAtOnce = 500;
 
 export function createRecovery(deps: Deps): Pick<Ledger, 'recover' | 'sweep' | 'abandon'> {
   return {
@@ -68,9 +69,11 @@ async function abandon(
   requestIds: readonly string[],
 ): Promise<{ readonly voided: number; readonly lostNanoUsd: NanoUsd }> {
   const found: HoldEntry[] = [];
-  for (const requestId of requestIds) {
+  for (let start = 0; start < requestIds.length; start += readAtOnce) {
+    const some = requestIds.slice(start, start + readAtOnce);
+    const places = some.map(() => '?').join(', ');
     const rows = await deps.engine.read(() =>
-      query(`${holdSelect} WHERE request_id = ?`, [requestId]),
+      query(`${holdSelect} WHERE request_id IN (${places})`, some),
     );
     found.push(...rows.map(readHold));
   }

@@ -10,6 +10,8 @@ import { createKeyRepository } from './repositories/keys.ts';
 import { createRequestRepository } from './repositories/requests.ts';
 import { openSqliteEngine } from './sqlite.ts';
 
+export { blobBoundsDefault };
+
 export type OpenStoreOptions = {
   /**
    * `DATABASE_URL`: `postgres://…`, `sqlite:PATH`, or the path of a SQLite file (made when absent,

@@ -74,7 +74,7 @@ export type OwnerCalls = {
   getBlob(...place: Parameters<Blobs['get']>): Promise<readonly [BlobHead, Base64] | null>;
   removeBlob(...place: Parameters<Blobs['remove']>): ReturnType<Blobs['remove']>;
   findKey(digest: string): Promise<KeyRecord | null>;
-  admit(keyId: string, limits: KeyLimits, tokens: number): PlaceVerdict;
+  admit(keyId: string, limits: KeyLimits, tokens: number): Promise<PlaceVerdict>;
   released(place: number, tokensUsed: number | null): void;
   next(plan: number, begin: PlanBegin | null, failure: Failure | null): DistantStep;
   forgetCandidates(list: number): void;

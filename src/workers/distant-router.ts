@@ -15,9 +15,6 @@ import type {
 import type { DistantStep, OwnerCalls, PlanBegin } from './contract.ts';
 import type { Link } from './link.ts';
 
-/** Lists that the owner keeps for this worker; the longest unused is sent again when it is used. */
-const listsMax = 2_000;
-
 /** All of a candidate that routing reads: offers carry more, which does not travel. */
 const candidateFields = Object.keys({
   channelId: true,
@@ -45,30 +42,24 @@ export function createDistantRouter(owner: Link<OwnerCalls>): DistantRouter {
   };
 }
 
-/** Which lists of candidates the owner knows, by number. */
+/** Which lists of candidates the owner knows, by number. It forgets those that nobody here has any more. */
 class Lists {
   readonly #owner: Link<OwnerCalls>;
-  readonly #numbers = new Map<readonly Candidate[], number>();
+  readonly #numbers = new WeakMap<readonly Candidate[], number>();
+  readonly #unused: FinalizationRegistry<number>;
   #last = 0;
 
   constructor(owner: Link<OwnerCalls>) {
     this.#owner = owner;
+    this.#unused = new FinalizationRegistry((list) => this.#owner.tell('forgetCandidates', list));
   }
 
   place(candidates: readonly Candidate[]): Pick<PlanBegin, 'list' | 'candidates'> {
     const known = this.#numbers.get(candidates);
-    if (known !== undefined) {
-      this.#numbers.delete(candidates);
-      this.#numbers.set(candidates, known);
-      return { list: known };
-    }
+    if (known !== undefined) return { list: known };
     this.#last += 1;
     this.#numbers.set(candidates, this.#last);
-    const [oldest] = this.#numbers.size > listsMax ? this.#numbers : [];
-    if (oldest !== undefined) {
-      this.#numbers.delete(oldest[0]);
-      this.#owner.tell('forgetCandidates', oldest[1]);
-    }
+    this.#unused.register(candidates, this.#last);
     return { list: this.#last, candidates: candidates.map(routingFields) };
   }
 }

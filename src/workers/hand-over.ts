@@ -3,7 +3,7 @@
  * repeated while it runs. Bytes go through as they are, in both directions, at the pace of the reader.
  */
 
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { ClientRequest, IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream';
 import { peerAddressHeader } from '#gateway';
 
@@ -14,26 +14,33 @@ const ownFields: ReadonlySet<string> = new Set([
   'connection',
   'keep-alive',
   'proxy-connection',
+  'te',
+  'trailer',
+  'upgrade',
   'expect',
   peerAddressHeader,
 ]);
 
 export function createHandOver(path: string): RequestListener {
   return (request, response) => {
-    const { method = 'GET', url = '/', rawHeaders, socket } = request;
-    const onward = ask({
-      socketPath: path,
-      method,
-      path: url,
-      agent: false,
-      headers: [
-        ...withoutOwnFields(rawHeaders),
-        peerAddressHeader,
-        socket.remoteAddress ?? '',
-        'connection',
-        'close',
-      ],
-    });
+    const { method = 'GET', url = '/', rawHeaders, headers, socket } = request;
+    const fields = [...withoutOwnFields(rawHeaders), peerAddressHeader, socket.remoteAddress ?? ''];
+    // HTTP/1.0 may leave it out.
+    if (headers.host === undefined) fields.push('host', 'localhost');
+    let onward: ClientRequest;
+    try {
+      onward = ask({
+        socketPath: path,
+        method,
+        path: url,
+        agent: false,
+        headers: [...fields, 'connection', 'close'],
+      });
+    } catch {
+      // Node writes fewer heads than it reads.
+      response.writeHead(400, { connection: 'close' }).end();
+      return;
+    }
     response.once('close', () => onward.destroy());
     onward.on('response', (answer) => passBack(answer, response));
     onward.on('error', () => fail(response));
@@ -42,7 +49,9 @@ export function createHandOver(path: string): RequestListener {
 }
 
 function passBack(answer: IncomingMessage, response: ServerResponse): void {
-  response.writeHead(answer.statusCode ?? 502, [...withoutOwnFields(answer.rawHeaders)]);
+  // Its framing is this connection's own affair, and another one for a client of HTTP/1.0.
+  const fields = withoutOwnFields(answer.rawHeaders, 'transfer-encoding');
+  response.writeHead(answer.statusCode ?? 502, [...fields]);
   response.flushHeaders();
   pipeline(answer, response, (error) => {
     if (error) response.destroy();
@@ -55,11 +64,12 @@ function fail(response: ServerResponse): void {
   else response.writeHead(503, { 'retry-after': '1', connection: 'close' }).end();
 }
 
-function withoutOwnFields(raw: readonly string[]): readonly string[] {
+function withoutOwnFields(raw: readonly string[], alsoNot?: string): readonly string[] {
   const kept: string[] = [];
   for (let index = 0; index + 1 < raw.length; index += 2) {
     const name = raw[index] ?? '';
-    if (!ownFields.has(name.toLowerCase())) kept.push(name, raw[index + 1] ?? '');
+    const known = name.toLowerCase();
+    if (!ownFields.has(known) && known !== alsoNot) kept.push(name, raw[index + 1] ?? '');
   }
   return kept;
 }

@@ -124,6 +124,17 @@ test('what nobody waits for is heard too, soon and in its order', async () => {
   assert.deepEqual(heard, [1]);
 });
 
+test('much that is said at once comes in several frames, and what cannot be written fails alone', async () => {
+  const { ours } = linked();
+  const texts = Array.from({ length: 5 }, (_, index) => String(index).repeat(700_000));
+  const circle: { self?: unknown } = {};
+  circle.self = circle;
+  const wrong = ours.ask('echo', circle);
+  const answers = Promise.all(texts.map((text) => ours.ask('echo', text)));
+  await assert.rejects(wrong, /circular/);
+  assert.deepEqual(await answers, texts);
+});
+
 test('settled waits for answers, and for what they lead to', async () => {
   const { ours } = linked();
   let second: unknown;

@@ -25,7 +25,8 @@ type Message =
 
 type Open = { resolve(value: unknown): void; reject(reason: Error): void };
 
-/** Above any stored answer, and any request body with its state. */
+/** A frame is full with so many; one message may be longer. */
+const frameCharactersMax = 2 ** 20;
 const frameBytesMax = 2 ** 30;
 const lengthBytes = 4;
 /** How long what nobody waits for may wait for company. */
@@ -87,6 +88,14 @@ export class Link<Distant extends Calls> {
     this.#send(['tell', name, words], false);
   }
 
+  /** News that the other side should not hear later than what follows from it. */
+  tellNow<Name extends keyof Distant & string>(
+    name: Name,
+    ...words: Parameters<Distant[Name]>
+  ): void {
+    this.#send(['tell', name, words], true);
+  }
+
   #ask<Name extends keyof Distant & string>(
     kind: 'ask' | 'ask-later',
     name: Name,
@@ -132,12 +141,36 @@ export class Link<Distant extends Calls> {
     const messages = this.#outgoing;
     if (messages.length === 0 || this.#isClosed) return;
     this.#outgoing = [];
-    const text = JSON.stringify(messages);
+    let text = '';
+    for (const message of messages) {
+      const piece = this.#textOf(message);
+      if (piece === undefined) continue;
+      text += text === '' ? `[${piece}` : `,${piece}`;
+      if (text.length < frameCharactersMax) continue;
+      this.#write(`${text}]`);
+      text = '';
+    }
+    if (text !== '') this.#write(`${text}]`);
+  }
+
+  #write(text: string): void {
     const length = Buffer.byteLength(text);
     const frame = Buffer.allocUnsafe(lengthBytes + length);
     frame.writeUInt32LE(length);
     frame.write(text, lengthBytes);
     this.#pipe.write(frame);
+  }
+
+  /** What cannot be written (a text longer than the engine's longest) fails alone. */
+  #textOf(message: Message): string | undefined {
+    try {
+      return JSON.stringify(message);
+    } catch (error) {
+      const fault = error instanceof Error ? error : new Error(String(error));
+      if (message[0] === 'answer') return JSON.stringify(['refuse', message[1], told(fault)]);
+      if (message[0] !== 'tell' && message[0] !== 'refuse') this.#settle(message[3])?.reject(fault);
+      return undefined;
+    }
   }
 
   #hear(piece: Buffer): void {

@@ -26,6 +26,11 @@ export type Owned = {
   readonly log: Log;
 };
 
+/** Longer than a place takes from a worker to here. */
+const onTheWayMs = 20;
+/** Holds of requests that could not be written are forgotten beyond this; they end at their expiry. */
+const holdsMax = 50_000;
+
 const noLoad: Load = { connections: 0, heldBytes: 0, streams: 0, upstreamCalls: 0 };
 
 /** One worker as the owner sees it. */
@@ -63,6 +68,10 @@ export class ServedWorker {
       reserve: async (request) => {
         // Before it is known to be durable: the worker may be gone by then.
         this.#holds.add(request.requestId);
+        if (this.#holds.size > holdsMax) {
+          const [oldest = ''] = this.#holds;
+          this.#holds.delete(oldest);
+        }
         const result = await ledger.reserve(request);
         if (result.ok) return held(result.hold);
         this.#holds.delete(request.requestId);
@@ -169,8 +178,14 @@ export class ServedWorker {
 
   #limits(): Pick<OwnerCalls, 'admit' | 'released'> {
     return {
-      admit: (keyId, limits, tokens) => {
-        const verdict = this.#owned.rateLimiter.admit(keyId, limits, tokens);
+      admit: async (keyId, limits, tokens) => {
+        const { rateLimiter } = this.#owned;
+        let verdict = rateLimiter.admit(keyId, limits, tokens);
+        if (!verdict.ok && verdict.reason === 'concurrency') {
+          // The client may have its answer while the place is on its way back from another worker.
+          await new Promise((resolve) => setTimeout(resolve, onTheWayMs));
+          verdict = rateLimiter.admit(keyId, limits, tokens);
+        }
         if (!verdict.ok) return verdict;
         this.#lastPlace += 1;
         this.#places.set(this.#lastPlace, verdict.release);
@@ -186,20 +201,19 @@ export class ServedWorker {
   /** A worker that was told to stop leaves nothing; one that died leaves what a crash leaves. */
   async #clearUp(): Promise<void> {
     const { ledger, metrics, log } = this.#owned;
-    this.load = noLoad;
-    this.#plans.closeAll();
-    for (const release of this.#places.values()) release();
-    this.#places.clear();
-    metrics.abandoned(this.#requests);
-    this.#requests = 0;
-    if (this.#holds.size === 0) return;
     try {
+      this.load = noLoad;
+      this.#plans.closeAll();
+      for (const release of this.#places.values()) release();
+      this.#places.clear();
+      metrics.abandoned(this.#requests);
+      this.#requests = 0;
       const { voided, lostNanoUsd } = await ledger.abandon([...this.#holds]);
       this.#holds.clear();
       if (voided > 0)
         log('warning', 'worker.holds_voided', { voided, lost_usd: formatUsd(lostNanoUsd) });
     } catch (error) {
-      // They end at their expiry, or when the books are opened next.
+      // The holds end at their expiry, or when the books are opened next.
       log('error', 'worker.holds_left', { holds: this.#holds.size, error: String(error) });
     }
   }

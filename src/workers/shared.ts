@@ -3,7 +3,7 @@
 import type { KeyLimits, RateVerdict } from '#access';
 import type { ChatRequest, DialectId, Part } from '#canonical';
 import { StateMemory, type Shared } from '#gateway';
-import type { Store } from '#store';
+import { blobBoundsDefault, type Store } from '#store';
 import type { OwnerCalls } from './contract.ts';
 import { createDistantRouter } from './distant-router.ts';
 import type { Link } from './link.ts';
@@ -16,8 +16,9 @@ export function createDistantShared(owner: Link<OwnerCalls>): DistantShared {
     store: {
       requests: { append: async (record) => owner.tell('appendRequest', record) },
       blobs: {
-        put: ({ body, ...entry }) =>
-          owner.ask('putBlob', entry, Buffer.from(body).toString('base64')),
+        put: async ({ body, ...entry }) =>
+          body.length <= blobBoundsDefault.bodyBytesMax &&
+          (await owner.ask('putBlob', entry, Buffer.from(body).toString('base64'))),
         get: async (namespace, id, whose) => {
           const found = await owner.ask('getBlob', namespace, id, whose);
           return found === null
@@ -64,7 +65,7 @@ function admit(
     const { place, headers } = verdict;
     return {
       ok: true,
-      release: (tokensUsed) => owner.tell('released', place, tokensUsed ?? null),
+      release: (tokensUsed) => owner.tellNow('released', place, tokensUsed ?? null),
       headers,
     };
   });

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test, type TestContext } from 'node:test';
@@ -244,4 +245,62 @@ function isAlive(pid: number): boolean {
   } catch {
     return false;
   }
+}
+
+test('what a worker cannot pass on is refused, and no head of a client ends a process', async (t) => {
+  const at = await place(t, 0);
+  const server = await at.start();
+  const { port } = new URL(server.url);
+  const pids = server.workers();
+  const heads = [
+    'GET /metrics HTTP/1.1\r\nHost: x\r\nTrailer: x\r\n\r\n',
+    'GET /metrics HTTP/1.1\r\nHost: x\r\nTE: trailers\r\nmanifold-peer-address: 9.9.9.9\r\n\r\n',
+    'GET /metrics HTTP/1.0\r\n\r\n',
+    'POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nIdempotency-Key: a\r\nTrailer: x\r\nContent-Length: 2\r\n\r\n{}',
+  ];
+  const answers = await Promise.all(heads.map((head) => raw(Number(port), head)));
+  assert.match(answers[0] ?? '', /^HTTP\/1\.1 200 /);
+  assert.match(answers[1] ?? '', /^HTTP\/1\.1 200 /);
+  assert.match(answers[2] ?? '', /^HTTP\/1\.1 200 [\s\S]*\r\n\r\n# HELP /);
+  assert.match(answers[3] ?? '', /^HTTP\/1\.1 401 /);
+  assert.deepEqual(server.workers(), pids);
+});
+
+test('a key with one place at a time serves one request after another, whichever worker has it', async (t) => {
+  const at = await place(t, 0, { concurrency: 1 });
+  const server = await at.start();
+  for (let index = 0; index < 40; index += 1)
+    assert.equal((await ask(server.url, at.key, { stream: index % 2 === 0 })).status, 200);
+});
+
+test('channels that are refused reach no worker, also none that starts later', async (t) => {
+  const at = await place(t, 0);
+  const server = await at.start();
+  const [victim] = server.workers();
+  assert.ok(victim !== undefined);
+  // As a command writes it whose environment has the secret; the server's has not.
+  const books = await openData(at.files.folder);
+  const secret = '${A_SECRET_THAT_IS_NOT_THERE}';
+  await books.store.channels.put('other', { id: 'other', provider: 'openai', secret });
+  await books.store.close();
+  process.kill(victim, 'SIGKILL');
+  const deadline = performance.now() + 30_000;
+  while (server.workers().length < 2 || server.workers().includes(victim)) {
+    assert.ok(performance.now() < deadline, 'no worker came for the one that died');
+    await pause(20);
+  }
+  for (let index = 0; index < 4; index += 1)
+    assert.equal((await ask(server.url, at.key, {})).status, 200);
+});
+
+/** What comes back on a connection until it is closed or silent. */
+function raw(port: number, head: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = '';
+    const socket = connect(port, '127.0.0.1', () => socket.write(head));
+    socket.setTimeout(2_000, () => socket.destroy());
+    socket.setEncoding('utf8').on('data', (piece: string) => (text += piece));
+    socket.once('error', reject);
+    socket.once('close', () => resolve(text));
+  });
 }

@@ -76,6 +76,8 @@ export class NodeConnections<Route extends HttpRoute> {
     server.maxHeadersCount = limits.headersMax + 1;
     server.maxRequestsPerSocket = limits.requestsPerConnectionMax;
     server.maxConnections = limits.connectionsMax;
+    // In a worker the surplus would be dealt out again, without end. Node's types do not know it yet.
+    Object.assign(server, { dropMaxConnection: true });
     server.on('request', (request, response) => this.#accept(request, response, false));
     server.on('checkContinue', (request, response) => this.#accept(request, response, true));
     server.on('checkExpectation', (request, response) => {
