@@ -161,7 +161,7 @@ export function decodeImage(image: JsonObject): MediaPart {
   return {
     kind: 'media',
     media: 'image',
-    source: inline ? { kind: 'data', data: inline.data } : { kind: 'url', url },
+    source: inline ? inline.source : { kind: 'url', url },
     ...(inline && inline.mimeType !== '' ? { mimeType: inline.mimeType } : {}),
   };
 }

@@ -1,4 +1,4 @@
-import type { MediaPart } from '#canonical';
+import type { MediaPart, MediaSource } from '#canonical';
 import {
   asObject,
   asString,
@@ -9,24 +9,25 @@ import {
   fieldPath,
   type JsonObject,
 } from '#std';
+import { dataSource, dataUrlOf } from '../data-url.ts';
 
 /** `data:image/png;base64,…` split; `undefined` for any other URL. The data is not looked at. */
 export function splitDataUrl(
   url: string,
-): { readonly mimeType: string; readonly data: string } | undefined {
+): { readonly mimeType: string; readonly source: MediaSource & { kind: 'data' } } | undefined {
   if (!url.startsWith('data:')) return undefined;
   const comma = url.indexOf(',');
   if (comma < 0 || comma > 200) return undefined;
   const [mimeType = '', ...parameters] = url.slice(5, comma).split(';');
   if (!parameters.includes('base64')) return undefined;
-  return { mimeType, data: url.slice(comma + 1) };
+  return { mimeType, source: dataSource(url, comma) };
 }
 
 function sourceOf(url: string): Pick<MediaPart, 'source' | 'mimeType'> {
   const inline = splitDataUrl(url);
   if (!inline) return { source: { kind: 'url', url } };
   return {
-    source: { kind: 'data', data: inline.data },
+    source: inline.source,
     ...(inline.mimeType === '' ? {} : { mimeType: inline.mimeType }),
   };
 }
@@ -122,7 +123,7 @@ export function encodeMediaPart(part: MediaPart, own: JsonObject): JsonObject | 
   const url =
     source.kind === 'url'
       ? source.url
-      : `data:${part.mimeType ?? defaultMimeType[part.media]};base64,${source.data}`;
+      : dataUrlOf(source, part.mimeType ?? defaultMimeType[part.media]);
   switch (part.media) {
     case 'image':
       return nested(own, 'image_url', { url, detail: part.detail });

@@ -25,6 +25,7 @@ import {
   unknownFields,
   type JsonObject,
 } from '#std';
+import { dataUrlOf } from '../data-url.ts';
 import type { Quirks } from '../dialect.ts';
 import {
   choiceDetails,
@@ -331,7 +332,7 @@ export function encodeImage(part: MediaPart): JsonObject {
     source.kind === 'url'
       ? source.url
       : source.kind === 'data'
-        ? `data:${part.mimeType ?? 'image/png'};base64,${source.data}`
+        ? dataUrlOf(source, part.mimeType ?? 'image/png')
         : '';
   return { type: 'image_url', image_url: { url } };
 }

@@ -24,6 +24,7 @@ import {
   type JsonObject,
   type JsonValue,
 } from '#std';
+import { dataSource, dataUrlOf } from '../data-url.ts';
 import { decodeAnnotations, encodeAnnotations } from './annotations.ts';
 import type { ResponsesQuirks } from './quirks.ts';
 
@@ -184,7 +185,7 @@ function sourceOfUrl(url: string, path: string): { source: MediaSource; mimeType
     throw new ReadError(path, 'expected a base64 data URL (data:<type>;base64,…)');
   const mimeType = head.slice(0, -';base64'.length);
   return {
-    source: { kind: 'data', data: url.slice(comma + 1) },
+    source: dataSource(url, comma),
     ...(mimeType === '' ? {} : { mimeType }),
   };
 }
@@ -343,7 +344,7 @@ function encodeImageSource(
   if (source.kind === 'file') return { type: 'input_image', file_id: source.fileId };
   if (source.kind === 'url') return { type: 'input_image', image_url: source.url };
   const mimeType = part.mimeType ?? mimeTypeOf(source.data, part.filename) ?? 'image/png';
-  return { type: 'input_image', image_url: `data:${mimeType};base64,${source.data}` };
+  return { type: 'input_image', image_url: dataUrlOf(source, mimeType) };
 }
 
 function encodeFileSource(
@@ -361,7 +362,7 @@ function encodeFileSource(
   return {
     type: 'input_file',
     filename: name,
-    file_data: `data:${mimeType};base64,${source.data}`,
+    file_data: dataUrlOf(source, mimeType),
   };
 }
 
