@@ -3,7 +3,7 @@
  * JSON on its way: bytes are base64, and what is not there is null where it has a place.
  */
 
-import type { KeyLimits, RateHeaders } from '#access';
+import type { KeyLimits, RateHeaders, RateVerdict } from '#access';
 import type { Part } from '#canonical';
 import type { Charging, KeptState } from '#gateway';
 import type { ChannelDefinition } from '#providers';
@@ -29,12 +29,7 @@ type BlobHead = Omit<NonNullable<Awaited<ReturnType<Blobs['get']>>>, 'body'>;
 /** A verdict on a key's limits; `place` is given back with `released`. */
 export type PlaceVerdict =
   | { readonly ok: true; readonly place: number; readonly headers: RateHeaders }
-  | {
-      readonly ok: false;
-      readonly reason: 'requests' | 'tokens' | 'concurrency';
-      readonly retryAfterMs: number;
-      readonly headers: RateHeaders;
-    };
+  | Exclude<RateVerdict, { readonly ok: true }>;
 
 /** A request for a route; `candidates` only when the owner has not seen this list. */
 export type PlanBegin = Omit<RouteRequest, 'candidates'> & {

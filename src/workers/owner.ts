@@ -62,7 +62,7 @@ export class ServedWorker {
     return { ...this.#money(), ...this.#records(), ...this.#routing(), ...this.#limits() };
   }
 
-  #money(): Pick<OwnerCalls, 'reserve' | 'attempt' | 'extend' | 'settle' | 'void' | 'balance'> {
+  #money() {
     const { ledger } = this.#owned;
     return {
       reserve: async (request) => {
@@ -99,22 +99,10 @@ export class ServedWorker {
         const { availableNanoUsd } = await ledger.balance(walletId);
         return { availableNanoUsd };
       },
-    };
+    } satisfies Partial<OwnerCalls>;
   }
 
-  #records(): Pick<
-    OwnerCalls,
-    | 'appendRequest'
-    | 'putBlob'
-    | 'getBlob'
-    | 'removeBlob'
-    | 'findKey'
-    | 'requestBegun'
-    | 'requestEnded'
-    | 'remember'
-    | 'recall'
-    | 'load'
-  > {
+  #records() {
     const { store, metrics, stateMemory, log } = this.#owned;
     return {
       appendRequest: (record) =>
@@ -145,22 +133,10 @@ export class ServedWorker {
       load: (load) => {
         this.load = load;
       },
-    };
+    } satisfies Partial<OwnerCalls>;
   }
 
-  #routing(): Pick<
-    OwnerCalls,
-    | 'next'
-    | 'forgetCandidates'
-    | 'sent'
-    | 'headers'
-    | 'isLost'
-    | 'firstContent'
-    | 'finished'
-    | 'failed'
-    | 'explain'
-    | 'closePlan'
-  > {
+  #routing() {
     const plans = this.#plans;
     return {
       next: (plan, begin, failure) => plans.next(plan, begin, failure),
@@ -173,10 +149,10 @@ export class ServedWorker {
       failed: (plan, attempt, failure) => plans.failed(plan, attempt, failure),
       explain: (plan) => plans.explain(plan),
       closePlan: (plan) => plans.close(plan),
-    };
+    } satisfies Partial<OwnerCalls>;
   }
 
-  #limits(): Pick<OwnerCalls, 'admit' | 'released'> {
+  #limits() {
     return {
       admit: async (keyId, limits, tokens) => {
         const { rateLimiter } = this.#owned;
@@ -195,7 +171,7 @@ export class ServedWorker {
         this.#places.get(place)?.(tokensUsed ?? undefined);
         this.#places.delete(place);
       },
-    };
+    } satisfies Partial<OwnerCalls>;
   }
 
   /** A worker that was told to stop leaves nothing; one that died leaves what a crash leaves. */

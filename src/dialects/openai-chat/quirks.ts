@@ -28,7 +28,7 @@ export type ChatQuirks = {
     | 'reasoning'
     | 'reasoning_details'
     | 'content';
-  /** Which ids of tool calls are taken. `alphanumeric-9`: Mistral; `max-64`: OpenAI and what it accepts in them. Plain: any. */
+  /** Which ids of tool calls are taken. `alphanumeric-9`: nine letters and digits; `max-64`: 64 characters at most. Plain: any. */
   readonly toolIdForm: 'any' | 'alphanumeric-9' | 'max-64';
   /** completion_tokens without reasoning_tokens (xAI). Plain: told from total_tokens. */
   readonly usageExcludesReasoning?: boolean | undefined;
