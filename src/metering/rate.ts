@@ -172,9 +172,10 @@ function amountOf(total: bigint, factorMillionths: number): NanoUsd {
   return nanoUsd(amount > amountMax ? amountMax : amount);
 }
 
+/** In ASCII: one wider character makes every text of a receipt twice as wide to write and to hash. */
 function formulaOf(factorMillionths: number): string {
-  const factor = factorMillionths === 1_000_000 ? '' : ` × ${factorMillionths} / 1000000`;
-  return `ceil(Σ quantity × price_nano_usd_per_million / 1000000${factor})`;
+  const factor = factorMillionths === 1_000_000 ? '' : ` * ${factorMillionths} / 1000000`;
+  return `ceil(sum(quantity * price_nano_usd_per_million) / 1000000${factor})`;
 }
 
 /** The factor of a service tier in millionths; a tier the book does not name costs the list price. */

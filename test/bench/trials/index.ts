@@ -6,6 +6,7 @@ import { coldStart } from './cold-start.ts';
 import { upstreamFaults } from './faults.ts';
 import { leavingClients, slowReaders } from './leaving.ts';
 import { manyStreams } from './many-streams.ts';
+import { billingTax } from './tax.ts';
 import type { Trial } from './trial.ts';
 
 export const trials: readonly Trial[] = [
@@ -18,4 +19,5 @@ export const trials: readonly Trial[] = [
   slowReaders,
   operatorLoad,
   coldStart,
+  billingTax,
 ];
