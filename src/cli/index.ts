@@ -16,6 +16,7 @@ import { workerMark } from './worker-mark.ts';
 import { simulate } from './simulate.ts';
 import { stopSignal } from './stop-signal.ts';
 import { formOf, formsOf, help, options, surplus, usage } from './usage.ts';
+import { version } from './version.ts';
 
 export { terminal } from './output.ts';
 export { serve, type RunningServer } from './serve.ts';
@@ -61,6 +62,10 @@ export async function run(
       allowPositionals: true,
     });
     const [word, ...words] = positionals;
+    if (word === undefined && values['version'] === true) {
+      output.line(version());
+      return 0;
+    }
     if (word === undefined || word === 'help') {
       output.line(usage());
       return word === undefined && values['help'] !== true ? 2 : 0;

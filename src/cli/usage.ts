@@ -3,6 +3,8 @@
  * `manifold help`, and written to docs/reference/cli.md by `npm run gen`.
  */
 
+import { version } from './version.ts';
+
 export type OptionName = keyof typeof options;
 
 export type Form = {
@@ -15,10 +17,11 @@ export type Form = {
 /** What an option stands for (absent: it is a switch) and what it is for. */
 type OptionMeaning = { readonly value?: string; readonly means: string; readonly short?: string };
 
-/** All options. `config` and `help` belong to every command. */
+/** All options. `config` and `help` belong to every command, `version` to none. */
 export const options = {
   config: { value: 'FILE', short: 'c', means: 'configuration; default: manifold.yaml, if there' },
   help: { short: 'h', means: 'shows how the command is called' },
+  version: { short: 'v', means: 'says which version this is' },
   port: { value: 'N', short: 'p', means: 'port of the server' },
   host: { value: 'ADDRESS', means: 'address of the server' },
   workers: { value: 'N', means: 'processes that serve; one for each processor at most' },
@@ -159,11 +162,11 @@ export function usage(): string {
   const width = Math.max(...forms.map(({ words }) => words.length));
   const rows = forms.map(({ words, does }) => `  manifold ${words.padEnd(width)}  ${does}`);
   return [
-    'manifold: one endpoint, one key and one balance over every model',
+    `manifold ${version()}: one endpoint, one key and one balance over every model`,
     '',
     ...rows,
     '',
     '`manifold COMMAND --help` shows its options. Every command takes --config FILE; the data folder',
-    'is named in it or in MANIFOLD_DATA.',
+    'is named in it or in MANIFOLD_DATA. `manifold --version` says which version this is.',
   ].join('\n');
 }

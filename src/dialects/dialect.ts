@@ -50,8 +50,8 @@ export type StreamEncoder = {
 export type FrameFacts = {
   /** Carries generated content (text, reasoning, tool arguments): the commit point. */
   readonly content: boolean;
-  /** Number of characters generated in this frame, for the estimate when usage never comes. */
-  readonly characters: number;
+  /** Size of the text generated in this frame (see `textSize`), for the estimate when usage never comes. */
+  readonly generatedSize: number;
   /** The latest, cumulative usage. */
   readonly usage?: Usage | undefined;
   /**

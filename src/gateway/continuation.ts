@@ -8,6 +8,7 @@ import { gatewayError, GatewayFailure, type ChatRequest, type GatewayError } fro
 import type { Dialect, Quirks } from '#dialects';
 import { estimateGeneratedTokens } from '#metering';
 import type { Attempt } from '#routing';
+import { textSize } from '#std';
 import { openAttempt } from './attempt.ts';
 import type { ChatCall } from './call.ts';
 import { ContinuedRelay, DeliveredAnswer, type Earlier } from './continued-relay.ts';
@@ -219,7 +220,7 @@ function continuingCall(call: ChatCall, text: string): ChatCall {
 
 /** What is left of an output limit after a text. */
 function leftOf(outputTokensMax: number, text: string): number {
-  return Math.max(1, outputTokensMax - estimateGeneratedTokens(text.length));
+  return Math.max(1, outputTokensMax - estimateGeneratedTokens(textSize(text)));
 }
 
 /**
@@ -262,7 +263,7 @@ function noteBroken({ delivery, error }: Broken): void {
   const { attemptTrail, trail, target, relay, route } = delivery;
   const own =
     relay.ownUsage?.(target.inputTokens) ??
-    billedUsage(target, () => relay.characters, relay.usage, relay.usageAtEnd).usage;
+    billedUsage(target, () => relay.generatedSize, relay.usage, relay.usageAtEnd).usage;
   attemptTrail.endedMs = trail.elapsedMs();
   attemptTrail.error = error.code;
   attemptTrail.outcome = 'failed';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ChatRequest } from '#canonical';
 import { openaiChat } from '#dialects';
-import type { SseFrame } from '#std';
+import { textSize, type SseFrame } from '#std';
 import { ContinuedRelay, DeliveredAnswer } from './continued-relay.ts';
 import { relayInto, type Relay } from './relay.ts';
 
@@ -77,7 +77,14 @@ test('usage is the output of both, and what the later upstream bills is its own'
   assert.equal(next.usageAtEnd, false);
   const own = next.ownUsage(5);
   assert.deepEqual([own.inputTokens, own.outputTokens], [50, 7]);
-  assert.equal(next.characters, 136);
+  assert.equal(next.generatedSize, 136);
+});
+
+test('what is delivered counts by its size in every script', () => {
+  const { next } = broken('你好');
+  feed(next, [chunk({ content: '世界 and more' }), chunk({}, { finish_reason: 'stop' })]);
+  assert.equal(next.generatedSize, textSize('你好世界 and more'));
+  assert.equal(next.ownUsage(0).outputTokens, Math.ceil(textSize('世界 and more') / 3.6));
 });
 
 test('a call after the text has a place of its own, and thinking has none', () => {

@@ -12,7 +12,7 @@ import {
 } from '#canonical';
 import type { Dialect, Quirks, StreamEncoder } from '#dialects';
 import { estimateGeneratedTokens } from '#metering';
-import type { SseFrame } from '#std';
+import { textSize, type SseFrame } from '#std';
 import { relayInto, type Relay, type RelayStep } from './relay.ts';
 import { Seam } from './seam.ts';
 
@@ -28,7 +28,8 @@ export class DeliveredAnswer implements StreamEncoder {
   #open: number | undefined;
   #parts = 0;
   #isText = true;
-  characters = 0;
+  /** Size of all that was delivered, in every part. */
+  generatedSize = 0;
 
   constructor(encoder: StreamEncoder) {
     this.#encoder = encoder;
@@ -47,11 +48,11 @@ export class DeliveredAnswer implements StreamEncoder {
     this.#open = index;
     this.#parts += 1;
     if ('text' in part) this.#append(part.text);
-    if (part.kind === 'tool-call') this.characters += part.name.length + part.input.length;
+    if (part.kind === 'tool-call') this.generatedSize += textSize(part.name) + textSize(part.input);
   }
 
   #append(text: string): void {
-    this.characters += text.length;
+    this.generatedSize += textSize(text);
     if (this.#isText) this.#text += text;
   }
 
@@ -167,7 +168,7 @@ export class ContinuedRelay implements Relay {
   readonly #relay: Relay;
   readonly #encoder: ContinuingEncoder;
   readonly #earlier: Earlier;
-  readonly #earlierCharacters: number;
+  readonly #earlierSize: number;
   /** Estimates are part of the count, so it is never the upstream's last word. */
   readonly usageAtEnd = false;
   readonly billTold = true;
@@ -175,7 +176,7 @@ export class ContinuedRelay implements Relay {
 
   constructor(earlier: Earlier, upstream: Dialect, request: ChatRequest, quirks: Quirks) {
     this.#earlier = earlier;
-    this.#earlierCharacters = earlier.answer.characters;
+    this.#earlierSize = earlier.answer.generatedSize;
     this.#encoder = new ContinuingEncoder(earlier.answer, earlier.text);
     this.#relay = relayInto(this.#encoder, upstream, request, quirks);
   }
@@ -188,13 +189,13 @@ export class ContinuedRelay implements Relay {
     return this.#relay.complete;
   }
 
-  get characters(): number {
-    return this.#earlier.answer.characters;
+  get generatedSize(): number {
+    return this.#earlier.answer.generatedSize;
   }
 
   /** Whether this upstream has added anything. */
   get hasAdded(): boolean {
-    return this.characters > this.#earlierCharacters;
+    return this.generatedSize > this.#earlierSize;
   }
 
   /** The input once, and the output that was delivered: the earlier part by estimate. */
@@ -202,8 +203,8 @@ export class ContinuedRelay implements Relay {
     const said = this.#relay.usage?.outputTokens;
     const input = inputOf(this.#earlier.usage);
     if (said === undefined) return input;
-    const before = estimateGeneratedTokens(this.#earlierCharacters);
-    const again = estimateGeneratedTokens(this.#encoder.seam.repeatedCharacters);
+    const before = estimateGeneratedTokens(this.#earlierSize);
+    const again = estimateGeneratedTokens(textSize(this.#encoder.seam.repeatedText));
     return { ...input, outputTokens: before + Math.max(0, said - again) };
   }
 
@@ -213,17 +214,17 @@ export class ContinuedRelay implements Relay {
     return {
       ...usage,
       inputTokens:
-        usage?.inputTokens ?? inputTokens + estimateGeneratedTokens(this.#earlier.text.length),
+        usage?.inputTokens ?? inputTokens + estimateGeneratedTokens(textSize(this.#earlier.text)),
       outputTokens:
-        usage?.outputTokens ?? estimateGeneratedTokens(this.characters - this.#earlierCharacters),
+        usage?.outputTokens ?? estimateGeneratedTokens(this.generatedSize - this.#earlierSize),
     };
   }
 
   push(frame: SseFrame): RelayStep {
-    const before = this.characters;
+    const before = this.generatedSize;
     const step = this.#relay.push(frame);
     if (this.restarted) return { output: undefined, content: false, error: beganAnew() };
-    return { ...step, content: this.characters > before };
+    return { ...step, content: this.generatedSize > before };
   }
 
   end(): ReturnType<Relay['end']> {

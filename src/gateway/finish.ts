@@ -4,7 +4,14 @@ import { explode, type Bill, type GatewayError, type Usage } from '#canonical';
 import { receiptIdOf, type AttemptOutcome } from '#ledger';
 import type { Attempt } from '#routing';
 import { inputTotalTokens, outputTotalTokens } from '#canonical';
-import { asObject, createSseParser, formatUsd, parseJsonObject, type JsonObject } from '#std';
+import {
+  asObject,
+  createSseParser,
+  formatUsd,
+  parseJsonObject,
+  textSize,
+  type JsonObject,
+} from '#std';
 import type { WholeAnswer } from './attempt.ts';
 import { lossesHeader, type ChatCall } from './call.ts';
 import type { ClientStream } from './client-stream.ts';
@@ -56,7 +63,7 @@ export function answerHeaders(delivery: Delivery, bill: Bill | undefined): Recor
 export async function finishWhole(delivery: Delivery, answer: WholeAnswer): Promise<void> {
   const { exchange, call, attempt } = delivery;
   attempt.firstContent();
-  const billed = billedUsage(delivery.target, () => answerCharacters(answer), answer.usage, true);
+  const billed = billedUsage(delivery.target, () => answerSize(answer), answer.usage, true);
   const { usage } = billed;
   const bill = await settle(delivery, billed, 'succeeded', answer.empty);
   const body =
@@ -106,15 +113,15 @@ function encodeWhole(
   return value;
 }
 
-function answerCharacters(answer: WholeAnswer): number {
-  let characters = 0;
+function answerSize(answer: WholeAnswer): number {
+  let size = 0;
   for (const choice of answer.response().choices) {
     for (const part of choice.parts) {
-      if ('text' in part) characters += part.text.length;
-      else if (part.kind === 'tool-call') characters += part.name.length + part.input.length;
+      if ('text' in part) size += textSize(part.text);
+      else if (part.kind === 'tool-call') size += textSize(part.name) + textSize(part.input);
     }
   }
-  return characters;
+  return size;
 }
 
 /** `pending` is what was kept back because no content came. */
@@ -125,9 +132,9 @@ export async function finishStream(
 ): Promise<void> {
   const { relay, target, client, call, trail } = delivery;
   if (!relay || end.kind === 'failed') throw new Error('only an opened stream can be finished');
-  const billed = billedUsage(target, () => relay.characters, relay.usage, relay.usageAtEnd);
+  const billed = billedUsage(target, () => relay.generatedSize, relay.usage, relay.usageAtEnd);
   const { usage } = billed;
-  const delivered = relay.characters > 0;
+  const delivered = relay.generatedSize > 0;
   const empty = !delivered && (relay.usage?.reasoningTokens ?? 0) === 0;
   const outcome: AttemptOutcome['outcome'] =
     end.kind === 'complete' || relay.complete

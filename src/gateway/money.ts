@@ -172,9 +172,9 @@ export class Funds {
    * held output are generated the next slice is asked for. {@link Funds.exhausted} is set when nothing
    * more is granted and what is held is used up, not before.
    */
-  keepAhead(characters: number): void {
+  keepAhead(generatedSize: number): void {
     if (!this.#size.sliced || this.exhausted || this.#closed) return;
-    const generated = estimateGeneratedTokens(characters);
+    const generated = estimateGeneratedTokens(generatedSize);
     const held = this.#heldOutputTokens;
     if (this.#short) {
       // The upstream knows its limit and counts better than we do; this stops one that does not obey.
@@ -421,20 +421,20 @@ export type BilledUsage = { readonly usage: Usage; readonly source: UsageSource 
  */
 export function billedUsage(
   target: Pick<Target, 'inputTokens'>,
-  characters: () => number,
+  generatedSize: () => number,
   known: Usage | undefined,
   final: boolean,
 ): BilledUsage {
   const outputSaid = known && outputTotalTokens(known);
   const inputComplete = known?.inputTokens !== undefined;
   const outputComplete =
-    final && (known?.outputTokens !== undefined || (outputSaid ?? 0) > 0 || characters() === 0);
+    final && (known?.outputTokens !== undefined || (outputSaid ?? 0) > 0 || generatedSize() === 0);
   if (known && inputComplete && outputComplete) return { usage: known, source: 'provider' };
   const inputTokens =
     known?.inputTokens ??
     Math.max(0, target.inputTokens - ((known && inputTotalTokens(known)) ?? 0));
   const elsewhere = (outputSaid ?? 0) - (known?.outputTokens ?? 0);
-  const estimated = Math.max(0, estimateGeneratedTokens(characters()) - elsewhere);
+  const estimated = Math.max(0, estimateGeneratedTokens(generatedSize()) - elsewhere);
   const outputTokens = outputComplete
     ? known?.outputTokens
     : Math.max(known?.outputTokens ?? 0, estimated);

@@ -23,7 +23,7 @@ import type {
   StreamForm,
   StreamTap,
 } from '#dialects';
-import type { SseFrame } from '#std';
+import { textSize, type SseFrame } from '#std';
 import { StateGatherer } from './state-memory.ts';
 
 /** What one frame gave: wire bytes for the client, whether they hold content, or the end by an error. */
@@ -43,8 +43,8 @@ export type Relay = {
   readonly usage: Usage | undefined;
   /** Whether it is the last word, also where the stream broke after it: Anthropic's count at the start is a placeholder. */
   readonly usageAtEnd: boolean;
-  /** Characters generated so far, for an estimate when usage never comes. */
-  readonly characters: number;
+  /** Size of the text generated so far (see `textSize`), for an estimate when usage never comes. */
+  readonly generatedSize: number;
   /** Thinking and tool calls with their opaque state, where the answer was translated. */
   readonly statefulParts: readonly Part[];
   /** Whether the tail had a usage object for the bill to stand in. */
@@ -78,7 +78,7 @@ class PassThroughRelay implements Relay {
   complete = false;
   usage: Usage | undefined;
   billTold = false;
-  characters = 0;
+  generatedSize = 0;
   readonly statefulParts: readonly Part[] = [];
 
   constructor(dialect: Dialect, request: ChatRequest, quirks: Quirks) {
@@ -90,7 +90,7 @@ class PassThroughRelay implements Relay {
 
   push(frame: SseFrame): RelayStep {
     const facts = this.#tap.inspect(frame);
-    this.characters += facts.characters;
+    this.generatedSize += facts.generatedSize;
     // What an error says about usage is not what an answer used.
     if (facts.usage && !facts.error) {
       this.usage = facts.usage;
@@ -231,7 +231,7 @@ class TranslatingRelay implements Relay {
   #ended = false;
   #usageTold = false;
   readonly billTold = true;
-  characters = 0;
+  generatedSize = 0;
   readonly #gatherer = new StateGatherer();
 
   constructor(
@@ -312,10 +312,10 @@ class TranslatingRelay implements Relay {
         return false;
       case 'part-start':
         this.#openParts.add(event.index);
-        this.characters += startCharacters(event);
+        this.generatedSize += startSize(event);
         return startsWithContent(event);
       case 'part-delta':
-        this.characters += event.delta.length;
+        this.generatedSize += textSize(event.delta);
         return true;
       case 'part-end':
         this.#openParts.delete(event.index);
@@ -362,11 +362,11 @@ function startsWithContent(event: Extract<ChatEvent, { kind: 'part-start' }>): b
   }
 }
 
-function startCharacters(event: Extract<ChatEvent, { kind: 'part-start' }>): number {
+function startSize(event: Extract<ChatEvent, { kind: 'part-start' }>): number {
   const { part } = event;
-  if (part.kind === 'tool-call') return part.name.length + part.input.length;
+  if (part.kind === 'tool-call') return textSize(part.name) + textSize(part.input);
   // A picture or a vendor's own part is an answer too.
-  return 'text' in part ? part.text.length : 1;
+  return 'text' in part ? textSize(part.text) : 1;
 }
 
 export function cutError(): GatewayError {

@@ -17,8 +17,8 @@ export class Seam {
   #decided = false;
   /** The continuation begins the answer anew: nothing of it may be delivered. */
   restarted = false;
-  /** Characters that were said again and cut off. */
-  repeatedCharacters = 0;
+  /** What was said again and cut off. */
+  repeatedText = '';
 
   constructor(delivered: string) {
     this.#delivered = delivered;
@@ -49,8 +49,8 @@ export class Seam {
     if (repeated > waiting.length && !ended) return '';
     this.#decided = true;
     this.#waiting = '';
-    this.repeatedCharacters = Math.min(repeated, waiting.length);
-    return waiting.slice(this.repeatedCharacters);
+    this.repeatedText = waiting.slice(0, repeated);
+    return waiting.slice(repeated);
   }
 
   #beginsAnew(text: string): boolean {

@@ -96,7 +96,7 @@ export class StreamAnswer implements BodySink {
     } catch (error) {
       this.#thrown = error;
     }
-    if (this.#committed) funds.keepAhead(open.relay.characters);
+    if (this.#committed) funds.keepAhead(open.relay.generatedSize);
     if (this.#thrown !== undefined || this.#error || funds.exhausted) return this.#cut();
     if (!wait || this.#clientGone || !client.begun) return;
     open.response.pause();

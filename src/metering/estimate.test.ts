@@ -6,7 +6,7 @@ import { encode as encodeOlder } from 'gpt-tokenizer/encoding/cl100k_base';
 import { encode } from 'gpt-tokenizer/encoding/o200k_base';
 import { lines, requestOf, samples } from './estimate-rig.ts';
 import { estimateGeneratedTokens, estimateInputTokens, estimateTextTokens } from './estimate.ts';
-import { seededRandom } from '#std';
+import { seededRandom, textSize } from '#std';
 import { inputBound } from './quote.ts';
 
 test('the bound covers what the vocabulary makes of every sample, and the estimate stays near', () => {
@@ -93,11 +93,36 @@ test('tools and schemas are counted with the text', () => {
   );
 });
 
-test('what was generated without usage is estimated from its length', () => {
-  const text = samples['English'] ?? '';
-  const ratio = estimateGeneratedTokens(text.length) / encode(text).length;
-  assert.ok(ratio > 0.9 && ratio < 1.4, ratio.toFixed(2));
+const otherScripts = [
+  'Chinese',
+  'Chinese, technical',
+  'Japanese',
+  'Korean',
+  'Russian',
+  'Arabic',
+  'Hindi',
+  'Thai',
+  'Amharic',
+  'pictures',
+  'rare ideographs',
+];
+
+test('what was generated without usage is estimated near the truth in every script', () => {
+  const ordinary = ['English', 'Vietnamese', 'Polish', 'TypeScript', 'Python', 'JSON'];
+  for (const name of [...ordinary, ...otherScripts]) {
+    const text = samples[name] ?? '';
+    const ratio = estimateGeneratedTokens(textSize(text)) / encode(text).length;
+    assert.ok(ratio > 0.9 && ratio < 1.4, `${name}: ${ratio.toFixed(2)}`);
+  }
   assert.equal(estimateGeneratedTokens(0), 0);
+});
+
+test('what was generated in other scripts is estimated below what an older vocabulary makes of it', () => {
+  for (const name of otherScripts) {
+    const text = samples[name] ?? '';
+    const ratio = estimateGeneratedTokens(textSize(text)) / encodeOlder(text).length;
+    assert.ok(ratio > 0.35 && ratio < 1.01, `${name}: ${ratio.toFixed(2)}`);
+  }
 });
 
 test('text between foreseeable samples does not escape them', () => {

@@ -136,9 +136,9 @@ function otherWeight(code: number): number {
   return 2;
 }
 
-/** Roughly what generated text of so many characters costs in tokens, for streams without usage. */
-export function estimateGeneratedTokens(characters: number): number {
-  return Math.ceil(characters / 3.6);
+/** Roughly what generated text of this size (see `textSize`) costs in tokens, for streams without usage. */
+export function estimateGeneratedTokens(generatedSize: number): number {
+  return Math.ceil(generatedSize / 3.6);
 }
 
 const perMessageTokens = 6;

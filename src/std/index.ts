@@ -10,4 +10,5 @@ export * from './aws-event-stream.ts';
 export * from './json-scan.ts';
 export * from './json-splice.ts';
 export * from './json-text.ts';
+export * from './text-size.ts';
 export * from './remember.ts';

@@ -129,7 +129,7 @@ function checkAnyFrames(dialect: Dialect): void {
       assertStreamGrammar(decodeFrames(dialect, frames));
       const tap = dialect.stream.tap(clientOf(dialect.id), {});
       for (const frame of frames) {
-        assert.ok(tap.inspect(frame).characters >= 0);
+        assert.ok(tap.inspect(frame).generatedSize >= 0);
         tap.annotate(frame, bill);
       }
     },

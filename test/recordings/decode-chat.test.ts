@@ -14,6 +14,7 @@ import {
   createSseParser,
   parseJsonObject,
   ReadError,
+  textSize,
   type JsonObject,
   type JsonValue,
 } from '#std';
@@ -217,7 +218,7 @@ function checkTap(bytes: Uint8Array): string[] {
   let closed = false;
   let complete = false;
   let usage: unknown;
-  let characters = 0;
+  let counted = 0;
   let generated = 0;
   for (const [position, frame] of sseFrames(bytes).entries()) {
     const facts = tap.inspect(frame);
@@ -230,7 +231,7 @@ function checkTap(bytes: Uint8Array): string[] {
     closed = facts.closing;
     complete ||= facts.complete;
     usage = facts.usage ?? usage;
-    characters += facts.characters;
+    counted += facts.generatedSize;
     if (facts.usage && facts.closing)
       problems.push(
         ...checkAnnotated(
@@ -240,15 +241,14 @@ function checkTap(bytes: Uint8Array): string[] {
       );
   }
   for (const event of decodeAll(bytes, bytes.length)) {
-    if (event.kind === 'part-delta') generated += event.delta.length;
+    if (event.kind === 'part-delta') generated += textSize(event.delta);
     if (event.kind === 'usage')
       problems.push(
         ...difference('usage by the tap', withoutTier(usage), withoutTier(event.usage)),
       );
   }
   if (!closed) problems.push('no frame was closing');
-  if (characters < generated * 0.9)
-    problems.push(`${characters} characters counted of ${generated}`);
+  if (counted < generated * 0.9) problems.push(`${counted} counted of ${generated}`);
   return problems;
 }
 

@@ -188,7 +188,7 @@ function compareTap(recorded: RecordingCase): void {
     const facts = tap.inspect(frame);
     assert.ok(!closing || !facts.content, 'no content after the first closing frame');
     usage = facts.usage ?? usage;
-    content += facts.characters;
+    content += facts.generatedSize;
     closing ||= facts.closing;
     complete ||= facts.complete;
     const decoded = geminiGenerate.stream.decoder({}).push(frame);
@@ -201,7 +201,7 @@ function compareTap(recorded: RecordingCase): void {
     assert.equal(facts.content, carries || announcesCall, `content of ${frame.data.slice(0, 300)}`);
   }
   assert.ok(closing && complete, 'the end was seen');
-  assert.ok(content > 0, 'characters were counted');
+  assert.ok(content > 0, 'what was generated is counted');
   const last = decodeEvents(frames).find((event) => event.kind === 'usage');
   assert.deepEqual(usage, last?.kind === 'usage' ? last.usage : undefined, 'usage');
 }

@@ -18,6 +18,7 @@ import {
   createSseParser,
   nanoUsd,
   parseJsonObject,
+  textSize,
   type JsonObject,
   type JsonValue,
 } from '#std';
@@ -248,7 +249,7 @@ function checkTap(recording: RecordingCase): void {
   const tap = stream.tap(client, {});
   const decoder = stream.decoder({});
   let closing = false;
-  let characters = 0;
+  let counted = 0;
   let generated = 0;
   let usage: Usage | undefined;
   let complete = false;
@@ -263,15 +264,15 @@ function checkTap(recording: RecordingCase): void {
     const events = decoder.push(frame);
     const deltas = events.flatMap((event) => (event.kind === 'part-delta' ? [event.delta] : []));
     if (!frame.data.includes('content_block_stop')) {
-      generated += deltas.join('').length;
+      generated += textSize(deltas.join(''));
       if (deltas.length > 0) assert.ok(facts.content, frame.data);
     }
     if (!frame.data.includes('"content_block_start"') && !isServerToolInput(frame.data, deltas))
-      characters += facts.characters;
+      counted += facts.generatedSize;
     annotated += checkAnnotation(tap.annotate(frame, bill), frame);
   }
   assert.equal(complete, true);
-  assert.equal(characters, generated);
+  assert.equal(counted, generated);
   assert.equal(annotated, 1);
   assert.deepEqual(usage?.raw, recording.meta.expected?.['usage']);
 }

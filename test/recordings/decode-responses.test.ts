@@ -18,6 +18,7 @@ import {
   asString,
   parseJson,
   parseJsonObject,
+  textSize,
   type JsonObject,
   type JsonValue,
 } from '#std';
@@ -269,7 +270,7 @@ function assertEventOrder(events: readonly JsonObject[]): void {
 function assertTap(recording: RecordingCase): void {
   const tap = openaiResponses.stream.tap(requestOf(recording), {});
   const decoder = openaiResponses.stream.decoder({});
-  let characters = 0;
+  let counted = 0;
   let decoded = 0;
   let thinking = false;
   let closing = false;
@@ -283,24 +284,21 @@ function assertTap(recording: RecordingCase): void {
     complete ||= facts.complete;
     usage = facts.usage ?? usage;
     const code = frame.data.includes('code_interpreter_call_code.delta');
-    characters += code ? 0 : facts.characters;
+    counted += code ? 0 : facts.generatedSize;
     for (const event of decoder.push(frame)) {
       if (event.kind === 'part-start') thinking = event.part.kind === 'reasoning';
       // Paragraph breaks between summary parts are the decoder's own.
       if (event.kind === 'part-delta')
-        decoded += thinking ? event.delta.replace(/^\n\n/, '').length : event.delta.length;
+        decoded += textSize(thinking ? event.delta.replace(/^\n\n/, '') : event.delta);
       if (event.kind === 'part-start' && event.part.kind === 'native') decoded += 1;
       if (event.kind === 'usage') decodedUsage = event.usage;
     }
     if (frame.data.includes('image_generation_call') && frame.data.includes('output_item.done'))
-      decoded = characters;
+      decoded = counted;
   }
   assert.ok(complete, 'the terminal mark is seen');
   assert.deepEqual(usage, decodedUsage);
-  assert.ok(
-    Math.abs(characters - decoded) <= 16,
-    `tap counts ${characters}, the decoder ${decoded}`,
-  );
+  assert.ok(Math.abs(counted - decoded) <= 16, `tap counts ${counted}, the decoder ${decoded}`);
 }
 
 // ---- requests ------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 /** The program as a newcomer and an operator use it: its first lines, its refusals, its end. */
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -71,6 +71,22 @@ test('help knows every command, and each command its options', async (t) => {
   assert.match(one.out, /--limits JSON/);
   assert.doesNotMatch(one.out, /--provider/);
   assert.equal((await call(at)).code, 2);
+});
+
+test('the version is that of the package, from the sources and from the bundle', async (t) => {
+  const at = place(t);
+  const { version } = JSON.parse(
+    readFileSync(path.join(import.meta.dirname, '../../package.json'), 'utf8'),
+  ) as { version: string };
+  for (const word of ['--version', '-v'])
+    assert.deepEqual(await call(at, word), { code: 0, out: version, err: '' });
+  assert.ok((await call(at, 'help')).out.startsWith(`manifold ${version}: `));
+  const started = spawnSync(process.execPath, [program, '--version'], {
+    encoding: 'utf8',
+    env: { ...at.environment, PATH: process.env['PATH'] },
+    cwd: at.folder,
+  });
+  assert.deepEqual([started.stdout, started.stderr, started.status], [`${version}\n`, '', 0]);
 });
 
 test('a key is printed alone, works with a wallet that has money, and is revoked', async (t) => {

@@ -7,7 +7,7 @@ import { openaiChat } from '#dialects';
 import type { Receipt } from '#ledger';
 import { estimateGeneratedTokens, estimateInputTokens, rate } from '#metering';
 import type { Fault } from '#simulator';
-import { nanoUsd, type NanoUsd } from '#std';
+import { nanoUsd, textSize, type NanoUsd } from '#std';
 import { clientDialects, streamedText, type ClientDialect } from './money-dialects.ts';
 import { startRig, type Rig } from './rig.ts';
 
@@ -106,7 +106,7 @@ function expectedCharge(
   cell: Cell,
   scene: Scene,
   events: readonly string[],
-  heardCharacters: number,
+  heardSize: number,
 ): NanoUsd {
   const { point, stream, stops } = cell;
   if (point === 'before send' || point === 'while it fails') return nanoUsd(0);
@@ -128,7 +128,7 @@ function expectedCharge(
   );
   return rate(price, {
     inputTokens: estimateInputTokens(asked),
-    outputTokens: estimateGeneratedTokens(heardCharacters),
+    outputTokens: estimateGeneratedTokens(heardSize),
   }).amountNanoUsd;
 }
 
@@ -156,17 +156,17 @@ export async function runCell(cell: Cell, requests: number): Promise<CellReport>
     const resolved = countResolved(rig);
     const gate = cell.point === 'before send' ? gateReserve(rig) : undefined;
     const delays: Delays = { lateCallsMs: [], stopDelaysMs: [] };
-    let heardCharacters = 0;
+    let heardSize = 0;
     for (let index = 0; index < requests; index += 1) {
       rig.runtime.reload([]);
-      heardCharacters = await oneLeaves(rig, cell, scene, gate, delays);
+      heardSize = await oneLeaves(rig, cell, scene, gate, delays);
       await until(() => resolved.count === index + 1);
     }
     return await report(
       rig,
       cell,
       requests,
-      expectedCharge(cell, scene, events, heardCharacters),
+      expectedCharge(cell, scene, events, heardSize),
       delays,
     );
   } finally {
@@ -236,7 +236,7 @@ async function oneLeaves(
   ).catch(() => undefined);
   if (gate) await gate.reached();
   else if (scene.textBefore === '') await until(() => calls(rig).length > before);
-  else await until(() => streamedText(heard.text).length >= scene.textBefore.length);
+  else await until(() => textSize(streamedText(heard.text)) >= scene.textBefore.length);
   // The vendor pauses here; what the gateway keeps for the end, the client cannot see come.
   if (scene.textBefore !== '') await new Promise((turn) => setTimeout(turn, 15));
   const leftAtMs = Date.now();
@@ -250,11 +250,11 @@ async function oneLeaves(
   if (cell.point === 'while it fails') await new Promise((turn) => setTimeout(turn, 80));
   const made = calls(rig).slice(before);
   for (const call of made) if (call.atMs > leftAtMs) delays.lateCallsMs.push(call.atMs - leftAtMs);
-  const heardCharacters = streamedText(heard.text).length;
-  if (!stream || !cell.stops || cell.point === 'while it fails') return heardCharacters;
+  const heardSize = textSize(streamedText(heard.text));
+  if (!stream || !cell.stops || cell.point === 'while it fails') return heardSize;
   await until(() => made.every((call) => call.closedAtMs !== undefined));
   for (const call of made) delays.stopDelaysMs.push((call.closedAtMs ?? Infinity) - leftAtMs);
-  return heardCharacters;
+  return heardSize;
 }
 
 const calls = (rig: Rig) =>

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { estimateGeneratedTokens } from '#metering';
 import { usageFaults, type UsageFault } from '#simulator';
+import { textSize } from '#std';
 import { clientDialects, streamedText } from './money-dialects.ts';
 import { startRig, type Rig } from './rig.ts';
 
@@ -97,7 +98,7 @@ async function checkLie(
   if (stream && source === 'estimated' && fault !== 'in_error' && fault !== 'float') {
     assert.equal(
       receipt.usage['outputTokens'],
-      estimateGeneratedTokens(streamedText(text).length),
+      estimateGeneratedTokens(textSize(streamedText(text))),
       name,
     );
   }

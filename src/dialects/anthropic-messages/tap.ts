@@ -1,5 +1,13 @@
 import type { Bill, Usage } from '#canonical';
-import { asObject, asString, formatSse, parseJson, type JsonObject } from '#std';
+import {
+  asObject,
+  asString,
+  formatSse,
+  jsonStringSize,
+  parseJson,
+  textSize,
+  type JsonObject,
+} from '#std';
 import type { Frame, FrameFacts, StreamTap } from '../dialect.ts';
 import { decodeUpstreamErrorValue } from '../upstream-error.ts';
 import { annotateUsage } from '../bill.ts';
@@ -7,7 +15,7 @@ import { decodeUsage, mergeRawUsage } from './usage.ts';
 
 const nothing: FrameFacts = {
   content: false,
-  characters: 0,
+  generatedSize: 0,
   closing: false,
   complete: false,
   unasked: false,
@@ -33,7 +41,7 @@ export class MessagesStreamTap implements StreamTap {
     if (data.startsWith(deltaStart)) {
       for (const key of textKeys) {
         const at = data.indexOf(key);
-        if (at >= 0) return this.#content(jsonTextLength(data, at + key.length));
+        if (at >= 0) return this.#content(jsonStringSize(data, at + key.length).size);
       }
     }
     return this.#inspectParsed(frame);
@@ -45,9 +53,15 @@ export class MessagesStreamTap implements StreamTap {
     return data === undefined ? undefined : formatSse({ event: frame.event, data });
   }
 
-  #content(characters: number): FrameFacts {
-    if (characters === 0) return this.#quiet();
-    return { content: true, characters, closing: this.#closing, complete: false, unasked: false };
+  #content(generatedSize: number): FrameFacts {
+    if (generatedSize === 0) return this.#quiet();
+    return {
+      content: true,
+      generatedSize,
+      closing: this.#closing,
+      complete: false,
+      unasked: false,
+    };
   }
 
   #quiet(): FrameFacts {
@@ -60,7 +74,7 @@ export class MessagesStreamTap implements StreamTap {
     if (!data) return this.#quiet();
     switch (asString(data['type']) ?? frame.event) {
       case 'content_block_delta':
-        return this.#content(generatedText(asObject(data['delta'])).length);
+        return this.#content(textSize(generatedText(asObject(data['delta']))));
       case 'content_block_start':
         return this.#blockStart(asObject(data['content_block']) ?? {});
       case 'message_start':
@@ -82,10 +96,10 @@ export class MessagesStreamTap implements StreamTap {
   /** Text and thinking open empty; all other blocks carry something the model made. */
   #blockStart(block: JsonObject): FrameFacts {
     const opensEmpty = block['type'] === 'text' || block['type'] === 'thinking';
-    if (opensEmpty) return this.#content(generatedText(block).length);
+    if (opensEmpty) return this.#content(textSize(generatedText(block)));
     return {
       content: true,
-      characters: nameLength(block),
+      generatedSize: nameSize(block),
       closing: this.#closing,
       complete: false,
       unasked: false,
@@ -118,18 +132,6 @@ function generatedText(source: JsonObject | undefined): string {
 }
 
 /** A call costs its name too. */
-function nameLength(block: JsonObject): number {
-  return asString(block['name'])?.length ?? 0;
-}
-
-/** Characters of the JSON string whose contents begin at `from`; an escape counts as one. */
-function jsonTextLength(text: string, from: number): number {
-  let count = 0;
-  for (let at = from; at < text.length; at += 1) {
-    const code = text.charCodeAt(at);
-    if (code === 0x22) return count;
-    if (code === 0x5c) at += text.charCodeAt(at + 1) === 0x75 ? 5 : 1;
-    count += 1;
-  }
-  return count;
+function nameSize(block: JsonObject): number {
+  return textSize(asString(block['name']) ?? '');
 }

@@ -6,8 +6,10 @@ import {
   asObjects,
   asString,
   formatSse,
+  jsonStringSize,
   parseJson,
   skipString,
+  textSize,
   type JsonObject,
 } from '#std';
 import type { Frame, FrameFacts, StreamTap } from '../dialect.ts';
@@ -32,10 +34,10 @@ export class GeminiTap implements StreamTap {
   inspect(frame: Frame): FrameFacts {
     const { data } = frame;
     if (marker.test(data)) return this.#read(data);
-    const characters = textCharacters(data);
+    const generatedSize = textMembersSize(data);
     return {
-      content: characters > 0,
-      characters,
+      content: generatedSize > 0,
+      generatedSize,
       usage: scanUsage(data),
       closing: this.#isComplete(),
       complete: this.#isComplete(),
@@ -55,17 +57,17 @@ export class GeminiTap implements StreamTap {
     const parsed = parseJson(data);
     const chunk = parsed.ok ? asObject(asArray(parsed.value)?.[0] ?? parsed.value) : undefined;
     if (!chunk)
-      return { content: false, characters: 0, closing: false, complete: false, unasked: false };
+      return { content: false, generatedSize: 0, closing: false, complete: false, unasked: false };
     const error: GatewayError | undefined = asObject(chunk['error'])
       ? decodeUpstreamErrorValue(200, chunk)
       : undefined;
-    let characters = 0;
+    let generatedSize = 0;
     let content = false;
     for (const [position, candidate] of asObjects(chunk['candidates']).entries()) {
       for (const part of asObjects(asObject(candidate['content'])?.['parts'])) {
-        const generated = partCharacters(part);
-        characters += generated;
-        content ||= generated > 0 || asObject(part['functionCall']) !== undefined;
+        const size = partSize(part);
+        generatedSize += size;
+        content ||= size > 0 || asObject(part['functionCall']) !== undefined;
       }
       const finish = candidate['finishReason'];
       if (finish !== undefined && finish !== null)
@@ -77,7 +79,7 @@ export class GeminiTap implements StreamTap {
     const usage = decodeUsage(chunk['usageMetadata']);
     return {
       content,
-      characters,
+      generatedSize,
       usage,
       closing: complete || error !== undefined,
       complete,
@@ -87,29 +89,29 @@ export class GeminiTap implements StreamTap {
   }
 }
 
-/** Characters that a part adds to the answer; opaque state and base64 are none. */
-function partCharacters(part: JsonObject): number {
+/** What a part adds to the size of the answer; opaque state and base64 are nothing. */
+function partSize(part: JsonObject): number {
   const text = asString(part['text']);
-  if (text !== undefined) return text.length;
+  if (text !== undefined) return textSize(text);
   const call = asObject(part['functionCall'] ?? part['function_call']);
   if (call)
     return (
-      (asString(call['name'])?.length ?? 0) +
-      textLength(call['args']) +
-      textLength(call['partialArgs'])
+      textSize(asString(call['name']) ?? '') +
+      valueSize(call['args']) +
+      valueSize(call['partialArgs'])
     );
   const { thoughtSignature: _, ...rest } = part;
   return asObject(rest['inlineData'])
     ? 1
-    : textLength(Object.keys(rest).length > 0 ? rest : undefined);
+    : valueSize(Object.keys(rest).length > 0 ? rest : undefined);
 }
 
-function textLength(value: unknown): number {
-  return value === undefined ? 0 : JSON.stringify(value).length;
+function valueSize(value: unknown): number {
+  return value === undefined ? 0 : textSize(JSON.stringify(value));
 }
 
-/** Sum of the lengths of all `"text": "…"` members; escapes count as written. */
-function textCharacters(data: string): number {
+/** Sum of the sizes of all `"text": "…"` members. */
+function textMembersSize(data: string): number {
   let total = 0;
   let at = data.indexOf('"text"');
   while (at >= 0) {
@@ -119,9 +121,9 @@ function textCharacters(data: string): number {
       position += 1;
       while (data.charCodeAt(position) <= 0x20) position += 1;
       if (data[position] === '"') {
-        const end = skipString(data, position);
-        total += Math.max(0, end - position - 2);
-        position = end;
+        const { end, size } = jsonStringSize(data, position + 1);
+        total += size;
+        position = end + 1;
       }
     }
     at = data.indexOf('"text"', position);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ChatRequest } from '#canonical';
+import { textSize } from '#std';
 import fc from 'fast-check';
 import { openaiChat } from './index.ts';
 
@@ -42,7 +43,7 @@ test('words are counted whatever they hold', () => {
         const compact = chunk({ [field]: text, role: other });
         const data = spaced ? JSON.stringify(JSON.parse(compact), undefined, 1) : compact;
         const facts = tapOf()(data);
-        assert.equal(facts.characters, text.length);
+        assert.equal(facts.generatedSize, textSize(text));
         assert.equal(facts.content, text !== '');
         assert.equal(facts.closing, false);
       },
@@ -57,13 +58,13 @@ test('frames like the last one are counted alike, and one that ends otherwise is
   for (const pad of ['', ',"obfuscation":"abc"']) {
     const inspect = tapOf();
     const counts = ['one', 'two', '\\u4f60\\u597d', 'a\\nb\\\\', '\\"', 'x'].map(
-      (words) => inspect(frame(words, 'null', pad)).characters,
+      (words) => inspect(frame(words, 'null', pad)).generatedSize,
     );
-    assert.deepEqual(counts, [3, 3, 2, 4, 1, 1]);
+    assert.deepEqual(counts, [3, 3, textSize('你好'), 4, 1, 1]);
     const longer = inspect(frame('y', 'null', pad === '' ? pad : ',"obfuscation":"abcdef"'));
-    assert.deepEqual([longer.characters, longer.closing], [1, false]);
+    assert.deepEqual([longer.generatedSize, longer.closing], [1, false]);
     const last = inspect(frame('z', '"ok"', pad));
-    assert.deepEqual([last.characters, last.closing], [1, true], 'a finish as long as null');
+    assert.deepEqual([last.generatedSize, last.closing], [1, true], 'a finish as long as null');
   }
   const inspect = tapOf();
   inspect(frame('a', 'null', ',"obfuscation":"abc"'));
@@ -84,7 +85,7 @@ test('marks inside a text are only text', () => {
   ]) {
     const facts = tapOf()(chunk({ content: text }));
     assert.deepEqual(
-      [facts.characters, facts.closing, facts.complete, facts.usage, facts.error],
+      [facts.generatedSize, facts.closing, facts.complete, facts.usage, facts.error],
       [text.length, false, false, undefined, undefined],
       text,
     );
@@ -128,7 +129,7 @@ test('tool calls count, with their names', () => {
   const facts = tapOf()(
     chunk({ tool_calls: [{ index: 0, id: 'a', function: { name: 'fn', arguments: '{"a":1}' } }] }),
   );
-  assert.deepEqual([facts.content, facts.characters], [true, 9]);
+  assert.deepEqual([facts.content, facts.generatedSize], [true, 9]);
 });
 
 test('an error in the stream is seen and closes', () => {

@@ -6,7 +6,9 @@ import {
   asObjects,
   asString,
   formatSse,
+  jsonStringSize,
   parseJson,
+  textSize,
   type JsonObject,
   type JsonValue,
 } from '#std';
@@ -55,7 +57,7 @@ export function createTap(
   function inspectParsed(wire: JsonObject, frame: Frame): FrameFacts {
     const choices = asObjects(wire['choices']);
     const usage = usageOf(wire, quirks);
-    const characters = choices.reduce((sum, choice) => sum + generatedCharacters(choice), 0);
+    const generatedSize = choices.reduce((sum, choice) => sum + choiceSize(choice), 0);
     for (const [position, choice] of choices.entries()) {
       if ((asString(choice['finish_reason']) ?? '') !== '')
         finished.add(asCount(choice['index']) ?? position);
@@ -64,8 +66,8 @@ export function createTap(
     const usageOnly = usage !== undefined && choices.length === 0;
     closing ||= error !== undefined || usageOnly || finished.size >= choicesWanted;
     return {
-      content: characters > 0,
-      characters,
+      content: generatedSize > 0,
+      generatedSize,
       ...(usage ? { usage } : {}),
       closing,
       complete: false,
@@ -77,15 +79,21 @@ export function createTap(
   return {
     inspect(frame) {
       const { data } = frame;
-      const alike = template && frame.event === undefined ? templateCharacters(data, template) : -1;
+      const alike = template && frame.event === undefined ? templateSize(data, template) : -1;
       if (alike >= 0)
-        return { content: alike > 0, characters: alike, closing, complete: false, unasked: false };
-      const plain = frame.event === 'error' ? undefined : plainCharacters(data, words);
+        return {
+          content: alike > 0,
+          generatedSize: alike,
+          closing,
+          complete: false,
+          unasked: false,
+        };
+      const plain = frame.event === 'error' ? undefined : plainSize(data, words);
       if (plain) {
         template = plain.template ?? template;
         return {
-          content: plain.characters > 0,
-          characters: plain.characters,
+          content: plain.size > 0,
+          generatedSize: plain.size,
           closing,
           complete: false,
           unasked: false,
@@ -93,13 +101,13 @@ export function createTap(
       }
       if (data.trim() === '[DONE]') {
         closing = true;
-        return { content: false, characters: 0, closing, complete: true, unasked: false };
+        return { content: false, generatedSize: 0, closing, complete: true, unasked: false };
       }
       const parsed = parseJson(data);
       const wire = parsed.ok ? asObject(parsed.value) : undefined;
       return wire
         ? inspectParsed(wire, frame)
-        : { content: false, characters: 0, closing, complete: false, unasked: false };
+        : { content: false, generatedSize: 0, closing, complete: false, unasked: false };
     },
     annotate: (frame, bill) => annotateFrame(frame, bill),
   };
@@ -112,55 +120,39 @@ function annotateFrame(frame: Frame, bill: Bill): string | undefined {
 }
 
 /**
- * Characters of the words in a frame like the last one; -1 when it is not like it. Slices are compared
+ * Size of the words in a frame like the last one; -1 when it is not like it. Slices are compared
  * because `startsWith` walks through the characters one by one, several times slower.
  */
-function templateCharacters(data: string, template: Template): number {
+function templateSize(data: string, template: Template): number {
   const { head, tail, padded } = template;
   if (data.slice(0, head.length) !== head) return -1;
-  const { end, characters } = skipWords(data, head.length);
+  const { end, size } = jsonStringSize(data, head.length);
   const tailEnd = end + tail.length;
   if (data.slice(end, tailEnd) !== tail) return -1;
-  if (!padded) return tailEnd === data.length ? characters : -1;
+  if (!padded) return tailEnd === data.length ? size : -1;
   return data.indexOf('"', tailEnd) === data.length - 2 && data.charCodeAt(data.length - 1) === 0x7d
-    ? characters
+    ? size
     : -1;
 }
 
-/** Finds the quote that closes a JSON string and counts what is before it, an escape as one. */
-function skipWords(
-  data: string,
-  start: number,
-): { readonly end: number; readonly characters: number } {
-  let characters = 0;
-  let end = start;
-  while (end < data.length) {
-    const code = data.charCodeAt(end);
-    if (code === 0x22) break;
-    end += code !== 0x5c ? 1 : data.charCodeAt(end + 1) === 0x75 ? 6 : 2;
-    characters += 1;
-  }
-  return { end, characters };
-}
-
-/** Characters generated in a frame that holds nothing but words; `undefined` when it must be parsed. */
-function plainCharacters(
+/** Size of what was generated in a frame that holds nothing but words; `undefined` when it must be parsed. */
+function plainSize(
   data: string,
   words: RegExp,
-): { readonly characters: number; readonly template: Template | undefined } | undefined {
+): { readonly size: number; readonly template: Template | undefined } | undefined {
   if (!data.startsWith('{') || !data.includes('"choices":[{') || telling.test(data))
     return undefined;
-  let known: { readonly characters: number; readonly template: Template | undefined } = {
-    characters: 0,
+  let known: { readonly size: number; readonly template: Template | undefined } = {
+    size: 0,
     template: undefined,
   };
   for (const match of data.matchAll(words)) {
     const start = match.index + match[0].length;
-    const { end, characters } = skipWords(data, start);
-    if (characters === 0) continue;
+    const { end, size } = jsonStringSize(data, start);
+    if (size === 0) continue;
     // Words in two fields at once: a parse knows which of them are the same words said twice.
-    if (known.characters > 0) return undefined;
-    known = { characters, template: templateOf(data, start, end) };
+    if (known.size > 0) return undefined;
+    known = { size, template: templateOf(data, start, end) };
   }
   return known;
 }
@@ -176,52 +168,52 @@ function templateOf(data: string, start: number, end: number): Template {
   };
 }
 
-function generatedCharacters(choice: JsonObject): number {
+function choiceSize(choice: JsonObject): number {
   const delta = asObject(choice['delta']);
-  if (!delta) return textLength(choice['text']);
-  let characters =
-    contentLength(delta['content']) + textLength(delta['refusal']) + textLength(choice['text']);
-  characters += Math.max(
-    textLength(delta['reasoning_content']),
-    textLength(delta['reasoning']),
-    asObjects(delta['reasoning_details']).reduce((sum, detail) => sum + detailLength(detail), 0),
+  if (!delta) return valueSize(choice['text']);
+  let size =
+    contentSize(delta['content']) + valueSize(delta['refusal']) + valueSize(choice['text']);
+  size += Math.max(
+    valueSize(delta['reasoning_content']),
+    valueSize(delta['reasoning']),
+    asObjects(delta['reasoning_details']).reduce((sum, detail) => sum + detailSize(detail), 0),
   );
   for (const call of [...asObjects(delta['tool_calls']), delta]) {
     const inner =
       asObject(call['function']) ?? asObject(call['custom']) ?? asObject(call['function_call']);
-    characters +=
-      textLength(inner?.['name']) +
-      textLength(inner?.['input']) +
-      argumentsLength(inner?.['arguments']);
+    size +=
+      valueSize(inner?.['name']) +
+      valueSize(inner?.['input']) +
+      argumentsSize(inner?.['arguments']);
   }
   const audio = asObject(delta['audio']);
   return (
-    characters +
-    textLength(audio?.['data']) +
-    textLength(audio?.['transcript']) +
+    size +
+    valueSize(audio?.['data']) +
+    valueSize(audio?.['transcript']) +
     asObjects(delta['images']).length
   );
 }
 
-function detailLength(detail: JsonObject): number {
-  return textLength(detail['text']) + textLength(detail['summary']) + textLength(detail['data']);
+function detailSize(detail: JsonObject): number {
+  return valueSize(detail['text']) + valueSize(detail['summary']) + valueSize(detail['data']);
 }
 
-function contentLength(content: JsonValue | undefined): number {
+function contentSize(content: JsonValue | undefined): number {
   const pieces = asArray(content);
-  if (!pieces) return textLength(content);
+  if (!pieces) return valueSize(content);
   return asObjects(pieces).reduce((sum, piece) => {
-    const thinking = contentLength(piece['thinking']);
-    return sum + textLength(piece['text']) + thinking;
+    const thinking = contentSize(piece['thinking']);
+    return sum + valueSize(piece['text']) + thinking;
   }, 0);
 }
 
-function argumentsLength(value: JsonValue | undefined): number {
+function argumentsSize(value: JsonValue | undefined): number {
   return typeof value === 'object' && value !== null
-    ? JSON.stringify(value).length
-    : textLength(value);
+    ? textSize(JSON.stringify(value))
+    : valueSize(value);
 }
 
-function textLength(value: JsonValue | undefined): number {
-  return typeof value === 'string' ? value.length : 0;
+function valueSize(value: JsonValue | undefined): number {
+  return typeof value === 'string' ? textSize(value) : 0;
 }

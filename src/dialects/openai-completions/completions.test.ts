@@ -189,7 +189,7 @@ test('with several prompts, only the last finish closes the stream', () => {
   });
   assert.equal(tap.inspect(chunk(0, 'x', 'stop')).closing, false);
   assert.deepEqual(
-    [tap.inspect(chunk(1, 'yz', null)).characters, tap.inspect(chunk(1, '', 'length')).closing],
+    [tap.inspect(chunk(1, 'yz', null)).generatedSize, tap.inspect(chunk(1, '', 'length')).closing],
     [2, true],
   );
 });

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ChatCollector, type ChatEvent, type ChatRequest, type ChatResponse } from '#canonical';
-import { createSseParser, nanoUsd, parseJsonObject, type JsonObject } from '#std';
+import { createSseParser, nanoUsd, parseJsonObject, textSize, type JsonObject } from '#std';
 import type { Frame, FrameFacts } from '../dialect.ts';
 import { openaiResponses } from './index.ts';
 
@@ -114,7 +114,7 @@ test('a message without its intermediate events is taken from its end', () => {
   assert.deepEqual(collect(latest).choices[0]?.parts, [{ kind: 'text', text: 'whole' }]);
   const facts = tapAll(latest);
   assert.deepEqual(
-    facts.map((fact) => [fact.content, fact.closing, fact.characters]),
+    facts.map((fact) => [fact.content, fact.closing, fact.generatedSize]),
     [
       [false, false, 0],
       [true, true, 5],
@@ -245,7 +245,7 @@ test('summary parts become paragraphs, and the encrypted state comes with the en
   ]);
 });
 
-test('the tap counts escaped text as the characters it stands for', () => {
+test('the tap measures escaped text as the characters it stands for', () => {
   const delta = 'a"b\\c\n\u0001é😀';
   const facts = tapAll([
     frame({
@@ -255,7 +255,7 @@ test('the tap counts escaped text as the characters it stands for', () => {
       logprobs: [{ token: 'x', logprob: -1 }],
     }),
   ]);
-  assert.deepEqual([facts[0]?.content, facts[0]?.characters], [true, delta.length]);
+  assert.deepEqual([facts[0]?.content, facts[0]?.generatedSize], [true, textSize(delta)]);
 });
 
 test('a bill is spliced into the terminal frame and changes no other byte', () => {

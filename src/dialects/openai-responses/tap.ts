@@ -4,10 +4,11 @@ import {
   asObjects,
   asString,
   formatSse,
+  jsonStringSize,
   parseJsonObject,
+  textSize,
   type JsonObject,
   type JsonValue,
-  skipString,
 } from '#std';
 import type { Frame, FrameFacts, Quirks, StreamTap } from '../dialect.ts';
 import { annotateUsage } from '../bill.ts';
@@ -16,7 +17,7 @@ import { decodeUsage } from './usage.ts';
 
 const quiet: FrameFacts = {
   content: false,
-  characters: 0,
+  generatedSize: 0,
   closing: false,
   complete: false,
   unasked: false,
@@ -26,12 +27,12 @@ const trailing: FrameFacts = { ...quiet, closing: true };
 
 /**
  * Looks at the frames of a stream that passes through. Only the terminal event is parsed, and items
- * that come whole without deltas; of a delta only the length is read.
+ * that come whole without deltas; of a delta only the size is read.
  */
 class ResponsesTap implements StreamTap {
-  /** Characters since the last item was done: an item whose deltas never came is counted at its end. */
-  #charactersOfItem = 0;
-  #charactersTotal = 0;
+  /** What came since the last item was done: an item whose deltas never came is counted at its end. */
+  #sizeOfItem = 0;
+  #sizeTotal = 0;
   #complete = false;
 
   inspect(frame: Frame): FrameFacts {
@@ -67,25 +68,24 @@ class ResponsesTap implements StreamTap {
   }
 
   #delta(data: string): FrameFacts {
-    const characters = deltaLength(data);
-    if (characters === 0) return quiet;
-    return this.#content(characters);
+    const size = deltaSize(data);
+    return size === 0 ? quiet : this.#content(size);
   }
 
-  #content(characters: number): FrameFacts {
-    this.#charactersOfItem += characters;
-    this.#charactersTotal += characters;
-    return { content: true, characters, closing: false, complete: false, unasked: false };
+  #content(generatedSize: number): FrameFacts {
+    this.#sizeOfItem += generatedSize;
+    this.#sizeTotal += generatedSize;
+    return { content: true, generatedSize, closing: false, complete: false, unasked: false };
   }
 
   #itemDone(data: string): FrameFacts {
-    const streamed = this.#charactersOfItem > 0;
-    this.#charactersOfItem = 0;
+    const streamed = this.#sizeOfItem > 0;
+    this.#sizeOfItem = 0;
     if (streamed) return quiet;
-    const characters = itemLength(asObject(parseJsonObject(data)?.['item']));
-    if (characters === 0) return quiet;
-    this.#charactersTotal += characters;
-    return { content: true, characters, closing: false, complete: false, unasked: false };
+    const generatedSize = itemSize(asObject(parseJsonObject(data)?.['item']));
+    if (generatedSize === 0) return quiet;
+    this.#sizeTotal += generatedSize;
+    return { content: true, generatedSize, closing: false, complete: false, unasked: false };
   }
 
   #terminal(data: string): FrameFacts {
@@ -93,14 +93,14 @@ class ResponsesTap implements StreamTap {
     const usage = decodeUsage(response['usage'], response);
     const failed = response['status'] === 'failed';
     const error = failed ? { error: vendorError(asObject(response['error']) ?? {}) } : {};
-    let characters = 0;
+    let generatedSize = 0;
     // An answer that only the terminal event tells.
-    if (this.#charactersTotal === 0)
-      for (const item of asObjects(response['output'])) characters += itemLength(item);
+    if (this.#sizeTotal === 0)
+      for (const item of asObjects(response['output'])) generatedSize += itemSize(item);
     this.#complete = true;
     return {
-      content: characters > 0,
-      characters,
+      content: generatedSize > 0,
+      generatedSize,
       ...(usage ? { usage } : {}),
       closing: true,
       complete: true,
@@ -137,46 +137,38 @@ function typeOf(data: string): string {
   return match?.[1] ?? '';
 }
 
-/** UTF-16 units of the string `delta`. An escape counts as the unit it stands for. */
-function deltaLength(data: string): number {
+/** Size of the string `delta`. */
+function deltaSize(data: string): number {
   const key = data.indexOf('"delta"');
   if (key < 0) return 0;
   let start = key + '"delta"'.length;
   while (data.charCodeAt(start) === 0x20 || data.charCodeAt(start) === 0x3a) start += 1;
   if (data.charCodeAt(start) !== 0x22) return 0;
-  const end = skipString(data, start) - 1;
-  const escapeAt = data.indexOf('\\', start);
-  if (escapeAt < 0 || escapeAt >= end) return Math.max(0, end - start - 1);
-  let length = escapeAt - start - 1;
-  for (let at = escapeAt; at < end; length += 1) {
-    if (data.charCodeAt(at) !== 0x5c) at += 1;
-    else at += data.charCodeAt(at + 1) === 0x75 ? 6 : 2;
-  }
-  return length;
+  return jsonStringSize(data, start + 1).size;
 }
 
-/** Characters the model wrote in a whole item; built-in calls count as one, for they are content. */
-function itemLength(item: JsonObject | undefined): number {
+/** Size of what the model wrote in a whole item; built-in calls count as one, for they are content. */
+function itemSize(item: JsonObject | undefined): number {
   if (!item) return 0;
   switch (item['type']) {
     case 'message':
-      return textLength(item['content']);
+      return textsSize(item['content']);
     case 'reasoning':
-      return textLength(item['content']) + textLength(item['summary']);
+      return textsSize(item['content']) + textsSize(item['summary']);
     case 'function_call':
-      return Math.max(1, asString(item['arguments'])?.length ?? 0);
+      return Math.max(1, textSize(asString(item['arguments']) ?? ''));
     case 'custom_tool_call':
-      return Math.max(1, asString(item['input'])?.length ?? 0);
+      return Math.max(1, textSize(asString(item['input']) ?? ''));
     default:
       return 1;
   }
 }
 
-function textLength(value: JsonValue | undefined): number {
-  let length = 0;
+function textsSize(value: JsonValue | undefined): number {
+  let size = 0;
   for (const part of asObjects(value))
-    length += (asString(part['text']) ?? asString(part['refusal']) ?? '').length;
-  return length;
+    size += textSize(asString(part['text']) ?? asString(part['refusal']) ?? '');
+  return size;
 }
 
 export function streamTap(_request: ChatRequest, _quirks: Quirks): StreamTap {
