@@ -57,6 +57,8 @@ const sectorBytes = 512;
  * the call itself, while the event loop stands still for no more than this share of the time.
  */
 const standstillShare = 0.2;
+/** Beside a larger frame that way costs little, and what the disk takes is used by other requests. */
+const atOnceBytesMax = 16_384;
 /** Time that may be saved up, so that a busy moment after a quiet one is not one long standstill. */
 const savedMsMax = 2;
 
@@ -181,6 +183,7 @@ export class Journal {
 
   /** How much of it was written, if there is time for it. */
   #writeAtOnce({ file }: Segment, bytes: Buffer, offset: number): number {
+    if (bytes.length > atOnceBytesMax) return 0;
     const startMs = performance.now();
     const earnedMs = (startMs - this.#savedAtMs) * standstillShare;
     this.#savedMs = Math.min(this.#savedMs + earnedMs, savedMsMax);

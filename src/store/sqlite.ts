@@ -1,6 +1,7 @@
 import { enqueue, type Queued } from './batch.ts';
 import { StoreUnavailableError } from './contract.ts';
 import type { Engine, Lane, SnapshotReader, Steps } from './engine.ts';
+import { Gathering } from './gathering.ts';
 import { concernsOneOperation, Connection, isFinal, unavailable } from './sqlite-connection.ts';
 import { SqliteWriter, type Synchronous } from './sqlite-writer.ts';
 
@@ -62,6 +63,7 @@ class SqliteEngine implements Engine {
   /** Operations that go with the next batch, or when the tick comes. */
   #patient: Queued[] = [];
   #patientDue = false;
+  readonly #gathering = new Gathering(() => performance.now());
   /** What must not happen while a frame is on its way. */
   readonly #errands: (() => Promise<void>)[] = [];
   #working = false;
@@ -90,6 +92,7 @@ class SqliteEngine implements Engine {
     if (this.#failure) return Promise.reject(this.#failure);
     if (lane.patient !== true || this.#isInMemory) {
       const result = enqueue(this.#queue, lane, operation);
+      this.#gathering.grown(this.#queue.length);
       this.#schedule();
       return result;
     }
@@ -176,6 +179,7 @@ class SqliteEngine implements Engine {
         }
         resolve();
       });
+      this.#gathering.hurry();
       this.#schedule();
     });
     if (outcome.failure) throw outcome.failure;
@@ -195,6 +199,7 @@ class SqliteEngine implements Engine {
 
   async #work(): Promise<void> {
     for (;;) {
+      if (this.#errands.length === 0) await this.#gather();
       const errand = this.#errands.shift();
       const batch = errand ? [] : this.#nextBatch();
       if (errand) await errand();
@@ -204,6 +209,15 @@ class SqliteEngine implements Engine {
     }
     this.#working = false;
     for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  async #gather(): Promise<void> {
+    const patienceMs = this.#gathering.patienceMs(this.#queue.length);
+    if (patienceMs > 0) {
+      await this.#gathering.wait(patienceMs);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    this.#gathering.taken(Math.min(this.#queue.length, this.#batchMax));
   }
 
   /** The next operations of one kind: those that go by the journal, or those that do not. */
