@@ -139,7 +139,7 @@ const quotaExhausted =
 const credentialWords =
   /invalid[_ -]?(?:x-)?api[_ -]?key|incorrect api key|api[_ ]key[_ ](?:invalid|not valid|expired)|API key not valid|authentication[_ ](?:error|fails)|invalid_authentication|unauthenticated|invalid subscription key|invalid (?:bearer )?token|unrecognized_?client|security token[^.]{0,30}invalid|no auth credentials|account_deactivated|organization_restricted/i;
 const contentFilter =
-  /content[_ -]?filter|content management policy|content[_ ]policy|responsibleaipolicy|moderation_(?:blocked|error)|data_inspection_failed|safety system|flagged (?:for|as)|prohibited_content|high risk|sensitive content|contentfilter/i;
+  /content[_ -]?filter|content management policy|content[_ ]policy|responsibleaipolicy|moderation_(?:blocked|error)|data_inspection_failed|safety system|flagged (?:for|as)|prohibited_content|high risk|sensitive content|new_sensitive|contentfilter/i;
 const modelMissing =
   /model[_ ]not[_ ]found|deploymentnotfound|deployment[^.]{0,60}does not exist|model[^.]{0,120}(?:does not exist|not exist|not found|is not found|not supported by|is not available|unknown model)|unknown model|no such model|not a valid model|no endpoints found|invalid[_ ]model|model_not_supported|not allowed to sample|not have access to (?:this |the )?model/i;
 const overloadedWords =

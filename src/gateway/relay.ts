@@ -102,9 +102,16 @@ class PassThroughRelay implements Relay {
     if (facts.unasked) return nothing;
     this.#marks.see(frame, facts.content);
     if (!this.#holding) return { output: frame.raw, content: facts.content, error: undefined };
+    // Some vendors say in each frame why the answer ends: what stood before more of it was no tail.
+    const output = facts.content ? this.#release() : undefined;
     if (this.#held.length >= heldFramesMax) return { ...nothing, error: tooLong() };
     this.#held.push(frame);
-    return { output: undefined, content: facts.content, error: undefined };
+    return { output, content: facts.content, error: undefined };
+  }
+
+  #release(): Uint8Array | undefined {
+    const frames = this.#held.splice(0);
+    return frames.length === 0 ? undefined : Buffer.concat(frames.map(({ raw }) => raw));
   }
 
   end(): GatewayError | undefined {
@@ -253,7 +260,8 @@ class TranslatingRelay implements Relay {
   }
 
   end(): GatewayError | undefined {
-    return this.#accept(this.#decoder.end()).error ?? (this.complete ? undefined : cutError());
+    const { error } = this.#accept(this.#decoder.end(), true);
+    return error ?? (this.complete ? undefined : cutError());
   }
 
   get statefulParts(): readonly Part[] {
@@ -274,7 +282,8 @@ class TranslatingRelay implements Relay {
     return this.#render(withUsage([...ends, finish, { kind: 'finished' }], bill, usage), bill);
   }
 
-  #accept(events: readonly ChatEvent[]): RelayStep {
+  /** `last`: the upstream has closed; what ends the parts belongs to the tail. */
+  #accept(events: readonly ChatEvent[], last = false): RelayStep {
     let output = '';
     let content = false;
     const failing = events.some((event) => event.kind === 'error');
@@ -286,7 +295,8 @@ class TranslatingRelay implements Relay {
       if (this.#hold(event)) continue;
       this.#gatherer.push(event);
       content = this.#count(event) || content;
-      output += this.#encoder.push(event);
+      if (last) this.#held.push(event);
+      else output += this.#encoder.push(event);
     }
     return { output: output === '' ? undefined : output, content, error: undefined };
   }

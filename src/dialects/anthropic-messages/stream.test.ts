@@ -240,3 +240,9 @@ test('an error is the last event of a stream, in the words of the dialect', () =
     },
   });
 });
+
+test('an event without data says nothing', () => {
+  const decoder = stream.decoder({});
+  assert.deepEqual(decoder.push({ event: 'ping', data: '' }), []);
+  assert.equal(decoder.push({ data: JSON.stringify(start) })[0]?.kind, 'start');
+});

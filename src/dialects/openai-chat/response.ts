@@ -63,7 +63,7 @@ const knownFields = new Set([
 /** Reads a whole answer tolerantly. Throws GatewayFailure when it is an error, or no answer at all. */
 export function decodeResponse(wire: JsonObject, quirks: Quirks): ChatResponse {
   const choices = asObjects(wire['choices']);
-  const failure = findError(wire, undefined);
+  const failure = findError(wire, undefined, quirks);
   if (failure) throw new GatewayFailure(failure);
   if (choices.length === 0) fail('upstream_invalid', 'The upstream provider sent no answer.');
   const id = asString(wire['id']) ?? '';
@@ -90,7 +90,7 @@ export function isPlainAnswer(wire: JsonObject): boolean {
     return false;
   const { content, tool_calls: calls } = message;
   const says = (typeof content === 'string' && content !== '') || (asArray(calls)?.length ?? 0) > 0;
-  return says && findError(wire, undefined) === undefined;
+  return says && findError(wire, undefined, {}) === undefined;
 }
 
 function optional<K extends string, V>(key: K, value: V | undefined): { readonly [P in K]?: V } {

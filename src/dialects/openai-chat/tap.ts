@@ -14,6 +14,7 @@ import type { Frame, FrameFacts, Quirks, StreamTap } from '../dialect.ts';
 import { annotateUsage } from '../bill.ts';
 import { findError } from './find-error.ts';
 import { usageOf } from './response.ts';
+import { tellsTokens } from './usage.ts';
 
 /** Fields that hold generated words, up to the quote that opens them, in compact JSON. */
 const chatWords = /"(?:content|reasoning_content|reasoning|refusal)":"/g;
@@ -51,22 +52,27 @@ export function createTap(
   const choicesWanted = request.choiceCount ?? 1;
   const finished = new Set<number>();
   let closing = false;
+  let begun = false;
 
   function inspectParsed(wire: JsonObject, frame: Frame): FrameFacts {
     const choices = asObjects(wire['choices']);
     const usage = usageOf(wire, quirks);
-    const characters = choices.reduce((sum, choice) => sum + generatedCharacters(choice), 0);
+    const characters = choices.reduce(
+      (sum, choice) => sum + generatedCharacters(choice, !begun),
+      0,
+    );
+    begun ||= characters > 0;
     for (const [position, choice] of choices.entries()) {
       if ((asString(choice['finish_reason']) ?? '') !== '')
         finished.add(asCount(choice['index']) ?? position);
     }
-    const error = findError(wire, frame.event);
+    const error = findError(wire, frame.event, quirks);
     const usageOnly = usage !== undefined && choices.length === 0;
     closing ||= error !== undefined || usageOnly || finished.size >= choicesWanted;
     return {
       content: characters > 0,
       characters,
-      ...(usage ? { usage } : {}),
+      ...(usage && tellsTokens(usage) ? { usage } : {}),
       closing,
       complete: false,
       unasked: usageOnly && !request.streamUsage,
@@ -83,6 +89,7 @@ export function createTap(
       const plain = frame.event === 'error' ? undefined : plainCharacters(data, words);
       if (plain) {
         template = plain.template ?? template;
+        begun ||= plain.characters > 0;
         return {
           content: plain.characters > 0,
           characters: plain.characters,
@@ -176,8 +183,9 @@ function templateOf(data: string, start: number, end: number): Template {
   };
 }
 
-function generatedCharacters(choice: JsonObject): number {
-  const delta = asObject(choice['delta']);
+/** `first`: nothing was said yet, so that an answer may stand whole in `message`. */
+function generatedCharacters(choice: JsonObject, first: boolean): number {
+  const delta = asObject(choice['delta']) ?? (first ? asObject(choice['message']) : undefined);
   if (!delta) return textLength(choice['text']);
   let characters =
     contentLength(delta['content']) + textLength(delta['refusal']) + textLength(choice['text']);
