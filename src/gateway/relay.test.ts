@@ -67,3 +67,14 @@ test('parts that only the close of the connection ends are ended for the client'
     );
   }
 });
+
+test('a picture counts as one, however large it is', () => {
+  const inlineData = { mimeType: 'image/png', data: 'A'.repeat(100_000) };
+  const chunk = { candidates: [{ content: { parts: [{ inlineData }] }, finishReason: 'STOP' }] };
+  const body = `data: ${JSON.stringify(chunk)}\n\n`;
+  const form = { framing: 'sse' } as const;
+  const request = requestOf('openai-chat');
+  const relay = translatingRelay(geminiGenerate, openaiChat, request, {}, form, () => {});
+  play(relay, body);
+  assert.equal(relay.characters, 1);
+});

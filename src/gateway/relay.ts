@@ -232,7 +232,8 @@ class TranslatingRelay implements Relay {
   /** Calls of free-text tools arrive wrapped in JSON from dialects without such tools. */
   readonly #restore: ((event: ChatEvent) => readonly ChatEvent[]) | undefined;
   readonly #held: ChatEvent[] = [];
-  readonly #openParts = new Set<number>();
+  /** Kinds of the parts that are open, by index. */
+  readonly #openParts = new Map<number, Part['kind']>();
   complete = false;
   usage: Usage | undefined;
   #ended = false;
@@ -273,7 +274,10 @@ class TranslatingRelay implements Relay {
   }
 
   stop(bill: Bill | undefined, usage?: Usage): string {
-    const ends: ChatEvent[] = [...this.#openParts].map((index) => ({ kind: 'part-end', index }));
+    const ends: ChatEvent[] = [...this.#openParts.keys()].map((index) => ({
+      kind: 'part-end',
+      index,
+    }));
     const finish: ChatEvent = {
       kind: 'end',
       choice: 0,
@@ -321,11 +325,12 @@ class TranslatingRelay implements Relay {
         this.usage = event.usage ?? this.usage;
         return false;
       case 'part-start':
-        this.#openParts.add(event.index);
+        this.#openParts.set(event.index, event.part.kind);
         this.characters += startCharacters(event);
         return startsWithContent(event);
       case 'part-delta':
-        this.characters += event.delta.length;
+        // The base64 of a picture says nothing of its tokens.
+        if (this.#openParts.get(event.index) !== 'media') this.characters += event.delta.length;
         return true;
       case 'part-end':
         this.#openParts.delete(event.index);

@@ -224,7 +224,7 @@ function checkTap(bytes: Uint8Array): string[] {
     const wordy = decoder.push(frame).some(isContent);
     if (facts.content !== wordy && !facts.closing)
       problems.push(`frame ${position}: content ${facts.content}, read ${wordy}`);
-    if (closed && facts.content)
+    if (closed && facts.content && !/"finish_reason": ?"/.test(frame.data))
       problems.push(`frame ${position}: content after the closing frame`);
     if (closed && !facts.closing) problems.push(`frame ${position}: no longer closing`);
     closed = facts.closing;
@@ -239,8 +239,10 @@ function checkTap(bytes: Uint8Array): string[] {
         ),
       );
   }
+  const pictures = new Set<number>();
   for (const event of decodeAll(bytes, bytes.length)) {
-    if (event.kind === 'part-delta') generated += event.delta.length;
+    if (event.kind === 'part-start' && event.part.kind === 'media') pictures.add(event.index);
+    if (event.kind === 'part-delta' && !pictures.has(event.index)) generated += event.delta.length;
     if (event.kind === 'usage')
       problems.push(
         ...difference('usage by the tap', withoutTier(usage), withoutTier(event.usage)),

@@ -210,7 +210,8 @@ function compareTap(recorded: RecordingCase): void {
     assert.equal(facts.content, carries || announcesCall, `content of ${frame.data.slice(0, 300)}`);
   }
   assert.ok(closing && complete, 'the end was seen');
-  assert.ok(content > 0, 'characters were counted');
+  const speaks = decodeEvents(frames).some((event) => event.kind === 'part-start');
+  assert.ok(content > 0 || !speaks, 'characters were counted');
   const last = decodeEvents(frames).find((event) => event.kind === 'usage');
   assert.deepEqual(usage, last?.kind === 'usage' ? last.usage : undefined, 'usage');
 }

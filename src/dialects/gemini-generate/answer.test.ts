@@ -442,3 +442,11 @@ test('a prompt that is refused after the answer began ends it', () => {
   const end = events.find((event) => event.kind === 'end');
   assert.deepEqual(end?.finish, { reason: 'content-filter', raw: 'OTHER' });
 });
+
+test('an answer without a reason is written without one', () => {
+  const wire = answer([{ text: 'a' }], { finishReason: undefined });
+  const [candidate] = response.encode(response.decode(wire, {}), request).value['candidates'] as [
+    JsonObject,
+  ];
+  assert.equal(candidate['finishReason'], undefined);
+});

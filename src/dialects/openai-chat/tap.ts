@@ -205,7 +205,7 @@ function generatedCharacters(choice: JsonObject, first: boolean): number {
   const audio = asObject(delta['audio']);
   return (
     characters +
-    textLength(audio?.['data']) +
+    Math.min(1, textLength(audio?.['data'])) +
     textLength(audio?.['transcript']) +
     asObjects(delta['images']).length
   );
