@@ -40,6 +40,14 @@ test('a vendor that says in every frame that it stops is passed on as it speaks'
   assert.equal(late, frames.at(-1));
 });
 
+test('words after the reason do not make an answer without a mark of the end look cut', () => {
+  const chunk = (content: string, reason: string | null): string =>
+    `data: ${JSON.stringify({ id: 'c', choices: [{ index: 0, delta: { content }, finish_reason: reason }] })}\n\n`;
+  const body = chunk('a', null) + chunk('b', 'stop') + chunk('c', null);
+  const { early, late } = play(passThroughRelay(openaiChat, requestOf('openai-chat'), {}), body);
+  assert.equal(early + late, body);
+});
+
 test('frames after the end that hold nothing are still bounded', () => {
   const relay = passThroughRelay(geminiGenerate, requestOf('gemini-generate'), {});
   const frames = Array.from({ length: 100 }, () => geminiFrame(''));

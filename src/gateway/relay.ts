@@ -72,6 +72,8 @@ class PassThroughRelay implements Relay {
   readonly #quirks: Quirks;
   readonly #tap: StreamTap;
   readonly #held: SseFrame[] = [];
+  /** What was held until more of the answer came, the last time: it may have told the end. */
+  #released: readonly SseFrame[] = [];
   readonly #marks = new StreamMarks();
   #holding = false;
   #usageAtEnd = false;
@@ -111,13 +113,16 @@ class PassThroughRelay implements Relay {
 
   #release(): Uint8Array | undefined {
     const frames = this.#held.splice(0);
-    return frames.length === 0 ? undefined : Buffer.concat(frames.map(({ raw }) => raw));
+    if (frames.length === 0) return undefined;
+    this.#released = frames;
+    return Buffer.concat(frames.map(({ raw }) => raw));
   }
 
   end(): GatewayError | undefined {
     // Without a terminal mark the dialect decides whether what came last was an end.
     if (!this.complete && this.#holding) {
-      this.complete = endsWell(this.#dialect, this.#quirks, this.#held);
+      const tail = [...this.#released, ...this.#held];
+      this.complete = endsWell(this.#dialect, this.#quirks, tail);
     }
     return this.complete ? undefined : cutError();
   }
