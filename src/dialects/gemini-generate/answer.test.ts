@@ -450,3 +450,14 @@ test('an answer without a reason is written without one', () => {
   ];
   assert.equal(candidate['finishReason'], undefined);
 });
+
+test('calls of answers without an id get ids that differ from turn to turn', () => {
+  const idOf = (city: string): string => {
+    const wire = answer([{ functionCall: { name: 'f', args: { city } } }]);
+    const { choices } = response.decode({ ...wire, responseId: undefined }, {});
+    const [part] = choices[0]?.parts ?? [];
+    return part?.kind === 'tool-call' ? part.id : '';
+  };
+  assert.notEqual(idOf('Oslo'), idOf('Rome'));
+  assert.equal(idOf('Oslo'), idOf('Oslo'));
+});

@@ -29,7 +29,7 @@ import { readLogprobs } from './logprobs.ts';
 import { PartialArguments } from './partial-arguments.ts';
 import { readAnswerPart, type RawToolCall } from './parts-decode.ts';
 import { answerExtensions, blockReason, candidateExtensions, readTime } from './response-decode.ts';
-import { makeToolId } from './tool-ids.ts';
+import { callScope, makeToolId } from './tool-ids.ts';
 import { decodeUsage } from './usage.ts';
 
 type OpenCall = { readonly call: RawToolCall; readonly arguments: PartialArguments };
@@ -243,10 +243,9 @@ export class GeminiStreamDecoder implements StreamDecoder {
     if (!open) return;
     choice.call = undefined;
     choice.hasCalls = true;
-    const part = namedCall(
-      { ...open.call, input: open.arguments.text() },
-      open.call.id ?? makeToolId(this.#id, this.#calls),
-    );
+    const call = { ...open.call, input: open.arguments.text() };
+    const scope = callScope(this.#id, call.name, call.input);
+    const part = namedCall(call, call.id ?? makeToolId(scope, this.#calls));
     this.#calls += 1;
     this.#whole(choice, part, events);
   }

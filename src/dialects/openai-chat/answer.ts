@@ -223,6 +223,12 @@ export function argumentsText(value: JsonValue | undefined): string {
   return value === undefined || value === null ? '' : JSON.stringify(value);
 }
 
+/** What tells an answer from the next one, for ids that are made: its id, or its time where it has none. */
+export function scopeOf(wire: JsonObject): string {
+  const id = asString(wire['id']) ?? '';
+  return id === '' ? String(asCount(wire['created']) ?? '') : id;
+}
+
 /** An id for a call that came without: the same in every reading of the same answer. */
 export function madeToolId(
   responseId: string,

@@ -174,3 +174,12 @@ test('an error that only has a number means what the vendor’s table says', () 
   );
   assert.equal(openaiChat.stream.decoder(quirks).push(frame).at(-1)?.kind, 'error');
 });
+
+test('ids made for calls of answers that have none differ from answer to answer', () => {
+  const idAt = (created: number): string => {
+    const wire = { choices: [{ message: { tool_calls: [call('f', '{}')] } }], created };
+    const [part] = openaiChat.response.decode(wire, {}).choices[0]?.parts ?? [];
+    return part?.kind === 'tool-call' ? part.id : '';
+  };
+  assert.notEqual(idAt(1), idAt(2));
+});

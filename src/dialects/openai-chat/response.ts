@@ -34,6 +34,7 @@ import {
   decodeLogprobTokens,
   decodeUrlCitations,
   encodeLogprobTokens,
+  scopeOf,
   withCitations,
   withoutNulls,
 } from './answer.ts';
@@ -74,7 +75,9 @@ export function decodeResponse(wire: JsonObject, quirks: Quirks): ChatResponse {
     id,
     model: asString(wire['model']) ?? '',
     ...optional('createdAt', asCount(wire['created'])),
-    choices: choices.map((choice, position) => decodeChoice(choice, position, id, beside)),
+    choices: choices.map((choice, position) =>
+      decodeChoice(choice, position, scopeOf(wire), beside),
+    ),
     ...optional('usage', usageOf(wire, quirks)),
     ...optional('serviceTier', serviceTier),
     extensions: withoutNulls(unknownFields(wire, knownFields)),

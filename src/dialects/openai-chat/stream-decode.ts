@@ -21,6 +21,7 @@ import {
 import type { Frame, Quirks, StreamDecoder } from '../dialect.ts';
 import {
   choiceDetails,
+  scopeOf,
   decodeAnnotations,
   decodeAnswerContent,
   decodeFinish,
@@ -143,7 +144,7 @@ class ChatStreamDecoder implements StreamDecoder {
     const id = asString(wire['id']) ?? '';
     if (this.#started || (id === '' && asObjects(wire['choices']).length === 0)) return;
     this.#started = true;
-    this.#id = id;
+    this.#id = scopeOf(wire);
     const createdAt = asCount(wire['created']);
     events.push({
       kind: 'start',
