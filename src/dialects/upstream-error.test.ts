@@ -46,6 +46,58 @@ const cases: readonly Case[] = [
     400,
   ],
   [
+    'an overlong prompt at xAI',
+    400,
+    {
+      code: 'invalid-argument',
+      error: "This model's maximum prompt length is 131072 but the request contains 537812 tokens.",
+    },
+    'context-length',
+    400,
+  ],
+  [
+    'an overlong prompt at Moonshot',
+    400,
+    { error: { message: 'Invalid request: Your request exceeded model token limit: 8192' } },
+    'context-length',
+    400,
+  ],
+  [
+    'an overlong prompt at Z.ai',
+    400,
+    { error: { code: '1261', message: 'Prompt exceeds max length' } },
+    'context-length',
+    400,
+  ],
+  [
+    'an overlong prompt at Cohere',
+    400,
+    {
+      message:
+        'too many tokens: total number of tokens in the prompt cannot exceed 128000 - received 130000.',
+    },
+    'context-length',
+    400,
+  ],
+  [
+    'an overlong prompt at Together',
+    400,
+    {
+      error: {
+        message: 'Input validation error: `inputs` tokens + `max_new_tokens` must be <= 8193.',
+      },
+    },
+    'context-length',
+    400,
+  ],
+  [
+    'a model that Bedrock does not know',
+    400,
+    { message: 'The provided model identifier is invalid.' },
+    'model-missing',
+    404,
+  ],
+  [
     'an overlong prompt at Gemini',
     400,
     {

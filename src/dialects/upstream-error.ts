@@ -131,6 +131,11 @@ const contextLength = new RegExp(
     'exceeds? the (?:maximum|max|model)[^.]{0,40}(?:tokens|context)',
     'request too large for model',
     'exceeds the available context size',
+    'maximum prompt length is',
+    'exceeded model token limit',
+    'prompt exceeds max length',
+    'too many tokens:[^.]{0,80}cannot exceed',
+    'inputs`? tokens \\+ `?max_new_tokens`? must be',
   ].join('|'),
   'i',
 );
@@ -139,9 +144,9 @@ const quotaExhausted =
 const credentialWords =
   /invalid[_ -]?(?:x-)?api[_ -]?key|incorrect api key|api[_ ]key[_ ](?:invalid|not valid|expired)|API key not valid|authentication[_ ](?:error|fails)|invalid_authentication|unauthenticated|invalid subscription key|invalid (?:bearer )?token|unrecognized_?client|security token[^.]{0,30}invalid|no auth credentials|account_deactivated|organization_restricted/i;
 const contentFilter =
-  /content[_ -]?filter|content management policy|content[_ ]policy|responsibleaipolicy|moderation_(?:blocked|error)|data_inspection_failed|safety system|flagged (?:for|as)|prohibited_content|high risk|sensitive content|contentfilter/i;
+  /content[_ -]?filter|content management policy|content[_ ]policy|responsibleaipolicy|moderation_(?:blocked|error)|data_inspection_failed|safety system|flagged (?:for|as)|prohibited_content|high risk|sensitive content|new_sensitive|contentfilter/i;
 const modelMissing =
-  /model[_ ]not[_ ]found|deploymentnotfound|deployment[^.]{0,60}does not exist|model[^.]{0,120}(?:does not exist|not exist|not found|is not found|not supported by|is not available|unknown model)|unknown model|no such model|not a valid model|no endpoints found|invalid[_ ]model|model_not_supported|not allowed to sample|not have access to (?:this |the )?model/i;
+  /model[_ ]not[_ ]found|deploymentnotfound|deployment[^.]{0,60}does not exist|model[^.]{0,120}(?:does not exist|not exist|not found|is not found|not supported by|is not available|unknown model)|unknown model|no such model|not a valid model|no endpoints found|invalid[_ ]model|model_not_supported|not allowed to sample|not have access to (?:this |the )?model|model identifier is invalid|on-demand throughput/i;
 const overloadedWords =
   /overloaded|server[_ ]is[_ ]busy|engine_overloaded|no capacity|at capacity|temporarily unavailable|resource_temporarily/i;
 const rateLimitWords =
@@ -225,7 +230,8 @@ function factsOf(inner: JsonObject, outer: JsonObject): UpstreamErrorFacts {
 
 /** `message`, Mistral's and FastAPI's `detail` (text, or a list of fields), Cohere's and others' variants. */
 function messageOf(inner: JsonObject): string {
-  const message = inner['message'] ?? inner['detail'] ?? inner['msg'] ?? inner['error_msg'];
+  const message =
+    inner['message'] ?? inner['Message'] ?? inner['detail'] ?? inner['msg'] ?? inner['error_msg'];
   if (typeof message === 'string') return message;
   const nested = asObject(message);
   const list = asArray(nested?.['detail'] ?? message) ?? [];

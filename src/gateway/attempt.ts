@@ -207,7 +207,7 @@ const errorBytesMax = 256 * 1024;
 
 function openStream(
   context: AttemptContext,
-  response: UpstreamResponse,
+  response: OpenStream['response'],
   upstream: Dialect,
   passThrough: boolean,
   type: string,
@@ -240,6 +240,8 @@ async function readWhole(
   const text = await readText(response, services.settings.answerBytesMax);
   if (context.call.request.stream && text.trimStart().startsWith('['))
     return openArray(context, response, dialect, text);
+  if (context.call.request.stream && startsLikeEvents(text))
+    return openStream(context, replayed(response, text), dialect, passThrough, '');
   const wire = parseJsonObject(text);
   if (!wire)
     throw new GatewayFailure(
@@ -280,7 +282,18 @@ function openArray(
   const relay =
     context.relay?.(upstream, quirks) ??
     translatingRelay(upstream, call.dialect, call.request, quirks, call.form, onLoss);
-  const replayed: OpenStream['response'] = {
+  const parser = createJsonArrayParser();
+  return { kind: 'stream', response: replayed(response, text), parser, relay };
+}
+
+/** A stream that its vendor did not announce by its type. */
+function startsLikeEvents(text: string): boolean {
+  return /^(?:data|event|id|retry)?:/.test(text);
+}
+
+/** A body that was read already, handed on as if it came now. */
+function replayed(response: UpstreamResponse, text: string): OpenStream['response'] {
+  return {
     cancel: () => response.cancel(),
     pause: () => {},
     resume: () => {},
@@ -289,15 +302,14 @@ function openArray(
       sink.end();
     },
   };
-  return { kind: 'stream', response: replayed, parser: createJsonArrayParser(), relay };
 }
 
-/** An error object in a 200: several vendors do it. */
+/** An error object in a 200: several vendors do it. Its own number and words say what it is. */
 function errorInside(wire: JsonObject, dialect: Dialect, text: string): GatewayError | undefined {
   const { error } = wire;
   if (error === undefined || error === null) return undefined;
   const hasAnswer = wire['choices'] ?? wire['content'] ?? wire['candidates'] ?? wire['output'];
-  return hasAnswer === undefined ? dialect.error.decode(502, text) : undefined;
+  return hasAnswer === undefined ? dialect.error.decode(200, text) : undefined;
 }
 
 /** An answer that ended normally and says nothing at all. */

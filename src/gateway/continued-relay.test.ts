@@ -82,7 +82,11 @@ test('usage is the output of both, and what the later upstream bills is its own'
 
 test('what is delivered counts by its size in every script', () => {
   const { next } = broken('你好');
-  feed(next, [chunk({ content: '世界 and more' }), chunk({}, { finish_reason: 'stop' })]);
+  feed(next, [
+    chunk({ content: '世界 and more' }),
+    chunk({}, { finish_reason: 'stop' }),
+    frame('[DONE]'),
+  ]);
   assert.equal(next.generatedSize, textSize('你好世界 and more'));
   assert.equal(next.ownUsage(0).outputTokens, Math.ceil(textSize('世界 and more') / 3.6));
 });

@@ -72,6 +72,8 @@ class PassThroughRelay implements Relay {
   readonly #quirks: Quirks;
   readonly #tap: StreamTap;
   readonly #held: SseFrame[] = [];
+  /** What was held until more of the answer came, the last time: it may have told the end. */
+  #released: readonly SseFrame[] = [];
   readonly #marks = new StreamMarks();
   #holding = false;
   #usageAtEnd = false;
@@ -102,15 +104,25 @@ class PassThroughRelay implements Relay {
     if (facts.unasked) return nothing;
     this.#marks.see(frame, facts.content);
     if (!this.#holding) return { output: frame.raw, content: facts.content, error: undefined };
+    // Some vendors say in each frame why the answer ends: what stood before more of it was no tail.
+    const output = facts.content ? this.#release() : undefined;
     if (this.#held.length >= heldFramesMax) return { ...nothing, error: tooLong() };
     this.#held.push(frame);
-    return { output: undefined, content: facts.content, error: undefined };
+    return { output, content: facts.content, error: undefined };
+  }
+
+  #release(): Uint8Array | undefined {
+    const frames = this.#held.splice(0);
+    if (frames.length === 0) return undefined;
+    this.#released = frames;
+    return Buffer.concat(frames.map(({ raw }) => raw));
   }
 
   end(): GatewayError | undefined {
     // Without a terminal mark the dialect decides whether what came last was an end.
     if (!this.complete && this.#holding) {
-      this.complete = endsWell(this.#dialect, this.#quirks, this.#held);
+      const tail = [...this.#released, ...this.#held];
+      this.complete = endsWell(this.#dialect, this.#quirks, tail);
     }
     return this.complete ? undefined : cutError();
   }
@@ -225,7 +237,8 @@ class TranslatingRelay implements Relay {
   /** Calls of free-text tools arrive wrapped in JSON from dialects without such tools. */
   readonly #restore: ((event: ChatEvent) => readonly ChatEvent[]) | undefined;
   readonly #held: ChatEvent[] = [];
-  readonly #openParts = new Set<number>();
+  /** Kinds of the parts that are open, by index. */
+  readonly #openParts = new Map<number, Part['kind']>();
   complete = false;
   usage: Usage | undefined;
   #ended = false;
@@ -253,7 +266,8 @@ class TranslatingRelay implements Relay {
   }
 
   end(): GatewayError | undefined {
-    return this.#accept(this.#decoder.end()).error ?? (this.complete ? undefined : cutError());
+    const { error } = this.#accept(this.#decoder.end(), true);
+    return error ?? (this.complete ? undefined : cutError());
   }
 
   get statefulParts(): readonly Part[] {
@@ -265,7 +279,10 @@ class TranslatingRelay implements Relay {
   }
 
   stop(bill: Bill | undefined, usage?: Usage): string {
-    const ends: ChatEvent[] = [...this.#openParts].map((index) => ({ kind: 'part-end', index }));
+    const ends: ChatEvent[] = [...this.#openParts.keys()].map((index) => ({
+      kind: 'part-end',
+      index,
+    }));
     const finish: ChatEvent = {
       kind: 'end',
       choice: 0,
@@ -274,7 +291,8 @@ class TranslatingRelay implements Relay {
     return this.#render(withUsage([...ends, finish, { kind: 'finished' }], bill, usage), bill);
   }
 
-  #accept(events: readonly ChatEvent[]): RelayStep {
+  /** `last`: the upstream has closed; what ends the parts belongs to the tail. */
+  #accept(events: readonly ChatEvent[], last = false): RelayStep {
     let output = '';
     let content = false;
     const failing = events.some((event) => event.kind === 'error');
@@ -286,7 +304,8 @@ class TranslatingRelay implements Relay {
       if (this.#hold(event)) continue;
       this.#gatherer.push(event);
       content = this.#count(event) || content;
-      output += this.#encoder.push(event);
+      if (last) this.#held.push(event);
+      else output += this.#encoder.push(event);
     }
     return { output: output === '' ? undefined : output, content, error: undefined };
   }
@@ -311,11 +330,13 @@ class TranslatingRelay implements Relay {
         this.usage = event.usage ?? this.usage;
         return false;
       case 'part-start':
-        this.#openParts.add(event.index);
+        this.#openParts.set(event.index, event.part.kind);
         this.generatedSize += startSize(event);
         return startsWithContent(event);
       case 'part-delta':
-        this.generatedSize += textSize(event.delta);
+        // The base64 of a picture says nothing of its tokens.
+        if (this.#openParts.get(event.index) !== 'media')
+          this.generatedSize += textSize(event.delta);
         return true;
       case 'part-end':
         this.#openParts.delete(event.index);

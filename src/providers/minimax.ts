@@ -4,6 +4,22 @@ import { bearer, compatible, openaiChat, type Provider } from './provider.ts';
  * In China: `base_url: https://api.minimaxi.com/v1`. `reasoning_split` puts thinking into
  * `reasoning_details`; without it, it stands in the text between `<think>` marks.
  */
+/** The vendor's error numbers, as the HTTP statuses they mean (API reference, "Error codes"). */
+const baseResponseStatuses = {
+  1002: 429,
+  1004: 401,
+  1008: 402,
+  1026: 400,
+  1027: 400,
+  1039: 400,
+  1041: 429,
+  1042: 400,
+  2013: 400,
+  2045: 429,
+  2049: 401,
+  2056: 429,
+};
+
 export default {
   id: 'minimax',
   label: 'MiniMax',
@@ -16,6 +32,7 @@ export default {
       reasoningReplay: 'reasoning_details',
       choices: false,
       extraBody: { reasoning_split: true },
+      baseResponseStatuses,
     }),
   ],
   authorize: bearer,

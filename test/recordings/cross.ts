@@ -178,7 +178,8 @@ const finishWords: {
     'tool-calls': ['completed'],
     'content-filter': ['content_filter'],
     refusal: ['content_filter', 'completed'],
-    pause: ['completed'],
+    // Something is missing, and the only word for that which is no filter.
+    pause: ['max_output_tokens'],
     error: ['failed', 'completed', 'incomplete'],
     other: ['completed'],
   },

@@ -9,6 +9,7 @@ import {
   outputTotalTokens,
   type ChatEvent,
   type ChatResponse,
+  type Part,
   type Usage,
 } from '#canonical';
 import { geminiGenerate, type StreamTap } from '#dialects';
@@ -158,7 +159,9 @@ for (const recorded of listCases({ kinds: ['generate'] })) {
     });
     test(`${name}: cut anywhere, the stream ends in an error`, () => {
       const frames = geminiFrames(recorded.responseBytes);
-      for (let length = 0; length < frames.length; length += 1) {
+      // Older models say in every frame that they stop: what was cut behind one looks whole.
+      const first = frames.findIndex(saysReason);
+      for (let length = 0; length <= first; length += 1) {
         assert.equal(decodeEvents(frames.slice(0, length)).at(-1)?.kind, 'error');
       }
     });
@@ -171,6 +174,11 @@ for (const recorded of listCases({ kinds: ['generate'] })) {
   if (meta.status < 400)
     test(`${name}: the answer survives being written and read again`, () =>
       compareRoundTrip(recorded));
+}
+
+/** A frame with a reason for the end, or with one why the prompt was refused. */
+function saysReason({ data }: StreamFrame): boolean {
+  return /"(?:finishReason|blockReason)"/.test(data);
 }
 
 function compareTap(recorded: RecordingCase): void {
@@ -186,7 +194,8 @@ function compareTap(recorded: RecordingCase): void {
   let complete = false;
   for (const frame of frames) {
     const facts = tap.inspect(frame);
-    assert.ok(!closing || !facts.content, 'no content after the first closing frame');
+    const late = closing && facts.content && !saysReason(frame);
+    assert.ok(!late, 'no content after the first closing frame');
     usage = facts.usage ?? usage;
     content += facts.generatedSize;
     closing ||= facts.closing;
@@ -201,7 +210,8 @@ function compareTap(recorded: RecordingCase): void {
     assert.equal(facts.content, carries || announcesCall, `content of ${frame.data.slice(0, 300)}`);
   }
   assert.ok(closing && complete, 'the end was seen');
-  assert.ok(content > 0, 'what was generated is counted');
+  const speaks = decodeEvents(frames).some((event) => event.kind === 'part-start');
+  assert.ok(content > 0 || !speaks, 'what was generated is counted');
   const last = decodeEvents(frames).find((event) => event.kind === 'usage');
   assert.deepEqual(usage, last?.kind === 'usage' ? last.usage : undefined, 'usage');
 }
@@ -239,8 +249,17 @@ function compareRoundTrip(recorded: RecordingCase): void {
  * A stream written again says the tier and the grounding only in its last chunk: then the tier comes
  * too late for the start, and citations for a text that a later part has closed.
  */
+/** Sources that came after their text had ended. */
+function isOnlySources(part: Part): boolean {
+  return part.kind === 'text' && part.text === '' && part.citations !== undefined && !part.state;
+}
+
 function withoutDerived(response: ChatResponse): unknown {
-  const plain = JSON.stringify(response, (key, value: unknown) =>
+  const choices = response.choices.map((choice) => ({
+    ...choice,
+    parts: choice.parts.filter((part) => !isOnlySources(part)),
+  }));
+  const plain = JSON.stringify({ ...response, choices }, (key, value: unknown) =>
     key === 'serviceTier' || key === 'citations' ? undefined : value,
   );
   return JSON.parse(plain) as unknown;

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
   ChatCollector,
+  GatewayFailure,
   inputTotalTokens,
   outputTotalTokens,
   type ChatEvent,
@@ -116,6 +117,8 @@ function assertReading(recording: RecordingCase, response: ChatResponse): void {
   const status = String(expected['status']);
   if (status === 'completed')
     assert.equal(finish?.reason, calls.length > 0 ? 'tool-calls' : 'stop');
+  else if (status === 'incomplete')
+    assert.ok(['length', 'content-filter', 'other'].includes(finish?.reason ?? ''));
   else assert.equal(finish?.raw, status);
 }
 
@@ -158,6 +161,10 @@ for (const recording of cases) {
     test(`the stream of ${name} survives a second passage`, () => assertStreamAgain(recording));
   } else {
     test(`the answer of ${name} reads as recorded`, () => {
+      if (meta.expected?.['status'] === 'failed') {
+        assert.throws(() => openaiResponses.response.decode(bodyOf(recording), {}), GatewayFailure);
+        return;
+      }
       const response = openaiResponses.response.decode(bodyOf(recording), {});
       assertReading(recording, response);
       if (fault === undefined) assertAgain(response, requestOf(recording));

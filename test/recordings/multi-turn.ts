@@ -223,7 +223,8 @@ export function skeleton(messages: readonly Message[]): readonly string[] {
     if (speaker !== 'tool') lines.push(...media.splice(0));
     role = speaker;
     for (const part of message.parts) {
-      if (part.kind === 'text') text += part.text;
+      // Most dialects have no other place for a refusal than the words.
+      if (part.kind === 'text' || part.kind === 'refusal') text += part.text;
       const line = lineOf(part);
       if (line === undefined) continue;
       flush();
@@ -253,7 +254,7 @@ function lineOf(part: Part): string | undefined {
     case 'media':
       return `media ${part.media}`;
     case 'refusal':
-      return `refusal ${part.text}`;
+      return undefined;
     case 'text':
       return part.state ? `signature on text ${part.state.value.slice(0, 40)}` : undefined;
     case 'native':

@@ -27,7 +27,11 @@ after(() =>
  */
 function conversation(source: Dialect, { choices }: ChatResponse): ChatRequest | undefined {
   const parts = (choices[0]?.parts ?? []).filter(
-    ({ kind }) => kind !== 'media' && kind !== 'native',
+    (part) =>
+      part.kind !== 'media' &&
+      part.kind !== 'native' &&
+      // Only whoever declared such a tool gets a call of it.
+      !(part.kind === 'tool-call' && part.custom),
   );
   if (
     !parts.some(

@@ -63,7 +63,7 @@ export class MessagesStreamDecoder implements StreamDecoder {
   }
 
   push(frame: Frame): readonly ChatEvent[] {
-    if (this.#closed || frame.data === '[DONE]') return [];
+    if (this.#closed || frame.data === '' || frame.data === '[DONE]') return [];
     const parsed = parseJson(frame.data);
     const data = parsed.ok ? asObject(parsed.value) : undefined;
     if (!data)

@@ -159,7 +159,9 @@ export class MessagesStreamEncoder implements StreamEncoder {
     }
     switch (open.part.kind) {
       case 'tool-call':
-        return deltaEvent(open.wireIndex, inputDelta(delta));
+        if (!open.part.custom) return deltaEvent(open.wireIndex, inputDelta(delta));
+        open.pieces.push(delta);
+        return '';
       case 'reasoning':
         return deltaEvent(open.wireIndex, { type: 'thinking_delta', thinking: delta });
       default:
@@ -174,7 +176,7 @@ export class MessagesStreamEncoder implements StreamEncoder {
     if (open.wireIndex === undefined)
       return this.#heldPart(completePart(open.part, open.pieces.join(''), final), index);
     const { part, wireIndex } = open;
-    let text = this.#closingDeltas(part, final, wireIndex, index);
+    let text = this.#closingDeltas(part, final, wireIndex, index) + freeInput(open, wireIndex);
     text += write({ type: 'content_block_stop', index: wireIndex });
     const late =
       final?.state && final.state !== part.state ? boundState(part, final.state) : undefined;
@@ -261,6 +263,12 @@ function usageAtStart({ usage, serviceTier }: Extract<ChatEvent, { kind: 'start'
     output_tokens: 0,
     ...(serviceTier === undefined ? {} : { service_tier: serviceTier }),
   };
+}
+
+/** Free text of a call, which has to be an object here; whole answers say it in the same field. */
+function freeInput({ part, pieces }: OpenPart, wireIndex: number): string {
+  if (part.kind !== 'tool-call' || !part.custom) return '';
+  return deltaEvent(wireIndex, inputDelta(JSON.stringify({ input: pieces.join('') })));
 }
 
 function inputDelta(text: string): JsonObject {

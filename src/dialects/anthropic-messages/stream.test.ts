@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gatewayError, unwrapState, type ChatEvent, type Part } from '#canonical';
-import { asObject } from '#std';
+import { asObject, asString, type JsonValue } from '#std';
 import { anthropicMessages } from './index.ts';
 import { bill, decoded, collected, written, start, end, block } from './messages-rig.ts';
 
@@ -239,4 +239,33 @@ test('an error is the last event of a stream, in the words of the dialect', () =
       details: { error_code: 'upstream_cut' },
     },
   });
+});
+
+test('an event without data says nothing', () => {
+  const decoder = stream.decoder({});
+  assert.deepEqual(decoder.push({ event: 'ping', data: '' }), []);
+  assert.equal(decoder.push({ data: JSON.stringify(start) })[0]?.kind, 'start');
+});
+
+test('the free text of a call is an object for the client, at the end of its block', () => {
+  const encoder = stream.encoder(
+    { ...anthropicMessages.request.decode({ model: 'm', max_tokens: 9, messages: [] }, {}) },
+    { framing: 'sse' },
+  );
+  const part = { kind: 'tool-call', id: 'a', name: 'run', input: '', custom: true } as const;
+  const text = [
+    { kind: 'part-start', index: 0, choice: 0, part },
+    { kind: 'part-delta', index: 0, delta: 'say "' },
+    { kind: 'part-delta', index: 0, delta: 'hi"' },
+    { kind: 'part-end', index: 0 },
+  ] as const satisfies readonly ChatEvent[];
+  const pieces = [
+    ...text
+      .map((event) => encoder.push(event))
+      .join('')
+      .matchAll(/data: (.*)/g),
+  ]
+    .map(([, data]) => asObject(asObject(JSON.parse(data ?? '{}') as JsonValue)?.['delta']))
+    .map((delta) => asString(delta?.['partial_json']) ?? '');
+  assert.deepEqual(JSON.parse(pieces.join('')), { input: 'say "hi"' });
 });

@@ -396,3 +396,68 @@ test('the bill is spliced into the last element of a passing array without touch
     { usageMetadata: { cost: 5e-9, receiptId: 'r1', promptTokenCount: 1 } },
   ]);
 });
+
+test('a reason in every chunk ends nothing: the last one counts, and sources may follow it', () => {
+  const url = 'https://example.org';
+  const groundingMetadata = {
+    groundingChunks: [{ web: { uri: url, title: 'e' } }],
+    groundingSupports: [{ segment: { endIndex: 2, text: 'ab' }, groundingChunkIndices: [0] }],
+  };
+  const events = decodeAll([
+    answer([{ text: 'a' }], { finishReason: 'FINISH_REASON_UNSPECIFIED' }),
+    '',
+    answer([{ text: 'b' }]),
+    answer([{ text: '' }], { groundingMetadata, finishReason: '' }),
+  ]);
+  const collector = new ChatCollector('gemini-generate');
+  for (const event of events) collector.push(event);
+  const { choices } = collector.finish();
+  assert.deepEqual(choices[0]?.parts, [
+    { kind: 'text', text: 'ab', citations: [{ url, title: 'e', start: 0, end: 2 }] },
+  ]);
+  assert.deepEqual(choices[0].finish, { reason: 'stop', raw: 'STOP' });
+});
+
+test('sources of a text that ended before they came are told at the end', () => {
+  const code = { executableCode: { language: 'PYTHON', code: '1' } };
+  const groundingMetadata = {
+    groundingChunks: [{ web: { uri: 'https://example.org' } }],
+    groundingSupports: [{ segment: { endIndex: 1, text: 'a' }, groundingChunkIndices: [0] }],
+  };
+  const events = decodeAll([
+    answer([{ text: 'a' }, code, { text: 'b' }], { finishReason: undefined }),
+    answer([], { groundingMetadata }),
+  ]);
+  const told = events.flatMap((event) =>
+    event.kind === 'part-end' && event.final?.citations ? [event.final.citations] : [],
+  );
+  assert.deepEqual(told, [[{ url: 'https://example.org' }]]);
+});
+
+test('a prompt that is refused after the answer began ends it', () => {
+  const events = decodeAll([
+    answer([{ text: 'a' }], { finishReason: undefined }),
+    { promptFeedback: { blockReason: 'OTHER' } },
+  ]);
+  const end = events.find((event) => event.kind === 'end');
+  assert.deepEqual(end?.finish, { reason: 'content-filter', raw: 'OTHER' });
+});
+
+test('an answer without a reason is written without one', () => {
+  const wire = answer([{ text: 'a' }], { finishReason: undefined });
+  const [candidate] = response.encode(response.decode(wire, {}), request).value['candidates'] as [
+    JsonObject,
+  ];
+  assert.equal(candidate['finishReason'], undefined);
+});
+
+test('calls of answers without an id get ids that differ from turn to turn', () => {
+  const idOf = (city: string): string => {
+    const wire = answer([{ functionCall: { name: 'f', args: { city } } }]);
+    const { choices } = response.decode({ ...wire, responseId: undefined }, {});
+    const [part] = choices[0]?.parts ?? [];
+    return part?.kind === 'tool-call' ? part.id : '';
+  };
+  assert.notEqual(idOf('Oslo'), idOf('Rome'));
+  assert.equal(idOf('Oslo'), idOf('Oslo'));
+});

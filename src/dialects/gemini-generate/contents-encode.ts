@@ -199,7 +199,9 @@ export function encodePart(
   switch (part.kind) {
     case 'text': {
       const signature = encodeState(part.state, path, encoding);
-      if (part.text === '' && signature === undefined && !encoding.own) return [];
+      // A text without words only holds sources that came late: they have a place of their own.
+      if (part.text === '' && signature === undefined && (!encoding.own || part.citations))
+        return [];
       reportCitations(part, `${path}.citations`, encoding);
       return [compact({ text: part.text, thoughtSignature: signature, ...extensions })];
     }

@@ -22,7 +22,7 @@ import { blockNames, decodeFinish, finishNames } from './finish.ts';
 import { citationsOf, type CitableText } from './grounding.ts';
 import { readLogprobs } from './logprobs.ts';
 import { readAnswerPart } from './parts-decode.ts';
-import { makeToolId } from './tool-ids.ts';
+import { callScope, makeToolId } from './tool-ids.ts';
 import { decodeUsage } from './usage.ts';
 
 const answerFields = new Set(['candidates', 'usageMetadata', 'modelVersion', 'responseId']);
@@ -100,7 +100,8 @@ function readChoice(
     const part = readAnswerPart(value);
     if (!part || part.kind === 'raw-result') continue;
     if (part.kind === 'raw-call') {
-      parts.push(namedCall(part, part.id ?? makeToolId(id, counter.calls)));
+      const scope = callScope(id, part.name, part.input);
+      parts.push(namedCall(part, part.id ?? makeToolId(scope, counter.calls)));
       counter.calls += 1;
       continue;
     }

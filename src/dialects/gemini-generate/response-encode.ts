@@ -1,4 +1,4 @@
-import type { ChatResponse, Choice, Encoded, Loss, Part, Usage } from '#canonical';
+import type { ChatResponse, Choice, Encoded, Finish, Loss, Part, Usage } from '#canonical';
 import { asObject, asObjects, asString, compact, type JsonObject } from '#std';
 import { encodePart, lose, type Encoding } from './contents-encode.ts';
 import { geminiId } from './fields.ts';
@@ -60,12 +60,17 @@ function encodeChoice(choice: Choice, extra: JsonObject, encoding: Encoding): Js
   if (parts.length === 0) parts.push({ text: '' });
   return compact({
     content: { parts, role: 'model' },
-    finishReason: encodeFinish(choice.finish),
+    finishReason: encoding.own && isUntold(choice.finish) ? undefined : encodeFinish(choice.finish),
     index: choice.index,
     logprobsResult: writeLogprobs(choice.logprobs),
     groundingMetadata: hasGrounding(extra) ? undefined : groundingOf(cited),
     ...extra,
   });
+}
+
+/** An answer may come without a reason for its end. */
+function isUntold({ reason, raw }: Finish): boolean {
+  return reason === 'other' && raw === '';
 }
 
 /** Seconds since the epoch as Google writes times. */

@@ -1,6 +1,7 @@
 import {
   gatewayError,
   type ChatEvent,
+  type Citation,
   type Finish,
   type Part,
   type TokenLogprob,
@@ -28,7 +29,7 @@ import { readLogprobs } from './logprobs.ts';
 import { PartialArguments } from './partial-arguments.ts';
 import { readAnswerPart, type RawToolCall } from './parts-decode.ts';
 import { answerExtensions, blockReason, candidateExtensions, readTime } from './response-decode.ts';
-import { makeToolId } from './tool-ids.ts';
+import { callScope, makeToolId } from './tool-ids.ts';
 import { decodeUsage } from './usage.ts';
 
 type OpenCall = { readonly call: RawToolCall; readonly arguments: PartialArguments };
@@ -43,6 +44,8 @@ type OpenChoice = {
   call: OpenCall | undefined;
   /** Texts of the answer so far: citations count from its beginning. */
   readonly texts: string[];
+  /** Which of them have told what they cite. */
+  readonly cited: Set<number>;
   hasCalls: boolean;
   finish: Finish | undefined;
   extensions: JsonObject;
@@ -62,7 +65,7 @@ export class GeminiStreamDecoder implements StreamDecoder {
   #extensions: JsonObject = {};
 
   push(frame: Frame): readonly ChatEvent[] {
-    if (this.#closed) return [];
+    if (this.#closed || frame.data === '' || frame.data === '[DONE]') return [];
     const parsed = parseJson(frame.data);
     const chunk = parsed.ok ? asObject(asArray(parsed.value)?.[0] ?? parsed.value) : undefined;
     if (!chunk)
@@ -78,8 +81,7 @@ export class GeminiStreamDecoder implements StreamDecoder {
     if (this.#overflows)
       return this.#fail(gatewayError('upstream_invalid', 'The arguments of a call are too long.'));
     const blocked = blockReason(chunk);
-    if (blocked !== undefined && this.#choices.size === 0)
-      this.#choice(0).finish = { reason: 'content-filter', raw: blocked };
+    if (blocked !== undefined) this.#block(blocked);
     return events;
   }
 
@@ -98,6 +100,10 @@ export class GeminiStreamDecoder implements StreamDecoder {
     }
     const events: ChatEvent[] = [];
     for (const choice of choices) {
+      this.#closeAll(choice, events);
+      this.#citeLate(choice, events);
+    }
+    for (const choice of choices) {
       if (choice.finish) events.push({ kind: 'end', choice: choice.index, finish: choice.finish });
     }
     if (this.#usage) events.push({ kind: 'usage', usage: this.#usage });
@@ -107,6 +113,13 @@ export class GeminiStreamDecoder implements StreamDecoder {
     );
     events.push({ kind: 'finished', extensions });
     return events;
+  }
+
+  /** A prompt may be refused after the answer has begun: what is not at its end ends so. */
+  #block(raw: string): void {
+    if (this.#choices.size === 0) this.#choice(0);
+    for (const choice of this.#choices.values())
+      choice.finish ??= { reason: 'content-filter', raw };
   }
 
   #fail(error: ReturnType<typeof gatewayError>): readonly ChatEvent[] {
@@ -141,6 +154,7 @@ export class GeminiStreamDecoder implements StreamDecoder {
         open: undefined,
         call: undefined,
         texts: [],
+        cited: new Set(),
         hasCalls: false,
         finish: undefined,
         extensions: {},
@@ -150,17 +164,18 @@ export class GeminiStreamDecoder implements StreamDecoder {
     return choice;
   }
 
+  /** Older models say STOP in every chunk, and sources may come after it: the last word counts, at the end. */
   #readCandidate(choice: OpenChoice, candidate: JsonObject, events: ChatEvent[]): void {
-    if (choice.finish) return;
     choice.extensions = { ...choice.extensions, ...candidateExtensions(candidate) };
     for (const value of asArray(asObject(candidate['content'])?.['parts']) ?? [])
       this.#readPart(choice, value, events);
     const tokens: readonly TokenLogprob[] | undefined = readLogprobs(candidate['logprobsResult']);
     const raw = enumName(candidate['finishReason'], finishNames);
-    if (raw !== undefined || tokens) this.#closeAll(choice, events);
+    if (tokens) this.#closeAll(choice, events);
+    else if (raw !== undefined) this.#closeCall(choice, events);
     if (tokens && tokens.length > 0)
       events.push({ kind: 'logprobs', choice: choice.index, tokens });
-    if (raw !== undefined) choice.finish = decodeFinish(raw, choice.hasCalls);
+    if (raw !== undefined && raw !== '') choice.finish = decodeFinish(raw, choice.hasCalls);
   }
 
   #readPart(choice: OpenChoice, value: JsonValue, events: ChatEvent[]): void {
@@ -228,10 +243,9 @@ export class GeminiStreamDecoder implements StreamDecoder {
     if (!open) return;
     choice.call = undefined;
     choice.hasCalls = true;
-    const part = namedCall(
-      { ...open.call, input: open.arguments.text() },
-      open.call.id ?? makeToolId(this.#id, this.#calls),
-    );
+    const call = { ...open.call, input: open.arguments.text() };
+    const scope = callScope(this.#id, call.name, call.input);
+    const part = namedCall(call, call.id ?? makeToolId(scope, this.#calls));
     this.#calls += 1;
     this.#whole(choice, part, events);
   }
@@ -241,15 +255,18 @@ export class GeminiStreamDecoder implements StreamDecoder {
     const { open } = choice;
     if (!open) return;
     choice.open = undefined;
-    const citations =
-      open.kind === 'text'
-        ? citationsOf(
-            choice.extensions,
-            choice.texts.map((text) => ({ text })),
-          )[open.citable]
-        : undefined;
+    const citations = open.kind === 'text' ? citationsNow(choice)[open.citable] : undefined;
     const final = citations && citations.length > 0 ? { final: { citations } } : {};
+    if (final.final) choice.cited.add(open.citable);
     events.push({ kind: 'part-end', index: open.index, ...final });
+  }
+
+  /** Sources of texts that had ended before they came: at the end, without a place. */
+  #citeLate(choice: OpenChoice, events: ChatEvent[]): void {
+    const citations = citationsNow(choice).flatMap((list, at) =>
+      choice.cited.has(at) ? [] : list.map(({ start: _start, end: _end, ...source }) => source),
+    );
+    if (citations.length > 0) this.#whole(choice, { kind: 'text', text: '', citations }, events);
   }
 
   /** A part that came whole, as the events of a part. */
@@ -257,14 +274,23 @@ export class GeminiStreamDecoder implements StreamDecoder {
     const index = this.#nextIndex;
     this.#nextIndex += 1;
     const { head, appended } = splitPart(part);
+    const citations = part.kind === 'text' && part.citations ? { citations: part.citations } : {};
+    const final = { ...(part.state ? { state: part.state } : {}), ...citations };
     events.push({ kind: 'part-start', index, choice: choice.index, part: head });
     if (appended !== '') events.push({ kind: 'part-delta', index, delta: appended });
     events.push({
       kind: 'part-end',
       index,
-      ...(part.state ? { final: { state: part.state } } : {}),
+      ...(Object.keys(final).length > 0 ? { final } : {}),
     });
   }
+}
+
+function citationsNow({ extensions, texts }: OpenChoice): readonly (readonly Citation[])[] {
+  return citationsOf(
+    extensions,
+    texts.map((text) => ({ text })),
+  );
 }
 
 const headFields = new Set(['candidates', 'usageMetadata', 'modelVersion', 'responseId']);

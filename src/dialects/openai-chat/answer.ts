@@ -36,25 +36,37 @@ const finishReasons: { readonly [raw: string]: FinishReason } = {
   eos_token: 'stop',
   end_turn: 'stop',
   stop_sequence: 'stop',
+  complete: 'stop',
   length: 'length',
   max_tokens: 'length',
   model_length: 'length',
+  model_context_window_exceeded: 'length',
   tool_calls: 'tool-calls',
   tool_use: 'tool-calls',
+  tool_call: 'tool-calls',
   function_call: 'tool-calls',
   content_filter: 'content-filter',
   safety: 'content-filter',
   sensitive: 'content-filter',
+  error_toxic: 'content-filter',
+  recitation: 'content-filter',
+  blocklist: 'content-filter',
+  prohibited_content: 'content-filter',
+  spii: 'content-filter',
   refusal: 'refusal',
   pause_turn: 'pause',
   error: 'error',
+  function_call_filter: 'error',
+  malformed_function_call: 'error',
   network_error: 'error',
   insufficient_system_resource: 'error',
 };
 
 /** `stop` with tool calls means that they are to be run, whatever the vendor called it. */
 export function decodeFinish(raw: string, calling: boolean, details: JsonObject = {}): Finish {
-  const known = raw === '' ? 'stop' : (finishReasons[raw.toLowerCase()] ?? 'other');
+  // Gemini's own endpoint says why after a colon: `content_filter: RECITATION`.
+  const [word = ''] = raw.toLowerCase().split(':');
+  const known = raw === '' ? 'stop' : (finishReasons[word] ?? 'other');
   const reason = calling && (known === 'stop' || known === 'other') ? 'tool-calls' : known;
   return { reason, raw, ...(Object.keys(details).length > 0 ? { details } : {}) };
 }
@@ -209,6 +221,12 @@ export function decodeAnswerCall(
 export function argumentsText(value: JsonValue | undefined): string {
   if (typeof value === 'string') return value;
   return value === undefined || value === null ? '' : JSON.stringify(value);
+}
+
+/** What tells an answer from the next one, for ids that are made: its id, or its time where it has none. */
+export function scopeOf(wire: JsonObject): string {
+  const id = asString(wire['id']) ?? '';
+  return id === '' ? String(asCount(wire['created']) ?? '') : id;
 }
 
 /** An id for a call that came without: the same in every reading of the same answer. */

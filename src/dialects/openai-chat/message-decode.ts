@@ -257,7 +257,10 @@ function decodeContentKind(wire: JsonObject, path: string): Part {
     case 'video_url':
       return decodeUrlPart(wire, 'video_url', path);
     case 'input_audio':
-      return decodeAudioPart(wire, path);
+      // Mistral takes an address or base64 without a format: nobody else can be told it.
+      return typeof wire['input_audio'] === 'string'
+        ? nativePart(wire)
+        : decodeAudioPart(wire, path);
     case 'file':
       return decodeFilePart(wire, path);
     case 'thinking':

@@ -135,6 +135,10 @@ export class JsonProgress {
   #escaped = false;
   #begun = false;
 
+  get begun(): boolean {
+    return this.#begun;
+  }
+
   get whole(): boolean {
     return this.#begun && this.#depth === 0 && !this.#inString;
   }

@@ -84,6 +84,8 @@ export type ChatQuirks = {
   readonly customTools: boolean;
   /** `n` above 1. Plain: true. */
   readonly choices: boolean;
+  /** Errors come with a good status as `base_resp: {status_code, status_msg}`: which HTTP status each number stands for. Plain: none. */
+  readonly baseResponseStatuses?: { readonly [number: string]: JsonValue | undefined } | undefined;
   /** Fields added to every request body (a vendor's switch), never over what the client said. */
   readonly extraBody?: { readonly [field: string]: JsonValue | undefined } | undefined;
 };
@@ -118,6 +120,7 @@ export const chatQuirkNames = [
   'customTools',
   'choices',
   'extraBody',
+  'baseResponseStatuses',
 ] as const satisfies readonly (keyof ChatQuirks)[];
 
 /** Efforts from least to most; the order in which the nearest is sought. */
@@ -188,7 +191,8 @@ type ShapeQuirk =
   | 'legacyFunctions'
   | 'customTools'
   | 'choices'
-  | 'extraBody';
+  | 'extraBody'
+  | 'baseResponseStatuses';
 
 function readShapeQuirks(quirks: Quirks): Pick<ChatQuirks, ShapeQuirk> {
   return {
@@ -213,6 +217,7 @@ function readShapeQuirks(quirks: Quirks): Pick<ChatQuirks, ShapeQuirk> {
     customTools: asBoolean(quirks['customTools']) ?? true,
     choices: asBoolean(quirks['choices']) ?? true,
     extraBody: objectOf(quirks['extraBody']),
+    baseResponseStatuses: objectOf(quirks['baseResponseStatuses']),
   };
 }
 

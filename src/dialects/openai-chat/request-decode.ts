@@ -163,9 +163,14 @@ function decodeExtensions(wire: JsonObject, streamOptions: JsonObject | undefine
   const format = asObject(wire['response_format']);
   const otherOptions = streamOptions && unknownFields(streamOptions, usageOption);
   const extensions = unknownFields(wire, knownFields);
-  if (format && !['text', 'json_object', 'json_schema'].includes(asString(format['type']) ?? ''))
+  if (format && !isPlainFormat(format))
     return { ...extensions, ...streamExtension(otherOptions), response_format: format };
   return otherOptions ? { ...extensions, ...streamExtension(otherOptions) } : extensions;
+}
+
+/** A form that is written again from the model; others go back as they came. */
+function isPlainFormat({ type, schema }: JsonObject): boolean {
+  return type === 'text' || type === 'json_schema' || (type === 'json_object' && !asObject(schema));
 }
 
 function streamExtension(otherOptions: JsonObject | undefined): JsonObject {

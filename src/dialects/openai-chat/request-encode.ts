@@ -24,7 +24,9 @@ export function encodeRequest(request: ChatRequest, quirks: Quirks): Encoded<Jso
     ...encodeTools(request, known, losses),
     ...encodeParallel(request, known, losses),
     ...encodeSampling(request, known, losses),
-    ...encodeResponseFormat(request, known, losses),
+    ...(own && request.extensions['response_format'] !== undefined
+      ? {}
+      : encodeResponseFormat(request, known, losses)),
     ...encodeReasoningRequest(request, known, losses),
     ...encodeIdentity(request, own, losses),
     ...encodeOutputKinds(request),

@@ -401,3 +401,18 @@ test('custom tools and allowed tools keep their form, or become functions', () =
   );
   assert.match(JSON.stringify(value['messages']), /"arguments":"\{\\"input\\":\\"ls\\"\}"/);
 });
+
+test('a JSON object with a schema goes back as it came, and as a schema to others', () => {
+  const response_format = { type: 'json_object', schema: { type: 'object' } };
+  for (const jsonSchema of ['strict', 'json_object'])
+    assert.deepEqual(fields({ response_format }, { jsonSchema }), { response_format });
+  const { responseFormat } = decode({ response_format });
+  assert.deepEqual(responseFormat, { kind: 'json-schema', schema: { type: 'object' } });
+});
+
+test('audio that is only an address is carried as it came', () => {
+  const messages = [
+    { role: 'user', content: [{ type: 'input_audio', input_audio: 'https://example.org/a.mp3' }] },
+  ];
+  assert.deepEqual(encode(decode({ messages })).value['messages'], messages);
+});

@@ -34,6 +34,7 @@ import {
   decodeLogprobTokens,
   decodeUrlCitations,
   encodeLogprobTokens,
+  scopeOf,
   withCitations,
   withoutNulls,
 } from './answer.ts';
@@ -63,7 +64,7 @@ const knownFields = new Set([
 /** Reads a whole answer tolerantly. Throws GatewayFailure when it is an error, or no answer at all. */
 export function decodeResponse(wire: JsonObject, quirks: Quirks): ChatResponse {
   const choices = asObjects(wire['choices']);
-  const failure = findError(wire, undefined);
+  const failure = findError(wire, undefined, quirks);
   if (failure) throw new GatewayFailure(failure);
   if (choices.length === 0) fail('upstream_invalid', 'The upstream provider sent no answer.');
   const id = asString(wire['id']) ?? '';
@@ -74,7 +75,9 @@ export function decodeResponse(wire: JsonObject, quirks: Quirks): ChatResponse {
     id,
     model: asString(wire['model']) ?? '',
     ...optional('createdAt', asCount(wire['created'])),
-    choices: choices.map((choice, position) => decodeChoice(choice, position, id, beside)),
+    choices: choices.map((choice, position) =>
+      decodeChoice(choice, position, scopeOf(wire), beside),
+    ),
     ...optional('usage', usageOf(wire, quirks)),
     ...optional('serviceTier', serviceTier),
     extensions: withoutNulls(unknownFields(wire, knownFields)),
@@ -90,7 +93,7 @@ export function isPlainAnswer(wire: JsonObject): boolean {
     return false;
   const { content, tool_calls: calls } = message;
   const says = (typeof content === 'string' && content !== '') || (asArray(calls)?.length ?? 0) > 0;
-  return says && findError(wire, undefined) === undefined;
+  return says && findError(wire, undefined, {}) === undefined;
 }
 
 function optional<K extends string, V>(key: K, value: V | undefined): { readonly [P in K]?: V } {

@@ -21,6 +21,7 @@ import {
 import type { Frame, Quirks, StreamDecoder } from '../dialect.ts';
 import {
   choiceDetails,
+  scopeOf,
   decodeAnnotations,
   decodeAnswerContent,
   decodeFinish,
@@ -34,6 +35,7 @@ import { findError } from './find-error.ts';
 import { PartQueue } from './part-queue.ts';
 import { usageOf } from './response.ts';
 import { ToolDeltas } from './tool-deltas.ts';
+import { tellsTokens } from './usage.ts';
 
 const ignoredFields = new Set([
   'id',
@@ -57,6 +59,8 @@ type OpenChoice = {
   /** The vendor's word; `undefined` until it was said. */
   finish: string | undefined;
   cited: boolean;
+  /** Whether a delta has said anything. */
+  begun: boolean;
   details: JsonObject;
 };
 
@@ -74,7 +78,7 @@ const chatVariant: StreamVariant = {
 };
 
 /**
- * Reads a chat stream. Parts end as soon as the next begins or a finish reason is seen; `end` and
+ * Reads a chat stream. Parts end as soon as the next begins, the last one at the end; `end` and
  * all after it come with `[DONE]`, or with the close of the connection when a finish reason was seen.
  */
 export function createStreamDecoder(
@@ -116,7 +120,7 @@ class ChatStreamDecoder implements StreamDecoder {
     if (!wire) return [];
     const events: ChatEvent[] = [];
     this.#readTop(wire, events);
-    const failure = findError(wire, frame.event);
+    const failure = findError(wire, frame.event, this.#quirks);
     if (failure) return [...events, ...this.#fail(failure)];
     for (const [position, choice] of asObjects(wire['choices']).entries())
       this.#readChoice(choice, position, events);
@@ -128,7 +132,9 @@ class ChatStreamDecoder implements StreamDecoder {
   }
 
   #readTop(wire: JsonObject, events: ChatEvent[]): void {
-    this.#usage = usageOf(wire, this.#quirks) ?? this.#usage;
+    const usage = usageOf(wire, this.#quirks);
+    // An empty object at the end takes nothing back.
+    if (usage && (!this.#usage || tellsTokens(usage))) this.#usage = usage;
     this.#serviceTier = asString(wire['service_tier']) ?? this.#serviceTier;
     const citations = decodeUrlCitations(wire);
     if (citations.length > 0) this.#beside = citations;
@@ -138,7 +144,7 @@ class ChatStreamDecoder implements StreamDecoder {
     const id = asString(wire['id']) ?? '';
     if (this.#started || (id === '' && asObjects(wire['choices']).length === 0)) return;
     this.#started = true;
-    this.#id = id;
+    this.#id = scopeOf(wire);
     const createdAt = asCount(wire['created']);
     events.push({
       kind: 'start',
@@ -152,7 +158,8 @@ class ChatStreamDecoder implements StreamDecoder {
 
   #readChoice(wire: JsonObject, position: number, events: ChatEvent[]): void {
     const choice = this.#choice(asCount(wire['index']) ?? position);
-    const delta = this.#variant.delta(wire);
+    const delta = choice.begun ? this.#variant.delta(wire) : this.#firstDelta(wire);
+    choice.begun ||= Object.keys(delta).some((key) => !ignoredDeltaFields.has(key));
     this.#readThinking(choice, delta);
     for (const part of decodeAnswerContent(delta['content'])) enqueue(choice.queue, part);
     const refusal = asString(delta['refusal']) ?? '';
@@ -171,10 +178,14 @@ class ChatStreamDecoder implements StreamDecoder {
     );
     choice.queue.pump(events);
     const finish = asString(wire['finish_reason']) ?? '';
-    if (finish === '') return;
-    choice.finish = finish;
-    choice.queue.closeAll(events, choice.cited ? [] : this.#beside);
-    choice.cited = true;
+    // Parts stay open: some vendors give a reason in every chunk, or name their sources after it.
+    if (finish !== '') choice.finish = finish;
+  }
+
+  /** An answer that comes whole, in the one frame of its stream, stands in `message`. */
+  #firstDelta(wire: JsonObject): JsonObject {
+    const delta = this.#variant.delta(wire);
+    return Object.keys(delta).length > 0 ? delta : (asObject(wire['message']) ?? delta);
   }
 
   #choice(index: number): OpenChoice {
@@ -188,6 +199,7 @@ class ChatStreamDecoder implements StreamDecoder {
         logprobs: [],
         finish: undefined,
         cited: false,
+        begun: false,
         details: {},
       };
       this.#choices.set(index, choice);

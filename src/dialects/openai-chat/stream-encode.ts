@@ -104,7 +104,8 @@ class ChatStreamEncoder implements StreamEncoder {
     this.#own = event.dialect === 'openai-chat';
     const { id, model, createdAt, serviceTier } = event;
     this.#head = compact({
-      id,
+      // OpenAI's SDK passes over the usage of a chunk that has no id.
+      id: id === '' ? 'chatcmpl-unnamed' : id,
       object: 'chat.completion.chunk',
       created: createdAt ?? 0,
       model,

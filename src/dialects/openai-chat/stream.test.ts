@@ -109,15 +109,15 @@ test('a call that waits begins as soon as the one before it is whole', () => {
   assert.equal(starts, 2);
 });
 
-test('the finish reason ends the part at once, the rest waits for [DONE]', () => {
+test('the last part stays open until [DONE], because sources may follow the finish reason', () => {
   const decoder = openaiChat.stream.decoder({});
   const kinds = [chunk({ content: 'x' }), finish('stop'), '[DONE]'].map((data) =>
     decoder.push({ data }).map((event) => event.kind),
   );
   assert.deepEqual(kinds, [
     ['start', 'part-start', 'part-delta'],
-    ['part-end'],
-    ['end', 'finished'],
+    [],
+    ['part-end', 'end', 'finished'],
   ]);
 });
 

@@ -16,6 +16,7 @@ import type { Frame, FrameFacts, Quirks, StreamTap } from '../dialect.ts';
 import { annotateUsage } from '../bill.ts';
 import { findError } from './find-error.ts';
 import { usageOf } from './response.ts';
+import { tellsTokens } from './usage.ts';
 
 /** Fields that hold generated words, up to the quote that opens them, in compact JSON. */
 const chatWords = /"(?:content|reasoning_content|reasoning|refusal)":"/g;
@@ -53,22 +54,24 @@ export function createTap(
   const choicesWanted = request.choiceCount ?? 1;
   const finished = new Set<number>();
   let closing = false;
+  let begun = false;
 
   function inspectParsed(wire: JsonObject, frame: Frame): FrameFacts {
     const choices = asObjects(wire['choices']);
     const usage = usageOf(wire, quirks);
-    const generatedSize = choices.reduce((sum, choice) => sum + choiceSize(choice), 0);
+    const generatedSize = choices.reduce((sum, choice) => sum + choiceSize(choice, !begun), 0);
+    begun ||= generatedSize > 0;
     for (const [position, choice] of choices.entries()) {
       if ((asString(choice['finish_reason']) ?? '') !== '')
         finished.add(asCount(choice['index']) ?? position);
     }
-    const error = findError(wire, frame.event);
+    const error = findError(wire, frame.event, quirks);
     const usageOnly = usage !== undefined && choices.length === 0;
     closing ||= error !== undefined || usageOnly || finished.size >= choicesWanted;
     return {
       content: generatedSize > 0,
       generatedSize,
-      ...(usage ? { usage } : {}),
+      ...(usage && tellsTokens(usage) ? { usage } : {}),
       closing,
       complete: false,
       unasked: usageOnly && !request.streamUsage,
@@ -76,38 +79,28 @@ export function createTap(
     };
   }
 
+  function said(generatedSize: number, complete = false): FrameFacts {
+    return { content: generatedSize > 0, generatedSize, closing, complete, unasked: false };
+  }
+
   return {
     inspect(frame) {
       const { data } = frame;
       const alike = template && frame.event === undefined ? templateSize(data, template) : -1;
-      if (alike >= 0)
-        return {
-          content: alike > 0,
-          generatedSize: alike,
-          closing,
-          complete: false,
-          unasked: false,
-        };
+      if (alike >= 0) return said(alike);
       const plain = frame.event === 'error' ? undefined : plainSize(data, words);
       if (plain) {
         template = plain.template ?? template;
-        return {
-          content: plain.size > 0,
-          generatedSize: plain.size,
-          closing,
-          complete: false,
-          unasked: false,
-        };
+        begun ||= plain.size > 0;
+        return said(plain.size);
       }
       if (data.trim() === '[DONE]') {
         closing = true;
-        return { content: false, generatedSize: 0, closing, complete: true, unasked: false };
+        return said(0, true);
       }
       const parsed = parseJson(data);
       const wire = parsed.ok ? asObject(parsed.value) : undefined;
-      return wire
-        ? inspectParsed(wire, frame)
-        : { content: false, generatedSize: 0, closing, complete: false, unasked: false };
+      return wire ? inspectParsed(wire, frame) : said(0);
     },
     annotate: (frame, bill) => annotateFrame(frame, bill),
   };
@@ -168,8 +161,9 @@ function templateOf(data: string, start: number, end: number): Template {
   };
 }
 
-function choiceSize(choice: JsonObject): number {
-  const delta = asObject(choice['delta']);
+/** `first`: nothing was said yet, so that an answer may stand whole in `message`. */
+function choiceSize(choice: JsonObject, first: boolean): number {
+  const delta = asObject(choice['delta']) ?? (first ? asObject(choice['message']) : undefined);
   if (!delta) return valueSize(choice['text']);
   let size =
     contentSize(delta['content']) + valueSize(delta['refusal']) + valueSize(choice['text']);
@@ -189,7 +183,7 @@ function choiceSize(choice: JsonObject): number {
   const audio = asObject(delta['audio']);
   return (
     size +
-    valueSize(audio?.['data']) +
+    Math.min(1, valueSize(audio?.['data'])) +
     valueSize(audio?.['transcript']) +
     asObjects(delta['images']).length
   );

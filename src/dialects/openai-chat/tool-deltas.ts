@@ -37,7 +37,7 @@ export class ToolDeltas {
     const name = asString(inner['name']) ?? '';
     const piece = custom ? (asString(inner['input']) ?? '') : argumentsText(inner['arguments']);
     const call =
-      this.#find(asCount(delta['index']), id, name) ??
+      this.#find(asCount(delta['index']), id, name, piece) ??
       this.#begin(delta, id, name, custom !== undefined, responseId);
     this.#complete(call, id, name);
     const { state } = decodeToolState(delta);
@@ -46,15 +46,23 @@ export class ToolDeltas {
     call.part.waiting.push(piece);
   }
 
-  #find(index: number | undefined, id: string, name: string): OpenCall | undefined {
+  #find(index: number | undefined, id: string, name: string, piece: string): OpenCall | undefined {
     const known =
       index === undefined
         ? this.#calls.findLast((call) => id !== '' && call.id === id)
         : this.#byIndex.get(index);
-    const begins = name !== '' && id !== '';
-    if (known) return begins && known.id !== '' && known.id !== id ? undefined : known;
-    if (index !== undefined || id !== '' || name !== '') return undefined;
-    return this.#calls.at(-1);
+    if (known) return this.#isOther(known, id, name, piece) ? undefined : known;
+    if (index !== undefined || id !== '') return undefined;
+    const last = this.#calls.at(-1);
+    const repeats = last?.name === name && last.progress.begun && !last.progress.whole;
+    return name === '' || repeats ? last : undefined;
+  }
+
+  /** Whether a delta under the index of a call begins another one: by its id, or after whole arguments. */
+  #isOther(known: OpenCall, id: string, name: string, piece: string): boolean {
+    if (name === '') return false;
+    if (id !== '' && known.id !== '') return known.id !== id;
+    return known.progress.whole && piece !== '';
   }
 
   #begin(

@@ -139,8 +139,11 @@ export function decodeResponseFormat(value: JsonValue | undefined): ResponseForm
   switch (format?.['type']) {
     case 'text':
       return { kind: 'text' };
-    case 'json_object':
-      return { kind: 'json' };
+    case 'json_object': {
+      // Several vendors' older way to bind JSON to a schema.
+      const schema = asObject(format['schema']);
+      return schema ? { kind: 'json-schema', schema } : { kind: 'json' };
+    }
     case 'json_schema': {
       const path = 'response_format.json_schema';
       const inner = requireObject(format['json_schema'], path);

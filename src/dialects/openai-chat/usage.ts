@@ -173,6 +173,11 @@ function decimalText(value: number): string {
   return value.toFixed(12).replace(/\.?0+$/, '');
 }
 
+/** Whether the object counts any tokens at all: some are empty. */
+export function tellsTokens(usage: Usage): boolean {
+  return (usage.inputTokens ?? usage.outputTokens ?? usage.reasoningTokens) !== undefined;
+}
+
 /** The usage object for a chat client: the vendor's own where it is in this dialect, else built from the buckets. */
 export function encodeUsage(usage: Usage, bill: Bill | undefined): JsonObject {
   const base = ownRaw(usage) ?? buildUsage(usage);

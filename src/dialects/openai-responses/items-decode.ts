@@ -260,7 +260,8 @@ export function decodeNative(item: JsonObject): Part {
   };
 }
 
-export function reasoningState(encrypted: string, item: JsonObject): WrappedState {
+export function reasoningState(encrypted: string, item: JsonObject): WrappedState | undefined {
+  if (encrypted === '') return undefined;
   const state = readState(encrypted, dialect, 'encrypted_content');
   if (state.issuer !== dialect || state.itemId !== undefined) return state;
   const itemId = asString(item['id']);

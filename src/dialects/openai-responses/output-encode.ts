@@ -228,9 +228,11 @@ export class OutputBuilder {
 
   #textEnd(open: OpenText, final: PartFinal | undefined): void {
     const state = final?.state ?? open.part.state;
+    const citations =
+      final?.citations ?? (open.part.kind === 'text' ? open.part.citations : undefined);
+    // Sources that came late stand at a text without words.
+    if (citations && citations.length > 0) open.content ??= this.#openContent(open);
     if (open.content) {
-      const citations =
-        final?.citations ?? (open.part.kind === 'text' ? open.part.citations : undefined);
       open.content.final = { ...final, citations };
       open.content.ended = true;
       // Log probabilities come after the part; the `done` events that carry them wait for them.

@@ -45,7 +45,9 @@ export function responseObject(request: ChatRequest, facts: ResponseFacts): Json
     status,
     background: false,
     completed_at: status === 'completed' ? createdAt : null,
-    error: error ? { code: openaiErrorCode(error), message: error.message } : null,
+    error: error
+      ? { code: openaiErrorCode(error), message: error.message }
+      : failureOf(status, finish),
     incomplete_details: finish && status === 'incomplete' ? incompleteDetails(finish) : null,
     ...requestEcho(request),
     model: facts.model === '' ? request.model : facts.model,
@@ -59,6 +61,12 @@ export function responseObject(request: ChatRequest, facts: ResponseFacts): Json
 function usageObject({ usage, bill }: ResponseFacts): JsonValue {
   if (usage) return encodeUsage(usage, bill);
   return bill ? encodeUsage({}, bill) : null;
+}
+
+/** A model that stopped at a fault of its own; clients show the message of an answer that failed. */
+function failureOf(status: string | undefined, finish: Finish | undefined): JsonObject | null {
+  if (status !== 'failed' || !finish) return null;
+  return { code: 'server_error', message: `The model stopped with ${finish.raw || 'an error'}.` };
 }
 
 /** `incomplete` says that something is missing; a tool call, a stop or a refusal is complete. */

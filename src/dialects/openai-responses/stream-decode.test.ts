@@ -293,3 +293,38 @@ test('a vendor’s own cost gives way to the bill in a whole answer', () => {
     usage: { cost: 2, receipt_id: 'r' },
   });
 });
+
+test('events that number nothing are told apart by the ids of their items', () => {
+  const message = { type: 'message', id: 'msg_1', content: [] };
+  const lookUp = { type: 'function_call', call_id: 'fc_1', name: 'f', arguments: '' };
+  const frames = [
+    created,
+    { type: 'response.output_item.added', item: message },
+    { type: 'response.output_text.delta', item_id: 'msg_1', delta: 'Hi' },
+    { type: 'response.output_item.done', item: message },
+    { type: 'response.output_item.added', item: lookUp },
+    { type: 'response.function_call_arguments.delta', item_id: 'fc_1', delta: '{}' },
+  ].map(frame);
+  const kinds = eventsOf(frames).map(({ kind }) => kind);
+  assert.deepEqual(kinds.slice(0, 6), [
+    'start',
+    'part-start',
+    'part-delta',
+    'part-end',
+    'part-start',
+    'part-delta',
+  ]);
+  const done = [{ ...message, content: [{ type: 'output_text', text: 'Hi' }] }, lookUp];
+  const answer = collect([...frames, frame(completed(done))]);
+  assert.deepEqual(
+    answer.choices[0]?.parts.map((part) => ('input' in part ? part.input : part.kind)),
+    ['text', '{}'],
+  );
+});
+
+test('encrypted thinking that is empty is no state', () => {
+  const thinking = { type: 'reasoning', id: 'rs_1', encrypted_content: '', summary: [] };
+  const item = { type: 'response.output_item.done', output_index: 0, item: thinking };
+  const [part] = collect([created, item, completed([thinking])].map(frame)).choices[0]?.parts ?? [];
+  assert.equal(part?.state, undefined);
+});

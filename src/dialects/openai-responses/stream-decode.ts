@@ -26,6 +26,8 @@ const itemsMax = 10_000;
  */
 class ResponsesStreamDecoder implements StreamDecoder {
   readonly #items = new Map<number, ItemDecoder>();
+  /** Indices of items by their ids, where the events do not say them. */
+  readonly #indices = new Map<string, number>();
   /** Items in the order in which they began; the first one that is not done may speak. */
   readonly #queue: ItemDecoder[] = [];
   #out: ChatEvent[] = [];
@@ -97,13 +99,25 @@ class ResponsesStreamDecoder implements StreamDecoder {
   }
 
   #itemEvent(type: string, event: JsonObject): void {
-    const outputIndex = asCount(event['output_index']);
+    const outputIndex = asCount(event['output_index']) ?? this.#indexById(event);
     if (outputIndex === undefined) return;
     this.#start(undefined);
     const item = this.#item(outputIndex, type, event);
     if (!item) return;
     item.take(type, event);
     this.#flush();
+  }
+
+  /** Some servers number nothing: then the id tells which item is meant, and a new one comes next. */
+  #indexById(event: JsonObject): number | undefined {
+    const item = asObject(event['item']);
+    const id = asString(event['item_id']) ?? asString(item?.['id']) ?? asString(item?.['call_id']);
+    if (id === undefined || id === '') return undefined;
+    const known = this.#indices.get(id);
+    if (known !== undefined || this.#indices.size >= itemsMax) return known;
+    const index = this.#indices.size;
+    this.#indices.set(id, index);
+    return index;
   }
 
   #item(outputIndex: number, type: string, event: JsonObject): ItemDecoder | undefined {

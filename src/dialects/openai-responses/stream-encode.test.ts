@@ -315,3 +315,15 @@ test('what the decoder reads from an encoded stream is what went in', () => {
     JSON.stringify(before.choices[0]?.parts[1]),
   );
 });
+
+test('an answer that its model ended with a fault says so, and sources without words are kept', () => {
+  const url = 'https://example.org';
+  const part: Part = { kind: 'text', text: '', citations: [{ url, start: 0, end: 0 }] };
+  const finish = { reason: 'error', raw: 'MALFORMED_FUNCTION_CALL' } as const;
+  const wire = wireOf(explode(answer([part], { choices: [{ index: 0, parts: [part], finish }] })));
+  const last = dataOf(wire).at(-1);
+  assert.equal(last?.['type'], 'response.failed');
+  const response = asObject(last['response']);
+  assert.match(String(asObject(response?.['error'])?.['message']), /MALFORMED_FUNCTION_CALL/);
+  assert.match(JSON.stringify(response?.['output']), /url_citation/);
+});

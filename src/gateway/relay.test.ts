@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { ChatRequest, DialectId } from '#canonical';
+import { anthropicMessages, geminiGenerate, openaiChat } from '#dialects';
+import { createSseParser } from '#std';
+import { passThroughRelay, translatingRelay, type Relay } from './relay.ts';
+
+function requestOf(dialect: DialectId): ChatRequest {
+  return {
+    dialect,
+    model: 'm',
+    messages: [],
+    tools: [],
+    stream: true,
+    streamUsage: true,
+    extensions: {},
+  };
+}
+
+/** What the client has before the charge, and what it gets after it. */
+function play(relay: Relay, body: string): { readonly early: string; readonly late: string } {
+  let early = '';
+  for (const frame of createSseParser().push(Buffer.from(body))) {
+    const { output, error } = relay.push(frame);
+    assert.equal(error, undefined);
+    if (output !== undefined) early += Buffer.from(output).toString('utf8');
+  }
+  assert.equal(relay.end(), undefined);
+  return { early, late: relay.close(undefined) };
+}
+
+const geminiFrame = (text: string): string =>
+  `data: ${JSON.stringify({ candidates: [{ content: { parts: [{ text }] }, finishReason: 'STOP' }] })}\n\n`;
+
+test('a vendor that says in every frame that it stops is passed on as it speaks', () => {
+  const frames = Array.from({ length: 200 }, (_, index) => geminiFrame(`word ${index} `));
+  const relay = passThroughRelay(geminiGenerate, requestOf('gemini-generate'), {});
+  const { early, late } = play(relay, frames.join(''));
+  assert.equal(early + late, frames.join(''));
+  assert.equal(late, frames.at(-1));
+});
+
+test('words after the reason do not make an answer without a mark of the end look cut', () => {
+  const chunk = (content: string, reason: string | null): string =>
+    `data: ${JSON.stringify({ id: 'c', choices: [{ index: 0, delta: { content }, finish_reason: reason }] })}\n\n`;
+  const body = chunk('a', null) + chunk('b', 'stop') + chunk('c', null);
+  const { early, late } = play(passThroughRelay(openaiChat, requestOf('openai-chat'), {}), body);
+  assert.equal(early + late, body);
+});
+
+test('frames after the end that hold nothing are still bounded', () => {
+  const relay = passThroughRelay(geminiGenerate, requestOf('gemini-generate'), {});
+  const frames = Array.from({ length: 100 }, () => geminiFrame(''));
+  const errors = createSseParser()
+    .push(Buffer.from(frames.join('')))
+    .map((frame) => relay.push(frame).error?.code);
+  assert.ok(errors.includes('upstream_invalid'));
+});
+
+test('parts that only the close of the connection ends are ended for the client', () => {
+  const chat =
+    'data: {"id":"c","choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":"stop"}]}\n\n';
+  for (const [upstream, body] of [
+    [geminiGenerate, geminiFrame('Hi')],
+    [openaiChat, chat],
+  ] as const) {
+    const request = requestOf('anthropic-messages');
+    const form = { framing: 'sse' } as const;
+    const relay = translatingRelay(upstream, anthropicMessages, request, {}, form, () => {});
+    const { early, late } = play(relay, body);
+    assert.match(early, /text_delta/);
+    assert.deepEqual(
+      [...late.matchAll(/event: (\w+)/g)].map(([, name]) => name),
+      ['content_block_stop', 'message_delta', 'message_stop'],
+    );
+  }
+});
+
+test('a picture counts as one, however large it is', () => {
+  const inlineData = { mimeType: 'image/png', data: 'A'.repeat(100_000) };
+  const chunk = { candidates: [{ content: { parts: [{ inlineData }] }, finishReason: 'STOP' }] };
+  const body = `data: ${JSON.stringify(chunk)}\n\n`;
+  const form = { framing: 'sse' } as const;
+  const request = requestOf('openai-chat');
+  const relay = translatingRelay(geminiGenerate, openaiChat, request, {}, form, () => {});
+  play(relay, body);
+  assert.equal(relay.generatedSize, 1);
+});
