@@ -117,3 +117,47 @@ describe('what a client names as it likes', () => {
     assert.equal(record.model, `${'m'.repeat(200)}…`);
   });
 });
+
+describe('a request that lives long', () => {
+  it('has its money held for longer than it may live', async () => {
+    let lifeMs = 0;
+    const rig = await startRig({
+      config: { request_ms: 7_200_000 },
+      services: (services) => ({
+        ...services,
+        ledger: {
+          ...services.ledger,
+          reserve: (request) => {
+            lifeMs = request.expiresAtMs - services.clock.now();
+            return services.ledger.reserve(request);
+          },
+        },
+      }),
+    });
+    const body = { model: 'sim-chat', messages };
+    assert.equal((await rig.post('/v1/chat/completions', body)).status, 200);
+    await rig.close();
+    assert.ok(lifeMs > 7_200_000, String(lifeMs));
+  });
+
+  it('because its client hardly reads is ended in time and pays for what was written', async () => {
+    const choices = [{ index: 0, delta: { content: 'x' } }];
+    const piece = { choices, padding: 'x'.repeat(1_000) };
+    const body = `data: ${JSON.stringify(piece)}\n\n`.repeat(20_000);
+    const rig = await startRig({
+      config: { request_ms: 1_000 },
+      vendors: [{ id: 'long', rules: [{ fault: { body, content_type: 'text/event-stream' } }] }],
+    });
+    try {
+      const answer = { model: 'sim-chat', stream: true, messages };
+      const response = await rig.post('/v1/chat/completions', answer);
+      assert.equal(response.status, 200);
+      const record = await recordOf(rig, response.headers.get('x-request-id') ?? '');
+      assert.equal(record.status, 499);
+      assert.ok(record.chargeNanoUsd > 0);
+      assert.equal((await rig.books.ledger.balance(rig.walletId)).pendingNanoUsd, 0);
+    } finally {
+      await rig.close();
+    }
+  });
+});
