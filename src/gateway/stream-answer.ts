@@ -42,11 +42,14 @@ export type StreamContext = {
 /** How long a request may live on because its client is slow: the upstream has ended by then. */
 const slowReaderMs = 1_000;
 const longestTimerMs = 2_147_483_647;
+/** What may come before the first content, in bytes or characters: some repeat the whole question. */
+const pendingLengthMax = 16 * 2 ** 20;
 
 export class StreamAnswer implements BodySink {
   readonly #context: StreamContext;
   /** Output before the commit point. */
   readonly #pending: (Uint8Array | string)[] = [];
+  #pendingLength = 0;
   readonly #over: PromiseWithResolvers<void> = Promise.withResolvers();
   #isOver = false;
   #committed = false;
@@ -159,6 +162,9 @@ export class StreamAnswer implements BodySink {
     if (this.#clientGone) return undefined;
     if (this.#committed) return this.#context.client.write(output);
     this.#pending.push(output);
+    this.#pendingLength += output.length;
+    if (this.#pendingLength > pendingLengthMax)
+      this.#error = gatewayError('upstream_invalid', 'The upstream sent much and no content.');
     return undefined;
   }
 
