@@ -34,10 +34,7 @@ export const billingTax: Trial = {
   },
 };
 
-async function compare(
-  context: TrialContext,
-  legs: readonly Leg[],
-): Promise<readonly Finding[]> {
+async function compare(context: TrialContext, legs: readonly Leg[]): Promise<readonly Finding[]> {
   const { pairs, count, warmUp } = context.quick
     ? { pairs: 3, count: 500, warmUp: 2_000 }
     : { pairs: 24, count: 4_000, warmUp: 40_000 };
