@@ -15,12 +15,23 @@ import {
 
 const pepper = Buffer.alloc(32, 7);
 
-type Desk = { readonly access: Access; readonly records: Map<string, KeyRecord>; nowMs: number };
+type Desk = {
+  readonly access: Access;
+  readonly records: Map<string, KeyRecord>;
+  /** The time of day, and how far it was set back. */
+  nowMs: number;
+  setBackMs: number;
+};
 
 /** Access over a store in memory, with a clock that stands still. */
 function desk(): Desk {
   const records = new Map<string, KeyRecord>();
-  const own: Desk = { access: undefined as unknown as Access, records, nowMs: 1_000_000 };
+  const own: Desk = {
+    access: undefined as unknown as Access,
+    records,
+    nowMs: 1_000_000,
+    setBackMs: 0,
+  };
   let count = 0;
   const keys = {
     put: async (record: KeyRecord) => void records.set(record.keyId, record),
@@ -32,7 +43,7 @@ function desk(): Desk {
   const access = createAccess({
     store: { keys },
     pepper,
-    clock: { now: () => own.nowMs, monotonic: () => own.nowMs },
+    clock: { now: () => own.nowMs - own.setBackMs, monotonic: () => own.nowMs },
     newId: (prefix) => `${prefix}_${(count += 1)}`,
   });
   return Object.assign(own, { access });
@@ -91,6 +102,18 @@ test('a revocation by another process is seen after five seconds', async () => {
   at.nowMs += 4_999;
   assert.equal(await reasonOf(at, key), 'in');
   at.nowMs += 1;
+  assert.equal(await reasonOf(at, key), 'revoked');
+});
+
+test('a revocation by another process is seen as soon when the time of day was set back', async () => {
+  const at = desk();
+  const key = await keyWith(at);
+  assert.equal(await reasonOf(at, key), 'in');
+  const [record] = at.records.values();
+  assert.ok(record);
+  at.records.set(record.keyId, { ...record, revokedAtMs: at.nowMs });
+  at.setBackMs = 3_600_000;
+  at.nowMs += 5_000;
   assert.equal(await reasonOf(at, key), 'revoked');
 });
 

@@ -72,7 +72,7 @@ export function createGuard(deps: {
     const { changes } = known;
     const record = await store.keys.findByDigest(digestOfKey(key, pepper));
     if (!record) return { reason: 'unknown' };
-    const entry = knownOf(record, clock.now());
+    const entry = knownOf(record, clock.monotonic());
     // What was read may be older than a change that was told meanwhile.
     if (known.changes === changes) known.remember(fingerprint, entry);
     return judge(entry, clientAddress, clock.now());
@@ -83,8 +83,9 @@ export function createGuard(deps: {
       if (key === undefined || key === '') return { reason: 'missing' };
       const fingerprint = fingerprintOfKey(key);
       const entry = known.get(fingerprint);
-      const nowMs = clock.now();
-      if (entry && nowMs - entry.readAtMs < knownForMs) return judge(entry, clientAddress, nowMs);
+      // The time of day may be set back, and a key that was revoked elsewhere would be let in until it is made up.
+      if (entry && clock.monotonic() - entry.readAtMs < knownForMs)
+        return judge(entry, clientAddress, clock.now());
       if (!isWellFormedKey(key)) return { reason: 'malformed' };
       return lookUp(key, fingerprint, clientAddress);
     },

@@ -106,7 +106,13 @@ async function sendToChannel(
   const sending: SendContext = { services, route, attempt, trail, signal };
   const wholeTokens = call.request.stream ? undefined : (call.request.outputTokensMax ?? Infinity);
   for (let left = route.offer.channel.baseUrls.length; ; left -= 1) {
-    const { request, passThrough } = await outbound(services, call, route, context.outputTokensMax);
+    const { request, passThrough } = await outbound(
+      services,
+      call,
+      route,
+      context.outputTokensMax,
+      client,
+    );
     try {
       return { response: await sendOnce(sending, request, wholeTokens), passThrough };
     } catch (error) {

@@ -71,7 +71,7 @@ export async function idempotently(
     });
   const principal = await authenticate(services, exchange);
   const parametersHash = hashOf(exchange);
-  const place = `${principal.walletId} ${key}`;
+  const place = placeOf(principal, key);
   const running = services.transcripts.get(place);
   if (running) return attach(running, exchange, parametersHash);
   const kept = await loadAnswer(services, principal, key);
@@ -83,6 +83,11 @@ export async function idempotently(
   const idempotency = { key, parametersHash, expiresAtMs: services.clock.now() + keepMs };
   const work = run(services, principal, exchange, transcript, place, idempotency, handler);
   await Promise.all([transcript.follow(exchange, lastEventId(exchange)), work]);
+}
+
+/** The keys of different wallets know nothing of each other, here and in the store. */
+function placeOf({ walletId }: Principal, key: string): string {
+  return `${walletId} ${key}`;
 }
 
 /** Works on whether or not the client stays; keeps what was charged, forgets what was refused. */
@@ -166,7 +171,7 @@ async function keepAnswer(
   try {
     await services.store.blobs.put({
       namespace,
-      id: idempotency.key,
+      id: placeOf(principal, idempotency.key),
       owner: principal.walletId,
       body: Buffer.concat(frames),
       expiresAtMs: idempotency.expiresAtMs,
@@ -188,7 +193,11 @@ async function loadAnswer(
   principal: Principal,
   key: string,
 ): Promise<(StoredTranscript & { readonly parametersHash: string }) | undefined> {
-  const blob = await services.store.blobs.get(namespace, key, principal.walletId);
+  const blob = await services.store.blobs.get(
+    namespace,
+    placeOf(principal, key),
+    principal.walletId,
+  );
   if (!blob) return undefined;
   const { detail, body } = blob;
   const lengths = lengthsOf(detail);

@@ -43,8 +43,8 @@ import {
   type Target,
 } from './target.ts';
 
-/** Life of a hold: longer than any request; the sweep ends what a lost process left. */
-const holdLifeMs = 20 * 60_000;
+/** How much longer than a request its hold lives; the sweep ends what a lost process left. */
+const holdMarginMs = 5 * 60_000;
 
 export type Ending = {
   /** The route whose answer the user got, wholly or in part. */
@@ -142,7 +142,7 @@ export class Funds {
         ...(lowers ? { minimumNanoUsd: nanoUsd(Math.min(size.minimum, amount)) } : {}),
         scopes,
         attempt: intent(route, attemptId),
-        expiresAtMs: services.clock.now() + holdLifeMs,
+        expiresAtMs: services.clock.now() + services.settings.requestMs + holdMarginMs,
         context: request.context,
         ...(request.idempotency ? { idempotency: request.idempotency } : {}),
       }),

@@ -39,10 +39,17 @@ export type StreamContext = {
   readonly onCommit: () => void;
 };
 
+/** How long a request may live on because its client is slow: the upstream has ended by then. */
+const slowReaderMs = 1_000;
+const longestTimerMs = 2_147_483_647;
+/** What may come before the first content, in bytes or characters: some repeat the whole question. */
+const pendingLengthMax = 16 * 2 ** 20;
+
 export class StreamAnswer implements BodySink {
   readonly #context: StreamContext;
   /** Output before the commit point. */
   readonly #pending: (Uint8Array | string)[] = [];
+  #pendingLength = 0;
   readonly #over: PromiseWithResolvers<void> = Promise.withResolvers();
   #isOver = false;
   #committed = false;
@@ -72,6 +79,8 @@ export class StreamAnswer implements BodySink {
     const leftMs = Math.max(1, Math.ceil(attempt.timeouts.firstContentMs - waitedMs));
     this.#contentTimer = setTimeout(() => this.#giveUpWaiting(), leftMs);
     const holdTimer = setTimeout(() => client.begin(), services.settings.holdHeadersMs);
+    const lifeMs = services.settings.requestMs - elapsedMs() + slowReaderMs;
+    const lifeTimer = setTimeout(() => this.#outlived(), Math.min(lifeMs, longestTimerMs));
     const onAbort = (): void => this.#clientLeft();
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) this.#clientLeft();
@@ -79,6 +88,7 @@ export class StreamAnswer implements BodySink {
     await this.#over.promise;
     clearTimeout(this.#contentTimer);
     clearTimeout(holdTimer);
+    clearTimeout(lifeTimer);
     signal.removeEventListener('abort', onAbort);
     if (this.#drain) {
       clearTimeout(this.#drain.limit);
@@ -152,6 +162,9 @@ export class StreamAnswer implements BodySink {
     if (this.#clientGone) return undefined;
     if (this.#committed) return this.#context.client.write(output);
     this.#pending.push(output);
+    this.#pendingLength += output.length;
+    if (this.#pendingLength > pendingLengthMax)
+      this.#error = gatewayError('upstream_invalid', 'The upstream sent much and no content.');
     return undefined;
   }
 
@@ -182,6 +195,12 @@ export class StreamAnswer implements BodySink {
     const done = stopsBilling(route) ? undefined : services.drains.begin();
     if (!done) return this.#cut();
     this.#drain = { limit: setTimeout(() => this.#cut(), services.settings.drainMs), done };
+  }
+
+  /** A client that reads too slowly: the money is not held for longer. */
+  #outlived(): void {
+    this.#clientGone = true;
+    this.#cut();
   }
 
   #end(): StreamEnd {

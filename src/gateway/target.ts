@@ -1,5 +1,6 @@
 /** Steps 4 to 6: which model, which offers can say the request, what it may cost. */
 
+import { hash } from 'node:crypto';
 import { allowsModel, type Principal } from '#access';
 import { fail, type ChatRequest, type Loss } from '#canonical';
 import { type Model, type Price } from '#catalog';
@@ -56,6 +57,8 @@ export type Target = {
 
 /** Where neither client nor catalog says how long an answer may get. */
 const outputTokensFallback = 32_768;
+/** Longer names of sessions are remembered by their hash. */
+const sessionNameMax = 128;
 /** What a typical answer has; only ranks channels. */
 const outputTokensTypical = 600;
 
@@ -282,6 +285,11 @@ export function refuse(
   return fail('no_channel', `No channel can serve \`${model.id}\` now.`);
 }
 
+/** A session is remembered for long: a name of any length must not be. */
+function sessionKeyOf({ keyId }: Principal, name: string): string {
+  return `${keyId}:${name.length > sessionNameMax ? hash('sha256', name) : name}`;
+}
+
 /** The request as routing sees it. */
 export function routeRequest(
   services: Services,
@@ -300,7 +308,7 @@ export function routeRequest(
     userId: principal.walletId,
     ...(wishes.sessionKey === undefined
       ? {}
-      : { sessionKey: `${principal.keyId}:${wishes.sessionKey}` }),
+      : { sessionKey: sessionKeyOf(principal, wishes.sessionKey) }),
     hints: knownHints(services.snapshot(), wishes.hints, target),
     deadlineMs: services.clock.now() + services.settings.requestMs,
   };

@@ -34,6 +34,13 @@ function outcomeOf({ attemptId, outcome, costNanoUsd }: AttemptTrail): AttemptOu
   return { attemptId, outcome, costNanoUsd: costNanoUsd ?? zeroNanoUsd };
 }
 
+/** What a client wrote may be as long as a body; a record is kept for months. */
+function clipped(text: string): string {
+  return text.length > recordedTextMax ? `${text.slice(0, recordedTextMax)}…` : text;
+}
+
+const recordedTextMax = 200;
+
 export class Trail {
   readonly requestId: string;
   readonly dialect: string;
@@ -126,7 +133,7 @@ export class Trail {
       errorCode: this.error?.code ?? null,
       dialect: this.dialect,
       operation: this.operation,
-      model: this.model,
+      model: clipped(this.model),
       channelId: last?.channelId ?? null,
       chargeNanoUsd: this.receipt?.chargeNanoUsd ?? zeroNanoUsd,
       inputTokens: (this.usage && inputTotalTokens(this.usage)) ?? 0,
@@ -163,7 +170,11 @@ export class Trail {
         error: attempt.error ?? null,
       })),
       ...(this.losses.length > 0
-        ? { losses: this.losses.slice(0, 20).map(({ path, reason }) => ({ path, reason })) }
+        ? {
+            losses: this.losses
+              .slice(0, 20)
+              .map(({ path, reason }) => ({ path: clipped(path), reason: clipped(reason) })),
+          }
         : {}),
       ...(this.clientGone ? { client_gone: true } : {}),
       ...(this.plan ? { routing: boundedExplanation(await this.plan.explain()) } : {}),

@@ -97,13 +97,14 @@ export class Transcript {
     this.#wake();
   }
 
-  /** Keeps only what those who listen now have not yet read. */
+  /** Keeps only what those who listen now have not yet read, and who hardly reads is left behind. */
   #release(): void {
+    const isPatient = this.#bytes <= 2 * this.#bytesMax;
     const next = Math.min(
       this.#released + this.#frames.length,
-      ...[...this.#followers].map((follower) => follower.next),
+      ...[...(isPatient ? this.#followers : [])].map((follower) => follower.next),
     );
-    const count = next - this.#released;
+    const count = Math.max(0, next - this.#released);
     for (const frame of this.#frames.splice(0, count)) this.#bytes -= frame.length;
     this.#released += count;
   }

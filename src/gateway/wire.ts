@@ -1,10 +1,12 @@
 /** Step 8, first half: the request as one upstream wants it, ready to be sent. */
 
-import type { ChatRequest, Message, Part } from '#canonical';
+import { fail, type ChatRequest, type Message, type Part } from '#canonical';
 import { passThroughEdits } from '#dialects';
 import type { OutboundRequest } from '#providers';
 import { equalsJson, spliceJson, type JsonObject } from '#std';
+import { isSendableValue } from '#upstream';
 import { ownWishFields, wishFields, type ChatCall } from './call.ts';
+import type { Exchange } from './http/index.ts';
 import { egressOf } from './offers.ts';
 import type { Services } from './services.ts';
 import type { Route } from './target.ts';
@@ -21,11 +23,12 @@ export async function outbound(
   call: ChatCall,
   route: Route,
   outputTokensMax: number | undefined,
+  client: Pick<Exchange, 'signal'>,
 ): Promise<Outbound> {
   const passThrough = route.speech.speech.dialect === call.dialect.id;
   const body =
     (passThrough ? untouched(call, route, outputTokensMax) : undefined) ??
-    (await encoded(services, call, route, outputTokensMax));
+    (await encoded(services, call, route, outputTokensMax, client));
   const forwarded = passThrough ? forwardedHeaders(call, route) : {};
   return {
     request: await authorized(services, route, body, call.request.stream, forwarded),
@@ -37,7 +40,11 @@ function forwardedHeaders(call: ChatCall, route: Route): Readonly<Record<string,
   const headers: Record<string, string> = {};
   for (const name of route.speech.speech.forwards ?? []) {
     const value = call.header(name);
-    if (value !== undefined) headers[name] = value;
+    if (value === undefined) continue;
+    // The transport would refuse it too, and the channel would be taken for one that is out of reach.
+    if (!isSendableValue(value))
+      fail('invalid_request', `The header \`${name}\` may hold ASCII only.`, { path: name });
+    headers[name] = value;
   }
   return headers;
 }
@@ -138,6 +145,7 @@ async function encoded(
   call: ChatCall,
   route: Route,
   outputTokensMax: number | undefined,
+  client: Pick<Exchange, 'signal'>,
 ): Promise<Uint8Array> {
   const { speech, quirks } = route.speech;
   const dialect = services.dialects[speech.dialect as keyof Services['dialects']];
@@ -151,7 +159,7 @@ async function encoded(
   );
   const urls = dialect.request.urlsToInline(renamed, quirks);
   const complete =
-    urls.length === 0 ? renamed : await inlineMedia(services, renamed, new Set(urls));
+    urls.length === 0 ? renamed : await inlineMedia(services, renamed, urls, client.signal);
   return Buffer.from(
     JSON.stringify({
       ...dialect.request.encode(complete, quirks).value,
@@ -174,20 +182,41 @@ function forwardedWishes(call: ChatCall, route: Route): JsonObject {
   );
 }
 
+/** The most that is fetched for one request: files, their bytes together, and the time for all. */
+const mediaFilesMax = 100;
+const mediaBytesMax = 64 * 2 ** 20;
+const mediaMs = 60_000;
+
+type Fetched = { readonly data: string; readonly mimeType: string };
+
+async function fetchAll(
+  services: Services,
+  urls: readonly string[],
+  client: AbortSignal,
+): Promise<ReadonlyMap<string, Fetched>> {
+  if (urls.length > mediaFilesMax)
+    fail('invalid_request', `A request may name ${mediaFilesMax} URLs to be fetched at most.`);
+  const signal = AbortSignal.any([client, AbortSignal.timeout(mediaMs)]);
+  const fetched = new Map<string, Fetched>();
+  let byteCount = 0;
+  for (const url of urls) {
+    const { bytes, mimeType } = await services.egress.fetchMedia(url, { signal });
+    byteCount += bytes.length;
+    if (byteCount > mediaBytesMax)
+      fail('invalid_request', `The files at the URLs exceed ${mediaBytesMax} bytes together.`);
+    fetched.set(url, { data: Buffer.from(bytes).toString('base64'), mimeType });
+  }
+  return fetched;
+}
+
 /** Fetches what the vendor will not fetch itself, under the guard, and puts the bytes in. */
 async function inlineMedia(
   services: Services,
   request: ChatRequest,
-  urls: ReadonlySet<string>,
+  urls: readonly string[],
+  client: AbortSignal,
 ): Promise<ChatRequest> {
-  const fetched = new Map<string, { readonly data: string; readonly mimeType: string }>();
-  for (const url of urls) {
-    const media = await services.egress.fetchMedia(url);
-    fetched.set(url, {
-      data: Buffer.from(media.bytes).toString('base64'),
-      mimeType: media.mimeType,
-    });
-  }
+  const fetched = await fetchAll(services, urls, client);
   const inline = (part: Part): Part => {
     if (part.kind === 'tool-result')
       return {

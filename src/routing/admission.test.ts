@@ -189,6 +189,16 @@ test('the concurrency the operator wrote down is never exceeded', () => {
   assert.equal(rig.plan().admission.kind, 'admitted');
 });
 
+test('what was taken for a request that could not be sent is given back, whatever was wrong with it', () => {
+  for (const kind of ['status-4xx-request', 'unsuitable', 'aborted-by-client'] as const) {
+    const rig = new Rig([{ id: 'a', limits: { tokensPerMinute: 60_000 } }]);
+    const plan = rig.plan({ inputTokens: 20_000 });
+    attemptOf(plan.next());
+    plan.next({ kind });
+    assert.equal(rig.status('a').buckets[0]?.level, 60_000, kind);
+  }
+});
+
 test('full for longer than the class may wait, the answer is a refusal at once with the time to come back', () => {
   const rig = new Rig([{ id: 'a', limits: { tokensPerMinute: 6_000 } }]);
   for (let count = 0; count < 4; count++) rig.serve({}, 1);

@@ -223,6 +223,7 @@ export class RunningAttempt implements Attempt, Waiting {
         this.#endProbes();
         break;
       case 'nobody':
+        if (Number.isNaN(this.sentAtMs)) lane.group.giveBack(this.#need);
         if (failure.kind === 'aborted-by-client') this.#abandon(ageMs, wasWaiting, nowMs);
         this.#endProbes();
         break;
@@ -232,7 +233,6 @@ export class RunningAttempt implements Attempt, Waiting {
 
   #abandon(ageMs: number, wasWaiting: boolean, nowMs: number): void {
     const { lane } = this;
-    if (Number.isNaN(this.sentAtMs)) lane.group.giveBack(this.#need);
     const expectedMs = lane.latency.averageMs + lane.latency.deviationMs;
     if (wasWaiting && ageMs > Math.max(abandonedMinimumMs, abandonedFactor * expectedMs)) {
       lane.latency.sample(ageMs, this.inputTokens, nowMs);

@@ -34,11 +34,15 @@ export function formatUsd(amount: NanoUsd): string {
   return `${negative ? '-' : ''}${whole}${fraction === '' ? '' : `.${fraction}`}`;
 }
 
-/** Reads decimal US dollars exactly (`"12.5"`, `"0.000001"`). `undefined` when it is not such a number. */
+/**
+ * Reads decimal US dollars exactly (`"12.5"`, `"0.000001"`). `undefined` when it is not such a number, or
+ * more than an amount can be.
+ */
 export function parseUsd(text: string): NanoUsd | undefined {
   const match = /^(-?)(\d{1,7})(?:\.(\d{1,9}))?$/.exec(text.trim());
   if (!match) return undefined;
   const [, sign, whole = '0', fraction = ''] = match;
   const amount = BigInt(whole) * BigInt(nanoUsdPerUsd) + BigInt(fraction.padEnd(9, '0'));
+  if (amount > Number.MAX_SAFE_INTEGER) return undefined;
   return nanoUsd(sign === '-' ? -amount : amount);
 }

@@ -212,8 +212,14 @@ function looksAtPeer(open: Open, policy: EgressPolicy): Open {
 
 /** The last look: the peer that the socket is really connected to. */
 function peerRefusal(socket: Socket, policy: EgressPolicy): Error | undefined {
+  const { remoteAddress } = socket;
+  if (remoteAddress === undefined) {
+    socket.destroy();
+    // Reset in the moment it was made: a fault of the network, no address that is forbidden.
+    return Object.assign(new Error('the peer is gone'), { code: 'ECONNRESET' });
+  }
   try {
-    checkAddress(socket.remoteAddress ?? '', policy);
+    checkAddress(remoteAddress, policy);
     return undefined;
   } catch (error) {
     socket.destroy();

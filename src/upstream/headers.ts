@@ -22,6 +22,11 @@ const namePattern = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 /** Visible characters, spaces and tabs; 8-bit text is left out because servers disagree about it. */
 const valuePattern = /^[\t\x20-\x7e]*$/;
 
+/** Whether a field with this value can be sent to an upstream. */
+export function isSendableValue(value: string): boolean {
+  return valuePattern.test(value);
+}
+
 /**
  * The head of an outbound request as flat pairs. Answers are asked for uncompressed, because a
  * compressed stream is held back by whoever compresses. Throws RangeError on a name or value that

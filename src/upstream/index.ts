@@ -17,5 +17,6 @@ export type { Egress, EgressSettings, FetchedMedia } from './egress.ts';
 export type { MediaKind } from './media-type.ts';
 export { sniffMediaType } from './media-type.ts';
 export { checkUrl } from './guard.ts';
+export { isSendableValue } from './headers.ts';
 export type { EgressPolicy, Resolve, ResolvedAddress } from './guard.ts';
 export type { PoolSettings } from './agents.ts';

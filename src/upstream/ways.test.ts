@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { describe, it } from 'node:test';
+import { createServer as createTlsServer } from 'node:tls';
 import { UpstreamFailure, type UpstreamResponse } from './index.ts';
-import { client, listen, raw, to } from './upstream-rig.ts';
+import { certificate, certificateKey, client, listen, raw, to } from './upstream-rig.ts';
 
 const ok = 'HTTP/1.1 200 OK\r\n';
 const chunked = `${ok}transfer-encoding: chunked\r\n\r\n`;
@@ -62,6 +63,29 @@ describe('both ways of a direct call', () => {
     for (const direct of ['http1', 'undici'] as const) {
       const upstream = client(t, { pools: { direct } });
       assert.equal(await outcomeOf(upstream.send(to(port))), 'connect not sent', direct);
+    }
+  });
+
+  it('take a peer that resets in the handshake for one out of reach, not for a forbidden one', async (t) => {
+    const server = createTlsServer({ cert: certificate, key: certificateKey });
+    server.on('tlsClientError', () => {});
+    const hidden = await listen(t, server);
+    const front = createServer((socket) => {
+      const behind = connect(hidden, '127.0.0.1');
+      for (const side of [behind, socket]) side.on('error', () => {});
+      socket.pipe(behind);
+      // The client has all that it needs to call the connection made, and the connection is gone.
+      behind.once('data', (flight) => {
+        socket.write(flight);
+        socket.resetAndDestroy();
+        behind.destroy();
+      });
+    });
+    const port = await listen(t, front);
+    for (const direct of ['http1', 'undici'] as const) {
+      const upstream = client(t, { pools: { direct, certificateAuthorities: [certificate] } });
+      const answer = upstream.send(to(port, { url: `https://localhost:${port}/` }));
+      assert.equal(await outcomeOf(answer), 'connect not sent', direct);
     }
   });
 

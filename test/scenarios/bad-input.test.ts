@@ -63,6 +63,12 @@ const cases: readonly Case[] = [
     body: '{"model":"sim-chat","max_tokens":-5,"messages":[{"role":"user","content":"x"}]}',
     status: 400,
   },
+  {
+    name: 'a max_cost of more than an amount can be',
+    path: chat,
+    body: '{"model":"sim-chat","max_cost":9500000,"messages":[{"role":"user","content":"x"}]}',
+    status: 400,
+  },
   { name: 'a wrong method', path: chat, body: '{}', status: 405, method: 'PUT' },
   { name: 'an unknown path', path: '/v1/nothing/here', body: '{}', status: 404 },
   {

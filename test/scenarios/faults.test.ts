@@ -119,6 +119,26 @@ describe('an upstream fault on the only channel', () => {
   }
 });
 
+describe('a stream of much and no content', () => {
+  it('is given up before it fills the memory', async () => {
+    const silence = { choices: [{ index: 0, delta: {} }], padding: 'x'.repeat(100_000) };
+    const late = { choices: [{ index: 0, delta: { content: 'late' }, finish_reason: 'stop' }] };
+    const frames = [...Array.from({ length: 200 }, () => silence), late];
+    const lines = frames.map((frame) => `data: ${JSON.stringify(frame)}\n\n`).join('');
+    const body = `${lines}data: [DONE]\n\n`;
+    const rig = await startRig({
+      vendors: [{ id: 'bad', rules: [{ fault: { body, content_type: 'text/event-stream' } }] }],
+    });
+    try {
+      const response = await rig.post('/v1/chat/completions', dialects[0]?.body(true));
+      assert.equal(response.status, 502, (await response.text()).slice(-200));
+      assert.equal((await rig.books.ledger.balance(rig.walletId)).pendingNanoUsd, 0);
+    } finally {
+      await rig.close();
+    }
+  });
+});
+
 describe('a stream that is cut after content', () => {
   for (const dialect of dialects) {
     it(`ends in an error event, never cleanly, and only what was delivered is charged: ${dialect.name}`, async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { nanoUsd } from '#std';
 import { startRig, type Rig } from './rig.ts';
 
 const question = {
@@ -51,6 +52,36 @@ describe('an Idempotency-Key', () => {
       .receipts;
     const after = await rig.books.ledger.balance(rig.walletId);
     assert.equal(balance.availableNanoUsd - after.availableNanoUsd, receipt?.chargeNanoUsd);
+  });
+
+  it('keeps the answers of two wallets that chose the same one', async () => {
+    const { transcripts } = rig.runtime.services;
+    const walletId = 'wallet_other';
+    await rig.books.ledger.credit({
+      walletId,
+      amountNanoUsd: nanoUsd(1e9),
+      lotKind: 'paid',
+      source: 'test',
+      eventId: 'other',
+      actor: 'test',
+    });
+    const { key } = await rig.books.access.createKey({ name: 'other', walletId });
+    for (const [wallet, secret] of [
+      [rig.walletId, rig.key],
+      [walletId, key],
+    ] as const) {
+      const headers = { 'idempotency-key': 'shared', authorization: `Bearer ${secret}` };
+      const body = { ...question, stream: false };
+      const first = await (await rig.post('/v1/chat/completions', body, headers)).text();
+      const place = `${wallet} shared`;
+      while (!(await rig.books.store.blobs.get('answers', place, wallet)))
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      const remembered = transcripts.get(place);
+      if (remembered) transcripts.remove(place, remembered);
+      const again = await rig.post('/v1/chat/completions', body, headers);
+      assert.equal(again.headers.get('x-manifold-replayed'), 'true');
+      assert.equal(await again.text(), first);
+    }
   });
 
   it('gives a client that lost its network the whole answer when it asks again', async () => {
