@@ -1,5 +1,6 @@
 /** What every command gets, and how it reads its options. */
 
+import { idPattern } from '#ledger';
 import { ConfigError, loadConfig, type Environment } from './config.ts';
 import type { Output } from './output.ts';
 import { openBooks, type Books } from './runtime.ts';
@@ -25,6 +26,14 @@ export function requiredWord(context: CommandContext, index: number, what: strin
   if (word === undefined)
     throw new ConfigError(`Missing: ${what}. \`manifold help\` shows how it is called.`);
   return word;
+}
+
+/** A word that the ledger takes for the name of a wallet. */
+export function walletName(word: string): string {
+  if (idPattern.test(word)) return word;
+  throw new ConfigError(
+    `\`${word.slice(0, 80)}\` cannot name a wallet. Write letters, digits and marks of ASCII without spaces, 200 at most.`,
+  );
 }
 
 /** Runs `work` on the data of the configuration, beside a running server if there is one. */

@@ -3,7 +3,14 @@
 import { keyLimitsSchema, type KeyLimits } from '#access';
 import { formatUsd, parseJson } from '#std';
 import type { KeyRecord } from '#store';
-import { requiredWord, table, textOption, withBooks, type CommandContext } from './command.ts';
+import {
+  requiredWord,
+  table,
+  textOption,
+  walletName,
+  withBooks,
+  type CommandContext,
+} from './command.ts';
 import { ConfigError } from './config.ts';
 
 export async function keyCommand(context: CommandContext): Promise<number> {
@@ -29,7 +36,7 @@ async function create(context: CommandContext): Promise<number> {
   const limits = readLimits(textOption(context, 'limits'));
   const expiresAtMs = readDate(textOption(context, 'expires'));
   return withBooks(context, async ({ access, ledger, store, newId }) => {
-    const walletId = textOption(context, 'wallet') ?? 'wallet_demo';
+    const walletId = walletName(textOption(context, 'wallet') ?? 'wallet_demo');
     const { key, record } = await access.createKey({
       name: textOption(context, 'name') ?? 'unnamed',
       walletId,

@@ -2,7 +2,14 @@
 
 import { formatUsd, nanoUsd, parseUsd } from '#std';
 import type { LotKind } from '#ledger';
-import { requiredWord, table, textOption, withBooks, type CommandContext } from './command.ts';
+import {
+  requiredWord,
+  table,
+  textOption,
+  walletName,
+  withBooks,
+  type CommandContext,
+} from './command.ts';
 import { ConfigError } from './config.ts';
 import { rateReceipt } from './rate-receipt.ts';
 
@@ -112,7 +119,7 @@ async function exportReceipts(context: CommandContext): Promise<number> {
 }
 
 async function topup(context: CommandContext): Promise<number> {
-  const walletId = requiredWord(context, 1, 'the wallet');
+  const walletId = walletName(requiredWord(context, 1, 'the wallet'));
   const text = requiredWord(context, 2, 'the amount in US dollars');
   const amount = parseUsd(text);
   if (amount === undefined || amount <= 0)
@@ -146,7 +153,7 @@ async function topup(context: CommandContext): Promise<number> {
 }
 
 async function refund(context: CommandContext): Promise<number> {
-  const walletId = requiredWord(context, 1, 'the wallet');
+  const walletId = walletName(requiredWord(context, 1, 'the wallet'));
   const lotId = requiredWord(context, 2, 'the lot, from `manifold ledger balance`');
   const text = textOption(context, 'amount');
   const amount = text === undefined ? undefined : parseUsd(text);

@@ -6,7 +6,7 @@
 import * as z from 'zod';
 import { keyLimitsSchema } from '#access';
 import { formatUsd, nanoUsd, parseUsd, type NanoUsd } from '#std';
-import type { Receipt } from '#ledger';
+import { idPattern, type Receipt } from '#ledger';
 import type { ControlServices } from './services.ts';
 
 /** A refusal with a status; anything else that is thrown is a 500. */
@@ -59,6 +59,20 @@ const usd = z
   .regex(/^\d{1,7}(\.\d{1,9})?$/)
   .describe('US dollars as decimal text');
 
+const moreThanNothing = usd.regex(/[1-9]/, 'must be more than 0');
+
+const id = z.string().regex(idPattern, 'must be 1 to 200 visible ASCII characters without spaces');
+
+/** The wallet of a path that books something: one that could never be asked for again is refused. */
+function bookedWallet({ wallet_id: walletId = '' }: Readonly<Record<string, string>>): string {
+  if (idPattern.test(walletId)) return walletId;
+  throw new ControlRefusal(
+    400,
+    'invalid_body',
+    'wallet_id: must be 1 to 200 visible ASCII characters without spaces',
+  );
+}
+
 const walletSchema = z.object({
   wallet_id: z.string(),
   available_usd: z.string(),
@@ -105,14 +119,14 @@ const walletRoutes: readonly ControlRoute[] = [
     path: '/wallets/{wallet_id}/topups',
     summary: 'Adds money. The same event_id credits once, however often it is sent.',
     body: z.strictObject({
-      amount_usd: usd,
+      amount_usd: moreThanNothing,
       kind: z.enum(['paid', 'gift', 'invite', 'demo']).default('paid'),
-      event_id: z.string().min(1).max(200),
+      event_id: id,
       note: z.string().max(500).optional(),
     }),
     response: receiptSchema,
     async handle({ services, parameters, body, actor }) {
-      const walletId = parameters['wallet_id'] ?? '';
+      const walletId = bookedWallet(parameters);
       const result = await services.ledger.credit({
         walletId,
         amountNanoUsd: amountOf(body.amount_usd),
@@ -141,13 +155,13 @@ const walletRoutes: readonly ControlRoute[] = [
     summary: 'Gives money of one paid lot back to its source.',
     body: z.strictObject({
       lot_id: z.string(),
-      amount_usd: usd.optional(),
-      event_id: z.string().min(1).max(200),
-      reason: z.string().min(1).max(500),
+      amount_usd: moreThanNothing.optional(),
+      event_id: id,
+      reason: z.string().trim().min(1).max(500),
     }),
     response: receiptSchema,
     async handle({ services, parameters, body, actor }) {
-      const walletId = parameters['wallet_id'] ?? '';
+      const walletId = bookedWallet(parameters);
       const result = await services.ledger.refund({
         walletId,
         lotId: body.lot_id,
@@ -251,8 +265,8 @@ const keyRoutes: readonly ControlRoute[] = [
     summary: 'Makes a key. The secret is in this answer and nowhere else.',
     body: z.strictObject({
       name: z.string().min(1).max(200),
-      wallet_id: z.string().min(1),
-      project_id: z.string().optional(),
+      wallet_id: id,
+      project_id: id.optional(),
       limits: keyLimitsSchema.optional(),
       expires_at_ms: z.number().int().positive().optional(),
       metadata: z.record(z.string(), z.string()).optional(),

@@ -14,6 +14,9 @@
 
 import type { JsonObject, NanoUsd } from '#std';
 
+/** What names a wallet, an event or a request: visible ASCII without spaces, because ids are joined by spaces and colons into keys. */
+export const idPattern = /^[\x21-\x7e]{1,200}$/;
+
 /** Where the money of a lot came from. Only `paid` lots can be refunded to their source. */
 export type LotKind = 'demo' | 'gift' | 'invite' | 'paid';
 

@@ -15,17 +15,15 @@ import type {
   SuspenseRequest,
   VoidRequest,
 } from './contract.ts';
+import { idPattern } from './contract.ts';
 
-const idLengthMax = 200;
-/** Visible ASCII without space: ids are joined with spaces and colons into keys. */
-const idPattern = /^[\x21-\x7e]+$/;
 const sourcePattern = /^[a-z0-9:_-]{1,64}$/;
 const contextLengthMax = 4096;
 const idempotencyKeyLengthMax = 255;
 const scopesMax = 16;
 
 function checkId(name: string, id: string): void {
-  if (id.length > idLengthMax || !idPattern.test(id))
+  if (!idPattern.test(id))
     throw new RangeError(`${name} is not an id: ${JSON.stringify(id).slice(0, 80)}`);
 }
 

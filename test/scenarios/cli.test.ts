@@ -50,6 +50,8 @@ const refusals: readonly (readonly [words: readonly string[], says: RegExp])[] =
   [['key', 'create', '--limits', '{"ip_ranges":["abc"]}'], /ip_ranges.0: expected an address/],
   [['key', 'create', '--expires', 'soon'], /`soon` is not a date/],
   [['key', 'create', '--expires', '2020-01-01'], /past already/],
+  [['key', 'create', '--wallet', 'a b'], /`a b` cannot name a wallet/],
+  [['ledger', 'topup', 'a b', '5'], /`a b` cannot name a wallet/],
   [['ledger', 'topup', 'w', '1e3'], /`1e3` is not an amount/],
   [['ledger', 'topup', 'w', '1', '--kind', 'x'], /none of paid, gift/],
   [['channel', 'add', 'a', '--provider', 'nobody'], /no provider `nobody`. Known: /],

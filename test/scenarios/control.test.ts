@@ -130,4 +130,22 @@ describe('the control API beside the gateway', () => {
     assert.equal(status, 400);
     assert.match(JSON.stringify(body), /role/);
   });
+
+  it('refuses names, amounts and reasons that the ledger could not book', async () => {
+    const topup = { amount_usd: '5', event_id: 'e-1' };
+    const refund = { lot_id: 'l', event_id: 'e-2', reason: 'r' };
+    for (const [at, body, named] of [
+      ['/keys', { name: 'k', wallet_id: 'a b' }, /wallet_id/],
+      ['/keys', { name: 'k', wallet_id: 'w', project_id: 'a b' }, /project_id/],
+      ['/wallets/a%20b/topups', topup, /wallet_id/],
+      ['/wallets/w/topups', { ...topup, event_id: 'e 1' }, /event_id/],
+      ['/wallets/w/topups', { ...topup, amount_usd: '0.00' }, /amount_usd: must be more than 0/],
+      ['/wallets/w/refunds', { ...refund, reason: '  ' }, /reason/],
+      ['/wallets/w/refunds', { ...refund, amount_usd: '0' }, /amount_usd/],
+    ] as const) {
+      const answer = await ask('POST', at, body);
+      assert.equal(answer.status, 400, JSON.stringify(answer.body));
+      assert.match(JSON.stringify(answer.body), named);
+    }
+  });
 });
