@@ -7,6 +7,7 @@ import * as z from 'zod';
 import { keyLimitsSchema } from '#access';
 import { formatUsd, nanoUsd, parseUsd, type NanoUsd } from '#std';
 import { idPattern, type Receipt } from '#ledger';
+import { id, keySchema, moreThanNothing, receiptSchema, walletSchema } from './schemas.ts';
 import type { ControlServices } from './services.ts';
 
 /** A refusal with a status; anything else that is thrown is a 500. */
@@ -54,15 +55,6 @@ function define(route: unknown): ControlRoute {
   return route as ControlRoute;
 }
 
-const usd = z
-  .string()
-  .regex(/^\d{1,7}(\.\d{1,9})?$/)
-  .describe('US dollars as decimal text');
-
-const moreThanNothing = usd.regex(/[1-9]/, 'must be more than 0');
-
-const id = z.string().regex(idPattern, 'must be 1 to 200 visible ASCII characters without spaces');
-
 /** The wallet of a path that books something: one that could never be asked for again is refused. */
 function bookedWallet({ wallet_id: walletId = '' }: Readonly<Record<string, string>>): string {
   if (idPattern.test(walletId)) return walletId;
@@ -72,39 +64,6 @@ function bookedWallet({ wallet_id: walletId = '' }: Readonly<Record<string, stri
     'wallet_id: must be 1 to 200 visible ASCII characters without spaces',
   );
 }
-
-const walletSchema = z.object({
-  wallet_id: z.string(),
-  available_usd: z.string(),
-  posted_usd: z.string(),
-  held_usd: z.string(),
-  lots: z.array(
-    z.object({
-      lot_id: z.string(),
-      kind: z.string(),
-      amount_usd: z.string(),
-      remaining_usd: z.string(),
-      source: z.string(),
-      created_at_ms: z.number(),
-    }),
-  ),
-});
-const receiptSchema = z.looseObject({
-  receipt_id: z.string(),
-  kind: z.string(),
-  charge_usd: z.string(),
-});
-const keySchema = z.object({
-  key_id: z.string(),
-  name: z.string(),
-  last_four: z.string(),
-  wallet_id: z.string(),
-  project_id: z.string().nullable(),
-  limits: keyLimitsSchema,
-  created_at_ms: z.number(),
-  expires_at_ms: z.number().nullable(),
-  revoked_at_ms: z.number().nullable(),
-});
 
 const walletRoutes: readonly ControlRoute[] = [
   define({
