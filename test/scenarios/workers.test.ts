@@ -180,7 +180,11 @@ test('a key that is revoked is refused by all workers at once', async (t) => {
 test('a worker that is killed takes its own streams along and nothing else', async (t) => {
   const at = await place(t, 60);
   const server = await at.start();
-  const answers = Array.from({ length: 20 }, () => ask(server.url, at.key, { stream: true }));
+  // Of a stream that the vendor has seen nothing need have reached its client yet.
+  const nothing: Answer = { status: 0, text: '', whole: false };
+  const answers = Array.from({ length: 20 }, () =>
+    ask(server.url, at.key, { stream: true }).catch(() => nothing),
+  );
   while (at.vendor.seen.length < 20) await pause(10);
   const [victim] = server.workers();
   assert.ok(victim !== undefined);
