@@ -14,16 +14,9 @@ import {
   openaiCompletions,
   openaiResponses,
 } from './index.ts';
+import { emptyRequest } from './request-rig.ts';
 
-const request: ChatRequest = {
-  dialect: 'openai-chat',
-  model: 'm',
-  messages: [],
-  tools: [],
-  stream: true,
-  streamUsage: false,
-  extensions: {},
-};
+const request: ChatRequest = { ...emptyRequest, streamUsage: false };
 
 type Place = { readonly dialect: Dialect; readonly name: string; readonly frame: object };
 

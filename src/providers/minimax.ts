@@ -1,10 +1,6 @@
 import { bearer, compatible, openaiChat, type Provider } from './provider.ts';
 
-/**
- * In China: `base_url: https://api.minimaxi.com/v1`. `reasoning_split` puts thinking into
- * `reasoning_details`; without it, it stands in the text between `<think>` marks.
- */
-/** The vendor's error numbers, as the HTTP statuses they mean (API reference, "Error codes"). */
+/** HTTP statuses that error numbers stand for; any other is a fault of the vendor (platform.minimax.io/docs/api-reference/errorcode). */
 const baseResponseStatuses = {
   1002: 429,
   1004: 401,
@@ -20,6 +16,10 @@ const baseResponseStatuses = {
   2056: 429,
 };
 
+/**
+ * In China: `base_url: https://api.minimaxi.com/v1`. `reasoning_split` puts thinking into
+ * `reasoning_details`; without it, it stands in the text between `<think>` marks.
+ */
 export default {
   id: 'minimax',
   label: 'MiniMax',

@@ -2,25 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  ChatCollector,
-  GatewayFailure,
-  type ChatEvent,
-  type ChatRequest,
-  type ChatResponse,
-} from '#canonical';
+import { ChatCollector, GatewayFailure, type ChatEvent, type ChatResponse } from '#canonical';
 import type { JsonObject, JsonValue } from '#std';
 import { openaiChat } from './index.ts';
+import { emptyRequest as request } from '../request-rig.ts';
 
-const request: ChatRequest = {
-  dialect: 'openai-chat',
-  model: 'm',
-  messages: [],
-  tools: [],
-  stream: true,
-  streamUsage: true,
-  extensions: {},
-};
 const usage = { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15 };
 
 function chunk(

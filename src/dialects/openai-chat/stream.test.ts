@@ -11,6 +11,7 @@ import {
 } from '#canonical';
 import { createSseParser, parseJsonObject, type JsonObject, type NanoUsd } from '#std';
 import { openaiChat } from './index.ts';
+import { emptyRequest as request } from '../request-rig.ts';
 
 type Chunk = { readonly [field: string]: unknown };
 
@@ -56,16 +57,6 @@ function call(
 }
 
 const finish = (reason: string): string => chunk({}, { finish_reason: reason });
-
-const request: ChatRequest = {
-  dialect: 'openai-chat',
-  model: 'm',
-  messages: [],
-  tools: [],
-  stream: true,
-  streamUsage: true,
-  extensions: {},
-};
 
 function encode(
   events: readonly ChatEvent[],

@@ -4,16 +4,9 @@ import type { ChatRequest } from '#canonical';
 import { textSize } from '#std';
 import fc from 'fast-check';
 import { openaiChat } from './index.ts';
+import { emptyRequest } from '../request-rig.ts';
 
-const request: ChatRequest = {
-  dialect: 'openai-chat',
-  model: 'm',
-  messages: [],
-  tools: [],
-  stream: true,
-  streamUsage: false,
-  extensions: {},
-};
+const request: ChatRequest = { ...emptyRequest, streamUsage: false };
 
 function tapOf(
   rest: Partial<ChatRequest> = {},

@@ -5,7 +5,6 @@ import {
   GatewayFailure,
   explode,
   type ChatEvent,
-  type ChatRequest,
   type ChatResponse,
   type Part,
 } from '#canonical';
@@ -14,17 +13,9 @@ import fc from 'fast-check';
 import type { Dialect } from '../dialect.ts';
 import { openaiCompletions } from '../openai-completions/index.ts';
 import { openaiChat } from './index.ts';
+import { emptyRequest as request } from '../request-rig.ts';
 
 const seed = 20_261_123;
-const request: ChatRequest = {
-  dialect: 'openai-chat',
-  model: 'm',
-  messages: [],
-  tools: [],
-  stream: true,
-  streamUsage: true,
-  extensions: {},
-};
 
 /** JSON in which the keys that matter turn up often, with values of any type. */
 const keys = [
