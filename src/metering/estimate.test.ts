@@ -133,3 +133,28 @@ test('text between foreseeable samples does not escape them', () => {
   const sampled = estimateInputTokens(requestOf([{ kind: 'text', text }]), seededRandom(7));
   assert.ok(Math.abs(sampled / whole - 1) < 0.1, `${sampled / whole}`);
 });
+
+test('a long conversation in samples costs what it costs as a whole', () => {
+  const random = seededRandom(11);
+  const kinds = Object.values(samples);
+  for (const lengthMax of [20, 300, 5_000, 200_000]) {
+    const messages = [];
+    for (let length = 0; length < 400_000;) {
+      const kind = kinds[Math.floor(random() * kinds.length)] ?? '';
+      const wanted = Math.floor(random() * lengthMax);
+      const text = kind.repeat(Math.ceil(wanted / kind.length)).slice(0, wanted);
+      length += text.length;
+      messages.push({ role: 'user' as const, parts: [{ kind: 'text' as const, text }] });
+    }
+    const request = { ...requestOf([]), messages };
+    const ratio = estimateInputTokens(request, random) / estimateInputTokens(request);
+    assert.ok(Math.abs(ratio - 1) < 0.1, `texts up to ${lengthMax}: ${ratio.toFixed(3)}`);
+  }
+});
+
+test('text that is hardly longer than the samples is counted to its end', () => {
+  const texts = ['', 'a word '.repeat(9_400), '', 'b', ''];
+  const request = requestOf(texts.map((text) => ({ kind: 'text' as const, text })));
+  const ratio = estimateInputTokens(request, seededRandom(3)) / estimateInputTokens(request);
+  assert.ok(Math.abs(ratio - 1) < 0.02, `${ratio}`);
+});

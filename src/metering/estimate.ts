@@ -148,67 +148,89 @@ const toolTokens = 24;
 
 /**
  * Input tokens of the whole request: text and tools by the estimate, media by bounds. With `random`
- * very long texts are looked at in samples.
+ * much text is looked at in samples.
  */
 export function estimateInputTokens(request: ChatRequest, random?: Random): number {
+  const texts: string[] = [];
   let tokens = requestTokens;
   for (const message of request.messages) {
     tokens += perMessageTokens;
-    for (const part of message.parts) tokens += partTokens(part, random);
+    for (const part of message.parts) tokens += partTokens(part, texts);
   }
-  for (const tool of request.tools) tokens += toolTokens + toolTextTokens(tool);
+  for (const tool of request.tools) tokens += toolTokens + toolTextTokens(tool, texts);
   if (request.responseFormat?.kind === 'json-schema')
-    tokens += jsonTokens(request.responseFormat.schema);
-  return tokens;
+    texts.push(JSON.stringify(request.responseFormat.schema));
+  return tokens + textTokens(texts, random);
 }
 
-function partTokens(part: Part, random: Random | undefined): number {
+/** What a part costs beside its text, which is added to `texts`. */
+function partTokens(part: Part, texts: string[]): number {
   switch (part.kind) {
     case 'text':
     case 'refusal':
     case 'reasoning':
-      return (
-        textTokens(part.text, random) + (part.state ? Math.ceil(part.state.value.length / 4) : 0)
-      );
+      texts.push(part.text);
+      return part.state ? Math.ceil(part.state.value.length / 4) : 0;
     case 'tool-call':
-      return 12 + estimateTextTokens(part.name) + textTokens(part.input, random);
+      texts.push(part.name, part.input);
+      return 12;
     case 'tool-result':
-      return part.parts.reduce((sum, inner) => sum + partTokens(inner, random), 12);
+      return part.parts.reduce((sum, inner) => sum + partTokens(inner, texts), 12);
     case 'native':
-      return jsonTokens(part.value);
+      texts.push(JSON.stringify(part.value));
+      return 0;
     case 'media':
-      return mediaTokens(part);
+      return mediaTokens(part, texts);
   }
 }
 
-function textTokens(text: string, random: Random | undefined): number {
-  return random === undefined || text.length <= wholeLengthMax
-    ? estimateTextTokens(text)
-    : sampleTextTokens(text, random);
+/** More characters than this are sampled: in every 256th of them one window, wherever chance puts it. */
+const wholeLengthMax = 65_536;
+const sampleCount = 256;
+const sampleLength = 256;
+
+function textTokens(texts: readonly string[], random: Random | undefined): number {
+  let length = 0;
+  for (const text of texts) length += text.length;
+  if (random !== undefined && length > wholeLengthMax) return sampleTokens(texts, length, random);
+  let tokens = 0;
+  for (const text of texts) tokens += estimateTextTokens(text);
+  return tokens;
 }
 
-/** Longer texts are sampled: in every 128th of the text one window, wherever chance puts it. */
-const wholeLengthMax = 262_144;
-const sampleCount = 128;
-const sampleLength = 1_024;
-
 /**
- * {@link estimateTextTokens} of a long text by 131,072 of its characters. A place for every stretch of the text keeps
+ * {@link estimateTextTokens} of much text by 65,536 of its `length` characters. A place for every stretch of it keeps
  * mixed texts right; chance keeps it from being foreseen, so that nobody can hide dear text between the samples.
  */
-function sampleTextTokens(text: string, random: Random): number {
-  const stretch = text.length / sampleCount;
+function sampleTokens(texts: readonly string[], length: number, random: Random): number {
+  const stretch = length / sampleCount;
   let tokens = 0;
-  for (let index = 0; index < sampleCount; index += 1) {
-    const start = Math.floor(index * stretch + random() * (stretch - sampleLength));
-    tokens += estimateTextTokens(text.slice(start, start + sampleLength));
+  let index = 0;
+  let textStart = 0;
+  for (let sample = 0; sample < sampleCount; sample += 1) {
+    let at = Math.floor(sample * stretch + random() * (stretch - sampleLength));
+    const end = at + sampleLength;
+    while (at < end && index < texts.length) {
+      const text = texts[index] ?? '';
+      if (at < textStart + text.length) {
+        tokens += estimateTextTokens(text.slice(at - textStart, end - textStart));
+        at = Math.min(end, textStart + text.length);
+      }
+      if (at < end) {
+        textStart += text.length;
+        index += 1;
+      }
+    }
   }
   return Math.ceil((tokens * stretch) / sampleLength);
 }
 
-function mediaTokens(part: MediaPart): number {
+function mediaTokens(part: MediaPart, texts: string[]): number {
   const { source } = part;
-  if (source.kind === 'text') return estimateTextTokens(source.text);
+  if (source.kind === 'text') {
+    texts.push(source.text);
+    return 0;
+  }
   const bytes = source.kind === 'data' ? source.data.length * 0.75 : undefined;
   switch (part.media) {
     case 'image':
@@ -224,18 +246,16 @@ function mediaTokens(part: MediaPart): number {
   }
 }
 
-function toolTextTokens(tool: Tool): number {
+function toolTextTokens(tool: Tool, texts: string[]): number {
   switch (tool.kind) {
     case 'function':
-      return estimateTextTokens(tool.description ?? '') + jsonTokens(tool.parameters ?? {});
+      texts.push(tool.description ?? '', JSON.stringify(tool.parameters ?? {}));
+      return 0;
     case 'custom':
-      return estimateTextTokens(tool.description ?? '') + jsonTokens(tool.format ?? {});
+      texts.push(tool.description ?? '', JSON.stringify(tool.format ?? {}));
+      return 0;
     case 'web-search':
     case 'native':
       return 500;
   }
-}
-
-function jsonTokens(value: object): number {
-  return estimateTextTokens(JSON.stringify(value));
 }

@@ -101,6 +101,55 @@ function conversation(messages: number, bytesEach: number): Ask {
     });
 }
 
+/** What a coding agent sends after some hours: its tools, and files that it read, with their quotes and line ends. */
+function agentBody(turns: number): Ask {
+  const line = `    const answer = await request("/v1/items/7", { method: 'GET' }); // tries again – three times\n`;
+  const tools = Array.from({ length: 20 }, (_, index) => ({
+    type: 'function',
+    function: {
+      name: `tool_${index}`,
+      description: sentence.repeat(12),
+      parameters: {
+        type: 'object',
+        properties: Object.fromEntries(
+          ['path', 'pattern', 'limit', 'offset'].map((name) => [
+            name,
+            { type: 'string', description: sentence.repeat(2) },
+          ]),
+        ),
+        required: ['path'],
+      },
+    },
+  }));
+  return (model) =>
+    JSON.stringify({
+      model,
+      messages: [
+        { role: 'system', content: sentence.repeat(100) },
+        { role: 'user', content: question },
+        ...Array.from({ length: turns }, (_, index) => [
+          {
+            role: 'assistant',
+            content: sentence.repeat(2),
+            tool_calls: [
+              {
+                id: `call_${index}`,
+                type: 'function',
+                function: {
+                  name: 'tool_1',
+                  arguments: JSON.stringify({ path: `src/file-${index}.ts` }),
+                },
+              },
+            ],
+          },
+          { role: 'tool', tool_call_id: `call_${index}`, content: line.repeat(20 + (index % 40)) },
+        ]).flat(),
+      ],
+      tools,
+      max_tokens: 256,
+    });
+}
+
 const chatToChat = { client: 'chat', upstream: 'chat' } as const;
 const streamsWarm = { count: 200, atOnce: 48, limitMs: 10_000 };
 const bigWarm = { count: 60, atOnce: 2, limitMs: 15_000 };
@@ -170,6 +219,11 @@ export const workloads: readonly Workload[] = [
   whole('W4-messages', 'prompt of 400 KB as 400 messages', {
     rates: [15, 5, 2],
     body: conversation(400, 1_000),
+    warmUp: { count: 300, atOnce: 2, limitMs: 15_000 },
+  }),
+  whole('W4-agent', 'an agent with 20 tools after 100 calls of them, 500 KB', {
+    rates: [15, 5, 2],
+    body: agentBody(100),
     warmUp: { count: 300, atOnce: 2, limitMs: 15_000 },
   }),
   whole('W4-string', 'prompt of 220 KB in one string', {
