@@ -17,6 +17,11 @@ type CharacterKind = 'lower' | 'upper' | 'digit' | 'space' | 'other';
  * against o200k and cl100k in the tests.
  */
 export function estimateTextTokens(text: string): number {
+  return Math.ceil(tokensBetween(text, 0, text.length));
+}
+
+/** Of the characters from `start` to before `end`: a piece cut out is read twice as slowly. */
+function tokensBetween(text: string, start: number, end: number): number {
   let tokens = 0;
   let previous: CharacterKind = 'other';
   let previousCode = -1;
@@ -24,18 +29,22 @@ export function estimateTextTokens(text: string): number {
   let run = 0;
   let previousRun = 0;
   let letters = 0;
-  for (let index = 0; index < text.length; index += 1) {
+  for (let index = start; index < end; index += 1) {
     const code = text.charCodeAt(index);
     const kind = kindOf(code);
     if (kind !== previous) previousRun = run;
     if (kind === 'lower' && letters === 0) {
       // Plain words with single spaces between them, most of a text, are looked at as such.
-      run = lowerRun(text, index);
+      run = lowerRun(text, index, end);
       tokens += wordWeight(run);
       index += run;
-      while (text.charCodeAt(index) === 32 && isLower(text.charCodeAt(index + 1))) {
+      while (
+        index + 1 < end &&
+        text.charCodeAt(index) === 32 &&
+        isLower(text.charCodeAt(index + 1))
+      ) {
         previousRun = 1;
-        run = lowerRun(text, index + 1);
+        run = lowerRun(text, index + 1, end);
         tokens += wordWeight(run);
         index += run + 1;
       }
@@ -56,14 +65,14 @@ export function estimateTextTokens(text: string): number {
     previous = kind;
     previousCode = code;
   }
-  return Math.ceil(tokens);
+  return tokens;
 }
 
-/** Small letters in a row from `start` on, where there is one. */
-function lowerRun(text: string, start: number): number {
-  let end = start + 1;
-  while (isLower(text.charCodeAt(end))) end += 1;
-  return end - start;
+/** Small letters in a row from `start` on, where there is one, to before `end`. */
+function lowerRun(text: string, start: number, end: number): number {
+  let index = start + 1;
+  while (index < end && isLower(text.charCodeAt(index))) index += 1;
+  return index - start;
 }
 
 function isLower(code: number): boolean {
@@ -131,9 +140,13 @@ const weights: readonly (readonly [end: number, tokens: number])[] = [
   [0xffff, 1.5],
 ];
 
+const weightEnds = weights.map(([end]) => end);
+const weightTokens = weights.map(([, tokens]) => tokens);
+
 function otherWeight(code: number): number {
-  for (const [end, tokens] of weights) if (code <= end) return tokens;
-  return 2;
+  let index = 0;
+  while (code > (weightEnds[index] ?? code)) index += 1;
+  return weightTokens[index] ?? 2;
 }
 
 /** Roughly what generated text of this size (see `textSize`) costs in tokens, for streams without usage. */
@@ -213,8 +226,9 @@ function sampleTokens(texts: readonly string[], length: number, random: Random):
     while (at < end && index < texts.length) {
       const text = texts[index] ?? '';
       if (at < textStart + text.length) {
-        tokens += estimateTextTokens(text.slice(at - textStart, end - textStart));
-        at = Math.min(end, textStart + text.length);
+        const last = Math.min(end, textStart + text.length);
+        tokens += tokensBetween(text, at - textStart, last - textStart);
+        at = last;
       }
       if (at < end) {
         textStart += text.length;
