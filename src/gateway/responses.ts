@@ -33,7 +33,6 @@ const chainMax = 1_000;
 /** What is stored under a response's id. */
 type StoredResponse = {
   readonly previous: string | undefined;
-  readonly items: readonly JsonObject[];
   readonly input: readonly JsonObject[];
   readonly response: JsonObject;
 };
@@ -70,7 +69,6 @@ async function load(
     return undefined;
   return {
     previous: asString(object['previous']),
-    items: asObjects(object['items']),
     input: asObjects(object['input']),
     response: response as JsonObject,
   };
@@ -92,7 +90,7 @@ export async function resolveState(
   const needs = reading(() => stateNeeds(wire));
   if (needs.previousResponseId === undefined && needs.itemIds.length === 0)
     return { wire, needs, changed: false };
-  const history: JsonObject[][] = [];
+  const history: (readonly JsonObject[])[] = [];
   const loaded = new Loaded();
   let id = needs.previousResponseId;
   for (let length = 0; id !== undefined && length < chainMax; length += 1) {
@@ -104,7 +102,7 @@ export async function resolveState(
       });
       break;
     }
-    history.unshift([...stored.items]);
+    history.unshift(historyItems(stored.input, stored.response));
     id = stored.previous;
   }
   const referenced = await findItems(services, principal, needs.itemIds, loaded);
@@ -134,8 +132,13 @@ async function findItems(
   const wanted = new Set(ids);
   const found: JsonObject[] = [];
   for (const id of responseIds) {
-    const { items = [] } = (await load(services, principal, id, loaded)) ?? {};
-    found.push(...items.filter((item) => wanted.has(asString(item['id']) ?? '')));
+    const stored = await load(services, principal, id, loaded);
+    if (!stored) continue;
+    found.push(
+      ...historyItems(stored.input, stored.response).filter((item) =>
+        wanted.has(asString(item['id']) ?? ''),
+      ),
+    );
   }
   return found;
 }
@@ -150,9 +153,8 @@ export async function keepResponse(
 ): Promise<void> {
   const id = asString(response['id']);
   if (!needs.store || id === undefined) return;
-  const stored = {
+  const stored: StoredResponse = {
     previous: needs.previousResponseId,
-    items: historyItems(request, response),
     input: inputItems(request, response),
     response,
   };

@@ -101,14 +101,19 @@ for (const character of 'abcdefghijklmnopqrstuvwxyzE0123456789+-.') {
   byteClass[character.charCodeAt(0)] = 2;
 }
 
-function lengthBits(keys: readonly string[]): number {
-  let bits = 0;
-  // The highest bit stands for all lengths that have none of their own.
-  for (const key of keys) bits |= 1 << Math.min(key.length, 31);
-  return bits;
+/** A mark for each length and first letter that some of the keys has: most other keys are told apart by these two. */
+function headsOf(keys: readonly string[]): Uint8Array {
+  const heads = new Uint8Array(32 * 32);
+  for (const key of keys) heads[headOf(key.length, key.charCodeAt(0))] = 1;
+  return heads;
 }
 
-const billedLengths = lengthBits(billedKeys);
+/** Lengths from 31 on share a place, and so do letters of the same low bits. */
+function headOf(length: number, first: number): number {
+  return (Math.min(length, 31) << 5) | (first & 31);
+}
+
+const billedHeads = headsOf(billedKeys);
 
 class ScanFault extends Error {
   readonly fault: JsonScanFault;
@@ -127,8 +132,7 @@ class JsonScanner {
   readonly #depthMax: number;
   readonly #structuralMax: number;
   readonly #uniqueKeys: readonly string[];
-  /** Bit n: some unique key has n characters. */
-  readonly #uniqueLengths: number;
+  readonly #uniqueHeads: Uint8Array;
   readonly #isObject: boolean[] = [];
   readonly #indices: number[] = [];
   readonly #keyStarts: number[] = [];
@@ -150,8 +154,7 @@ class JsonScanner {
     this.#structuralMax = limits.structuralMax ?? 200_000;
     this.#uniqueKeys = limits.uniqueKeys ?? billedKeys;
     if (this.#uniqueKeys.length > 30) throw new RangeError('at most 30 unique keys');
-    this.#uniqueLengths =
-      this.#uniqueKeys === billedKeys ? billedLengths : lengthBits(this.#uniqueKeys);
+    this.#uniqueHeads = this.#uniqueKeys === billedKeys ? billedHeads : headsOf(this.#uniqueKeys);
   }
 
   run(): void {
@@ -307,15 +310,20 @@ class JsonScanner {
     this.#expect = expectColon;
     const escapeAt = indexOfByte(this.#bytes, backslash, start, end);
     const escaped = escapeAt < end;
-    if (this.#depth > 1 && !escaped && !this.#mayBeUnique(end - start - 2)) return;
+    if (
+      this.#depth > 1 &&
+      !escaped &&
+      !this.#mayBeUnique(end - start - 2, this.#bytes[start + 1] ?? 0)
+    )
+      return;
     const key = this.#keyText(start, end, escaped);
     this.#refuseRepeated(key, start);
     if (this.#depth === 1) this.#member(key, start, escaped);
   }
 
-  /** Whether any unique key has this length, which spares most keys their text. */
-  #mayBeUnique(length: number): boolean {
-    return length < 31 ? (this.#uniqueLengths & (1 << length)) !== 0 : this.#uniqueLengths < 0;
+  /** Whether any unique key begins like this, which spares most keys their text. */
+  #mayBeUnique(length: number, first: number): boolean {
+    return this.#uniqueHeads[headOf(length, first)] === 1;
   }
 
   #keyText(start: number, end: number, escaped: boolean): string {
@@ -332,7 +340,9 @@ class JsonScanner {
   }
 
   #refuseRepeated(key: string, offset: number): void {
-    const index = this.#mayBeUnique(key.length) ? this.#uniqueKeys.indexOf(key) : -1;
+    const index = this.#mayBeUnique(key.length, key.charCodeAt(0))
+      ? this.#uniqueKeys.indexOf(key)
+      : -1;
     if (index < 0) return;
     const seen = this.#seenKeys[this.#depth] ?? 0;
     if ((seen & (1 << index)) !== 0) {

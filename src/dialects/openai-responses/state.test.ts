@@ -42,7 +42,7 @@ test('what a request needs from the store is said before it is decoded', () => {
 });
 
 test('a chain of answers stands whole in the next request, without instructions of earlier ones', () => {
-  const stored = historyItems(first, firstAnswer);
+  const stored = historyItems(inputItems(first, firstAnswer), firstAnswer);
   assert.deepEqual(
     stored.map((item) => [item['type'], item['id']]),
     [
@@ -80,21 +80,20 @@ test('the second step stores only what it added', () => {
       { role: 'user', content: 'And?' },
     ],
   };
-  const items = historyItems(second, {
+  const answer: JsonObject = {
     id: 'resp_b',
     output: [{ type: 'message', id: 'msg_b', role: 'assistant', content: [] }],
-  });
+  };
+  const input = inputItems(second, answer);
   assert.deepEqual(
-    items.map((item) => item['id']),
+    historyItems(input, answer).map((item) => item['id']),
     ['msg_b_in1', 'msg_b'],
   );
-  assert.deepEqual(inputItems(second, { id: 'resp_b' })[0]?.['content'], [
-    { type: 'input_text', text: 'And?' },
-  ]);
+  assert.deepEqual(input[0]?.['content'], [{ type: 'input_text', text: 'And?' }]);
 });
 
 test('references are resolved from the chain or from other stored items, else refused by id', () => {
-  const [item] = historyItems(first, firstAnswer).slice(-1);
+  const [item] = historyItems(inputItems(first, firstAnswer), firstAnswer).slice(-1);
   assert.ok(item);
   const input = [
     { role: 'user', content: 'Remember sesame.' },

@@ -95,16 +95,10 @@ export function withHistory(
 }
 
 /**
- * The items to store under a response's id: what this request added to the conversation, then the
- * answer's output. `request` is the client's own body, references resolved or not (they are not
- * stored again); give items of the chain back in the same order. Every item gets an id, which
- * `item_reference` and `GET /v1/responses/{id}/input_items` need.
+ * What this request added to the conversation, to be stored with its answer. `request` is the client's own body;
+ * references are not stored again. Every item gets an id, which `item_reference` and
+ * `GET /v1/responses/{id}/input_items` need.
  */
-export function historyItems(request: JsonObject, response: JsonObject): readonly JsonObject[] {
-  return [...inputItems(request, response), ...asObjects(response['output'])];
-}
-
-/** The request's own items with ids, for `GET /v1/responses/{id}/input_items`. */
 export function inputItems(request: JsonObject, response: JsonObject): readonly JsonObject[] {
   const suffix = idSuffix(asString(response['id']) ?? '');
   const items: JsonObject[] = [];
@@ -113,6 +107,14 @@ export function inputItems(request: JsonObject, response: JsonObject): readonly 
     items.push(withId(item, `${suffix}_in${index}`));
   }
   return items;
+}
+
+/** One step of a conversation: its {@link inputItems}, then the answer's output. Chains are put together in their order. */
+export function historyItems(
+  input: readonly JsonObject[],
+  response: JsonObject,
+): readonly JsonObject[] {
+  return [...input, ...asObjects(response['output'])];
 }
 
 function inputList(request: JsonObject): readonly JsonObject[] {
