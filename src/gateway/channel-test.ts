@@ -65,7 +65,7 @@ async function testAddress(
         url: path.startsWith('https://') ? path : baseUrl + path,
         method: 'POST',
         headers: { 'content-type': 'application/json', ...choice.speech.headers },
-        body,
+        body: [body],
       },
       { secret: channel.secret, parameters: channel.parameters },
       {

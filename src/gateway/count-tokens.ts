@@ -84,7 +84,7 @@ async function askVendor(
           url: path.startsWith('https://') ? path : channel.baseUrl + path,
           method: 'POST',
           headers: { 'content-type': 'application/json', ...choice.speech.headers },
-          body,
+          body: [body],
         },
         { secret: channel.secret, parameters: channel.parameters },
         {

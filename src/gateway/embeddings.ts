@@ -177,7 +177,7 @@ async function tryOnce(
       { ...call.request, model: route.offer.name },
       route.speech.quirks,
     ).value;
-    const request = await authorized(services, route, Buffer.from(JSON.stringify(body)), false);
+    const request = await authorized(services, route, [Buffer.from(JSON.stringify(body))], false);
     const response = await sendOnce(context, request, 0);
     if (response.status >= 400)
       return await failedStatus(response, call.route.errors, services.clock.now());

@@ -53,7 +53,7 @@ function forwardedHeaders(call: ChatCall, route: Route): Readonly<Record<string,
 export async function authorized(
   services: Services,
   route: Route,
-  body: Uint8Array,
+  body: readonly Uint8Array[],
   stream: boolean,
   forwarded: Readonly<Record<string, string>> = {},
 ): Promise<OutboundRequest> {
@@ -95,7 +95,7 @@ function untouched(
   call: ChatCall,
   route: Route,
   outputTokensMax: number | undefined,
-): Uint8Array | undefined {
+): readonly Uint8Array[] | undefined {
   const { quirks } = route.speech;
   if (!call.scan) return undefined;
   if (hasFields(quirks) && quirksMatter(call, route, outputTokensMax)) return undefined;
@@ -109,10 +109,7 @@ function untouched(
         : quirks['encryptedReasoning'] === true,
     streamUsage: quirks['streamUsage'] !== false,
   });
-  if (edits.length === 0) return call.body;
-  const pieces = spliceJson(call.body, call.scan, edits);
-  if (!pieces) return undefined;
-  return pieces.length === 1 && pieces[0] ? pieces[0] : Buffer.concat(pieces);
+  return edits.length === 0 ? [call.body] : spliceJson(call.body, call.scan, edits);
 }
 
 const noQuirks = {};
@@ -146,7 +143,7 @@ async function encoded(
   route: Route,
   outputTokensMax: number | undefined,
   client: Pick<Exchange, 'signal'>,
-): Promise<Uint8Array> {
+): Promise<readonly Uint8Array[]> {
   const { speech, quirks } = route.speech;
   const dialect = services.dialects[speech.dialect as keyof Services['dialects']];
   const limited =
@@ -160,12 +157,11 @@ async function encoded(
   const urls = dialect.request.urlsToInline(renamed, quirks);
   const complete =
     urls.length === 0 ? renamed : await inlineMedia(services, renamed, urls, client.signal);
-  return Buffer.from(
-    JSON.stringify({
-      ...dialect.request.encode(complete, quirks).value,
-      ...forwardedWishes(call, route),
-    }),
-  );
+  const body = {
+    ...dialect.request.encode(complete, quirks).value,
+    ...forwardedWishes(call, route),
+  };
+  return [Buffer.from(JSON.stringify(body))];
 }
 
 /** A vendor that routes by itself gets its clients' wishes back. */

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import bedrock from './bedrock.ts';
+import type { OutboundRequest } from './provider.ts';
 
-const request = {
+const request: OutboundRequest = {
   method: 'POST',
   url: 'https://bedrock-runtime.eu-central-1.amazonaws.com/model/anthropic.claude-3-5-sonnet-20240620-v1%3A0/invoke?b=2&a=x%20y&B=1&a-b=~',
   headers: { 'content-type': 'application/json' },
-  body: Buffer.from('{"x":"ä"}'),
-} as const;
+  body: [Buffer.from('{"x":'), Buffer.from('"ä"}')],
+};
 const keys = 'AKIDEXAMPLE:wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY';
 
 function signed(secret: string): Readonly<Record<string, string>> {

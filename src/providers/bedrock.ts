@@ -56,7 +56,7 @@ function sign(request: OutboundRequest, keys: Keys, nowMs: number): OutboundRequ
     ...names.map((name) => `${name}:${(signed[name] ?? '').trim()}`),
     '',
     names.join(';'),
-    sha256(request.body),
+    sha256(...request.body),
   ].join('\n');
   const scope = `${day}/${keys.region}/${service}/aws4_request`;
   const text = ['AWS4-HMAC-SHA256', time, scope, sha256(canonical)].join('\n');
@@ -85,8 +85,10 @@ function encodeSegment(segment: string): string {
   );
 }
 
-function sha256(data: string | Uint8Array): string {
-  return createHash('sha256').update(data).digest('hex');
+function sha256(...pieces: readonly (string | Uint8Array)[]): string {
+  const hash = createHash('sha256');
+  for (const piece of pieces) hash.update(piece);
+  return hash.digest('hex');
 }
 
 function hmac(key: string | Buffer, text: string): Buffer {

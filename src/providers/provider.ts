@@ -45,7 +45,8 @@ export type OutboundRequest = {
   readonly url: string;
   readonly method: 'POST' | 'GET';
   readonly headers: Record<string, string>;
-  readonly body: Uint8Array;
+  /** In pieces, so that a large body is not copied for a few bytes that change in it. */
+  readonly body: readonly Uint8Array[];
 };
 
 export type Credential = {

@@ -39,12 +39,14 @@ async function authorize(
     url: tokenUrl,
     method: 'POST',
     headers: { 'content-type': 'application/x-www-form-urlencoded' },
-    body: Buffer.from(
-      new URLSearchParams({
-        grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer',
-        assertion: assertion(email, asString(account['private_key']) ?? '', tools.nowMs),
-      }).toString(),
-    ),
+    body: [
+      Buffer.from(
+        new URLSearchParams({
+          grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer',
+          assertion: assertion(email, asString(account['private_key']) ?? '', tools.nowMs),
+        }).toString(),
+      ),
+    ],
   });
   const token = parseJsonObject(answer.body);
   const value = asString(token?.['access_token']);
