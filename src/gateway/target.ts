@@ -437,7 +437,11 @@ export function affordableRoutes(
     : Math.min(outputTokensLeast, target.outputTokensMax);
   const kept = [...target.routes].filter(
     ([, route]) =>
-      quote(route.price, { inputTokens: target.inputTokensBound, outputTokens }) <= amount,
+      quote(route.price, {
+        ...target.extras,
+        inputTokens: target.inputTokensBound,
+        outputTokens,
+      }) <= amount,
   );
   if (kept.length === 0) return undefined;
   if (kept.length === target.routes.size) return target;
@@ -456,7 +460,7 @@ export function withinCostCap(target: Target, cap: NanoUsd | undefined): Target 
   if (affordable) return affordable;
   return fail(
     'cost_cap_exceeded',
-    `\`max_cost\` of ${formatUsd(cap)} USD does not pay for the input of this request.`,
+    `\`max_cost\` of ${formatUsd(cap)} USD does not pay for what this request costs before its answer: input, media, searches.`,
     {
       path: 'max_cost',
       details: { max_cost_usd: formatUsd(cap) },

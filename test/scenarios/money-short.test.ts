@@ -314,6 +314,26 @@ describe('max_cost', () => {
     });
   });
 
+  it('that does not pay for the searches of an answer is refused, not answered with one token', async () => {
+    const prices = { ...units, web_search: '10000' };
+    const models = { long: { name: 'sim-chat', prices, output_tokens: 4_096 } };
+    await withRig({ vendors: [{ id: 'one', channel: { models } }] }, async (rig) => {
+      const ask = (cap: number) =>
+        rig.post('/v1/chat/completions', {
+          model: 'long',
+          max_cost: cap,
+          web_search_options: {},
+          messages,
+        });
+      const refused = await ask(0.05);
+      assert.equal(refused.status, 400);
+      assert.match(await refused.text(), /max_cost/);
+      assert.equal(rig.vendors['one']?.seen.length, 0);
+      const served = await ask(0.2);
+      assert.equal(served.status, 200, await served.text());
+    });
+  });
+
   it('leaves out the channels that it does not pay for, and pays for a short answer', async () => {
     const dear = {
       id: 'dear',
