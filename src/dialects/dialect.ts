@@ -145,6 +145,8 @@ export type EmbeddingDialect = {
   readonly response: {
     decode(wire: JsonObject, request: EmbeddingRequest): EmbeddingResponse;
     encode(response: EmbeddingResponse, request: EmbeddingRequest): JsonObject;
+    /** An answer's text with its vectors cut short, of which `decode` can tell everything else. */
+    outline(body: string): string;
     annotate(body: string, bill: Bill): string;
   };
 };

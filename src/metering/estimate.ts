@@ -173,7 +173,7 @@ export function estimateInputTokens(request: ChatRequest, random?: Random): numb
   for (const tool of request.tools) tokens += toolTokens + toolTextTokens(tool, texts);
   if (request.responseFormat?.kind === 'json-schema')
     texts.push(JSON.stringify(request.responseFormat.schema));
-  return tokens + textTokens(texts, random);
+  return tokens + estimateTokensOf(texts, random);
 }
 
 /** What a part costs beside its text, which is added to `texts`. */
@@ -202,7 +202,8 @@ const wholeLengthMax = 65_536;
 const sampleCount = 256;
 const sampleLength = 256;
 
-function textTokens(texts: readonly string[], random: Random | undefined): number {
+/** {@link estimateTextTokens} of all texts together; with `random` of samples where they are long. */
+export function estimateTokensOf(texts: readonly string[], random: Random | undefined): number {
   let length = 0;
   for (const text of texts) length += text.length;
   if (random !== undefined && length > wholeLengthMax) return sampleTokens(texts, length, random);

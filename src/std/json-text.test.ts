@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { findMember, findMemberObject, setMembers } from './json-text.ts';
+import { findMember, findMemberObject, setMembers, shortenNumberLists } from './json-text.ts';
 import { asObject, parseJsonObject } from './json.ts';
 
 const bill = [
@@ -84,4 +84,44 @@ test('torn text never makes a reader run on', () => {
     assert.doesNotThrow(() => annotated(torn));
   }
   assert.ok(asObject(parseJsonObject(whole)?.['usage']));
+});
+
+test('lists of numbers are cut short where they are members of the name, and nothing else changes', () => {
+  const short = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(short);
+    if (typeof value !== 'object' || value === null) return value;
+    return Object.fromEntries(
+      Object.entries(value).map(([key, inner]) => [
+        key,
+        key === 'v' && Array.isArray(inner) && inner.length > 0 && inner.every(Number.isFinite)
+          ? [0]
+          : short(inner),
+      ]),
+    );
+  };
+  const key = fc.constantFrom('v', 'a', 'x"v', 'v\\');
+  const numbers = fc.array(fc.oneof(fc.integer(), fc.double({ noNaN: true })), { maxLength: 5 });
+  const value = fc.letrec((tie) => ({
+    any: fc.oneof(
+      { maxDepth: 4 },
+      fc.constantFrom<unknown>(null, 1, 'v', '"v":[1]', ']', '\\"v\\":[1,2]'),
+      numbers,
+      fc.array(tie('any'), { maxLength: 3 }),
+      fc.dictionary(key, fc.oneof(numbers, tie('any')), { maxKeys: 4, noNullPrototype: true }),
+    ),
+  })).any;
+  fc.assert(
+    fc.property(value, fc.constantFrom(0, 1), (made, spaces) => {
+      const text = JSON.stringify(made, undefined, spaces);
+      const shortened = shortenNumberLists(text, 'v');
+      assert.deepEqual(JSON.parse(shortened), short(JSON.parse(text)), text);
+    }),
+    { numRuns: 3_000 },
+  );
+});
+
+test('a torn list of numbers stays torn', () => {
+  const whole = '{"data":[{"v":[1,2]},{"v":[3,4]}],"usage":{"n":1}}';
+  for (let length = 0; length < whole.length; length += 1)
+    assert.equal(parseJsonObject(shortenNumberLists(whole.slice(0, length), 'v')), undefined);
 });

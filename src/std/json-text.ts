@@ -133,3 +133,36 @@ export function skipValue(text: string, from: number): number {
   }
   return text.length;
 }
+
+/**
+ * The text with each list of numbers that is a member `key` cut to `[0]`, without a look at the numbers: what stands
+ * around the vectors of a megabyte is then parsed in no time. Lists of anything else stay.
+ */
+export function shortenNumberLists(text: string, key: string): string {
+  const name = `"${key}"`;
+  let shortened = '';
+  let copied = 0;
+  for (let at = text.indexOf(name); at >= 0; at = text.indexOf(name, at)) {
+    const isMember = text.charCodeAt(at - 1) !== backslash;
+    at += name.length;
+    const list = isMember ? numberListAfter(text, at) : undefined;
+    if (!list) continue;
+    shortened += `${text.slice(copied, list.start)}[0]`;
+    copied = at = list.end;
+  }
+  return copied === 0 ? text : shortened + text.slice(copied);
+}
+
+function numberListAfter(text: string, from: number): TextSpan | undefined {
+  const separator = skipSpace(text, from);
+  if (text.charCodeAt(separator) !== colon) return undefined;
+  const start = skipSpace(text, separator + 1);
+  if (text.charCodeAt(start) !== openBracket) return undefined;
+  const close = text.indexOf(']', start);
+  const isFlat = [text.indexOf('"', start), text.indexOf('[', start + 1)].every(
+    (other) => other < 0 || other > close,
+  );
+  if (close < 0 || !isFlat || !/[-0-9]/.test(text.charAt(skipSpace(text, start + 1))))
+    return undefined;
+  return { start, end: close + 1 };
+}

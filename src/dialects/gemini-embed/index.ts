@@ -1,3 +1,4 @@
+import { shortenNumberLists } from '#std';
 import type { EmbeddingDialect } from '../dialect.ts';
 import { decodeEmbedRequest, encodeEmbedRequest } from './request.ts';
 import { annotateEmbedResponse, decodeEmbedResponse, encodeEmbedResponse } from './response.ts';
@@ -11,6 +12,7 @@ export const geminiEmbed: EmbeddingDialect = {
   response: {
     decode: decodeEmbedResponse,
     encode: encodeEmbedResponse,
+    outline: (body) => shortenNumberLists(body, 'values'),
     annotate: annotateEmbedResponse,
   },
 };

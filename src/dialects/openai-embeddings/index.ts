@@ -1,3 +1,4 @@
+import { shortenNumberLists } from '#std';
 import type { EmbeddingDialect } from '../dialect.ts';
 import { annotateUsage } from '../bill.ts';
 import { decodeRequest, encodeRequest } from './request.ts';
@@ -10,6 +11,7 @@ export const openaiEmbeddings: EmbeddingDialect = {
   response: {
     decode: decodeResponse,
     encode: encodeResponse,
+    outline: (body) => shortenNumberLists(body, 'embedding'),
     annotate: (body, bill) => annotateUsage(body, bill) ?? body,
   },
 };
