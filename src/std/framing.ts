@@ -1,3 +1,6 @@
+/** The largest frame, unless told: as large as a whole answer may be, since a generated picture comes in one. */
+export const frameBytesMax = 64 * 2 ** 20;
+
 /** Why a streamed body could not be cut into frames. */
 export type FramingFault = 'line-too-long' | 'event-too-large' | 'malformed' | 'checksum';
 

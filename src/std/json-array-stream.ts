@@ -1,6 +1,7 @@
 import {
   asBuffer,
   createCarryBuffer,
+  frameBytesMax,
   FramingError,
   noFrames,
   type FrameParser,
@@ -23,13 +24,13 @@ const closeBrace = 0x7d;
  * without `alt=sse`). `data` is the text of one element; its grammar is left to the JSON parser.
  * Elements nest freely, since only brackets are counted. `end` returns what is left of an
  * element when the array was not closed; `closed` tells whether it was.
- * `push` throws FramingError when an element exceeds `maxElementBytes` (4 MiB unless told) or
+ * `push` throws FramingError when an element exceeds `maxElementBytes` (64 MiB unless told) or
  * the body is no array.
  */
 export function createJsonArrayParser(
   limits: { readonly maxElementBytes?: number } = {},
 ): JsonArrayParser {
-  return new ElementSplitter(limits.maxElementBytes ?? 1 << 22);
+  return new ElementSplitter(limits.maxElementBytes ?? frameBytesMax);
 }
 
 /** A splitter that also tells whether the array was closed. */

@@ -1,6 +1,7 @@
 import {
   asBuffer,
   createCarryBuffer,
+  frameBytesMax,
   FramingError,
   indexOfByte,
   noFrames,
@@ -11,10 +12,10 @@ import {
 /**
  * Splits newline-delimited JSON (Ollama's native form). Blank lines are skipped and a CR before
  * the LF is dropped. `end` returns a last line without its LF, which is legal here.
- * `push` throws FramingError when a line exceeds `maxLineBytes` (4 MiB unless told).
+ * `push` throws FramingError when a line exceeds `maxLineBytes` (64 MiB unless told).
  */
 export function createNdjsonParser(limits: { readonly maxLineBytes?: number } = {}): FrameParser {
-  const { maxLineBytes = 1 << 22 } = limits;
+  const { maxLineBytes = frameBytesMax } = limits;
   const carry = createCarryBuffer();
   let scanned = 0;
 

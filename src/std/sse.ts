@@ -1,6 +1,7 @@
 import {
   asBuffer,
   createCarryBuffer,
+  frameBytesMax,
   FramingError,
   indexOfByte,
   noFrames,
@@ -15,9 +16,9 @@ export type SseParser = FrameParser<SseFrame>;
 
 /** Bounds of a parser, in bytes of the wire. */
 export type SseLimits = {
-  /** Longest line without its terminator; 1 MiB unless told. */
+  /** Longest line without its terminator; 64 MiB unless told. */
   readonly maxLineBytes?: number;
-  /** Longest event with the comments before it; 4 MiB unless told. */
+  /** Longest event with the comments before it; 64 MiB unless told. */
   readonly maxEventBytes?: number;
 };
 
@@ -57,8 +58,8 @@ class WhatwgSseParser implements SseParser {
   #skipLineFeed = false;
 
   constructor(limits: SseLimits) {
-    this.#maxLineBytes = limits.maxLineBytes ?? 1 << 20;
-    this.#maxEventBytes = limits.maxEventBytes ?? 1 << 22;
+    this.#maxLineBytes = limits.maxLineBytes ?? frameBytesMax;
+    this.#maxEventBytes = limits.maxEventBytes ?? frameBytesMax;
   }
 
   push(chunk: Uint8Array): readonly SseFrame[] {
