@@ -44,6 +44,13 @@ for (const [text, fault, path] of refused) {
   });
 }
 
+test('the token ids of one request are read, and a flood of commas is refused', () => {
+  const ids = (count: number) => Buffer.from(`{"input":[${'1,'.repeat(count)}1]}`);
+  assert.ok(scanJson(ids(300_000)).ok);
+  const flood = scanJson(ids(2_000_000));
+  assert.ok(!flood.ok && flood.fault === 'too-large' && flood.path.startsWith('input['));
+});
+
 test('bytes that are not UTF-8 are refused', () => {
   const scan = scanJson(Buffer.from([0x22, 0xff, 0x22]));
   assert.ok(!scan.ok && scan.fault === 'not-utf8');

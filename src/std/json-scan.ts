@@ -5,7 +5,10 @@ import { asBuffer, indexOfByte } from './framing.ts';
 export type JsonScanLimits = {
   /** Deepest nesting of arrays and objects; 64 unless told. */
   readonly depthMax?: number;
-  /** Most structural characters (brackets, commas, colons); 200,000 unless told. */
+  /**
+   * Most structural characters (brackets, commas, colons); a million unless told: one request for
+   * embeddings may have 300,000 token ids.
+   */
   readonly structuralMax?: number;
   /**
    * Names that may stand only once in one object, however they are escaped, at any depth.
@@ -151,7 +154,7 @@ class JsonScanner {
   constructor(bytes: Buffer, limits: JsonScanLimits) {
     this.#bytes = bytes;
     this.#depthMax = limits.depthMax ?? 64;
-    this.#structuralMax = limits.structuralMax ?? 200_000;
+    this.#structuralMax = limits.structuralMax ?? 1_000_000;
     this.#uniqueKeys = limits.uniqueKeys ?? billedKeys;
     if (this.#uniqueKeys.length > 30) throw new RangeError('at most 30 unique keys');
     this.#uniqueHeads = this.#uniqueKeys === billedKeys ? billedHeads : headsOf(this.#uniqueKeys);
