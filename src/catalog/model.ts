@@ -76,6 +76,14 @@ export const modelSchema = z.strictObject({
   tools: z.boolean().default(true),
   structured_output: z.boolean().default(true),
   reasoning: z.boolean().default(false),
+  silence_ms: z
+    .number()
+    .int()
+    .positive()
+    .optional()
+    .describe(
+      'How long a stream of it may be silent before it is given up, at the start and in between; 120000 for models that reason.',
+    ),
   dialects: z
     .array(z.string())
     .optional()

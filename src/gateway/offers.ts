@@ -153,6 +153,7 @@ function unknownModel(
     ...(settings.operations ? { operations: settings.operations } : {}),
     ...(settings.context_tokens ? { context_tokens: settings.context_tokens } : {}),
     ...(settings.output_tokens ? { output_tokens: settings.output_tokens } : {}),
+    ...(settings.silence_ms ? { silence_ms: settings.silence_ms } : {}),
   });
 }
 
@@ -194,11 +195,15 @@ function candidateCache(offersOf: (model: Model) => readonly Offer[]): Snapshot[
 /** Input is estimated: only what is far beyond a context is not even tried; the vendor knows exactly. */
 export const estimateSlack = 1.5;
 
+/** How long a model thinks without a word, before an answer and in the middle of one. */
+const reasoningSilenceMs = 120_000;
+
 function candidateOf(offer: Offer, atMs: number): OfferCandidate {
   const price = priceAt(offer.prices, atMs);
   const units = price?.units;
   const input = nanoPerMillion(units?.input);
-  const { context_tokens: contextTokens, reasoning } = offer.model;
+  const { context_tokens: contextTokens, reasoning, silence_ms } = offer.model;
+  const silenceMs = silence_ms ?? (reasoning ? reasoningSilenceMs : undefined);
   return {
     offer,
     price,
@@ -209,7 +214,7 @@ function candidateOf(offer: Offer, atMs: number): OfferCandidate {
     cachedInputNanoUsdPerMillion:
       units?.cache_read === undefined ? input : nanoPerMillion(units.cache_read),
     ...(contextTokens === undefined ? {} : { contextTokens: contextTokens * estimateSlack }),
-    ...(reasoning ? { firstContentFloorMs: 120_000 } : {}),
+    ...(silenceMs === undefined ? {} : { firstContentFloorMs: silenceMs, idleMs: silenceMs }),
   };
 }
 

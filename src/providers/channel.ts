@@ -25,6 +25,7 @@ const offeredModelSchema = z.strictObject({
   operations: z.array(z.enum(['chat', 'completions', 'embeddings'])).optional(),
   context_tokens: positive.optional(),
   output_tokens: positive.optional(),
+  silence_ms: positive.optional(),
   dialects: z.array(z.string()).optional(),
   quirks: z.record(z.string(), z.json()).optional(),
 });

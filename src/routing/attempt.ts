@@ -76,6 +76,7 @@ export class RunningAttempt implements Attempt, Waiting {
     index: number,
     nowMs: number,
     deadlineMs: number,
+    isOnly: boolean,
   ) {
     this.#state = state;
     this.#request = request;
@@ -91,7 +92,7 @@ export class RunningAttempt implements Attempt, Waiting {
     const laneProbe = lane.health.beginProbe(nowMs);
     const channelProbe = channel.health.beginProbe(nowMs);
     this.probe = laneProbe || channelProbe || this.#isOffProbe;
-    this.timeouts = timeoutsOf(state, this, deadlineMs - nowMs);
+    this.timeouts = timeoutsOf(state, this, deadlineMs - nowMs, isOnly);
     lane.touch();
     lane.active += 1;
     channel.active += 1;
@@ -287,6 +288,7 @@ function timeoutsOf(
   state: RoutingState,
   attempt: RunningAttempt,
   remainingMs: number,
+  isOnly: boolean,
 ): AttemptTimeouts {
   const { settings } = state;
   const { candidate, lane, inputTokens } = attempt;
@@ -303,6 +305,7 @@ function timeoutsOf(
   const wantedMs = Math.max(
     clampedMs + inputTokens * settings.prefillMsPerToken,
     candidate.firstContentFloorMs ?? 0,
+    isOnly ? settings.firstContentTimeoutOnlyMs : 0,
   );
   const firstContentMs = Math.max(1, Math.min(wantedMs, remainingMs));
   return {

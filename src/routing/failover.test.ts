@@ -318,10 +318,10 @@ test('time-outs follow what is known of the channel, within bounds, plus prefill
     candidate('thinking', { firstContentFloorMs: 120_000 }),
   ];
   rig.teach({ quick: 200, slow: 15_000 });
-  const timeouts = (channelId: string, inputTokens: number) => {
+  const timeouts = (channelId: string, inputTokens: number, others = true) => {
     const plan = rig.plan({
       inputTokens,
-      hints: { only: [channelId] },
+      hints: others ? { order: [channelId] } : { only: [channelId] },
       deadlineMs: rig.nowMs + 300_000,
     });
     const found = attemptOf(plan.next()).timeouts;
@@ -332,6 +332,8 @@ test('time-outs follow what is known of the channel, within bounds, plus prefill
   assert.equal(timeouts('quick', 100_000).firstContentMs, 8_000);
   assert.equal(timeouts('slow', 0).firstContentMs, 20_000);
   assert.equal(timeouts('thinking', 0).firstContentMs, 120_000);
+  // Where nobody else may serve, leaving would only ask the same one again.
+  assert.equal(timeouts('quick', 0, false).firstContentMs, 60_000);
   const { connectMs, idleMs, totalMs } = timeouts('quick', 0);
   assert.deepEqual([connectMs, idleMs, totalMs], [3_000, 30_000, 900_000]);
 });

@@ -223,10 +223,19 @@ export class RoutePlan implements Plan, Chooser {
       this.attempts.length,
       nowMs,
       this.#deadlineMs,
+      this.#hasOneLane(),
     );
     this.#running = attempt;
     this.attempts.push(attempt);
     return attempt;
+  }
+
+  #hasOneLane(): boolean {
+    const { ineligible } = this;
+    if (ineligible === undefined) return this.set.lanes.length === 1;
+    let eligible = 0;
+    for (const why of ineligible) if (why === 0) eligible += 1;
+    return eligible === 1;
   }
 
   needAt(lane: Lane): Need {

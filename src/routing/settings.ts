@@ -49,6 +49,8 @@ export type RoutingSettings = {
   readonly connectTimeoutMs: number;
   readonly firstContentTimeoutMinimumMs: number;
   readonly firstContentTimeoutMaximumMs: number;
+  /** Least patience where no other lane may serve: to leave would be to ask the same one again. */
+  readonly firstContentTimeoutOnlyMs: number;
   /** Least patience with the trial of a half-open breaker: its failover costs the user this much. */
   readonly probeTimeoutMinimumMs: number;
   readonly idleTimeoutMs: number;
@@ -106,6 +108,7 @@ export const defaultRoutingSettings: RoutingSettings = {
   connectTimeoutMs: 3_000,
   firstContentTimeoutMinimumMs: 4_000,
   firstContentTimeoutMaximumMs: 20_000,
+  firstContentTimeoutOnlyMs: 60_000,
   probeTimeoutMinimumMs: 1_500,
   idleTimeoutMs: 30_000,
   totalTimeoutMs: 900_000,

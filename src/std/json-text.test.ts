@@ -87,13 +87,15 @@ test('torn text never makes a reader run on', () => {
 });
 
 test('lists of numbers are cut short where they are members of the name, and nothing else changes', () => {
+  const isPlain = (value: unknown): boolean =>
+    value === null || (typeof value !== 'string' && typeof value !== 'object');
   const short = (value: unknown): unknown => {
     if (Array.isArray(value)) return value.map(short);
     if (typeof value !== 'object' || value === null) return value;
     return Object.fromEntries(
       Object.entries(value).map(([key, inner]) => [
         key,
-        key === 'v' && Array.isArray(inner) && inner.length > 0 && inner.every(Number.isFinite)
+        key === 'v' && Array.isArray(inner) && Number.isFinite(inner[0]) && inner.every(isPlain)
           ? [0]
           : short(inner),
       ]),

@@ -136,7 +136,8 @@ export function skipValue(text: string, from: number): number {
 
 /**
  * The text with each list of numbers that is a member `key` cut to `[0]`, without a look at the numbers: what stands
- * around the vectors of a megabyte is then parsed in no time. Lists of anything else stay.
+ * around the vectors of a megabyte is then parsed in no time. Lists that begin with anything else stay, and so do
+ * those with texts, lists or objects in them.
  */
 export function shortenNumberLists(text: string, key: string): string {
   const name = `"${key}"`;
@@ -159,9 +160,10 @@ function numberListAfter(text: string, from: number): TextSpan | undefined {
   const start = skipSpace(text, separator + 1);
   if (text.charCodeAt(start) !== openBracket) return undefined;
   const close = text.indexOf(']', start);
-  const isFlat = [text.indexOf('"', start), text.indexOf('[', start + 1)].every(
-    (other) => other < 0 || other > close,
-  );
+  const isFlat = ['"', '[', '{'].every((opening) => {
+    const other = text.indexOf(opening, start + 1);
+    return other < 0 || other > close;
+  });
   if (close < 0 || !isFlat || !/[-0-9]/.test(text.charAt(skipSpace(text, start + 1))))
     return undefined;
   return { start, end: close + 1 };
