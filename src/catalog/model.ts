@@ -82,7 +82,7 @@ export const modelSchema = z.strictObject({
     .positive()
     .optional()
     .describe(
-      'How long a stream of it may be silent before it is given up, at the start and in between; 120000 for models that reason.',
+      'How long a stream of it may be silent before it is given up, at the start and in between; 120000 for models that reason or draw.',
     ),
   dialects: z
     .array(z.string())

@@ -195,15 +195,16 @@ function candidateCache(offersOf: (model: Model) => readonly Offer[]): Snapshot[
 /** Input is estimated: only what is far beyond a context is not even tried; the vendor knows exactly. */
 export const estimateSlack = 1.5;
 
-/** How long a model thinks without a word, before an answer and in the middle of one. */
-const reasoningSilenceMs = 120_000;
+/** How long a model thinks or draws without a word, before an answer and in the middle of one. */
+const longSilenceMs = 120_000;
 
 function candidateOf(offer: Offer, atMs: number): OfferCandidate {
   const price = priceAt(offer.prices, atMs);
   const units = price?.units;
   const input = nanoPerMillion(units?.input);
-  const { context_tokens: contextTokens, reasoning, silence_ms } = offer.model;
-  const silenceMs = silence_ms ?? (reasoning ? reasoningSilenceMs : undefined);
+  const { context_tokens: contextTokens, reasoning, output: media, silence_ms } = offer.model;
+  const isSlow = reasoning || media.includes('image');
+  const silenceMs = silence_ms ?? (isSlow ? longSilenceMs : undefined);
   return {
     offer,
     price,
