@@ -3,15 +3,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { KeyRecord } from '#store';
+import { addressTest, clientAddress, readRange } from './address.ts';
 import { createAccess, keyFromRequest, type Access } from './access.ts';
 import { digestOfKey, isWellFormedKey, mintKey } from './key.ts';
-import {
-  allowsModel,
-  keyLimitsSchema,
-  matchesPattern,
-  readRange,
-  type KeyLimits,
-} from './limits.ts';
+import { allowsModel, keyLimitsSchema, matchesPattern, type KeyLimits } from './limits.ts';
 
 const pepper = Buffer.alloc(32, 7);
 
@@ -144,6 +139,25 @@ test('what is no address or range is refused when the key is made', () => {
     assert.equal(readRange(text), undefined, text);
     assert.ok(!keyLimitsSchema.safeParse({ ip_ranges: [text] }).success, text);
   }
+});
+
+test('behind trusted proxies the client is the last one that is none of them', () => {
+  const isTrusted = addressTest(['10.0.0.0/8', '2001:db8::1']);
+  const cases: readonly (readonly [peer: string, told: string | undefined, client: string])[] = [
+    ['10.0.0.1', '203.0.113.7', '203.0.113.7'],
+    ['::ffff:10.0.0.1', '203.0.113.7', '203.0.113.7'],
+    ['10.0.0.1', '198.51.100.1, 203.0.113.7, 10.1.2.3', '203.0.113.7'],
+    ['10.0.0.1', '203.0.113.7:4711', '203.0.113.7'],
+    ['2001:db8::1', '[2001:db8::7]:4711', '2001:db8::7'],
+    ['10.0.0.1', undefined, '10.0.0.1'],
+    ['10.0.0.1', '10.0.0.2', '10.0.0.2'],
+    ['10.0.0.1', 'unknown', 'unknown'],
+    // Who is not trusted may say what he likes.
+    ['203.0.113.9', '198.51.100.7', '203.0.113.9'],
+  ];
+  for (const [peer, told, client] of cases)
+    assert.equal(clientAddress(peer, told, isTrusted), client, `${peer} says ${told}`);
+  assert.equal(clientAddress('127.0.0.1', '198.51.100.7', addressTest([])), '127.0.0.1');
 });
 
 test('a star stands for any run of characters', () => {

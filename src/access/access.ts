@@ -1,10 +1,10 @@
 /** Who is asking: from a key in any dialect's header to a principal with its limits. */
 
-import ipaddr from 'ipaddr.js';
 import type { KeyRecord, Store } from '#store';
 import type { Clock } from '#std';
 import { digestOfKey, fingerprintOfKey, isWellFormedKey, mintKey } from './key.ts';
-import { keyLimitsSchema, readRange, type AddressRange, type KeyLimits } from './limits.ts';
+import { inRanges, readRange, type AddressRange } from './address.ts';
+import { keyLimitsSchema, type KeyLimits } from './limits.ts';
 
 export type Principal = {
   readonly keyId: string;
@@ -185,14 +185,6 @@ function judge(entry: Known, clientAddress: string, nowMs: number): Principal | 
   if (principal.limits.ip_ranges !== undefined && !inRanges(clientAddress, ranges))
     return { reason: 'address' };
   return principal;
-}
-
-function inRanges(address: string, ranges: readonly AddressRange[]): boolean {
-  if (!ipaddr.isValid(address)) return false;
-  const client = ipaddr.process(address);
-  return ranges.some(
-    ([network, bits]) => network.kind() === client.kind() && client.match(network, bits),
-  );
 }
 
 const keyHeaders = ['x-api-key', 'x-goog-api-key', 'api-key'];

@@ -1,7 +1,7 @@
 /** What a key may do. Stored as JSON with the key; every field is optional and absent means no limit. */
 
-import ipaddr from 'ipaddr.js';
 import * as z from 'zod';
+import { readRange } from './address.ts';
 
 const positive = z.number().int().positive();
 
@@ -34,17 +34,6 @@ export const keyLimitsSchema = z.strictObject({
 });
 
 export type KeyLimits = z.infer<typeof keyLimitsSchema>;
-
-export type AddressRange = readonly [network: ipaddr.IPv4 | ipaddr.IPv6, bits: number];
-
-/** An address (then it alone) or a CIDR range; `undefined` when it is neither. */
-export function readRange(text: string): AddressRange | undefined {
-  if (ipaddr.isValidCIDR(text)) return ipaddr.parseCIDR(text);
-  // Not the forms with fewer than four numbers: 10.1 could be meant as 10.1.0.0.
-  if (!ipaddr.IPv6.isValid(text) && !ipaddr.IPv4.isValidFourPartDecimal(text)) return undefined;
-  const address = ipaddr.process(text);
-  return [address, address.kind() === 'ipv4' ? 32 : 128];
-}
 
 /** Whether a public model name is allowed by a list of names and `*` patterns. */
 export function allowsModel(patterns: readonly string[] | undefined, model: string): boolean {

@@ -4,6 +4,7 @@
  */
 
 import * as z from 'zod';
+import { readRange } from '#access';
 import { modelSchema } from '#catalog';
 import { channelSchema } from '#providers';
 
@@ -31,6 +32,16 @@ export const configSchema = z.strictObject({
         .array(z.string())
         .optional()
         .describe('Host names that clients may use; any when absent.'),
+      trusted_proxies: z
+        .array(
+          z.string().refine((text) => readRange(text) !== undefined, {
+            message: 'expected an address or a range such as 10.0.0.0/8',
+          }),
+        )
+        .default([])
+        .describe(
+          'Addresses and ranges of reverse proxies. Whom their `x-forwarded-for` names is the client, whose address the `ip_ranges` of keys are about; they may open as many connections as they like.',
+        ),
       cors_origins: z
         .union([z.literal('*'), z.array(z.string())])
         .default([])

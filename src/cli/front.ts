@@ -1,5 +1,6 @@
 /** The HTTP front of a process: what the configuration says of it, and what it carries. */
 
+import { addressTest } from '#access';
 import type { GatewayOptions, HttpFront } from '#gateway';
 import type { Load } from '#workers';
 import type { Config } from './config.ts';
@@ -15,6 +16,7 @@ export function frontOptions({
       host: listen.host,
       port: listen.port,
       cors: { origins: listen.cors_origins },
+      isTrustedProxy: addressTest(listen.trusted_proxies),
       ...(listen.hosts === undefined ? {} : { allowedHosts: listen.hosts }),
     },
     limits: {

@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { createAccess, RateLimiter, type Access } from '#access';
+import { addressTest, createAccess, RateLimiter, type Access } from '#access';
 import { builtInModels, createCatalog } from '#catalog';
 import {
   anthropicMessages,
@@ -212,6 +212,7 @@ export function createSharedRuntime(options: RuntimeOptions, ground: Ground): Ru
       continueCutAnswers: config.streaming.continue_cut_answers,
       answerBytesMax: 64 * 2 ** 20,
       drainMs: config.streaming.drain_ms,
+      isTrustedProxy: addressTest(config.listen.trusted_proxies),
     },
     snapshot: () => current,
   };

@@ -1,6 +1,6 @@
 /** Step 2: who is asking, and may they ask now. */
 
-import { keyFromRequest, type Principal } from '#access';
+import { clientAddress, keyFromRequest, type Principal } from '#access';
 import { fail, gatewayError, GatewayFailure } from '#canonical';
 import type { Exchange } from './http/index.ts';
 import type { Services } from './services.ts';
@@ -22,7 +22,14 @@ export async function authenticate(services: Services, exchange: Exchange): Prom
     (name) => exchange.header(name),
     (name) => exchange.query.get(name),
   );
-  const found = await services.access.authenticate(key, exchange.remoteAddress);
+  const found = await services.access.authenticate(
+    key,
+    clientAddress(
+      exchange.remoteAddress,
+      exchange.header('x-forwarded-for'),
+      services.settings.isTrustedProxy,
+    ),
+  );
   if (!('reason' in found)) return found;
   return fail(
     found.reason === 'address' ? 'permission_denied' : 'invalid_api_key',

@@ -1,6 +1,6 @@
 /** Everything a request needs, built once in main.ts and passed in. */
 
-import type { Access, KeyLimits, RateVerdict } from '#access';
+import type { Access, AddressTest, KeyLimits, RateVerdict } from '#access';
 import type { Dialect, EmbeddingDialect } from '#dialects';
 import type { DialectId } from '#canonical';
 import type {
@@ -38,6 +38,8 @@ export type GatewaySettings = {
   /** Whole answers larger than this are refused. */
   readonly answerBytesMax: number;
   readonly drainMs: number;
+  /** Whether who connects from there passes on requests of others, and says whose. */
+  readonly isTrustedProxy: AddressTest;
 };
 
 /** What a request reads of a hold and of its receipt; the rest stays with the ledger. */

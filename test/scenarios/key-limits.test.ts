@@ -71,3 +71,22 @@ test('a revoked key is refused at once', async (t) => {
   assert.equal(refused.status, 401);
   assert.match(await refused.text(), /was revoked/);
 });
+
+test('a key for some addresses asks a trusted proxy for its client, and nobody else', async (t) => {
+  const limits = { ip_ranges: ['203.0.113.0/24'] };
+  for (const [proxies, client, status] of [
+    [['127.0.0.0/8'], '203.0.113.7', 200],
+    [['127.0.0.0/8'], '198.51.100.7', 403],
+    [['127.0.0.0/8'], '203.0.113.7, 198.51.100.7', 403],
+    [[], '203.0.113.7', 403],
+  ] as const) {
+    const config = { listen: { port: 0, trusted_proxies: proxies } };
+    const rig = await startRig({ limits, config });
+    t.after(() => rig.close());
+    const response = await rig.post('/v1/chat/completions', question, {
+      'x-forwarded-for': client,
+    });
+    assert.equal(response.status, status, `${client} through ${proxies.join(', ')}`);
+    await response.text();
+  }
+});

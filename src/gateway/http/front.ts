@@ -110,7 +110,7 @@ class Front<Route extends HttpRoute> implements HttpFront {
   #open(socket: Socket): void {
     const address = socket.remoteAddress ?? '';
     const open = (this.#connectionsByAddress.get(address) ?? 0) + 1;
-    if (open > this.#core.limits.connectionsPerAddressMax && !isLoopback(address)) {
+    if (open > this.#core.limits.connectionsPerAddressMax && !this.#isForMany(address)) {
       socket.destroy();
       return;
     }
@@ -121,6 +121,10 @@ class Front<Route extends HttpRoute> implements HttpFront {
       this.#connections.set(socket, undefined);
       this.#node.begin(socket);
     } else this.#connections.set(socket, new PlainConnection(this.#core, socket, this.#handOver));
+  }
+
+  #isForMany(address: string): boolean {
+    return isLoopback(address) || this.#core.settings.listener.isTrustedProxy?.(address) === true;
   }
 
   #gone(socket: Socket, address: string): void {

@@ -62,6 +62,8 @@ export type ListenerSettings = {
   /** When given, a request whose Host names anything else is refused (without the port). */
   readonly allowedHosts?: readonly string[];
   readonly cors?: CorsSettings;
+  /** Addresses that connect for many clients: the limit of connections of one address is not for them. */
+  readonly isTrustedProxy?: (address: string) => boolean;
   /**
    * A Unix socket or named pipe instead of host and port, for processes of our own: they pass on
    * requests of others, one a connection, and say in the header `peerAddressHeader` whose.
