@@ -103,8 +103,12 @@ export function asBoolean(value: JsonValue | undefined): boolean | undefined {
   return typeof value === 'boolean' ? value : undefined;
 }
 
-/** A count as vendors report it: a non-negative safe integer; a hostile or odd value is `undefined`. */
+/**
+ * A count as vendors report it: a non-negative safe integer, or its digits as text (protobuf's JSON
+ * writes 64-bit numbers so); a hostile or odd value is `undefined`.
+ */
 export function asCount(value: JsonValue | undefined): number | undefined {
+  if (typeof value === 'string') return /^\d{1,15}$/.test(value) ? Number(value) : undefined;
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined;
 }
 

@@ -20,6 +20,7 @@ export class ToolDeltas {
   readonly #choice: number;
   readonly #calls: OpenCall[] = [];
   readonly #byIndex = new Map<number, OpenCall>();
+  #legacy: boolean | undefined;
 
   constructor(choice: number, queue: PartQueue) {
     this.#choice = choice;
@@ -30,15 +31,22 @@ export class ToolDeltas {
     return this.#calls.length > 0;
   }
 
+  /** The call of before there were several; beside `tool_calls` it says the same a second time. */
+  pushLegacy(call: JsonObject, responseId: string): void {
+    this.#legacy ??= !this.calling;
+    if (this.#legacy) this.push({ index: 0, function: call }, responseId);
+  }
+
   push(delta: JsonObject, responseId: string): void {
     const custom = asObject(delta['custom']);
     const inner = custom ?? asObject(delta['function']) ?? {};
     const id = asString(delta['id']) ?? '';
     const name = asString(inner['name']) ?? '';
     const piece = custom ? (asString(inner['input']) ?? '') : argumentsText(inner['arguments']);
-    const call =
-      this.#find(asCount(delta['index']), id, name, piece) ??
-      this.#begin(delta, id, name, custom !== undefined, responseId);
+    const known = this.#find(asCount(delta['index']), id, name, piece);
+    // Some servers write out every field they know, empty: that is no call.
+    if (!known && id === '' && name === '' && piece === '') return;
+    const call = known ?? this.#begin(delta, id, name, custom !== undefined, responseId);
     this.#complete(call, id, name);
     const { state } = decodeToolState(delta);
     if (state) call.part.state = state;
