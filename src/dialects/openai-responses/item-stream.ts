@@ -116,8 +116,7 @@ class MessageDecoder implements ItemDecoder {
         this.#complete(index, asObject(event['part']) ?? {});
         return;
       case 'response.output_item.done':
-        for (const [at, part] of asObjects(asObject(event['item'])?.['content']).entries())
-          this.#complete(at, part);
+        this.#completeAll(asObjects(asObject(event['item'])?.['content']));
         this.close();
         return;
     }
@@ -165,6 +164,17 @@ class MessageDecoder implements ItemDecoder {
   #rest(index: number, kind: 'text' | 'refusal', complete: string | undefined): void {
     const content = this.#open(index, kind);
     this.#delta(index, kind, missingRest(content.text, complete), undefined);
+  }
+
+  /** As many parts as were streamed are those, in their order, however the stream numbered them. */
+  #completeAll(parts: readonly JsonObject[]): void {
+    const known = [...this.#contents.keys()].sort((left, right) => left - right);
+    const readable = parts.filter((part) => decodeOutputPart(part) !== undefined);
+    if (known.length === readable.length) {
+      for (const [at, part] of readable.entries()) this.#complete(known[at] ?? at, part);
+    } else if (known.every((index) => index < parts.length)) {
+      for (const [at, part] of parts.entries()) this.#complete(at, part);
+    }
   }
 
   #complete(index: number, part: JsonObject): void {

@@ -1,0 +1,111 @@
+/** Streams that number, name or repeat their items otherwise: nothing is lost and nothing said twice. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ChatCollector, type ChatEvent, type Part } from '#canonical';
+import type { JsonObject } from '#std';
+import { openaiResponses } from './index.ts';
+import { decodeUsage } from './usage.ts';
+
+const text = (value: string): JsonObject => ({ type: 'output_text', text: value, annotations: [] });
+const message = (id: string, value: string): JsonObject => ({
+  type: 'message',
+  id,
+  role: 'assistant',
+  content: [text(value)],
+});
+const call = { type: 'function_call', id: 'fc_1', call_id: 'a', name: 'f', arguments: '{}' };
+const reasoning = { type: 'reasoning', id: 'rs_1', summary: [] };
+
+function itemEvents(item: JsonObject, rest: JsonObject = {}): readonly JsonObject[] {
+  return [
+    { type: 'response.output_item.added', item: { ...item, content: [] }, ...rest },
+    { type: 'response.output_item.done', item, ...rest },
+  ];
+}
+
+function completed(output: readonly JsonObject[]): JsonObject {
+  return { type: 'response.completed', response: { status: 'completed', output } };
+}
+
+function eventsOf(events: readonly (JsonObject | string)[]): readonly ChatEvent[] {
+  const decoder = openaiResponses.stream.decoder({});
+  const frames = events.map((event) => ({
+    data: typeof event === 'string' ? event : JSON.stringify(event),
+  }));
+  return [...frames.flatMap((frame) => decoder.push(frame)), ...decoder.end()];
+}
+
+function partsOf(...events: readonly JsonObject[]): readonly Part[] {
+  const collector = new ChatCollector('openai-responses');
+  for (const event of eventsOf(events)) collector.push(event);
+  return collector.finish().choices[0]?.parts ?? [];
+}
+
+const kindsOf = (parts: readonly Part[]): readonly string[] => parts.map(({ kind }) => kind);
+
+test('an item that only the end lists does not make the others new', () => {
+  const items = [message('msg_1', 'Hello.'), call];
+  const streamed = items.flatMap((item, at) => itemEvents(item, { output_index: at }));
+  const parts = partsOf(...streamed, completed([reasoning, ...items]));
+  assert.deepEqual(kindsOf(parts), ['text', 'tool-call', 'reasoning']);
+});
+
+test('ids that change tell nothing: then places do, where the types agree', () => {
+  const streamed = itemEvents(message('x', 'Hello.'), { output_index: 0 });
+  const parts = partsOf(...streamed, completed([message('y', 'Hello.'), call]));
+  assert.deepEqual(kindsOf(parts), ['text', 'tool-call']);
+  const other = partsOf(...streamed, completed([call, message('y', 'Hello.')]));
+  assert.deepEqual(kindsOf(other), ['text']);
+});
+
+test('a stream that numbers its parts from 1, and a part of another kind, repeat no words', () => {
+  const delta = {
+    type: 'response.output_text.delta',
+    output_index: 0,
+    content_index: 1,
+    delta: 'Hello.',
+  };
+  const [added, done] = itemEvents(message('msg_1', 'Hello.'), { output_index: 0 });
+  const odd = { ...message('msg_1', ''), content: [{ type: 'sound' }, text('Hello.')] };
+  for (const [deltas, last] of [
+    [[delta], done],
+    [[{ ...delta, content_index: 0 }], { ...done, item: odd }],
+  ] as const) {
+    const parts = partsOf(added ?? {}, ...deltas, last ?? {}, completed([]));
+    assert.equal(parts.map((part) => (part.kind === 'text' ? part.text : '')).join(), 'Hello.');
+  }
+});
+
+test('events without number and id belong to the item that was announced last', () => {
+  const bare = { type: 'message', role: 'assistant', content: [] };
+  const parts = partsOf(
+    { type: 'response.output_item.added', item: bare },
+    { type: 'response.output_text.delta', delta: 'Hello.' },
+    { type: 'response.output_item.done', item: bare },
+    {
+      type: 'response.output_item.added',
+      item: { ...bare, type: 'function_call', name: 'f', call_id: 'a' },
+    },
+    { type: 'response.function_call_arguments.delta', delta: '{"x":1}' },
+    completed([]),
+  );
+  assert.deepEqual(kindsOf(parts), ['text', 'tool-call']);
+  assert.equal(parts[1]?.kind === 'tool-call' && parts[1].input, '{"x":1}');
+});
+
+test('an event that breaks off in its middle leaves no complete answer', () => {
+  const [added, done] = itemEvents(message('msg_1', 'Hello.'), { output_index: 0 });
+  const broken = '{"type":"response.output_text.delta","output_index":0,"delta":"Hel';
+  const last = eventsOf([added ?? {}, broken, done ?? {}, completed([])]).at(-1);
+  assert.equal(last?.kind === 'error' && last.error.code, 'upstream_invalid');
+});
+
+test('more cached tokens than there were in the prompt are cut to it', () => {
+  const counts = decodeUsage({
+    input_tokens: 7,
+    input_tokens_details: { cached_tokens: 163 },
+    output_tokens: 2,
+  });
+  assert.deepEqual([counts?.inputTokens, counts?.cacheReadTokens], [0, 7]);
+});
