@@ -70,7 +70,8 @@ function finishOfAnswer(
   parts: readonly Part[],
   quirks: Quirks,
 ): ReturnType<typeof decodeFinish> {
-  const finish = decodeFinish(wire);
+  const calling = parts.some((part) => part.kind === 'tool-call');
+  const finish = decodeFinish(wire, calling);
   return readQuirks(quirks).structuredOutput === 'tool'
     ? finishOfStructuredAnswer(finish, parts)
     : finish;
