@@ -61,3 +61,14 @@ test('defaults that are printed end nothing', () => {
     (error) => error instanceof GatewayFailure && error.error.code === 'upstream_empty',
   );
 });
+
+test('arguments as text are arguments, whole and streamed', () => {
+  const part = { functionCall: { name: 'f', args: '{"x":1}' } };
+  const wire = { candidates: [{ content: { parts: [part] }, finishReason: 'STOP' }] };
+  const [whole] = response.decode(wire, {}).choices[0]?.parts ?? [];
+  assert.equal(whole?.kind === 'tool-call' && whole.input, '{"x":1}');
+  const deltas = eventsOf([wire]).flatMap((event) =>
+    event.kind === 'part-delta' ? [event.delta] : [],
+  );
+  assert.deepEqual(deltas, ['{"x":1}']);
+});

@@ -14,6 +14,7 @@ import {
   fieldPath,
   optionalObject,
   optionalString,
+  parseJsonObject,
   ReadError,
   requireObject,
   requireString,
@@ -243,13 +244,18 @@ export function readAnswerPart(value: JsonValue): ReadPart | undefined {
   return readText(text ?? '', wire['thought'] === true, state, rest);
 }
 
+/** An object; servers that translate from chat sometimes leave it as chat's text of one. */
+export function answerArguments(args: JsonValue | undefined): JsonObject | undefined {
+  return typeof args === 'string' ? parseJsonObject(args) : asObject(args);
+}
+
 function readAnswerCall(call: JsonObject, state: PartState, rest: JsonObject): RawToolCall {
   const unknown = unknownFields(call, new Set([...callFields, 'partialArgs', 'willContinue']));
   return {
     kind: 'raw-call',
     id: asString(call['id']) || undefined,
     name: asString(call['name']) ?? '',
-    input: JSON.stringify(asObject(call['args']) ?? {}),
+    input: JSON.stringify(answerArguments(call['args']) ?? {}),
     ...state,
     ...kept(compact({ ...rest, functionCall: nonEmpty(unknown) })),
   };

@@ -27,7 +27,7 @@ import { citationsOf } from './grounding.ts';
 import { citableCharactersMax } from './limits.ts';
 import { readLogprobs } from './logprobs.ts';
 import { PartialArguments } from './partial-arguments.ts';
-import { readAnswerPart, type RawToolCall } from './parts-decode.ts';
+import { answerArguments, readAnswerPart, type RawToolCall } from './parts-decode.ts';
 import { answerExtensions, blockReason, candidateExtensions, readTime } from './response-decode.ts';
 import { callScope, makeToolId } from './tool-ids.ts';
 import { decodeUsage } from './usage.ts';
@@ -241,7 +241,7 @@ export class GeminiStreamDecoder implements StreamDecoder {
       this.#closeAll(choice, events);
       choice.call = { call, arguments: new PartialArguments() };
     }
-    choice.call.arguments.merge(wire?.['args']);
+    choice.call.arguments.merge(answerArguments(wire?.['args']));
     if (!choice.call.arguments.add(wire?.['partialArgs'])) this.#overflows = true;
     if (!continues) this.#closeCall(choice, events);
   }

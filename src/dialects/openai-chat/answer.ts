@@ -149,12 +149,12 @@ function saysCall(call: JsonObject): boolean {
   return told.some((value) => value !== undefined && value !== null && value !== '');
 }
 
-/** A string, or an array of `text`, `thinking` and vendors' own parts (Mistral). */
+/** A string, or an array of texts, `thinking` and vendors' own parts (Mistral); or the one part itself. */
 export function decodeAnswerContent(content: JsonValue | undefined): Part[] {
   if (typeof content === 'string') return content === '' ? [] : [{ kind: 'text', text: content }];
   const parts: Part[] = [];
-  for (const piece of asObjects(content)) {
-    const part = decodeAnswerPiece(piece);
+  for (const piece of asArray(content) ?? [content]) {
+    const part = typeof piece === 'string' ? textPart(piece) : decodeAnswerPiece(asObject(piece));
     const last = parts.at(-1);
     if (!part) continue;
     if (last && part.kind === 'text' && last.kind === 'text')
@@ -166,13 +166,16 @@ export function decodeAnswerContent(content: JsonValue | undefined): Part[] {
   return parts;
 }
 
-function decodeAnswerPiece(piece: JsonObject): Part | undefined {
-  switch (piece['type']) {
+function textPart(text: string): Part | undefined {
+  return text === '' ? undefined : { kind: 'text', text };
+}
+
+function decodeAnswerPiece(piece: JsonObject | undefined): Part | undefined {
+  if (!piece) return undefined;
+  switch (piece['type'] ?? (typeof piece['text'] === 'string' ? 'text' : undefined)) {
     case 'text':
-    case 'output_text': {
-      const text = asString(piece['text']) ?? '';
-      return text === '' ? undefined : { kind: 'text', text };
-    }
+    case 'output_text':
+      return textPart(asString(piece['text']) ?? '');
     case 'thinking': {
       const part = decodeThinkingPart(piece);
       return part.text === '' ? undefined : part;

@@ -79,6 +79,7 @@ test('an error without a wrapper is an error, also where the stream goes on to i
     { type: 'server_error', message: 'No room.' },
     { error: true, message: 'No room.' },
     { success: false, msg: 'No room.', choices: [] },
+    { success: false, errors: [{ code: 5, message: 'No room.' }] },
   ];
   for (const body of bodies) {
     const last = eventsOf([chunk({ content: 'a' }), body]).at(-1);
@@ -141,4 +142,31 @@ test('words for the end that no vendor has used yet do not look into the languag
     const end = last.find((event) => event.kind === 'end');
     assert.deepEqual(end?.finish, { reason, raw: word });
   }
+});
+
+test('content is a text, a list of texts, or one part', () => {
+  const contents: readonly JsonValue[] = [
+    ['a', 'b'],
+    { type: 'text', text: 'ab' },
+    [{ text: 'a' }, { type: 'output_text', text: 'b' }],
+  ];
+  for (const content of contents) {
+    assert.deepEqual(whole({ content }), [{ kind: 'text', text: 'ab' }]);
+    assert.deepEqual(streamed({ content }), [{ kind: 'text', text: 'ab' }]);
+  }
+});
+
+test('zeros after the counts take nothing back', () => {
+  const zeros = { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 };
+  const counts = { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15 };
+  const frames = [
+    { ...chunk({ content: 'a' }), usage: zeros },
+    { ...chunk({}, { finish_reason: 'stop' }), usage: counts },
+    { id: 'c', choices: [], usage: zeros },
+  ];
+  const told = eventsOf(frames).find((event) => event.kind === 'usage');
+  assert.equal(told?.usage.inputTokens, 10);
+  const tap = openaiChat.stream.tap(request, {});
+  const taps = frames.map((wire) => tap.inspect({ data: JSON.stringify(wire) }).usage?.inputTokens);
+  assert.deepEqual(taps, [0, 10, undefined]);
 });

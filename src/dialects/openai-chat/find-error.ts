@@ -28,12 +28,13 @@ export function findError(
 }
 
 /**
- * An error without a wrapper, as frameworks and proxies write it: FastAPI's `detail`, or a message
+ * An error without a wrapper, as frameworks and proxies write it: `errors`, FastAPI's `detail`, or a message
  * beside what went wrong. A message alone may be a notice of a queue.
  */
 function isBareError(wire: JsonObject): boolean {
   if ((asArray(wire['choices'])?.length ?? 0) > 0) return false;
   const { detail, code, type } = wire;
+  if (asObjects(wire['errors']).length > 0) return true;
   if (typeof detail === 'string' ? detail !== '' : asObjects(detail).length > 0) return true;
   if ((asString(wire['message']) ?? asString(wire['msg']) ?? '') === '') return false;
   if (wire['error'] === true || wire['success'] === false) return true;

@@ -36,7 +36,7 @@ import { findError } from './find-error.ts';
 import { PartQueue } from './part-queue.ts';
 import { usageOf } from './response.ts';
 import { ToolDeltas } from './tool-deltas.ts';
-import { tellsTokens } from './usage.ts';
+import { laterUsage } from './usage.ts';
 
 const ignoredFields = new Set([
   'id',
@@ -134,8 +134,7 @@ class ChatStreamDecoder implements StreamDecoder {
 
   #readTop(wire: JsonObject, events: ChatEvent[]): void {
     const usage = usageOf(wire, this.#quirks);
-    // An empty object at the end takes nothing back.
-    if (usage && (!this.#usage || tellsTokens(usage))) this.#usage = usage;
+    if (usage) this.#usage = laterUsage(this.#usage, usage);
     this.#serviceTier = asString(wire['service_tier']) ?? this.#serviceTier;
     const citations = decodeUrlCitations(wire);
     if (citations.length > 0) this.#beside = citations;
