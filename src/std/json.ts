@@ -276,6 +276,14 @@ export function unknownFields(object: JsonObject, known: ReadonlySet<string>): J
   return rest;
 }
 
+/** Names of the fields that say something: clients send back what they got, and write what is missing as `null` or `[]`. */
+export function saidFields(object: JsonObject | undefined): readonly string[] {
+  return Object.keys(object ?? {}).filter((key) => {
+    const value = object?.[key];
+    return value !== undefined && value !== null && asArray(value)?.length !== 0;
+  });
+}
+
 /** `object` without fields whose value is `undefined`: what goes on the wire. */
 export function compact(object: { readonly [key: string]: JsonValue | undefined }): JsonObject {
   const present: Record<string, JsonValue> = {};

@@ -1,6 +1,6 @@
 import type { Bill, ChatEvent, ChatRequest, Finish, Part, PartFinal, Usage } from '#canonical';
 import { completePart } from '#canonical';
-import { asObject, formatSse, type JsonObject } from '#std';
+import { asObject, formatSse, saidFields, type JsonObject } from '#std';
 import type { StreamEncoder } from '../dialect.ts';
 import {
   boundState,
@@ -246,7 +246,7 @@ export class MessagesStreamEncoder implements StreamEncoder {
   #finished(extensions: JsonObject): string {
     const { context_management: contextManagement, ...rest } = this.#own ? extensions : {};
     if (!this.#own)
-      for (const key of Object.keys(extensions)) this.#report(key, 'not known to Anthropic');
+      for (const key of saidFields(extensions)) this.#report(key, 'not known to Anthropic');
     const messageDelta = {
       type: 'message_delta',
       delta: { ...encodeFinish(this.#finish, this.#own), ...rest },

@@ -83,7 +83,8 @@ export function readPart(value: JsonValue, path: string): ReadPart {
   const original = requireObject(value, path);
   const wire = camelised(original, partFields);
   for (const field of nativeFields) {
-    if (wire[field] !== undefined) return { kind: 'native', dialect: geminiId, value: original };
+    if (wire[field] !== undefined && wire[field] !== null)
+      return { kind: 'native', dialect: geminiId, value: original };
   }
   const rest = unknownFields(wire, partFields);
   const state = partState(optionalString(wire, 'thoughtSignature', path));
