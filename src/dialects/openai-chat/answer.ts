@@ -180,6 +180,10 @@ function decodeAnswerPiece(piece: JsonObject | undefined): Part | undefined {
       const part = decodeThinkingPart(piece);
       return part.text === '' ? undefined : part;
     }
+    case 'refusal': {
+      const text = asString(piece['refusal']) ?? '';
+      return text === '' ? undefined : { kind: 'refusal', text };
+    }
     case 'image_url':
       return decodeImage(piece);
     default:
@@ -230,12 +234,14 @@ export function decodeAnswerCall(
   const name = asString(inner['name']) ?? '';
   const input = custom ? (asString(inner['input']) ?? '') : argumentsText(inner['arguments']);
   const said = asString(call['id']) ?? '';
+  // Servers that print a missing object as text write `null` for a call without arguments.
+  const none = !custom && (input === '' || input.trim() === 'null');
   const { state, extraContent } = decodeToolState(call);
   return {
     kind: 'tool-call',
     id: said === '' ? madeToolId(responseId, choice, position, name) : said,
     name,
-    input: input === '' && !custom ? '{}' : input,
+    input: none ? '{}' : input,
     ...(custom ? { custom: true } : {}),
     ...(state ? { state } : {}),
     ...(extraContent ? { extensions: { extra_content: extraContent } } : {}),

@@ -170,3 +170,53 @@ test('zeros after the counts take nothing back', () => {
   const taps = frames.map((wire) => tap.inspect({ data: JSON.stringify(wire) }).usage?.inputTokens);
   assert.deepEqual(taps, [0, 10, undefined]);
 });
+
+function callsOf(...deltas: readonly JsonObject[]): readonly (readonly string[])[] {
+  const parts = streamed(...deltas.map((delta) => ({ tool_calls: [{ index: 0, ...delta }] })));
+  return parts.flatMap((part) => (part.kind === 'tool-call' ? [[part.id, part.input]] : []));
+}
+
+test('no arguments are written in many ways, and may be a placeholder for those that follow', () => {
+  for (const none of ['null', ' {} ', '', null, {}]) {
+    const call = { id: 'a', function: { name: 'f', arguments: none } };
+    assert.deepEqual(
+      callsOf(call).map(([id, input]) => [id, input]),
+      [['a', '{}']],
+    );
+    const [part] = whole({ tool_calls: [call] });
+    assert.ok(part?.kind === 'tool-call' && part.input.trim() === '{}');
+    const rest = { function: { arguments: '{"x":null}' } };
+    assert.deepEqual(callsOf(call, rest), [['a', '{"x":null}']]);
+  }
+});
+
+test('null inside of arguments is a value, wherever the pieces end', () => {
+  const pieces = ['{"x":', 'null', ',"y":', '{}', '}'].map((text, at) => ({
+    function: at === 0 ? { name: 'f', arguments: text } : { arguments: text },
+    id: 'a',
+  }));
+  assert.deepEqual(callsOf(...pieces), [['a', '{"x":null,"y":{}}']]);
+});
+
+test('arguments that are whole do not grow, and a new id inside of them begins no call', () => {
+  const piece = (id: string | null, text: string): JsonObject => ({
+    id,
+    function: { name: 'f', arguments: text },
+  });
+  assert.deepEqual(callsOf(piece('a', '{"x"'), piece('b', ':1}')), [['a', '{"x":1}']]);
+  assert.deepEqual(callsOf(piece('a', '{"x":1}'), piece('a', '{"x":1}')), [['a', '{"x":1}']]);
+  assert.deepEqual(callsOf(piece('a', '{}'), piece('b', '{}')), [
+    ['a', '{}'],
+    ['b', '{}'],
+  ]);
+});
+
+test('a refusal among the parts is a refusal, and an error in any answer is an error', () => {
+  const content = [{ type: 'refusal', refusal: 'No.' }];
+  assert.deepEqual(whole({ content }), [{ kind: 'refusal', text: 'No.' }]);
+  const choices = [
+    { index: 0, delta: {} },
+    { index: 1, delta: {}, error: { code: 502, message: 'No.' } },
+  ];
+  assert.equal(eventsOf([{ id: 'c', choices }]).at(-1)?.kind, 'error');
+});

@@ -19,8 +19,10 @@ export function findError(
   if (event === 'error' || (wire['object'] === 'error' && wire['choices'] === undefined))
     return decodeUpstreamErrorValue(200, wire);
   if (isBareError(wire)) return decodeUpstreamErrorValue(200, wire);
-  const inner = asObject(asObject(asArray(wire['choices'])?.[0])?.['error']);
-  if (inner) return decodeUpstreamErrorValue(200, { error: inner });
+  for (const choice of asObjects(wire['choices'])) {
+    const inner = asObject(choice['error']);
+    if (inner) return decodeUpstreamErrorValue(200, { error: inner });
+  }
   const groq = asString(asObject(wire['x_groq'])?.['error']);
   return groq === undefined || groq === ''
     ? numberedError(wire, quirks)

@@ -9,7 +9,11 @@ type OpenCall = {
   readonly progress: JsonProgress;
   id: string;
   name: string;
+  /** Arguments began with `{}` or `null`: none, unless others follow. */
+  placeholder: boolean;
 };
+
+const noArguments = /^\s*(?:null|\{\s*\})\s*$/;
 
 /**
  * Puts the pieces of tool calls together, whatever the vendor leaves out or repeats: `index` missing
@@ -50,6 +54,17 @@ export class ToolDeltas {
     this.#complete(call, id, name);
     const { state } = decodeToolState(delta);
     if (state) call.part.state = state;
+    if (custom) call.part.waiting.push(piece);
+    else this.#append(call, piece);
+  }
+
+  /** Arguments are one JSON value: what comes after its end could only break it. */
+  #append(call: OpenCall, piece: string): void {
+    if (call.progress.whole) return;
+    if (!call.progress.begun && noArguments.test(piece)) {
+      call.placeholder = true;
+      return;
+    }
     call.progress.push(piece);
     call.part.waiting.push(piece);
   }
@@ -69,8 +84,13 @@ export class ToolDeltas {
   /** Whether a delta under the index of a call begins another one: by its id, or after whole arguments. */
   #isOther(known: OpenCall, id: string, name: string, piece: string): boolean {
     if (name === '') return false;
-    if (id !== '' && known.id !== '') return known.id !== id;
-    return known.progress.whole && piece !== '';
+    const { begun, whole } = known.progress;
+    if (id !== '' && known.id !== '') {
+      // Some servers make a new id for each piece.
+      const continues = known.name === name && begun && !whole;
+      return known.id !== id && !continues;
+    }
+    return (whole || known.placeholder) && piece !== '';
   }
 
   #begin(
@@ -92,7 +112,7 @@ export class ToolDeltas {
     };
     const part = this.#queue.open(`tool:${position}`, head);
     const progress = new JsonProgress();
-    const call: OpenCall = { part, progress, id, name };
+    const call: OpenCall = { part, progress, id, name, placeholder: false };
     part.whole = () => progress.whole;
     part.ready = () => call.name !== '';
     this.#calls.push(call);

@@ -109,3 +109,19 @@ test('more cached tokens than there were in the prompt are cut to it', () => {
   });
   assert.deepEqual([counts?.inputTokens, counts?.cacheReadTokens], [0, 7]);
 });
+
+test('a call without arguments has the empty object, whole and streamed', () => {
+  for (const none of ['', 'null', null]) {
+    const item = { ...call, arguments: none };
+    const [part] = openaiResponses.response.decode({ output: [item] }, {}).choices[0]?.parts ?? [];
+    assert.equal(part?.kind === 'tool-call' && part.input, '{}');
+    const delta = {
+      type: 'response.function_call_arguments.delta',
+      output_index: 0,
+      delta: none ?? '',
+    };
+    const [added, done] = itemEvents(item, { output_index: 0 });
+    const [said] = partsOf(added ?? {}, delta, done ?? {}, completed([item]));
+    assert.equal(said?.kind === 'tool-call' && said.input, '{}');
+  }
+});

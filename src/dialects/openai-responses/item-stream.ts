@@ -329,10 +329,11 @@ class CallDecoder implements ItemDecoder {
     this.events.push({ kind: 'start', part: { ...part, input: '' } });
     this.#push(this.#waiting);
     // Some vendors put the first arguments, or all of them, into the announcement.
-    this.#delta(missingRest(this.#input, part.input));
+    this.#delta(missingRest(this.#input, callInput({ ...item, type: this.#type })));
   }
 
   #delta(delta: string): void {
+    if (this.#type === 'function_call' && this.#input === '' && delta.trim() === 'null') return;
     this.#input += delta;
     if (this.#started) this.#push(delta);
     else this.#waiting += delta;
@@ -351,6 +352,7 @@ class CallDecoder implements ItemDecoder {
       this.#announce({ ...item, call_id: item['call_id'] ?? item['id'] ?? '' });
     }
     this.#delta(missingRest(this.#input, callInput({ ...item, type: this.#type })));
+    if (this.#type === 'function_call' && this.#input === '') this.#delta('{}');
     this.#ended = true;
     const { extensions } = decodeCall({ ...item, type: this.#type });
     this.events.push({ kind: 'end', ...(extensions ? { final: { extensions } } : {}) });

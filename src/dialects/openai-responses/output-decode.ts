@@ -71,16 +71,17 @@ export function decodeCall(item: JsonObject): ToolCallPart {
     kind: 'tool-call',
     id: asString(item['call_id']) ?? asString(item['id']) ?? '',
     name: asString(item['name']) ?? '',
-    input: callInput(item) ?? '',
+    input: callInput(item) || (custom ? '' : '{}'),
     ...(custom ? { custom } : {}),
     ...present(decodeCallFields(item)),
   };
 }
 
-/** The arguments' text; some vendors send an object in its place. */
+/** The arguments' text; some vendors send an object in its place, or `null` for none. */
 export function callInput(item: JsonObject): string | undefined {
-  const value = item['type'] === 'custom_tool_call' ? item['input'] : item['arguments'];
-  if (typeof value === 'string') return value;
+  const custom = item['type'] === 'custom_tool_call';
+  const value = custom ? item['input'] : item['arguments'];
+  if (typeof value === 'string') return !custom && value.trim() === 'null' ? '' : value;
   return asObject(value) ? JSON.stringify(value) : undefined;
 }
 
