@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ChatCollector, type ChatEvent, type Part } from '#canonical';
 import type { JsonObject } from '#std';
+import { emptyRequest } from '../request-rig.ts';
 import { openaiResponses } from './index.ts';
 import { decodeUsage } from './usage.ts';
 
@@ -124,4 +125,19 @@ test('a call without arguments has the empty object, whole and streamed', () => 
     const [said] = partsOf(added ?? {}, delta, done ?? {}, completed([item]));
     assert.equal(said?.kind === 'tool-call' && said.input, '{}');
   }
+});
+
+test('a failure without its error is one, and the framework’s event name says nothing', () => {
+  const failures = [
+    { type: 'response.failed', response: {} },
+    { type: 'response.completed', response: { status: 'failed', error: null, output: [] } },
+  ];
+  for (const failure of failures) {
+    assert.equal(eventsOf([failure]).at(-1)?.kind, 'error');
+    const tap = openaiResponses.stream.tap(emptyRequest, {});
+    assert.ok(tap.inspect({ data: JSON.stringify(failure) }).error);
+  }
+  const tap = openaiResponses.stream.tap(emptyRequest, {});
+  const frame = { event: 'message', data: JSON.stringify(completed([message('m', 'Hello.')])) };
+  assert.deepEqual([tap.inspect(frame).complete, tap.inspect(frame).closing], [true, true]);
 });

@@ -172,8 +172,7 @@ class ResponsesStreamDecoder implements StreamDecoder {
   }
 
   #terminal(response: JsonObject, type: string): void {
-    const error = asObject(response['error']);
-    if (error && response['status'] === 'failed') return this.#error(error);
+    if (response['status'] === 'failed') return this.#error(asObject(response['error']) ?? {});
     this.#start(response);
     this.#completeItems(response['output']);
     this.#over = true;
