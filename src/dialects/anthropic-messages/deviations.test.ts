@@ -95,3 +95,18 @@ test('the end is read in any case and in chat’s words, and calls are calls', (
   const streamed = decoded([start, ...block(0, call), { type: 'message_stop' }]);
   assert.equal(collected(streamed).choices[0]?.finish.reason, 'tool-calls');
 });
+
+test('arguments that say none give the empty object, and way to those that follow', () => {
+  const call = { type: 'tool_use', id: 'a', name: 'f', input: {} };
+  const pieces = (...texts: readonly string[]): readonly JsonObject[] =>
+    texts.map((partial_json) => ({ type: 'input_json_delta', partial_json }));
+  const inputOf = (...texts: readonly string[]): unknown => {
+    const [part] =
+      collected(decoded([start, ...block(0, call, ...pieces(...texts)), ...end])).choices[0]
+        ?.parts ?? [];
+    return part?.kind === 'tool-call' && part.input;
+  };
+  assert.equal(inputOf('null'), '{}');
+  assert.equal(inputOf('{}'), '{}');
+  assert.equal(inputOf('{}', '{"x":', 'null', '}'), '{"x":null}');
+});

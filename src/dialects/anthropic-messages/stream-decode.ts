@@ -17,6 +17,7 @@ import {
   type JsonValue,
 } from '#std';
 import type { Frame, Quirks, StreamDecoder } from '../dialect.ts';
+import { saysNoArguments } from '../no-arguments.ts';
 import { decodeUpstreamErrorValue } from '../upstream-error.ts';
 import { decodeFinish } from './finish.ts';
 import { blocksMax, gatheredCharactersMax } from './limits.ts';
@@ -232,7 +233,7 @@ export class MessagesStreamDecoder implements StreamDecoder {
 
   #inputDelta(open: OpenBlock, text: string): readonly ChatEvent[] {
     if (open.part.kind === 'tool-call' || isAnswerTool(open.block, this.#quirks))
-      return this.#append(open, text);
+      return !open.appended && saysNoArguments(text) ? [] : this.#append(open, text);
     return open.part.kind === 'native' ? this.#gather(open, { partial_json: text }) : [];
   }
 

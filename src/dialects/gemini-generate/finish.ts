@@ -61,7 +61,8 @@ export function finishWord(value: JsonValue | undefined): string | undefined {
 
 /** Gemini says STOP for tool calls too, so the parts decide. */
 export function decodeFinish(raw: string, hasToolCalls: boolean): Finish {
-  const reason = Object.hasOwn(reasons, raw) ? (reasons[raw] ?? 'other') : 'other';
+  const word = raw.toUpperCase();
+  const reason = Object.hasOwn(reasons, word) ? (reasons[word] ?? 'other') : 'other';
   return { reason: reason === 'stop' && hasToolCalls ? 'tool-calls' : reason, raw };
 }
 

@@ -1,5 +1,6 @@
 import type { ToolCallPart } from '#canonical';
 import { asCount, asObject, asString, type JsonObject } from '#std';
+import { saysNoArguments } from '../no-arguments.ts';
 import { argumentsText, madeToolId } from './answer.ts';
 import { decodeToolState } from './details.ts';
 import { JsonProgress, type PartQueue, type PendingPart } from './part-queue.ts';
@@ -12,8 +13,6 @@ type OpenCall = {
   /** Arguments began with `{}` or `null`: none, unless others follow. */
   placeholder: boolean;
 };
-
-const noArguments = /^\s*(?:null|\{\s*\})\s*$/;
 
 /**
  * Puts the pieces of tool calls together, whatever the vendor leaves out or repeats: `index` missing
@@ -61,7 +60,7 @@ export class ToolDeltas {
   /** Arguments are one JSON value: what comes after its end could only break it. */
   #append(call: OpenCall, piece: string): void {
     if (call.progress.whole) return;
-    if (!call.progress.begun && noArguments.test(piece)) {
+    if (!call.progress.begun && saysNoArguments(piece)) {
       call.placeholder = true;
       return;
     }

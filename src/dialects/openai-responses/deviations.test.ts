@@ -141,3 +141,30 @@ test('a failure without its error is one, and the framework’s event name says 
   const frame = { event: 'message', data: JSON.stringify(completed([message('m', 'Hello.')])) };
   assert.deepEqual([tap.inspect(frame).complete, tap.inspect(frame).closing], [true, true]);
 });
+
+test('a placeholder before the arguments is none of them', () => {
+  const [added, done] = itemEvents({ ...call, arguments: '{"x":1}' }, { output_index: 0 });
+  const announced = { ...added, item: { ...call, arguments: '{}' } };
+  const delta = {
+    type: 'response.function_call_arguments.delta',
+    output_index: 0,
+    delta: '{"x":1}',
+  };
+  for (const events of [
+    [announced, delta],
+    [announced, { ...delta, delta: '{}' }, delta],
+  ]) {
+    const [said] = partsOf(...events, done ?? {}, completed([]));
+    assert.equal(said?.kind === 'tool-call' && said.input, '{"x":1}');
+  }
+});
+
+test('a message whose content is its text is read, whole and streamed', () => {
+  const item = { ...message('msg_1', ''), content: 'Hello.' };
+  const wanted = [{ kind: 'text', text: 'Hello.' }];
+  const { choices } = openaiResponses.response.decode({ output: [item] }, {});
+  const textsOf = (parts: readonly Part[]): unknown =>
+    parts.map((part) => (part.kind === 'text' ? { kind: 'text', text: part.text } : part.kind));
+  assert.deepEqual(textsOf(choices[0]?.parts ?? []), wanted);
+  assert.deepEqual(textsOf(partsOf(completed([item]))), wanted);
+});

@@ -87,13 +87,18 @@ export function callInput(item: JsonObject): string | undefined {
 
 function decodeMessage(item: JsonObject): Part[] {
   const parts: (TextPart | RefusalPart)[] = [];
-  const { content } = item;
-  if (typeof content === 'string') parts.push({ kind: 'text', text: content });
-  for (const part of asObjects(content)) {
+  for (const part of outputParts(item['content'])) {
     const decoded = decodeOutputPart(part);
     if (decoded) parts.push(decoded);
   }
   return withItemFields(parts, decodeMessageFields(item));
+}
+
+/** The parts of a message; some servers write its one text in their place. */
+export function outputParts(content: JsonValue | undefined): readonly JsonObject[] {
+  return typeof content === 'string'
+    ? [{ type: 'output_text', text: content }]
+    : asObjects(content);
 }
 
 const textFields = new Set(['type', 'text', 'annotations', 'logprobs']);
