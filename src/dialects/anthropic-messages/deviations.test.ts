@@ -34,6 +34,13 @@ test('words of a block that was never announced are read', () => {
   );
 });
 
+test('a signature of thinking that is not shown is kept without an announcement', () => {
+  const delta = { type: 'signature_delta', signature: 'sig' };
+  const frames = [start, { type: 'content_block_delta', index: 0, delta }, words(1, 'a'), ...end];
+  const [thought] = collected(decoded(frames)).choices[0]?.parts ?? [];
+  assert.equal(thought?.state?.value, 'sig');
+});
+
 test('a delta with the number of a block that has ended belongs to the one that is open', () => {
   const frames = [
     start,

@@ -216,8 +216,7 @@ export class MessagesStreamDecoder implements StreamDecoder {
 
   /** Words of a block that was never announced begin one of their kind; other deltas say nothing alone. */
   #strayDelta(data: JsonObject, type: string): readonly ChatEvent[] {
-    const kind =
-      type === 'text_delta' ? 'text' : type === 'thinking_delta' ? 'thinking' : undefined;
+    const kind = kindsOfDeltas.get(type);
     if (kind === undefined) return [];
     const { index } = data;
     const opening = this.#startBlock({ index, content_block: { type: kind } });
@@ -331,6 +330,12 @@ const startFields = new Set([
 ]);
 const deltaFields = new Set(['stop_reason', 'stop_sequence', 'stop_details']);
 const messageDeltaFields = new Set(['type', 'delta', 'usage']);
+
+const kindsOfDeltas: ReadonlyMap<string, string> = new Map([
+  ['text_delta', 'text'],
+  ['thinking_delta', 'thinking'],
+  ['signature_delta', 'thinking'],
+]);
 
 function withoutCitations(part: Extract<Part, { kind: 'text' }>): Part {
   const { citations: _, ...rest } = part;
