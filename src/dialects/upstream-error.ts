@@ -231,7 +231,12 @@ function factsOf(inner: JsonObject, outer: JsonObject): UpstreamErrorFacts {
 /** `message`, Mistral's and FastAPI's `detail` (text, or a list of fields), Cohere's and others' variants. */
 function messageOf(inner: JsonObject): string {
   const message =
-    inner['message'] ?? inner['Message'] ?? inner['detail'] ?? inner['msg'] ?? inner['error_msg'];
+    inner['message'] ??
+    inner['Message'] ??
+    inner['detail'] ??
+    inner['msg'] ??
+    inner['error_msg'] ??
+    asObjects(inner['errors'])[0]?.['message'];
   if (typeof message === 'string') return message;
   const nested = asObject(message);
   const list = asArray(nested?.['detail'] ?? message) ?? [];

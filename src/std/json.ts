@@ -103,8 +103,12 @@ export function asBoolean(value: JsonValue | undefined): boolean | undefined {
   return typeof value === 'boolean' ? value : undefined;
 }
 
-/** A count as vendors report it: a non-negative safe integer; a hostile or odd value is `undefined`. */
+/**
+ * A count as vendors report it: a non-negative safe integer, or its digits as text (protobuf's JSON
+ * writes 64-bit numbers so); a hostile or odd value is `undefined`.
+ */
 export function asCount(value: JsonValue | undefined): number | undefined {
+  if (typeof value === 'string') return /^\d{1,15}$/.test(value) ? Number(value) : undefined;
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined;
 }
 
@@ -270,6 +274,14 @@ export function unknownFields(object: JsonObject, known: ReadonlySet<string>): J
     if (value !== undefined && !known.has(key) && key !== '__proto__') rest[key] = value;
   }
   return rest;
+}
+
+/** Names of the fields that say something: clients send back what they got, and write what is missing as `null` or `[]`. */
+export function saidFields(object: JsonObject | undefined): readonly string[] {
+  return Object.keys(object ?? {}).filter((key) => {
+    const value = object?.[key];
+    return value !== undefined && value !== null && asArray(value)?.length !== 0;
+  });
 }
 
 /** `object` without fields whose value is `undefined`: what goes on the wire. */

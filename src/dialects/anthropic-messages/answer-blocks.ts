@@ -6,7 +6,7 @@ import {
   type Part,
   type ReasoningPart,
 } from '#canonical';
-import { compact, parseJsonObject, type JsonObject } from '#std';
+import { compact, parseJsonObject, saidFields, type JsonObject } from '#std';
 
 /** Called for what the client cannot be told; `field` is appended to the path of the part. */
 export type ReportLoss = (field: string, reason: string) => void;
@@ -31,7 +31,7 @@ export function withExtensions(
 ): JsonObject {
   if (!part.extensions) return block;
   if (own) return { ...block, ...part.extensions };
-  for (const key of Object.keys(part.extensions)) report(`.${key}`, 'not known to Anthropic');
+  for (const key of saidFields(part.extensions)) report(`.${key}`, 'not known to Anthropic');
   return block;
 }
 

@@ -10,15 +10,26 @@ const reasons: { readonly [stopReason: string]: FinishReason } = {
   pause_turn: 'pause',
   compaction: 'pause',
   refusal: 'refusal',
+  // Words of chat that compatible servers let through.
+  stop: 'stop',
+  length: 'length',
+  tool_calls: 'tool-calls',
+  content_filter: 'content-filter',
 };
 
-/** From `{stop_reason, stop_sequence, stop_details}` of a message or of a `message_delta`. */
-export function decodeFinish(source: JsonObject): Finish {
+/**
+ * From `{stop_reason, stop_sequence, stop_details}` of a message or of a `message_delta`. `calling`:
+ * calls are there to be run, whatever a compatible server says, or does not say, of the end.
+ */
+export function decodeFinish(source: JsonObject, calling: boolean): Finish {
   const raw = asString(source['stop_reason']) ?? '';
   const stopSequence = asString(source['stop_sequence']);
   const details = asObject(source['stop_details']);
+  const word = raw.toLowerCase();
+  const known = Object.hasOwn(reasons, word) ? (reasons[word] ?? 'other') : 'other';
+  const open = known === 'stop' || raw === '';
   return {
-    reason: Object.hasOwn(reasons, raw) ? (reasons[raw] ?? 'other') : 'other',
+    reason: calling && open && stopSequence === undefined ? 'tool-calls' : known,
     raw,
     ...(stopSequence === undefined ? {} : { stopSequence }),
     ...(details ? { details } : {}),

@@ -8,3 +8,6 @@ export const gatheredCharactersMax = 16 * 1024 * 1024;
 
 /** Cache marks that a request may carry (docs: prompt caching). */
 export const cacheMarksMax = 4;
+
+/** Most blocks of one streamed answer; their indexes are remembered. */
+export const blocksMax = 10_000;

@@ -1,5 +1,5 @@
 import type { ChatRequest, Encoded } from '#canonical';
-import { asObject, compact, fieldPath, type JsonObject, type JsonValue } from '#std';
+import { asObject, compact, fieldPath, saidFields, type JsonObject, type JsonValue } from '#std';
 import type { Quirks } from '../dialect.ts';
 import { createEncoding, lose, type Encoding } from './encoding.ts';
 import { cacheMarksMax } from './limits.ts';
@@ -166,8 +166,7 @@ function restOf(
 ): JsonObject {
   const extensions = encoding.own ? request.extensions : {};
   if (!encoding.own) {
-    for (const key of Object.keys(request.extensions))
-      lose(encoding, key, 'not known to Anthropic');
+    for (const key of saidFields(request.extensions)) lose(encoding, key, 'not known to Anthropic');
   }
   const config = {
     ...asObject(extensions['output_config']),

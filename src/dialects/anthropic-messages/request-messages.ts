@@ -1,5 +1,5 @@
 import type { ChatRequest, Message, Part } from '#canonical';
-import type { JsonObject } from '#std';
+import { saidFields, type JsonObject } from '#std';
 import { lose, type Encoding } from './encoding.ts';
 import { encodePart } from './request-parts.ts';
 
@@ -60,7 +60,7 @@ function reportMessage(message: Message, path: string, encoding: Encoding): void
   if (message.name !== undefined)
     lose(encoding, `${path}.name`, 'Anthropic has no names of participants');
   if (encoding.own || !message.extensions) return;
-  for (const key of Object.keys(message.extensions))
+  for (const key of saidFields(message.extensions))
     lose(encoding, `${path}.${key}`, 'not known to Anthropic');
 }
 

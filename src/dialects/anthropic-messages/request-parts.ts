@@ -7,7 +7,7 @@ import type {
   ToolCallPart,
   ToolResultPart,
 } from '#canonical';
-import { compact, fieldPath, parseJsonObject, type JsonObject } from '#std';
+import { compact, fieldPath, parseJsonObject, saidFields, type JsonObject } from '#std';
 import { lose, type Encoding } from './encoding.ts';
 import { encodeMedia } from './request-media.ts';
 
@@ -57,7 +57,7 @@ function finishBlock(block: JsonObject, part: Part, path: string, encoding: Enco
   const marked = mark ? { ...block, cache_control: mark } : block;
   if (!part.extensions) return marked;
   if (encoding.own) return { ...marked, ...part.extensions };
-  for (const key of Object.keys(part.extensions))
+  for (const key of saidFields(part.extensions))
     lose(encoding, fieldPath(path, key), 'not known to Anthropic');
   return marked;
 }

@@ -1,5 +1,5 @@
 import type { ChatRequest, ReasoningEffort, ReasoningRequest } from '#canonical';
-import { compact, fieldPath, type JsonObject } from '#std';
+import { compact, fieldPath, saidFields, type JsonObject } from '#std';
 import { lose, type Encoding } from './encoding.ts';
 import { effortOrder } from './quirks.ts';
 
@@ -68,7 +68,7 @@ function isTaken(
 
 function reportExtensions(reasoning: ReasoningRequest, encoding: Encoding): void {
   if (encoding.own || !reasoning.extensions) return;
-  for (const key of Object.keys(reasoning.extensions))
+  for (const key of saidFields(reasoning.extensions))
     lose(encoding, fieldPath('reasoning', key), 'not known to Anthropic');
 }
 

@@ -1,5 +1,5 @@
 import type { ChatRequest, CustomTool, FunctionTool, Tool, ToolChoice } from '#canonical';
-import { compact, fieldPath, type JsonObject } from '#std';
+import { compact, fieldPath, saidFields, type JsonObject } from '#std';
 import { lose, type Encoding } from './encoding.ts';
 import { answerToolName } from './quirks.ts';
 import { encodeCache } from './request-parts.ts';
@@ -110,7 +110,7 @@ function encodeFunction(tool: FunctionTool, path: string, encoding: Encoding): J
   });
   if (!tool.extensions) return wire;
   if (encoding.own) return { ...wire, ...tool.extensions };
-  for (const key of Object.keys(tool.extensions))
+  for (const key of saidFields(tool.extensions))
     lose(encoding, fieldPath(path, key), 'not known to Anthropic');
   return wire;
 }

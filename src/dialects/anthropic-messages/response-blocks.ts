@@ -1,5 +1,6 @@
 import type { Part, ToolCallPart } from '#canonical';
 import { asArray, asObjects, asString, unknownFields, type JsonObject, type JsonValue } from '#std';
+import { saysNoArguments } from '../no-arguments.ts';
 import { answerToolName, type AnthropicQuirks } from './quirks.ts';
 import { decodeCitation, reasoningPart } from './request-blocks.ts';
 
@@ -61,7 +62,7 @@ export function toolCallHead(block: JsonObject): ToolCallPart {
 
 /** Missing arguments are none: `{}`. Compatible vendors sometimes give text instead of an object. */
 export function inputText(input: JsonValue | undefined): string {
-  if (typeof input === 'string') return input === '' ? '{}' : input;
+  if (typeof input === 'string') return input === '' || saysNoArguments(input) ? '{}' : input;
   return input === undefined || input === null ? '{}' : JSON.stringify(input);
 }
 

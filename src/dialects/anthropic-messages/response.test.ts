@@ -32,7 +32,7 @@ test('usage: totals win over details, hostile numbers are nothing, compaction is
   const hostile = decodeUsage({
     input_tokens: -1,
     output_tokens: 2 ** 63,
-    cache_read_input_tokens: '5',
+    cache_read_input_tokens: '5 or so',
     cache_creation_input_tokens: 1.5,
   });
   assert.deepEqual(

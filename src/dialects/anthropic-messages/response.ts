@@ -8,7 +8,7 @@ import {
   type Part,
   type Usage,
 } from '#canonical';
-import { asArray, asObject, asString, unknownFields, type JsonObject } from '#std';
+import { asArray, asObject, asString, saidFields, unknownFields, type JsonObject } from '#std';
 import type { Quirks } from '../dialect.ts';
 import { decodeUpstreamErrorValue } from '../upstream-error.ts';
 import { answerBlocks } from './answer-blocks.ts';
@@ -70,7 +70,8 @@ function finishOfAnswer(
   parts: readonly Part[],
   quirks: Quirks,
 ): ReturnType<typeof decodeFinish> {
-  const finish = decodeFinish(wire);
+  const calling = parts.some((part) => part.kind === 'tool-call');
+  const finish = decodeFinish(wire, calling);
   return readQuirks(quirks).structuredOutput === 'tool'
     ? finishOfStructuredAnswer(finish, parts)
     : finish;
@@ -97,7 +98,7 @@ export function encodeResponse(response: ChatResponse, request: ChatRequest): En
   );
   const extensions = own ? response.extensions : {};
   if (!own)
-    for (const key of Object.keys(response.extensions))
+    for (const key of saidFields(response.extensions))
       lose({ losses }, key, 'not known to Anthropic');
   const value: JsonObject = {
     id: messageId(response.id),

@@ -17,9 +17,10 @@ import {
   type JsonValue,
 } from '#std';
 import type { Frame, Quirks, StreamDecoder } from '../dialect.ts';
+import { saysNoArguments } from '../no-arguments.ts';
 import { decodeUpstreamErrorValue } from '../upstream-error.ts';
 import { decodeFinish } from './finish.ts';
-import { gatheredCharactersMax } from './limits.ts';
+import { blocksMax, gatheredCharactersMax } from './limits.ts';
 import { readQuirks, type AnthropicQuirks } from './quirks.ts';
 import { decodeCitation, reasoningPart } from './request-blocks.ts';
 import { decodeAnswerBlock, inputText, isAnswerTool, toolCallHead } from './response-blocks.ts';
@@ -48,6 +49,8 @@ export class MessagesStreamDecoder implements StreamDecoder {
   #started = false;
   #closed = false;
   #nextIndex = 0;
+  /** Blocks by the vendor's index; `interrupted`: the next one began before its end. */
+  readonly #blocks = new Map<number, 'begun' | 'interrupted'>();
   #gatheredCharacters = 0;
   #toolCalls = 0;
   #answeredByTool = false;
@@ -63,8 +66,9 @@ export class MessagesStreamDecoder implements StreamDecoder {
   }
 
   push(frame: Frame): readonly ChatEvent[] {
-    if (this.#closed || frame.data === '' || frame.data === '[DONE]') return [];
-    const parsed = parseJson(frame.data);
+    const text = frame.data.trim();
+    if (this.#closed || text === '' || text === '[DONE]') return [];
+    const parsed = parseJson(text);
     const data = parsed.ok ? asObject(parsed.value) : undefined;
     if (!data)
       return this.#fail(
@@ -79,7 +83,7 @@ export class MessagesStreamDecoder implements StreamDecoder {
       case 'content_block_delta':
         return this.#delta(data);
       case 'content_block_stop':
-        return this.#closeBlock();
+        return this.#endBlock(data);
       case 'message_delta':
         return this.#messageDelta(data);
       case 'message_stop':
@@ -137,13 +141,19 @@ export class MessagesStreamDecoder implements StreamDecoder {
   }
 
   #startBlock(data: JsonObject): readonly ChatEvent[] {
+    const interrupted = this.#open?.wireIndex;
     const events = [...this.#ensureStarted(), ...this.#closeBlock()];
+    if (this.#blocks.size >= blocksMax)
+      return this.#fail(gatewayError('upstream_invalid', 'The upstream sent too many blocks.'));
     const block = asObject(data['content_block']) ?? {};
     const index = this.#nextIndex;
     this.#nextIndex += 1;
     const { part, text } = this.#head(block);
+    const wireIndex = asCount(data['index']) ?? index;
+    if (interrupted !== undefined) this.#blocks.set(interrupted, 'interrupted');
+    this.#blocks.set(wireIndex, 'begun');
     this.#open = {
-      wireIndex: asCount(data['index']) ?? index,
+      wireIndex,
       index,
       block,
       part,
@@ -181,8 +191,13 @@ export class MessagesStreamDecoder implements StreamDecoder {
   #delta(data: JsonObject): readonly ChatEvent[] {
     const delta = asObject(data['delta']) ?? {};
     const index = asCount(data['index']);
+    const block = index === undefined ? 'begun' : this.#blocks.get(index);
     const open = this.#open;
-    if (!open || (index !== undefined && index !== open.wireIndex)) return [];
+    if (!open || block === undefined) return this.#strayDelta(data, asString(delta['type']) ?? '');
+    if (block === 'interrupted' && index !== open.wireIndex)
+      return this.#fail(
+        gatewayError('upstream_invalid', 'The upstream went on with a block after the next began.'),
+      );
     switch (delta['type']) {
       case 'text_delta':
         return open.part.kind === 'text' ? this.#append(open, asString(delta['text']) ?? '') : [];
@@ -199,9 +214,25 @@ export class MessagesStreamDecoder implements StreamDecoder {
     }
   }
 
+  /** Words of a block that was never announced begin one of their kind; other deltas say nothing alone. */
+  #strayDelta(data: JsonObject, type: string): readonly ChatEvent[] {
+    const kind = kindsOfDeltas.get(type);
+    if (kind === undefined) return [];
+    const { index } = data;
+    const opening = this.#startBlock({ index, content_block: { type: kind } });
+    return [...opening, ...this.#delta(data)];
+  }
+
+  /** The end of a block that was closed when the next one began is not that one's end. */
+  #endBlock(data: JsonObject): readonly ChatEvent[] {
+    const index = asCount(data['index']);
+    const late = index !== undefined && index !== this.#open?.wireIndex;
+    return late && this.#blocks.get(index) === 'interrupted' ? [] : this.#closeBlock();
+  }
+
   #inputDelta(open: OpenBlock, text: string): readonly ChatEvent[] {
     if (open.part.kind === 'tool-call' || isAnswerTool(open.block, this.#quirks))
-      return this.#append(open, text);
+      return !open.appended && saysNoArguments(text) ? [] : this.#append(open, text);
     return open.part.kind === 'native' ? this.#gather(open, { partial_json: text }) : [];
   }
 
@@ -271,7 +302,7 @@ export class MessagesStreamDecoder implements StreamDecoder {
       );
     const events: ChatEvent[] = [...this.#closeBlock()];
     this.#closed = true;
-    const finish = decodeFinish(this.#finish);
+    const finish = decodeFinish(this.#finish, this.#toolCalls > 0);
     const endsLikeText =
       this.#answeredByTool && this.#toolCalls === 0 && finish.reason === 'tool-calls';
     events.push({
@@ -299,6 +330,12 @@ const startFields = new Set([
 ]);
 const deltaFields = new Set(['stop_reason', 'stop_sequence', 'stop_details']);
 const messageDeltaFields = new Set(['type', 'delta', 'usage']);
+
+const kindsOfDeltas: ReadonlyMap<string, string> = new Map([
+  ['text_delta', 'text'],
+  ['thinking_delta', 'thinking'],
+  ['signature_delta', 'thinking'],
+]);
 
 function withoutCitations(part: Extract<Part, { kind: 'text' }>): Part {
   const { citations: _, ...rest } = part;

@@ -1,6 +1,6 @@
 import type { Bill, ChatEvent, ChatRequest, Finish, Part, PartFinal, Usage } from '#canonical';
 import { completePart } from '#canonical';
-import { asObject, formatSse, type JsonObject } from '#std';
+import { asObject, formatSse, saidFields, type JsonObject } from '#std';
 import type { StreamEncoder } from '../dialect.ts';
 import {
   boundState,
@@ -35,6 +35,8 @@ export class MessagesStreamEncoder implements StreamEncoder {
   readonly #report: (path: string, reason: string) => void;
   readonly #open = new Map<number, OpenPart>();
   #own = false;
+  /** The one answer there is place for: the first to come, since some vendors count from 1. */
+  #choice: number | undefined;
   #nextWireIndex = 0;
   #finish: Finish | undefined;
   #usage: Usage | undefined;
@@ -59,7 +61,7 @@ export class MessagesStreamEncoder implements StreamEncoder {
         this.#report('logprobs', 'Anthropic gives no log probabilities');
         return '';
       case 'end':
-        if (event.choice === 0) this.#finish = event.finish;
+        if (event.choice === (this.#choice ??= event.choice)) this.#finish = event.finish;
         return '';
       case 'usage':
         this.#usage = event.usage;
@@ -91,7 +93,7 @@ export class MessagesStreamEncoder implements StreamEncoder {
   }
 
   #partStart(index: number, choice: number, part: Part): string {
-    if (choice !== 0) {
+    if (choice !== (this.#choice ??= choice)) {
       this.#report(`choices[${choice}]`, 'Anthropic gives one answer');
       return '';
     }
@@ -244,7 +246,7 @@ export class MessagesStreamEncoder implements StreamEncoder {
   #finished(extensions: JsonObject): string {
     const { context_management: contextManagement, ...rest } = this.#own ? extensions : {};
     if (!this.#own)
-      for (const key of Object.keys(extensions)) this.#report(key, 'not known to Anthropic');
+      for (const key of saidFields(extensions)) this.#report(key, 'not known to Anthropic');
     const messageDelta = {
       type: 'message_delta',
       delta: { ...encodeFinish(this.#finish, this.#own), ...rest },

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { EmbeddingRequest } from '#canonical';
+import { GatewayFailure, type EmbeddingRequest } from '#canonical';
 import { nanoUsd, ReadError } from '#std';
 import { geminiEmbed } from './index.ts';
 
@@ -87,4 +87,14 @@ test('the bill is spliced into the text, with or without usage', () => {
     geminiEmbed.response.annotate('{"usageMetadata": {"promptTokenCount": 1}}', bill),
     '{"usageMetadata": {"promptTokenCount": 1,"cost":0.000002,"receiptId":"r1"}}',
   );
+});
+
+test('vectors with holes, or fewer than inputs, are no answer', () => {
+  const whole = { values: [1, 2] };
+  for (const embeddings of [[whole], [whole, { values: [1, null] }], [whole, { values: ['1'] }]]) {
+    assert.throws(
+      () => geminiEmbed.response.decode({ embeddings }, plain),
+      (error) => error instanceof GatewayFailure && error.error.code === 'upstream_invalid',
+    );
+  }
 });

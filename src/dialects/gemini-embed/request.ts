@@ -11,6 +11,7 @@ import {
   requireArray,
   requireObject,
   requireString,
+  saidFields,
   unknownFields,
   type JsonObject,
   type JsonValue,
@@ -133,7 +134,7 @@ export function encodeEmbedRequest(request: EmbeddingRequest, quirks: Quirks): E
     losses.push({ path: 'user', reason: 'unknown to Gemini', changesMeaning: false });
   const own = request.dialect === 'gemini-embed';
   if (!own)
-    for (const path in request.extensions)
+    for (const path of saidFields(request.extensions))
       losses.push({ path, reason: 'unknown to Gemini', changesMeaning: false });
   return {
     value: encodeForm(request, texts, own ? request.extensions : {}, quirks, losses),

@@ -28,7 +28,8 @@ export function decodeEmbedResponse(
   request: EmbeddingRequest,
 ): EmbeddingResponse {
   const vectors = readVectors(wire);
-  if (vectors.length === 0 || vectors.some((vector) => vector.length === 0)) {
+  const complete = vectors.length === request.inputs.length;
+  if (!complete || vectors.some((vector) => vector.length === 0)) {
     throw new GatewayFailure(
       gatewayError('upstream_invalid', 'The upstream provider gave no vectors that can be read.'),
     );
@@ -54,9 +55,9 @@ function readVectors(wire: JsonObject): readonly (readonly number[])[] {
 
 function numbers(value: JsonValue | undefined): readonly number[] {
   const list = asArray(value) ?? [];
-  const result: number[] = [];
-  for (const element of list) result.push(asNumber(element) ?? 0);
-  return result;
+  const result = list.filter((element) => asNumber(element) !== undefined) as readonly number[];
+  // A vector with a hole means nothing.
+  return result.length === list.length ? result : [];
 }
 
 function readUsage(wire: JsonObject): Usage | undefined {

@@ -1,5 +1,5 @@
 import type { ChatRequest, ReasoningRequest, ResponseFormat } from '#canonical';
-import { asObject, compact, type JsonObject, type JsonValue } from '#std';
+import { asObject, compact, saidFields, type JsonObject, type JsonValue } from '#std';
 import { lose, type Encoding } from './contents-encode.ts';
 import { schemaForJsonField, schemaForOpenApi } from './schema-encode.ts';
 import type { GeminiQuirks } from './quirks.ts';
@@ -85,7 +85,7 @@ const levelOrder = ['MINIMAL', 'LOW', 'MEDIUM', 'HIGH'];
 function encodeThinking(reasoning: ReasoningRequest, encoding: Encoding): JsonObject | undefined {
   const { quirks, own } = encoding;
   if (!own) {
-    for (const key in reasoning.extensions)
+    for (const key of saidFields(reasoning.extensions))
       lose(encoding, `reasoning.${key}`, 'unknown to Gemini', false);
   }
   const rest = own ? (reasoning.extensions ?? {}) : {};

@@ -10,7 +10,14 @@ import {
   type ToolCallPart,
   type ToolResultPart,
 } from '#canonical';
-import { asObject, compact, parseJsonObject, type JsonObject, type JsonValue } from '#std';
+import {
+  asObject,
+  compact,
+  parseJsonObject,
+  saidFields,
+  type JsonObject,
+  type JsonValue,
+} from '#std';
 import { endSignatureForm, geminiId, textSignatureForm } from './fields.ts';
 import { mediaWire } from './media.ts';
 import type { GeminiQuirks } from './quirks.ts';
@@ -134,7 +141,7 @@ function encodeMessage(
 ): JsonObject[] {
   if (message.name !== undefined) lose(encoding, `${path}.name`, 'names of participants', false);
   if (!encoding.own)
-    for (const key in message.extensions)
+    for (const key of saidFields(message.extensions))
       lose(encoding, `${path}.${key}`, 'unknown to Gemini', false);
   const wires: JsonObject[] = [];
   for (const [index, part] of (encoding.own
@@ -185,7 +192,8 @@ function textStateOf(state: OpaqueState | undefined): OpaqueState | undefined {
 }
 
 function reportExtensions(part: Part, path: string, encoding: Encoding): void {
-  for (const key in part.extensions) lose(encoding, `${path}.${key}`, 'unknown to Gemini', false);
+  for (const key of saidFields(part.extensions))
+    lose(encoding, `${path}.${key}`, 'unknown to Gemini', false);
 }
 
 /** The wire parts of one part; a tool result may be followed by its media. */

@@ -1,4 +1,6 @@
 import type { Finish, FinishReason } from '#canonical';
+import type { JsonValue } from '#std';
+import { enumName } from './fields.ts';
 
 /** `FinishReason` in the order of google.ai.generativelanguage's protocol file, for integer enums. */
 export const finishNames: readonly string[] = [
@@ -51,9 +53,16 @@ const reasons: { readonly [raw: string]: FinishReason } = {
   TOO_MANY_TOOL_CALLS: 'error',
 };
 
+/** The reason a candidate gives; the default that protobuf prints for a missing one is none. */
+export function finishWord(value: JsonValue | undefined): string | undefined {
+  const word = enumName(value, finishNames);
+  return word === '' || word === finishNames[0] ? undefined : word;
+}
+
 /** Gemini says STOP for tool calls too, so the parts decide. */
 export function decodeFinish(raw: string, hasToolCalls: boolean): Finish {
-  const reason = reasons[raw] ?? 'other';
+  const word = raw.toUpperCase();
+  const reason = Object.hasOwn(reasons, word) ? (reasons[word] ?? 'other') : 'other';
   return { reason: reason === 'stop' && hasToolCalls ? 'tool-calls' : reason, raw };
 }
 

@@ -14,6 +14,7 @@ import {
   fieldPath,
   optionalObject,
   optionalString,
+  parseJsonObject,
   ReadError,
   requireObject,
   requireString,
@@ -82,7 +83,8 @@ export function readPart(value: JsonValue, path: string): ReadPart {
   const original = requireObject(value, path);
   const wire = camelised(original, partFields);
   for (const field of nativeFields) {
-    if (wire[field] !== undefined) return { kind: 'native', dialect: geminiId, value: original };
+    if (wire[field] !== undefined && wire[field] !== null)
+      return { kind: 'native', dialect: geminiId, value: original };
   }
   const rest = unknownFields(wire, partFields);
   const state = partState(optionalString(wire, 'thoughtSignature', path));
@@ -243,13 +245,18 @@ export function readAnswerPart(value: JsonValue): ReadPart | undefined {
   return readText(text ?? '', wire['thought'] === true, state, rest);
 }
 
+/** An object; servers that translate from chat sometimes leave it as chat's text of one. */
+export function answerArguments(args: JsonValue | undefined): JsonObject | undefined {
+  return typeof args === 'string' ? parseJsonObject(args) : asObject(args);
+}
+
 function readAnswerCall(call: JsonObject, state: PartState, rest: JsonObject): RawToolCall {
   const unknown = unknownFields(call, new Set([...callFields, 'partialArgs', 'willContinue']));
   return {
     kind: 'raw-call',
     id: asString(call['id']) || undefined,
     name: asString(call['name']) ?? '',
-    input: JSON.stringify(asObject(call['args']) ?? {}),
+    input: JSON.stringify(answerArguments(call['args']) ?? {}),
     ...state,
     ...kept(compact({ ...rest, functionCall: nonEmpty(unknown) })),
   };

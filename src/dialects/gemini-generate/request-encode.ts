@@ -1,5 +1,5 @@
 import type { ChatRequest, Encoded, MediaPart } from '#canonical';
-import { compact, type JsonObject } from '#std';
+import { compact, saidFields, type JsonObject } from '#std';
 import type { Quirks } from '../dialect.ts';
 import { encodeConfig } from './config-encode.ts';
 import { encodeContents, lose, type Encoding } from './contents-encode.ts';
@@ -57,7 +57,7 @@ function reportLosses(request: ChatRequest, encoding: Encoding): void {
     if (value !== undefined) lose(encoding, path, 'unknown to Gemini', false);
   }
   if (encoding.own) return;
-  for (const key in request.extensions) lose(encoding, key, 'unknown to Gemini', false);
+  for (const key of saidFields(request.extensions)) lose(encoding, key, 'unknown to Gemini', false);
 }
 
 /**

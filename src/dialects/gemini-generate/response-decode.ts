@@ -66,7 +66,8 @@ function noAnswer(wire: JsonObject): GatewayFailure {
 
 /** Why a prompt was refused: then there are no candidates. */
 export function blockReason(wire: JsonObject): string | undefined {
-  return enumName(asObject(wire['promptFeedback'])?.['blockReason'], blockNames);
+  const word = enumName(asObject(wire['promptFeedback'])?.['blockReason'], blockNames);
+  return word === '' || word === blockNames[0] ? undefined : word;
 }
 
 export function readTime(value: JsonValue | undefined): number | undefined {

@@ -1,5 +1,5 @@
 import type { ChatResponse, Choice, Encoded, Finish, Loss, Part, Usage } from '#canonical';
-import { asObject, asObjects, asString, compact, type JsonObject } from '#std';
+import { asObject, asObjects, asString, compact, saidFields, type JsonObject } from '#std';
 import { encodePart, lose, type Encoding } from './contents-encode.ts';
 import { geminiId } from './fields.ts';
 import { encodeFinish } from './finish.ts';
@@ -24,7 +24,9 @@ export function encodeAnswerPart(part: Part, path: string, encoding: Encoding): 
 export function encodeResponse(response: ChatResponse): Encoded<JsonObject> {
   const own = response.dialect === geminiId;
   const encoding = answerEncoding(own, []);
-  if (!own) for (const key in response.extensions) lose(encoding, key, 'unknown to Gemini', false);
+  if (!own)
+    for (const key of saidFields(response.extensions))
+      lose(encoding, key, 'unknown to Gemini', false);
   const { candidates: _, ...rest } = own ? response.extensions : {};
   const extras = own ? asObjects(response.extensions['candidates']) : [];
   const value = compact({

@@ -21,13 +21,13 @@ import {
 import type { Frame, StreamDecoder } from '../dialect.ts';
 import { decodeUpstreamErrorValue } from '../upstream-error.ts';
 import { namedCall } from './contents-decode.ts';
-import { enumName, geminiId } from './fields.ts';
-import { decodeFinish, finishNames } from './finish.ts';
+import { geminiId } from './fields.ts';
+import { decodeFinish, finishWord } from './finish.ts';
 import { citationsOf } from './grounding.ts';
 import { citableCharactersMax } from './limits.ts';
 import { readLogprobs } from './logprobs.ts';
 import { PartialArguments } from './partial-arguments.ts';
-import { readAnswerPart, type RawToolCall } from './parts-decode.ts';
+import { answerArguments, readAnswerPart, type RawToolCall } from './parts-decode.ts';
 import { answerExtensions, blockReason, candidateExtensions, readTime } from './response-decode.ts';
 import { callScope, makeToolId } from './tool-ids.ts';
 import { decodeUsage } from './usage.ts';
@@ -65,14 +65,22 @@ export class GeminiStreamDecoder implements StreamDecoder {
   #extensions: JsonObject = {};
 
   push(frame: Frame): readonly ChatEvent[] {
-    if (this.#closed || frame.data === '' || frame.data === '[DONE]') return [];
-    const parsed = parseJson(frame.data);
-    const chunk = parsed.ok ? asObject(asArray(parsed.value)?.[0] ?? parsed.value) : undefined;
-    if (!chunk)
+    const data = frame.data.trim();
+    if (this.#closed || data === '' || data === '[DONE]') return [];
+    const parsed = parseJson(data);
+    const chunks = parsed.ok ? asObjects(asArray(parsed.value) ?? [parsed.value]) : [];
+    if (chunks.length === 0)
       return this.#fail(
         gatewayError('upstream_invalid', 'The upstream provider sent a chunk that cannot be read.'),
       );
+    return chunks.flatMap((chunk) => this.#readChunk(chunk));
+  }
+
+  #readChunk(chunk: JsonObject): readonly ChatEvent[] {
+    if (this.#closed) return [];
     if (asObject(chunk['error'])) return this.#fail(decodeUpstreamErrorValue(200, chunk));
+    // What keeps a connection alive is no beginning: the answer's id would be missing from it.
+    if (![...headFields, 'promptFeedback'].some((field) => chunk[field] !== undefined)) return [];
     const events: ChatEvent[] = [];
     this.#readHead(chunk, events);
     for (const [position, candidate] of asObjects(chunk['candidates']).entries()) {
@@ -170,12 +178,12 @@ export class GeminiStreamDecoder implements StreamDecoder {
     for (const value of asArray(asObject(candidate['content'])?.['parts']) ?? [])
       this.#readPart(choice, value, events);
     const tokens: readonly TokenLogprob[] | undefined = readLogprobs(candidate['logprobsResult']);
-    const raw = enumName(candidate['finishReason'], finishNames);
+    const raw = finishWord(candidate['finishReason']);
     if (tokens) this.#closeAll(choice, events);
     else if (raw !== undefined) this.#closeCall(choice, events);
     if (tokens && tokens.length > 0)
       events.push({ kind: 'logprobs', choice: choice.index, tokens });
-    if (raw !== undefined && raw !== '') choice.finish = decodeFinish(raw, choice.hasCalls);
+    if (raw !== undefined) choice.finish = decodeFinish(raw, choice.hasCalls);
   }
 
   #readPart(choice: OpenChoice, value: JsonValue, events: ChatEvent[]): void {
@@ -233,7 +241,7 @@ export class GeminiStreamDecoder implements StreamDecoder {
       this.#closeAll(choice, events);
       choice.call = { call, arguments: new PartialArguments() };
     }
-    choice.call.arguments.merge(wire?.['args']);
+    choice.call.arguments.merge(answerArguments(wire?.['args']));
     if (!choice.call.arguments.add(wire?.['partialArgs'])) this.#overflows = true;
     if (!continues) this.#closeCall(choice, events);
   }

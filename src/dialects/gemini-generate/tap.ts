@@ -15,6 +15,7 @@ import {
 import type { Frame, FrameFacts, StreamTap } from '../dialect.ts';
 import { decodeUpstreamErrorValue } from '../upstream-error.ts';
 import { annotateUsageMetadata } from '../bill.ts';
+import { finishWord } from './finish.ts';
 import { blockReason } from './response-decode.ts';
 import { decodeUsage } from './usage.ts';
 
@@ -69,8 +70,7 @@ export class GeminiTap implements StreamTap {
         generatedSize += size;
         content ||= size > 0 || asObject(part['functionCall']) !== undefined;
       }
-      const finish = candidate['finishReason'];
-      if (finish !== undefined && finish !== null)
+      if (finishWord(candidate['finishReason']) !== undefined)
         this.#finished.add(asCount(candidate['index']) ?? position);
     }
     if (blockReason(chunk) !== undefined)

@@ -38,7 +38,8 @@ const declarationFields = new Set(['name', 'description', 'parameters', 'paramet
 export const cachedContentTool = 'cachedContent';
 
 export function readCachedContent(value: JsonValue | undefined): readonly Tool[] {
-  if (value === undefined || value === null) return [];
+  // An empty name is protobuf's way to leave it out.
+  if (value === undefined || value === null || value === '') return [];
   const cachedContent = requireString(value, 'cachedContent');
   return [{ kind: 'native', dialect: geminiId, type: cachedContentTool, value: { cachedContent } }];
 }

@@ -1,5 +1,5 @@
 import type { ChatRequest, FunctionTool, Tool, ToolChoice } from '#canonical';
-import { asObject, compact, type JsonObject, type JsonValue } from '#std';
+import { asObject, compact, saidFields, type JsonObject, type JsonValue } from '#std';
 import { lose, type Encoding } from './contents-encode.ts';
 import { geminiId } from './fields.ts';
 import { cachedContentTool } from './tools-decode.ts';
@@ -50,7 +50,8 @@ function encodeFunction(tool: FunctionTool, path: string, encoding: Encoding): J
   if (tool.strict === true) lose(encoding, `${path}.strict`, 'strict function arguments', false);
   if (tool.cache) lose(encoding, `${path}.cache_control`, 'cache marks', false);
   if (!encoding.own)
-    for (const key in tool.extensions) lose(encoding, `${path}.${key}`, 'unknown to Gemini', false);
+    for (const key of saidFields(tool.extensions))
+      lose(encoding, `${path}.${key}`, 'unknown to Gemini', false);
   const { name, description } = tool;
   const extensions = encoding.own ? (tool.extensions ?? {}) : {};
   return compact({ name, description, ...encodeParameters(tool, path, encoding), ...extensions });

@@ -39,6 +39,9 @@ const finishReasons: { readonly [raw: string]: FinishReason } = {
   complete: 'stop',
   length: 'length',
   max_tokens: 'length',
+  max_output_tokens: 'length',
+  max_completion_tokens: 'length',
+  token_limit: 'length',
   model_length: 'length',
   model_context_window_exceeded: 'length',
   tool_calls: 'tool-calls',
@@ -59,6 +62,9 @@ const finishReasons: { readonly [raw: string]: FinishReason } = {
   function_call_filter: 'error',
   malformed_function_call: 'error',
   network_error: 'error',
+  // SGLang and vLLM, when their server gave the answer up.
+  abort: 'error',
+  cancelled: 'error',
   insufficient_system_resource: 'error',
 };
 
@@ -66,8 +72,9 @@ const finishReasons: { readonly [raw: string]: FinishReason } = {
 export function decodeFinish(raw: string, calling: boolean, details: JsonObject = {}): Finish {
   // Gemini's own endpoint says why after a colon: `content_filter: RECITATION`.
   const [word = ''] = raw.toLowerCase().split(':');
-  const known = raw === '' ? 'stop' : (finishReasons[word] ?? 'other');
-  const reason = calling && (known === 'stop' || known === 'other') ? 'tool-calls' : known;
+  const known =
+    raw === '' ? 'stop' : Object.hasOwn(finishReasons, word) ? finishReasons[word] : undefined;
+  const reason = calling && (known ?? 'stop') === 'stop' ? 'tool-calls' : (known ?? 'other');
   return { reason, raw, ...(Object.keys(details).length > 0 ? { details } : {}) };
 }
 
@@ -119,21 +126,35 @@ export function decodeAnswer(
   if (refusal !== '') parts.push({ kind: 'refusal', text: refusal });
   for (const image of asObjects(message['images'])) parts.push(decodeImage(image));
   const audio = asObject(message['audio']);
-  if (audio) parts.push(decodeAudio(audio));
-  for (const [position, call] of asObjects(message['tool_calls']).entries()) {
+  if (audio && Object.keys(withoutNulls(audio)).length > 0) parts.push(decodeAudio(audio));
+  for (const [position, call] of callsOf(message).entries()) {
     parts.push(decodeAnswerCall(call, responseId, choice, position));
   }
-  const legacy = asObject(message['function_call']);
-  if (legacy) parts.push(decodeAnswerCall({ function: legacy }, responseId, choice, 0));
   return withCitations(parts, decodeAnnotations(message['annotations']));
 }
 
-/** A string, or an array of `text`, `thinking` and vendors' own parts (Mistral). */
+/**
+ * The calls of a message, without those that say nothing: some servers write out every field they know.
+ * The legacy `function_call` beside `tool_calls` says the same a second time.
+ */
+function callsOf(message: JsonObject): readonly JsonObject[] {
+  const calls = asObjects(message['tool_calls']).filter(saysCall);
+  const legacy = asObject(message['function_call']);
+  return calls.length > 0 || !legacy ? calls : [{ function: legacy }].filter(saysCall);
+}
+
+function saysCall(call: JsonObject): boolean {
+  const inner = asObject(call['function']) ?? asObject(call['custom']) ?? {};
+  const told = [call['id'], inner['name'], inner['arguments'], inner['input']];
+  return told.some((value) => value !== undefined && value !== null && value !== '');
+}
+
+/** A string, or an array of texts, `thinking` and vendors' own parts (Mistral); or the one part itself. */
 export function decodeAnswerContent(content: JsonValue | undefined): Part[] {
   if (typeof content === 'string') return content === '' ? [] : [{ kind: 'text', text: content }];
   const parts: Part[] = [];
-  for (const piece of asObjects(content)) {
-    const part = decodeAnswerPiece(piece);
+  for (const piece of asArray(content) ?? [content]) {
+    const part = typeof piece === 'string' ? textPart(piece) : decodeAnswerPiece(asObject(piece));
     const last = parts.at(-1);
     if (!part) continue;
     if (last && part.kind === 'text' && last.kind === 'text')
@@ -145,16 +166,23 @@ export function decodeAnswerContent(content: JsonValue | undefined): Part[] {
   return parts;
 }
 
-function decodeAnswerPiece(piece: JsonObject): Part | undefined {
-  switch (piece['type']) {
+function textPart(text: string): Part | undefined {
+  return text === '' ? undefined : { kind: 'text', text };
+}
+
+function decodeAnswerPiece(piece: JsonObject | undefined): Part | undefined {
+  if (!piece) return undefined;
+  switch (piece['type'] ?? (typeof piece['text'] === 'string' ? 'text' : undefined)) {
     case 'text':
-    case 'output_text': {
-      const text = asString(piece['text']) ?? '';
-      return text === '' ? undefined : { kind: 'text', text };
-    }
+    case 'output_text':
+      return textPart(asString(piece['text']) ?? '');
     case 'thinking': {
       const part = decodeThinkingPart(piece);
       return part.text === '' ? undefined : part;
+    }
+    case 'refusal': {
+      const text = asString(piece['refusal']) ?? '';
+      return text === '' ? undefined : { kind: 'refusal', text };
     }
     case 'image_url':
       return decodeImage(piece);
@@ -206,12 +234,14 @@ export function decodeAnswerCall(
   const name = asString(inner['name']) ?? '';
   const input = custom ? (asString(inner['input']) ?? '') : argumentsText(inner['arguments']);
   const said = asString(call['id']) ?? '';
+  // Servers that print a missing object as text write `null` for a call without arguments.
+  const none = !custom && (input === '' || input.trim() === 'null');
   const { state, extraContent } = decodeToolState(call);
   return {
     kind: 'tool-call',
     id: said === '' ? madeToolId(responseId, choice, position, name) : said,
     name,
-    input: input === '' && !custom ? '{}' : input,
+    input: none ? '{}' : input,
     ...(custom ? { custom: true } : {}),
     ...(state ? { state } : {}),
     ...(extraContent ? { extensions: { extra_content: extraContent } } : {}),
@@ -223,10 +253,15 @@ export function argumentsText(value: JsonValue | undefined): string {
   return value === undefined || value === null ? '' : JSON.stringify(value);
 }
 
+/** `created` in whole seconds; some servers write fractions of them. */
+export function createdAtOf(wire: JsonObject): number | undefined {
+  return asCount(wire['created']) ?? asCount(Math.floor(asNumber(wire['created']) ?? -1));
+}
+
 /** What tells an answer from the next one, for ids that are made: its id, or its time where it has none. */
 export function scopeOf(wire: JsonObject): string {
   const id = asString(wire['id']) ?? '';
-  return id === '' ? String(asCount(wire['created']) ?? '') : id;
+  return id === '' ? String(createdAtOf(wire) ?? '') : id;
 }
 
 /** An id for a call that came without: the same in every reading of the same answer. */

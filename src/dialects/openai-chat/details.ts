@@ -88,8 +88,13 @@ export function needsDetail(part: ReasoningPart): boolean {
 export function decodeReasoningFields(message: JsonObject): ReasoningPart[] {
   const details = asObjects(message['reasoning_details']).map(decodeDetail);
   if (details.some((part) => part.text !== '')) return details;
-  const plain = asString(message['reasoning_content']) ?? asString(message['reasoning']) ?? '';
+  const plain = plainThinking(message);
   return plain === '' ? details : [{ kind: 'reasoning', form: 'full', text: plain }, ...details];
+}
+
+/** Servers that know both spellings leave the one they do not use empty. */
+export function plainThinking(message: JsonObject): string {
+  return asString(message['reasoning_content']) || asString(message['reasoning']) || '';
 }
 
 /** Mistral's content part `{type: "thinking", thinking: [{type: "text", text}]}`. */

@@ -117,10 +117,10 @@ export function decodeSampling(wire: JsonObject): Partial<ChatRequest> {
 }
 
 function decodeStop(wire: JsonObject): readonly string[] | undefined {
-  if (typeof wire['stop'] === 'string') return [wire['stop']];
-  return optionalArray(wire, 'stop', '')?.map((value, index) =>
-    requireString(value, fieldPath('stop', index)),
-  );
+  const said = typeof wire['stop'] === 'string' ? [wire['stop']] : optionalArray(wire, 'stop', '');
+  const stop = said?.map((value, index) => requireString(value, fieldPath('stop', index)));
+  // Forms send a field that was left empty; a sequence without characters stops nothing.
+  return stop?.filter((sequence) => sequence !== '');
 }
 
 /** `logprobs: true, top_logprobs: n`; the completions' `logprobs: n`, which some vendors take in chat too. */

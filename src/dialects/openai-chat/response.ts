@@ -29,6 +29,7 @@ import { dataUrlOf } from '../data-url.ts';
 import type { Quirks } from '../dialect.ts';
 import {
   choiceDetails,
+  createdAtOf,
   decodeAnswer,
   decodeFinish,
   decodeLogprobTokens,
@@ -74,7 +75,7 @@ export function decodeResponse(wire: JsonObject, quirks: Quirks): ChatResponse {
     dialect: 'openai-chat',
     id,
     model: asString(wire['model']) ?? '',
-    ...optional('createdAt', asCount(wire['created'])),
+    ...optional('createdAt', createdAtOf(wire)),
     choices: choices.map((choice, position) =>
       decodeChoice(choice, position, scopeOf(wire), beside),
     ),
@@ -146,7 +147,7 @@ export function encodeResponse(response: ChatResponse, request: ChatRequest): En
   const value = compact({
     id: response.id,
     object: 'chat.completion',
-    created: response.createdAt ?? 0,
+    created: Math.floor(response.createdAt ?? 0),
     model: response.model,
     choices,
     usage: response.usage && encodeUsage(response.usage, response.bill),

@@ -21,6 +21,7 @@ import {
 import type { Frame, Quirks, StreamDecoder } from '../dialect.ts';
 import {
   choiceDetails,
+  createdAtOf,
   scopeOf,
   decodeAnnotations,
   decodeAnswerContent,
@@ -30,12 +31,12 @@ import {
   decodeUrlCitations,
   withoutNulls,
 } from './answer.ts';
-import { decodeDetail } from './details.ts';
+import { decodeDetail, plainThinking } from './details.ts';
 import { findError } from './find-error.ts';
 import { PartQueue } from './part-queue.ts';
 import { usageOf } from './response.ts';
 import { ToolDeltas } from './tool-deltas.ts';
-import { tellsTokens } from './usage.ts';
+import { laterUsage } from './usage.ts';
 
 const ignoredFields = new Set([
   'id',
@@ -133,8 +134,7 @@ class ChatStreamDecoder implements StreamDecoder {
 
   #readTop(wire: JsonObject, events: ChatEvent[]): void {
     const usage = usageOf(wire, this.#quirks);
-    // An empty object at the end takes nothing back.
-    if (usage && (!this.#usage || tellsTokens(usage))) this.#usage = usage;
+    if (usage) this.#usage = laterUsage(this.#usage, usage);
     this.#serviceTier = asString(wire['service_tier']) ?? this.#serviceTier;
     const citations = decodeUrlCitations(wire);
     if (citations.length > 0) this.#beside = citations;
@@ -145,7 +145,7 @@ class ChatStreamDecoder implements StreamDecoder {
     if (this.#started || (id === '' && asObjects(wire['choices']).length === 0)) return;
     this.#started = true;
     this.#id = scopeOf(wire);
-    const createdAt = asCount(wire['created']);
+    const createdAt = createdAtOf(wire);
     events.push({
       kind: 'start',
       id,
@@ -170,7 +170,7 @@ class ChatStreamDecoder implements StreamDecoder {
     choice.queue.cite(annotations);
     for (const call of asObjects(delta['tool_calls'])) choice.tools.push(call, this.#id);
     const legacy = asObject(delta['function_call']);
-    if (legacy) choice.tools.push({ index: 0, function: legacy }, this.#id);
+    if (legacy) choice.tools.pushLegacy(legacy, this.#id);
     choice.logprobs.push(...this.#variant.logprobs(wire['logprobs']));
     choice.details = mergeDetails(
       choice.details,
@@ -212,7 +212,7 @@ class ChatStreamDecoder implements StreamDecoder {
     const details = asObjects(delta['reasoning_details']);
     const parts = details.map(decodeDetail);
     if (!parts.some((part) => part.text !== '')) {
-      const plain = asString(delta['reasoning_content']) ?? asString(delta['reasoning']) ?? '';
+      const plain = plainThinking(delta);
       if (plain !== '') enqueue(choice.queue, { kind: 'reasoning', form: 'full', text: plain });
     }
     for (const [position, part] of parts.entries()) {
@@ -236,7 +236,7 @@ class ChatStreamDecoder implements StreamDecoder {
       choice.queue.add(head).waiting.push(source.kind === 'data' ? source.data : '');
     }
     const audio = asObject(delta['audio']);
-    if (!audio) return;
+    if (!audio || Object.keys(withoutNulls(audio)).length === 0) return;
     const id = asString(audio['id']);
     const pending = choice.queue.open('audio', {
       kind: 'media',

@@ -107,7 +107,7 @@ class ChatStreamEncoder implements StreamEncoder {
       // OpenAI's SDK passes over the usage of a chunk that has no id.
       id: id === '' ? 'chatcmpl-unnamed' : id,
       object: 'chat.completion.chunk',
-      created: createdAt ?? 0,
+      created: Math.floor(createdAt ?? 0),
       model,
       service_tier: serviceTier,
     });

@@ -1,4 +1,4 @@
-import type { Bill, ChatRequest } from '#canonical';
+import type { Bill, ChatRequest, Usage } from '#canonical';
 import {
   asArray,
   asCount,
@@ -16,7 +16,7 @@ import type { Frame, FrameFacts, Quirks, StreamTap } from '../dialect.ts';
 import { annotateUsage } from '../bill.ts';
 import { findError } from './find-error.ts';
 import { usageOf } from './response.ts';
-import { tellsTokens } from './usage.ts';
+import { laterUsage, tellsTokens } from './usage.ts';
 
 /** Fields that hold generated words, up to the quote that opens them, in compact JSON. */
 const chatWords = /"(?:content|reasoning_content|reasoning|refusal)":"/g;
@@ -55,10 +55,12 @@ export function createTap(
   const finished = new Set<number>();
   let closing = false;
   let begun = false;
+  let known: Usage | undefined;
 
   function inspectParsed(wire: JsonObject, frame: Frame): FrameFacts {
     const choices = asObjects(wire['choices']);
     const usage = usageOf(wire, quirks);
+    if (usage) known = laterUsage(known, usage);
     const generatedSize = choices.reduce((sum, choice) => sum + choiceSize(choice, !begun), 0);
     begun ||= generatedSize > 0;
     for (const [position, choice] of choices.entries()) {
@@ -71,7 +73,7 @@ export function createTap(
     return {
       content: generatedSize > 0,
       generatedSize,
-      ...(usage && tellsTokens(usage) ? { usage } : {}),
+      ...(usage && usage === known && tellsTokens(usage) ? { usage } : {}),
       closing,
       complete: false,
       unasked: usageOnly && !request.streamUsage,

@@ -1,5 +1,6 @@
 import type { ToolCallPart } from '#canonical';
 import { asCount, asObject, asString, type JsonObject } from '#std';
+import { saysNoArguments } from '../no-arguments.ts';
 import { argumentsText, madeToolId } from './answer.ts';
 import { decodeToolState } from './details.ts';
 import { JsonProgress, type PartQueue, type PendingPart } from './part-queue.ts';
@@ -9,6 +10,8 @@ type OpenCall = {
   readonly progress: JsonProgress;
   id: string;
   name: string;
+  /** Arguments began with `{}` or `null`: none, unless others follow. */
+  placeholder: boolean;
 };
 
 /**
@@ -20,6 +23,7 @@ export class ToolDeltas {
   readonly #choice: number;
   readonly #calls: OpenCall[] = [];
   readonly #byIndex = new Map<number, OpenCall>();
+  #legacy: boolean | undefined;
 
   constructor(choice: number, queue: PartQueue) {
     this.#choice = choice;
@@ -30,18 +34,36 @@ export class ToolDeltas {
     return this.#calls.length > 0;
   }
 
+  /** The call of before there were several; beside `tool_calls` it says the same a second time. */
+  pushLegacy(call: JsonObject, responseId: string): void {
+    this.#legacy ??= !this.calling;
+    if (this.#legacy) this.push({ index: 0, function: call }, responseId);
+  }
+
   push(delta: JsonObject, responseId: string): void {
     const custom = asObject(delta['custom']);
     const inner = custom ?? asObject(delta['function']) ?? {};
     const id = asString(delta['id']) ?? '';
     const name = asString(inner['name']) ?? '';
     const piece = custom ? (asString(inner['input']) ?? '') : argumentsText(inner['arguments']);
-    const call =
-      this.#find(asCount(delta['index']), id, name, piece) ??
-      this.#begin(delta, id, name, custom !== undefined, responseId);
+    const known = this.#find(asCount(delta['index']), id, name, piece);
+    // Some servers write out every field they know, empty: that is no call.
+    if (!known && id === '' && name === '' && piece === '') return;
+    const call = known ?? this.#begin(delta, id, name, custom !== undefined, responseId);
     this.#complete(call, id, name);
     const { state } = decodeToolState(delta);
     if (state) call.part.state = state;
+    if (custom) call.part.waiting.push(piece);
+    else this.#append(call, piece);
+  }
+
+  /** Arguments are one JSON value: what comes after its end could only break it. */
+  #append(call: OpenCall, piece: string): void {
+    if (call.progress.whole) return;
+    if (!call.progress.begun && saysNoArguments(piece)) {
+      call.placeholder = true;
+      return;
+    }
     call.progress.push(piece);
     call.part.waiting.push(piece);
   }
@@ -61,8 +83,13 @@ export class ToolDeltas {
   /** Whether a delta under the index of a call begins another one: by its id, or after whole arguments. */
   #isOther(known: OpenCall, id: string, name: string, piece: string): boolean {
     if (name === '') return false;
-    if (id !== '' && known.id !== '') return known.id !== id;
-    return known.progress.whole && piece !== '';
+    const { begun, whole } = known.progress;
+    if (id !== '' && known.id !== '') {
+      // Some servers make a new id for each piece.
+      const continues = known.name === name && begun && !whole;
+      return known.id !== id && !continues;
+    }
+    return (whole || known.placeholder) && piece !== '';
   }
 
   #begin(
@@ -84,7 +111,7 @@ export class ToolDeltas {
     };
     const part = this.#queue.open(`tool:${position}`, head);
     const progress = new JsonProgress();
-    const call: OpenCall = { part, progress, id, name };
+    const call: OpenCall = { part, progress, id, name, placeholder: false };
     part.whole = () => progress.whole;
     part.ready = () => call.name !== '';
     this.#calls.push(call);

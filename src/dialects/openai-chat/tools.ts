@@ -11,6 +11,7 @@ import {
   optionalString,
   requireObject,
   requireString,
+  saidFields,
   unknownFields,
   type JsonObject,
   type JsonValue,
@@ -349,8 +350,7 @@ export function encodeResponseFormat(
 
 /** Fields of another dialect that chat does not know. */
 export function loseFields(extensions: JsonObject | undefined, path: string, losses: Loss[]): void {
-  for (const [key, value] of Object.entries(extensions ?? {})) {
-    if (value === null || value === undefined) continue;
+  for (const key of saidFields(extensions)) {
     losses.push({
       path: fieldPath(path, key),
       reason: 'not known in Chat Completions',

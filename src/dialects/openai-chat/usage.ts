@@ -173,6 +173,13 @@ function decimalText(value: number): string {
   return value.toFixed(12).replace(/\.?0+$/, '');
 }
 
+/** The usage to keep of two: what tells nothing, or that a prompt had no tokens, takes nothing back. */
+export function laterUsage(earlier: Usage | undefined, later: Usage): Usage {
+  if (!earlier || (inputTotalTokens(later) ?? 0) > 0) return later;
+  const zero = (outputTotalTokens(later) ?? 0) === 0 && (inputTotalTokens(earlier) ?? 0) > 0;
+  return zero || !tellsTokens(later) ? earlier : later;
+}
+
 /** Whether the object counts any tokens at all: some are empty. */
 export function tellsTokens(usage: Usage): boolean {
   return (usage.inputTokens ?? usage.outputTokens ?? usage.reasoningTokens) !== undefined;

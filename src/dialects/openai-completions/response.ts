@@ -23,7 +23,7 @@ import {
   type JsonValue,
 } from '#std';
 import type { Quirks } from '../dialect.ts';
-import { choiceDetails, decodeFinish, withoutNulls } from '../openai-chat/answer.ts';
+import { choiceDetails, createdAtOf, decodeFinish, withoutNulls } from '../openai-chat/answer.ts';
 import { finishWord, usageOf } from '../openai-chat/response.ts';
 import { encodeUsage } from '../openai-chat/usage.ts';
 import { decodeUpstreamErrorValue } from '../upstream-error.ts';
@@ -45,7 +45,7 @@ export function decodeResponse(wire: JsonObject, quirks: Quirks): ChatResponse {
   if (choices.length === 0 && asObject(wire['error']))
     throw new GatewayFailure(decodeUpstreamErrorValue(200, wire));
   if (choices.length === 0) fail('upstream_invalid', 'The upstream provider sent no answer.');
-  const createdAt = asCount(wire['created']);
+  const createdAt = createdAtOf(wire);
   const usage = usageOf(wire, quirks);
   const serviceTier = asString(wire['service_tier']);
   return {
@@ -122,7 +122,7 @@ export function encodeResponse(response: ChatResponse, _request: ChatRequest): E
   const value = compact({
     id: response.id,
     object: 'text_completion',
-    created: response.createdAt ?? 0,
+    created: Math.floor(response.createdAt ?? 0),
     model: response.model,
     choices,
     usage: response.usage && encodeUsage(response.usage, response.bill),

@@ -54,7 +54,7 @@ export function createCompletionsEncoder(
           head = compact({
             id: event.id,
             object: 'text_completion',
-            created: event.createdAt ?? 0,
+            created: Math.floor(event.createdAt ?? 0),
             model: event.model,
           });
           return '';

@@ -9,6 +9,7 @@ import {
   optionalString,
   ReadError,
   requireString,
+  saidFields,
   unknownFields,
   type JsonObject,
   type JsonValue,
@@ -94,7 +95,7 @@ export function encodeRequest(request: EmbeddingRequest, quirks: Quirks): Encode
     lose('task_type', 'this upstream makes one kind of vector', false);
   if (request.title !== undefined) lose('title', 'this upstream takes no title', false);
   if (!own)
-    for (const key of Object.keys(request.extensions))
+    for (const key of saidFields(request.extensions))
       lose(key, 'not known in OpenAI embeddings', false);
   const dimensionsField = asString(quirks['dimensionsField']) ?? 'dimensions';
   if (request.dimensions !== undefined && dimensionsField === 'none')

@@ -20,6 +20,7 @@ import {
   requireArray,
   requireObject,
   requireString,
+  saidFields,
   unknownFields,
   type JsonObject,
   type JsonValue,
@@ -234,7 +235,7 @@ export function ownExtensions(
 ): JsonObject {
   if (!extensions) return {};
   if (context.dialect === dialect) return extensions;
-  for (const key of Object.keys(extensions)) {
+  for (const key of saidFields(extensions)) {
     if (key !== 'json')
       context.report(
         fieldPath(path, key),

@@ -1,7 +1,8 @@
 /** One output item of a stream on its way: events in, parts out. */
 
 import type { Citation, Part, PartFinal, TokenLogprob } from '#canonical';
-import { asCount, asObject, asObjects, asString, type JsonObject, type JsonValue } from '#std';
+import { asCount, asObject, asString, type JsonObject, type JsonValue } from '#std';
+import { saysNoArguments } from '../no-arguments.ts';
 import { decodeAnnotation } from './annotations.ts';
 import { decodeMessageFields } from './items-decode.ts';
 import {
@@ -11,6 +12,7 @@ import {
   decodeOutputItem,
   decodeOutputPart,
   decodeReasoningItem,
+  outputParts,
 } from './output-decode.ts';
 
 /** A part's event without its index: the stream numbers parts in the order in which they go out. */
@@ -116,8 +118,7 @@ class MessageDecoder implements ItemDecoder {
         this.#complete(index, asObject(event['part']) ?? {});
         return;
       case 'response.output_item.done':
-        for (const [at, part] of asObjects(asObject(event['item'])?.['content']).entries())
-          this.#complete(at, part);
+        this.#completeAll(outputParts(asObject(event['item'])?.['content']));
         this.close();
         return;
     }
@@ -165,6 +166,17 @@ class MessageDecoder implements ItemDecoder {
   #rest(index: number, kind: 'text' | 'refusal', complete: string | undefined): void {
     const content = this.#open(index, kind);
     this.#delta(index, kind, missingRest(content.text, complete), undefined);
+  }
+
+  /** As many parts as were streamed are those, in their order, however the stream numbered them. */
+  #completeAll(parts: readonly JsonObject[]): void {
+    const known = [...this.#contents.keys()].sort((left, right) => left - right);
+    const readable = parts.filter((part) => decodeOutputPart(part) !== undefined);
+    if (known.length === readable.length) {
+      for (const [at, part] of readable.entries()) this.#complete(known[at] ?? at, part);
+    } else if (known.every((index) => index < parts.length)) {
+      for (const [at, part] of parts.entries()) this.#complete(at, part);
+    }
   }
 
   #complete(index: number, part: JsonObject): void {
@@ -295,7 +307,7 @@ class CallDecoder implements ItemDecoder {
         return;
       case 'response.function_call_arguments.done':
       case 'response.custom_tool_call_input.done':
-        this.#delta(missingRest(this.#input, callInput({ ...event, type: this.#type })));
+        this.#add(missingRest(this.#input, callInput({ ...event, type: this.#type })));
         return;
       case 'response.output_item.done':
         this.#complete(asObject(event['item']) ?? {});
@@ -319,10 +331,15 @@ class CallDecoder implements ItemDecoder {
     this.events.push({ kind: 'start', part: { ...part, input: '' } });
     this.#push(this.#waiting);
     // Some vendors put the first arguments, or all of them, into the announcement.
-    this.#delta(missingRest(this.#input, part.input));
+    this.#delta(missingRest(this.#input, callInput({ ...item, type: this.#type })));
   }
 
   #delta(delta: string): void {
+    const isPlaceholder = this.#type === 'function_call' && saysNoArguments(delta);
+    if (this.#input !== '' || !isPlaceholder) this.#add(delta);
+  }
+
+  #add(delta: string): void {
     this.#input += delta;
     if (this.#started) this.#push(delta);
     else this.#waiting += delta;
@@ -340,7 +357,8 @@ class CallDecoder implements ItemDecoder {
       if (name === undefined) return;
       this.#announce({ ...item, call_id: item['call_id'] ?? item['id'] ?? '' });
     }
-    this.#delta(missingRest(this.#input, callInput({ ...item, type: this.#type })));
+    this.#add(missingRest(this.#input, callInput({ ...item, type: this.#type })));
+    if (this.#type === 'function_call' && this.#input === '') this.#add('{}');
     this.#ended = true;
     const { extensions } = decodeCall({ ...item, type: this.#type });
     this.events.push({ kind: 'end', ...(extensions ? { final: { extensions } } : {}) });

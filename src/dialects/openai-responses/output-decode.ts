@@ -71,28 +71,34 @@ export function decodeCall(item: JsonObject): ToolCallPart {
     kind: 'tool-call',
     id: asString(item['call_id']) ?? asString(item['id']) ?? '',
     name: asString(item['name']) ?? '',
-    input: callInput(item) ?? '',
+    input: callInput(item) || (custom ? '' : '{}'),
     ...(custom ? { custom } : {}),
     ...present(decodeCallFields(item)),
   };
 }
 
-/** The arguments' text; some vendors send an object in its place. */
+/** The arguments' text; some vendors send an object in its place, or `null` for none. */
 export function callInput(item: JsonObject): string | undefined {
-  const value = item['type'] === 'custom_tool_call' ? item['input'] : item['arguments'];
-  if (typeof value === 'string') return value;
+  const custom = item['type'] === 'custom_tool_call';
+  const value = custom ? item['input'] : item['arguments'];
+  if (typeof value === 'string') return !custom && value.trim() === 'null' ? '' : value;
   return asObject(value) ? JSON.stringify(value) : undefined;
 }
 
 function decodeMessage(item: JsonObject): Part[] {
   const parts: (TextPart | RefusalPart)[] = [];
-  const { content } = item;
-  if (typeof content === 'string') parts.push({ kind: 'text', text: content });
-  for (const part of asObjects(content)) {
+  for (const part of outputParts(item['content'])) {
     const decoded = decodeOutputPart(part);
     if (decoded) parts.push(decoded);
   }
   return withItemFields(parts, decodeMessageFields(item));
+}
+
+/** The parts of a message; some servers write its one text in their place. */
+export function outputParts(content: JsonValue | undefined): readonly JsonObject[] {
+  return typeof content === 'string'
+    ? [{ type: 'output_text', text: content }]
+    : asObjects(content);
 }
 
 const textFields = new Set(['type', 'text', 'annotations', 'logprobs']);

@@ -9,7 +9,7 @@ import {
   type PartFinal,
   type TokenLogprob,
 } from '#canonical';
-import { asObject, asString, compact, type JsonObject } from '#std';
+import { asObject, asString, compact, saidFields, type JsonObject } from '#std';
 import { encodeAnnotation } from './annotations.ts';
 import { declaredName } from './namespaces.ts';
 import { encodeLogprobs } from './output-decode.ts';
@@ -135,7 +135,7 @@ export class OutputBuilder {
     if (!extensions) return {};
     const { item: _item, ...rest } = extensions;
     if (this.#options.dialect === dialect) return rest;
-    for (const key of Object.keys(extensions))
+    for (const key of saidFields(extensions))
       this.#options.report(
         `${what}.${key}`,
         `unknown to the Responses API (said in ${this.#options.dialect})`,

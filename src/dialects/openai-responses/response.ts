@@ -9,7 +9,15 @@ import {
   type Finish,
   type Usage,
 } from '#canonical';
-import { asArray, asNumber, asObject, asString, type JsonObject, type JsonValue } from '#std';
+import {
+  asArray,
+  asNumber,
+  asObject,
+  asString,
+  saidFields,
+  type JsonObject,
+  type JsonValue,
+} from '#std';
 import type { Quirks } from '../dialect.ts';
 import { lossCollector } from './content.ts';
 import { vendorError } from './error.ts';
@@ -124,7 +132,7 @@ export function encodeResponse(response: ChatResponse, request: ChatRequest): En
   });
   const own = response.dialect === 'openai-responses';
   if (!own) {
-    for (const key of Object.keys(response.extensions))
+    for (const key of saidFields(response.extensions))
       report(key, `unknown to the Responses API (said in ${response.dialect})`, false);
   }
   const value = responseObject(request, {

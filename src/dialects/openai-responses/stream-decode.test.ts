@@ -303,7 +303,7 @@ test('events that number nothing are told apart by the ids of their items', () =
     { type: 'response.output_text.delta', item_id: 'msg_1', delta: 'Hi' },
     { type: 'response.output_item.done', item: message },
     { type: 'response.output_item.added', item: lookUp },
-    { type: 'response.function_call_arguments.delta', item_id: 'fc_1', delta: '{}' },
+    { type: 'response.function_call_arguments.delta', item_id: 'fc_1', delta: '{"x":1}' },
   ].map(frame);
   const kinds = eventsOf(frames).map(({ kind }) => kind);
   assert.deepEqual(kinds.slice(0, 6), [
@@ -318,7 +318,7 @@ test('events that number nothing are told apart by the ids of their items', () =
   const answer = collect([...frames, frame(completed(done))]);
   assert.deepEqual(
     answer.choices[0]?.parts.map((part) => ('input' in part ? part.input : part.kind)),
-    ['text', '{}'],
+    ['text', '{"x":1}'],
   );
 });
 

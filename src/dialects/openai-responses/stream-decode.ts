@@ -5,12 +5,13 @@ import {
   asObject,
   asObjects,
   asString,
-  parseJsonObject,
+  parseJson,
   type JsonObject,
   type JsonValue,
 } from '#std';
 import type { Frame, Quirks, StreamDecoder } from '../dialect.ts';
 import { vendorError } from './error.ts';
+import { ItemNames } from './item-names.ts';
 import { createItem, type ItemDecoder, type PartEvent } from './item-stream.ts';
 import { decodeFinish } from './output-decode.ts';
 import { responseExtensions } from './response.ts';
@@ -31,32 +32,36 @@ class ResponsesStreamDecoder implements StreamDecoder {
   /** Items in the order in which they began; the first one that is not done may speak. */
   readonly #queue: ItemDecoder[] = [];
   #out: ChatEvent[] = [];
+  readonly #named = new ItemNames();
+  #current: number | undefined;
   #partIndex = 0;
   #started = false;
   #over = false;
   #hasCalls = false;
 
   push(frame: Frame): readonly ChatEvent[] {
-    if (this.#over || frame.data === '' || frame.data === '[DONE]') return [];
-    const event = parseJsonObject(frame.data);
-    if (!event) return [];
+    const data = frame.data.trim();
+    if (this.#over || data === '' || data === '[DONE]') return [];
+    const parsed = parseJson(data);
     this.#out = [];
-    this.#take(asString(event['type']) ?? frame.event ?? '', event);
+    const event = parsed.ok ? asObject(parsed.value) : undefined;
+    if (event) this.#take(asString(event['type']) ?? frame.event ?? '', event);
+    // Noise is passed over; half an event has said something that is lost now.
+    else if (!parsed.ok && data.startsWith('{'))
+      this.#fail('upstream_invalid', 'The upstream sent an event that is no JSON.');
     return this.#out;
   }
 
   end(): readonly ChatEvent[] {
     if (this.#over) return [];
+    this.#out = [];
+    this.#fail('upstream_cut', 'The upstream ended the answer before it was complete.');
+    return this.#out;
+  }
+
+  #fail(code: 'upstream_cut' | 'upstream_invalid', message: string): void {
     this.#over = true;
-    return [
-      {
-        kind: 'error',
-        error: gatewayError(
-          'upstream_cut',
-          'The upstream ended the answer before it was complete.',
-        ),
-      },
-    ];
+    this.#out.push({ kind: 'error', error: gatewayError(code, message) });
   }
 
   #take(type: string, event: JsonObject): void {
@@ -99,11 +104,14 @@ class ResponsesStreamDecoder implements StreamDecoder {
   }
 
   #itemEvent(type: string, event: JsonObject): void {
-    const outputIndex = asCount(event['output_index']) ?? this.#indexById(event);
+    const outputIndex =
+      asCount(event['output_index']) ?? this.#indexById(event) ?? this.#unnumbered(type);
     if (outputIndex === undefined) return;
     this.#start(undefined);
     const item = this.#item(outputIndex, type, event);
     if (!item) return;
+    this.#current = outputIndex;
+    this.#named.note(outputIndex, asObject(event['item']));
     item.take(type, event);
     this.#flush();
   }
@@ -115,9 +123,14 @@ class ResponsesStreamDecoder implements StreamDecoder {
     if (id === undefined || id === '') return undefined;
     const known = this.#indices.get(id);
     if (known !== undefined || this.#indices.size >= itemsMax) return known;
-    const index = this.#indices.size;
+    const index = Math.max(this.#indices.size, this.#items.size);
     this.#indices.set(id, index);
     return index;
+  }
+
+  /** Without number and id, events speak of the item that was announced last. */
+  #unnumbered(type: string): number | undefined {
+    return type === 'response.output_item.added' ? this.#items.size : this.#current;
   }
 
   #item(outputIndex: number, type: string, event: JsonObject): ItemDecoder | undefined {
@@ -159,8 +172,7 @@ class ResponsesStreamDecoder implements StreamDecoder {
   }
 
   #terminal(response: JsonObject, type: string): void {
-    const error = asObject(response['error']);
-    if (error && response['status'] === 'failed') return this.#error(error);
+    if (response['status'] === 'failed') return this.#error(asObject(response['error']) ?? {});
     this.#start(response);
     this.#completeItems(response['output']);
     this.#over = true;
@@ -178,17 +190,12 @@ class ResponsesStreamDecoder implements StreamDecoder {
   /** Items that the stream left open or never mentioned, from the complete response. */
   #completeItems(output: JsonValue | undefined): void {
     const items = asObjects(output);
-    // With gaps in the indices a position says nothing about which item is meant.
-    const aligned = [...this.#items.keys()].every((index) => index < items.length);
-    for (const [index, item] of aligned ? items.entries() : []) {
-      const known = this.#items.get(index);
-      const event = { output_index: index, item };
-      if (!known)
-        this.#item(index, 'response.output_item.done', event)?.take(
-          'response.output_item.done',
-          event,
-        );
-      else if (!known.done) known.take('response.output_item.done', event);
+    for (const [at, place] of this.#named.places(items).entries()) {
+      const event = { item: items[at] };
+      this.#item(place, 'response.output_item.done', event)?.take(
+        'response.output_item.done',
+        event,
+      );
     }
     for (const item of this.#queue) if (!item.done) item.close();
     this.#flush();

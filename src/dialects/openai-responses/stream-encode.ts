@@ -17,7 +17,9 @@ class ResponsesStreamEncoder implements StreamEncoder {
   #builder: OutputBuilder | undefined;
   #head: Extract<ChatEvent, { kind: 'start' }> | undefined;
   #id = 'resp_';
-  /** The part of the first choice that is open; parts of other choices have no place. */
+  /** The one answer there is place for: the first to come, since some vendors count from 1. */
+  #choice: number | undefined;
+  /** The part of it that is open. */
   #partIndex: number | undefined;
   #finish: Finish | undefined;
   #usage: Usage | undefined;
@@ -41,7 +43,7 @@ class ResponsesStreamEncoder implements StreamEncoder {
       case 'start':
         return this.#start(event);
       case 'part-start':
-        if (event.choice !== 0)
+        if (event.choice !== (this.#choice ??= event.choice))
           return this.#onLoss(`choices[${event.choice}]`, 'the Responses API gives one answer');
         this.#partIndex = event.index;
         return this.#output().partStart(event.part);
@@ -52,10 +54,10 @@ class ResponsesStreamEncoder implements StreamEncoder {
         if (event.index === this.#partIndex) this.#output().partEnd(event.final);
         return;
       case 'logprobs':
-        if (event.choice === 0) this.#output().logprobs(event.tokens);
+        if (event.choice === (this.#choice ?? 0)) this.#output().logprobs(event.tokens);
         return;
       case 'end':
-        if (event.choice === 0) this.#end(event.finish);
+        if (event.choice === (this.#choice ??= event.choice)) this.#end(event.finish);
         return;
       case 'usage':
         this.#usage = event.usage;

@@ -38,7 +38,7 @@ class ResponsesTap implements StreamTap {
   inspect(frame: Frame): FrameFacts {
     const { data } = frame;
     if (data === '[DONE]') return this.#complete ? { ...trailing, complete: true } : trailing;
-    const type = frame.event ?? typeOf(data);
+    const type = typeOf(frame);
     if (type.endsWith('.delta')) return this.#delta(data);
     switch (type) {
       case 'response.output_item.done':
@@ -48,7 +48,7 @@ class ResponsesTap implements StreamTap {
       case 'response.cancelled':
       case 'response.done':
       case 'response.failed':
-        return this.#terminal(data);
+        return this.#terminal(type, data);
       case 'error':
       case 'response.error':
         return this.#failure(parseJsonObject(data) ?? {});
@@ -61,7 +61,7 @@ class ResponsesTap implements StreamTap {
 
   annotate(frame: Frame, bill: Bill): string | undefined {
     const { data } = frame;
-    const type = frame.event ?? typeOf(data);
+    const type = typeOf(frame);
     if (!terminals.has(type)) return undefined;
     const spliced = annotateUsage(data, bill, ['response', 'usage']);
     return spliced === undefined ? undefined : formatSse({ event: frame.event, data: spliced });
@@ -88,10 +88,10 @@ class ResponsesTap implements StreamTap {
     return { content: true, generatedSize, closing: false, complete: false, unasked: false };
   }
 
-  #terminal(data: string): FrameFacts {
+  #terminal(type: string, data: string): FrameFacts {
     const response = asObject(parseJsonObject(data)?.['response']) ?? {};
     const usage = decodeUsage(response['usage'], response);
-    const failed = response['status'] === 'failed';
+    const failed = type === 'response.failed' || response['status'] === 'failed';
     const error = failed ? { error: vendorError(asObject(response['error']) ?? {}) } : {};
     let generatedSize = 0;
     // An answer that only the terminal event tells.
@@ -129,12 +129,13 @@ const terminals = new Set([
 ]);
 
 /**
- * The event's type from its data, for vendors that send no `event` line. Quotes inside strings are
- * escaped, so the key with its quotes can only be a key.
+ * The event's type: from its line, or from its data, for vendors that send no `event` line or the
+ * framework's `message`. Quotes inside strings are escaped, so the key with its quotes can only be a key.
  */
-function typeOf(data: string): string {
+function typeOf({ event, data }: Frame): string {
+  if (event !== undefined && (event === 'error' || event.startsWith('response.'))) return event;
   const match = /"type"\s*:\s*"(response\.[a-z_.]+|error)"/.exec(data);
-  return match?.[1] ?? '';
+  return match?.[1] ?? (event === 'message' ? '' : (event ?? ''));
 }
 
 /** Size of the string `delta`. */

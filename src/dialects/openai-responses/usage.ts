@@ -23,14 +23,17 @@ export function decodeUsage(wire: JsonValue | undefined, response?: JsonObject):
   const inputDetails = asObject(usage['input_tokens_details']);
   const outputDetails = asObject(usage['output_tokens_details']);
   const writes = cacheWrites(inputDetails);
-  const cacheReadTokens = asCount(inputDetails?.['cached_tokens']);
+  const said = asCount(usage['input_tokens']);
+  const cached = asCount(inputDetails?.['cached_tokens']);
+  // More cached than there was is what Azure's Grok reports.
+  const cacheReadTokens = cached === undefined ? undefined : Math.min(cached, said ?? cached);
   const reasoningTokens = asCount(outputDetails?.['reasoning_tokens']);
   const inputAudioTokens = asCount(inputDetails?.['audio_tokens']);
   const inputImageTokens = asCount(inputDetails?.['image_tokens']);
   const outputAudioTokens = asCount(outputDetails?.['audio_tokens']);
   const outputImageTokens = asCount(outputDetails?.['image_tokens']);
   const inputTokens = remainder(
-    asCount(usage['input_tokens']),
+    said,
     cacheReadTokens,
     writes.short,
     writes.long,

@@ -1,0 +1,119 @@
+/** Deviations of servers that speak this dialect after their own fashion: nothing is lost silently. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { JsonObject } from '#std';
+import { anthropicMessages } from './index.ts';
+import { block, collected, decoded, end, start } from './messages-rig.ts';
+
+const { stream, response } = anthropicMessages;
+const words = (index: number, text: string): JsonObject => ({
+  type: 'content_block_delta',
+  index,
+  delta: { type: 'text_delta', text },
+});
+const opening = (index: number, text = ''): JsonObject => ({
+  type: 'content_block_start',
+  index,
+  content_block: { type: 'text', text },
+});
+
+test('words of a block that was never announced are read', () => {
+  const thought = {
+    type: 'content_block_delta',
+    index: 0,
+    delta: { type: 'thinking_delta', thinking: 'Hm.' },
+  };
+  const { choices } = collected(decoded([start, thought, words(1, 'a'), words(1, 'b'), ...end]));
+  assert.deepEqual(
+    choices[0]?.parts.map((part) => ('text' in part ? [part.kind, part.text] : part.kind)),
+    [
+      ['reasoning', 'Hm.'],
+      ['text', 'ab'],
+    ],
+  );
+});
+
+test('a signature of thinking that is not shown is kept without an announcement', () => {
+  const delta = { type: 'signature_delta', signature: 'sig' };
+  const frames = [start, { type: 'content_block_delta', index: 0, delta }, words(1, 'a'), ...end];
+  const [thought] = collected(decoded(frames)).choices[0]?.parts ?? [];
+  assert.equal(thought?.state?.value, 'sig');
+});
+
+test('a delta with the number of a block that has ended belongs to the one that is open', () => {
+  const frames = [
+    start,
+    ...block(0, { type: 'text', text: 'a' }),
+    opening(1),
+    words(0, 'b'),
+    ...end,
+  ];
+  const { choices } = collected(decoded(frames));
+  assert.deepEqual(
+    choices[0]?.parts.map((part) => 'text' in part && part.text),
+    ['a', 'b'],
+  );
+});
+
+test('blocks that interleave are an error and not an answer with holes', () => {
+  const stop = { type: 'content_block_stop', index: 0 };
+  const fine = decoded([start, opening(0, 'a'), opening(1), stop, words(1, 'b'), ...end]);
+  assert.deepEqual(
+    collected(fine).choices[0]?.parts.map((part) => 'text' in part && part.text),
+    ['a', 'b'],
+  );
+  const last = decoded([start, opening(0), opening(1), words(0, 'a'), words(1, 'b'), ...end]).at(
+    -1,
+  );
+  assert.equal(last?.kind === 'error' && last.error.code, 'upstream_invalid');
+});
+
+test('blank events and a spaced mark say nothing', () => {
+  const decoder = stream.decoder({});
+  for (const data of [' ', ' [DONE] ']) assert.deepEqual(decoder.push({ data }), []);
+  assert.equal(decoder.push({ data: JSON.stringify(start) })[0]?.kind, 'start');
+});
+
+test('the end is read in any case and in chat’s words, and calls are calls', () => {
+  const call = { type: 'tool_use', id: 'a', name: 'f', input: {} };
+  const text = { type: 'text', text: 'a' };
+  const reasonOf = (
+    stop_reason: string | null,
+    content: JsonObject,
+    stop_sequence?: string,
+  ): string => {
+    const wire = { type: 'message', content: [content], stop_reason, stop_sequence };
+    return response.decode(wire, {}).choices[0]?.finish.reason ?? '';
+  };
+  assert.deepEqual(
+    [
+      reasonOf('MAX_TOKENS', text),
+      reasonOf('length', text),
+      reasonOf('constructor', text),
+      reasonOf(null, text),
+      reasonOf('end_turn', call),
+      reasonOf(null, call),
+      reasonOf('max_tokens', call),
+      reasonOf('stop_sequence', call, '\n'),
+    ],
+    ['length', 'length', 'other', 'other', 'tool-calls', 'tool-calls', 'length', 'stop'],
+  );
+  const streamed = decoded([start, ...block(0, call), { type: 'message_stop' }]);
+  assert.equal(collected(streamed).choices[0]?.finish.reason, 'tool-calls');
+});
+
+test('arguments that say none give the empty object, and way to those that follow', () => {
+  const call = { type: 'tool_use', id: 'a', name: 'f', input: {} };
+  const pieces = (...texts: readonly string[]): readonly JsonObject[] =>
+    texts.map((partial_json) => ({ type: 'input_json_delta', partial_json }));
+  const inputOf = (...texts: readonly string[]): unknown => {
+    const [part] =
+      collected(decoded([start, ...block(0, call, ...pieces(...texts)), ...end])).choices[0]
+        ?.parts ?? [];
+    return part?.kind === 'tool-call' && part.input;
+  };
+  assert.equal(inputOf('null'), '{}');
+  assert.equal(inputOf('{}'), '{}');
+  assert.equal(inputOf('{}', '{"x":', 'null', '}'), '{"x":null}');
+});

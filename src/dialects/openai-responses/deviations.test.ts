@@ -1,0 +1,170 @@
+/** Streams that number, name or repeat their items otherwise: nothing is lost and nothing said twice. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ChatCollector, type ChatEvent, type Part } from '#canonical';
+import type { JsonObject } from '#std';
+import { emptyRequest } from '../request-rig.ts';
+import { openaiResponses } from './index.ts';
+import { decodeUsage } from './usage.ts';
+
+const text = (value: string): JsonObject => ({ type: 'output_text', text: value, annotations: [] });
+const message = (id: string, value: string): JsonObject => ({
+  type: 'message',
+  id,
+  role: 'assistant',
+  content: [text(value)],
+});
+const call = { type: 'function_call', id: 'fc_1', call_id: 'a', name: 'f', arguments: '{}' };
+const reasoning = { type: 'reasoning', id: 'rs_1', summary: [] };
+
+function itemEvents(item: JsonObject, rest: JsonObject = {}): readonly JsonObject[] {
+  return [
+    { type: 'response.output_item.added', item: { ...item, content: [] }, ...rest },
+    { type: 'response.output_item.done', item, ...rest },
+  ];
+}
+
+function completed(output: readonly JsonObject[]): JsonObject {
+  return { type: 'response.completed', response: { status: 'completed', output } };
+}
+
+function eventsOf(events: readonly (JsonObject | string)[]): readonly ChatEvent[] {
+  const decoder = openaiResponses.stream.decoder({});
+  const frames = events.map((event) => ({
+    data: typeof event === 'string' ? event : JSON.stringify(event),
+  }));
+  return [...frames.flatMap((frame) => decoder.push(frame)), ...decoder.end()];
+}
+
+function partsOf(...events: readonly JsonObject[]): readonly Part[] {
+  const collector = new ChatCollector('openai-responses');
+  for (const event of eventsOf(events)) collector.push(event);
+  return collector.finish().choices[0]?.parts ?? [];
+}
+
+const kindsOf = (parts: readonly Part[]): readonly string[] => parts.map(({ kind }) => kind);
+
+test('an item that only the end lists does not make the others new', () => {
+  const items = [message('msg_1', 'Hello.'), call];
+  const streamed = items.flatMap((item, at) => itemEvents(item, { output_index: at }));
+  const parts = partsOf(...streamed, completed([reasoning, ...items]));
+  assert.deepEqual(kindsOf(parts), ['text', 'tool-call', 'reasoning']);
+});
+
+test('ids that change tell nothing: then places do, where the types agree', () => {
+  const streamed = itemEvents(message('x', 'Hello.'), { output_index: 0 });
+  const parts = partsOf(...streamed, completed([message('y', 'Hello.'), call]));
+  assert.deepEqual(kindsOf(parts), ['text', 'tool-call']);
+  const other = partsOf(...streamed, completed([call, message('y', 'Hello.')]));
+  assert.deepEqual(kindsOf(other), ['text']);
+});
+
+test('a stream that numbers its parts from 1, and a part of another kind, repeat no words', () => {
+  const delta = {
+    type: 'response.output_text.delta',
+    output_index: 0,
+    content_index: 1,
+    delta: 'Hello.',
+  };
+  const [added, done] = itemEvents(message('msg_1', 'Hello.'), { output_index: 0 });
+  const odd = { ...message('msg_1', ''), content: [{ type: 'sound' }, text('Hello.')] };
+  for (const [deltas, last] of [
+    [[delta], done],
+    [[{ ...delta, content_index: 0 }], { ...done, item: odd }],
+  ] as const) {
+    const parts = partsOf(added ?? {}, ...deltas, last ?? {}, completed([]));
+    assert.equal(parts.map((part) => (part.kind === 'text' ? part.text : '')).join(), 'Hello.');
+  }
+});
+
+test('events without number and id belong to the item that was announced last', () => {
+  const bare = { type: 'message', role: 'assistant', content: [] };
+  const parts = partsOf(
+    { type: 'response.output_item.added', item: bare },
+    { type: 'response.output_text.delta', delta: 'Hello.' },
+    { type: 'response.output_item.done', item: bare },
+    {
+      type: 'response.output_item.added',
+      item: { ...bare, type: 'function_call', name: 'f', call_id: 'a' },
+    },
+    { type: 'response.function_call_arguments.delta', delta: '{"x":1}' },
+    completed([]),
+  );
+  assert.deepEqual(kindsOf(parts), ['text', 'tool-call']);
+  assert.equal(parts[1]?.kind === 'tool-call' && parts[1].input, '{"x":1}');
+});
+
+test('an event that breaks off in its middle leaves no complete answer', () => {
+  const [added, done] = itemEvents(message('msg_1', 'Hello.'), { output_index: 0 });
+  const broken = '{"type":"response.output_text.delta","output_index":0,"delta":"Hel';
+  const last = eventsOf([added ?? {}, broken, done ?? {}, completed([])]).at(-1);
+  assert.equal(last?.kind === 'error' && last.error.code, 'upstream_invalid');
+});
+
+test('more cached tokens than there were in the prompt are cut to it', () => {
+  const counts = decodeUsage({
+    input_tokens: 7,
+    input_tokens_details: { cached_tokens: 163 },
+    output_tokens: 2,
+  });
+  assert.deepEqual([counts?.inputTokens, counts?.cacheReadTokens], [0, 7]);
+});
+
+test('a call without arguments has the empty object, whole and streamed', () => {
+  for (const none of ['', 'null', null]) {
+    const item = { ...call, arguments: none };
+    const [part] = openaiResponses.response.decode({ output: [item] }, {}).choices[0]?.parts ?? [];
+    assert.equal(part?.kind === 'tool-call' && part.input, '{}');
+    const delta = {
+      type: 'response.function_call_arguments.delta',
+      output_index: 0,
+      delta: none ?? '',
+    };
+    const [added, done] = itemEvents(item, { output_index: 0 });
+    const [said] = partsOf(added ?? {}, delta, done ?? {}, completed([item]));
+    assert.equal(said?.kind === 'tool-call' && said.input, '{}');
+  }
+});
+
+test('a failure without its error is one, and the framework’s event name says nothing', () => {
+  const failures = [
+    { type: 'response.failed', response: {} },
+    { type: 'response.completed', response: { status: 'failed', error: null, output: [] } },
+  ];
+  for (const failure of failures) {
+    assert.equal(eventsOf([failure]).at(-1)?.kind, 'error');
+    const tap = openaiResponses.stream.tap(emptyRequest, {});
+    assert.ok(tap.inspect({ data: JSON.stringify(failure) }).error);
+  }
+  const tap = openaiResponses.stream.tap(emptyRequest, {});
+  const frame = { event: 'message', data: JSON.stringify(completed([message('m', 'Hello.')])) };
+  assert.deepEqual([tap.inspect(frame).complete, tap.inspect(frame).closing], [true, true]);
+});
+
+test('a placeholder before the arguments is none of them', () => {
+  const [added, done] = itemEvents({ ...call, arguments: '{"x":1}' }, { output_index: 0 });
+  const announced = { ...added, item: { ...call, arguments: '{}' } };
+  const delta = {
+    type: 'response.function_call_arguments.delta',
+    output_index: 0,
+    delta: '{"x":1}',
+  };
+  for (const events of [
+    [announced, delta],
+    [announced, { ...delta, delta: '{}' }, delta],
+  ]) {
+    const [said] = partsOf(...events, done ?? {}, completed([]));
+    assert.equal(said?.kind === 'tool-call' && said.input, '{"x":1}');
+  }
+});
+
+test('a message whose content is its text is read, whole and streamed', () => {
+  const item = { ...message('msg_1', ''), content: 'Hello.' };
+  const wanted = [{ kind: 'text', text: 'Hello.' }];
+  const { choices } = openaiResponses.response.decode({ output: [item] }, {});
+  const textsOf = (parts: readonly Part[]): unknown =>
+    parts.map((part) => (part.kind === 'text' ? { kind: 'text', text: part.text } : part.kind));
+  assert.deepEqual(textsOf(choices[0]?.parts ?? []), wanted);
+  assert.deepEqual(textsOf(partsOf(completed([item]))), wanted);
+});
