@@ -1,4 +1,7 @@
-/** What a key may do. Stored as JSON with the key; every field is optional and absent means no limit. */
+/**
+ * What a key may do. Stored as JSON with the key; every field is optional and absent means no limit. What is stored is
+ * read more patiently than what is given: a key of an older version must not spoil the list of keys.
+ */
 
 import ipaddr from 'ipaddr.js';
 import * as z from 'zod';
@@ -20,6 +23,19 @@ export const keyLimitsSchema = z.strictObject({
   tokens_per_minute: positive.optional(),
   concurrency: positive.optional(),
   /** Addresses of clients, or CIDR ranges: `203.0.113.0/24`. */
+  ip_ranges: z.array(z.string()).optional(),
+  /** When the balance is short: `lower` max_tokens to what is affordable (default), or `refuse` with 402. */
+  when_short: z.enum(['lower', 'refuse']).optional(),
+  /** Factor on list prices in millionths (user group). 1,000,000 = list price. */
+  price_factor_millionths: z.number().int().nonnegative().optional(),
+});
+
+/** {@link keyLimitsSchema} for a key that is to be made. */
+export const newKeyLimitsSchema = keyLimitsSchema.extend({
+  budgets: keyLimitsSchema.shape.budgets.refine(
+    (budgets = []) => new Set(budgets.map(({ window }) => window)).size === budgets.length,
+    { message: 'expected one budget for each window' },
+  ),
   ip_ranges: z
     .array(
       z.string().refine((text) => readRange(text) !== undefined, {
@@ -27,10 +43,6 @@ export const keyLimitsSchema = z.strictObject({
       }),
     )
     .optional(),
-  /** When the balance is short: `lower` max_tokens to what is affordable (default), or `refuse` with 402. */
-  when_short: z.enum(['lower', 'refuse']).optional(),
-  /** Factor on list prices in millionths (user group). 1,000,000 = list price. */
-  price_factor_millionths: z.number().int().nonnegative().optional(),
 });
 
 export type KeyLimits = z.infer<typeof keyLimitsSchema>;
@@ -39,11 +51,19 @@ export type AddressRange = readonly [network: ipaddr.IPv4 | ipaddr.IPv6, bits: n
 
 /** An address (then it alone) or a CIDR range; `undefined` when it is neither. */
 export function readRange(text: string): AddressRange | undefined {
-  if (ipaddr.isValidCIDR(text)) return ipaddr.parseCIDR(text);
-  // Not the forms with fewer than four numbers: 10.1 could be meant as 10.1.0.0.
+  // Not the forms with fewer than four numbers or with octal ones: 10.1 could be meant as 10.1.0.0, 010 as 10.
+  if (ipaddr.IPv4.isValidCIDRFourPartDecimal(text)) return ipaddr.IPv4.parseCIDR(text);
+  if (ipaddr.IPv6.isValidCIDR(text)) return unmapped(ipaddr.IPv6.parseCIDR(text));
   if (!ipaddr.IPv6.isValid(text) && !ipaddr.IPv4.isValidFourPartDecimal(text)) return undefined;
   const address = ipaddr.process(text);
   return [address, address.kind() === 'ipv4' ? 32 : 128];
+}
+
+/** Clients of IPv4 are compared as such, also where a range writes them as IPv6. */
+function unmapped([network, bits]: readonly [ipaddr.IPv6, number]): AddressRange {
+  return network.isIPv4MappedAddress() && bits >= 96
+    ? [network.toIPv4Address(), bits - 96]
+    : [network, bits];
 }
 
 /** Whether a public model name is allowed by a list of names and `*` patterns. */
