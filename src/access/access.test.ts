@@ -6,7 +6,7 @@ import type { KeyRecord } from '#store';
 import { addressTest, clientAddress, readRange } from './address.ts';
 import { createAccess, keyFromRequest, type Access } from './access.ts';
 import { digestOfKey, isWellFormedKey, mintKey } from './key.ts';
-import { allowsModel, keyLimitsSchema, matchesPattern, type KeyLimits } from './limits.ts';
+import { allowsModel, matchesPattern, newKeyLimitsSchema, type KeyLimits } from './limits.ts';
 
 const pepper = Buffer.alloc(32, 7);
 
@@ -134,10 +134,42 @@ test('a key with address ranges is refused from elsewhere, and an empty list let
   assert.equal(await reasonOf(at, await keyWith(at, { ip_ranges: [] })), 'address');
 });
 
+test('a range of IPv4 written as IPv6 lets its clients in, and a wider one does not', async () => {
+  const at = desk();
+  const key = await keyWith(at, { ip_ranges: ['::ffff:203.0.113.0/120'] });
+  for (const address of ['203.0.113.9', '::ffff:203.0.113.9'])
+    assert.equal(await reasonOf(at, key, address), 'in', address);
+  assert.equal(await reasonOf(at, key, '203.0.114.9'), 'address');
+});
+
+test('limits that an older version took are read, and open nothing', async () => {
+  const at = desk();
+  const key = await keyWith(at, {});
+  for (const [id, record] of at.records)
+    at.records.set(id, { ...record, limits: { ip_ranges: ['010.0.0.0/8'] } });
+  assert.equal(await reasonOf(at, key, '8.0.0.1'), 'address');
+});
+
+test('a key has one budget for each window', () => {
+  const daily = { window: 'daily', limit_nano_usd: 1 };
+  assert.ok(newKeyLimitsSchema.safeParse({ budgets: [daily] }).success);
+  assert.ok(!newKeyLimitsSchema.safeParse({ budgets: [daily, daily] }).success);
+});
+
 test('what is no address or range is refused when the key is made', () => {
-  for (const text of ['abc', '10.1', '1', '0x7f000001', '10.0.0.0/33', '10.0.0.256', '', '*']) {
+  const names = ['abc', '', '*'];
+  const numbers = [
+    '10.1',
+    '1',
+    '0x7f000001',
+    '10.0.0.0/33',
+    '10.0.0.256',
+    '10.1/16',
+    '010.0.0.0/8',
+  ];
+  for (const text of [...names, ...numbers]) {
     assert.equal(readRange(text), undefined, text);
-    assert.ok(!keyLimitsSchema.safeParse({ ip_ranges: [text] }).success, text);
+    assert.ok(!newKeyLimitsSchema.safeParse({ ip_ranges: [text] }).success, text);
   }
 });
 

@@ -4,7 +4,7 @@ import type { KeyRecord, Store } from '#store';
 import type { Clock } from '#std';
 import { digestOfKey, fingerprintOfKey, isWellFormedKey, mintKey } from './key.ts';
 import { inRanges, readRange, type AddressRange } from './address.ts';
-import { keyLimitsSchema, type KeyLimits } from './limits.ts';
+import { keyLimitsSchema, newKeyLimitsSchema, type KeyLimits } from './limits.ts';
 
 export type Principal = {
   readonly keyId: string;
@@ -112,7 +112,7 @@ export function createAccess(deps: {
         name: request.name,
         walletId: request.walletId,
         projectId: request.projectId ?? null,
-        limits: keyLimitsSchema.parse(request.limits ?? {}),
+        limits: newKeyLimitsSchema.parse(request.limits ?? {}),
         metadata: request.metadata ?? {},
         createdAtMs: clock.now(),
         expiresAtMs: request.expiresAtMs ?? null,

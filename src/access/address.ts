@@ -6,11 +6,19 @@ export type AddressRange = readonly [network: ipaddr.IPv4 | ipaddr.IPv6, bits: n
 
 /** An address (then it alone) or a CIDR range; `undefined` when it is neither. */
 export function readRange(text: string): AddressRange | undefined {
-  if (ipaddr.isValidCIDR(text)) return ipaddr.parseCIDR(text);
-  // Not the forms with fewer than four numbers: 10.1 could be meant as 10.1.0.0.
+  // Not the forms with fewer than four numbers or with octal ones: 10.1 could be meant as 10.1.0.0, 010 as 10.
+  if (ipaddr.IPv4.isValidCIDRFourPartDecimal(text)) return ipaddr.IPv4.parseCIDR(text);
+  if (ipaddr.IPv6.isValidCIDR(text)) return unmapped(ipaddr.IPv6.parseCIDR(text));
   if (!ipaddr.IPv6.isValid(text) && !ipaddr.IPv4.isValidFourPartDecimal(text)) return undefined;
   const address = ipaddr.process(text);
   return [address, address.kind() === 'ipv4' ? 32 : 128];
+}
+
+/** Clients of IPv4 are compared as such, also where a range writes them as IPv6. */
+function unmapped([network, bits]: readonly [ipaddr.IPv6, number]): AddressRange {
+  return network.isIPv4MappedAddress() && bits >= 96
+    ? [network.toIPv4Address(), bits - 96]
+    : [network, bits];
 }
 
 /** Whether the text is an address of one of the ranges. */

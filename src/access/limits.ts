@@ -1,4 +1,7 @@
-/** What a key may do. Stored as JSON with the key; every field is optional and absent means no limit. */
+/**
+ * What a key may do. Stored as JSON with the key; every field is optional and absent means no limit. What is stored is
+ * read more patiently than what is given: a key of an older version must not spoil the list of keys.
+ */
 
 import * as z from 'zod';
 import { readRange } from './address.ts';
@@ -20,6 +23,19 @@ export const keyLimitsSchema = z.strictObject({
   tokens_per_minute: positive.optional(),
   concurrency: positive.optional(),
   /** Addresses of clients, or CIDR ranges: `203.0.113.0/24`. */
+  ip_ranges: z.array(z.string()).optional(),
+  /** When the balance is short: `lower` max_tokens to what is affordable (default), or `refuse` with 402. */
+  when_short: z.enum(['lower', 'refuse']).optional(),
+  /** Factor on list prices in millionths (user group). 1,000,000 = list price. */
+  price_factor_millionths: z.number().int().nonnegative().optional(),
+});
+
+/** {@link keyLimitsSchema} for a key that is to be made. */
+export const newKeyLimitsSchema = keyLimitsSchema.extend({
+  budgets: keyLimitsSchema.shape.budgets.refine(
+    (budgets = []) => new Set(budgets.map(({ window }) => window)).size === budgets.length,
+    { message: 'expected one budget for each window' },
+  ),
   ip_ranges: z
     .array(
       z.string().refine((text) => readRange(text) !== undefined, {
@@ -27,10 +43,6 @@ export const keyLimitsSchema = z.strictObject({
       }),
     )
     .optional(),
-  /** When the balance is short: `lower` max_tokens to what is affordable (default), or `refuse` with 402. */
-  when_short: z.enum(['lower', 'refuse']).optional(),
-  /** Factor on list prices in millionths (user group). 1,000,000 = list price. */
-  price_factor_millionths: z.number().int().nonnegative().optional(),
 });
 
 export type KeyLimits = z.infer<typeof keyLimitsSchema>;

@@ -10,6 +10,21 @@ function priceFrom(from: string, input: string): Price {
   return { from, source: 'test', units: { input } };
 }
 
+test('a window that ends before it starts would never hold, and is refused', () => {
+  const windowed = (from_minute: number, until_minute: number): boolean =>
+    modelSchema.safeParse({
+      id: 'night',
+      vendor: 'own',
+      offers: {},
+      prices: [
+        { ...priceFrom('2026-01-01', '1'), windows: [{ from_minute, until_minute, units: {} }] },
+      ],
+    }).success;
+  assert.ok(windowed(1_380, 1_440));
+  assert.ok(!windowed(1_380, 240));
+  assert.ok(!windowed(60, 60));
+});
+
 test('an alias finds its model, and a name that nobody has finds none', () => {
   const catalog = createCatalog(builtInModels(), noAdditions);
   assert.equal(catalog.find('gpt-5.2-2025-12-11')?.id, 'gpt-5.2');

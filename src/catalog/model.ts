@@ -49,11 +49,15 @@ export const priceSchema = z.strictObject({
   /** Daily UTC windows, minutes since midnight, `until` exclusive; the price at the start of the request holds. */
   windows: z
     .array(
-      z.strictObject({
-        from_minute: z.number().int().min(0).max(1439),
-        until_minute: z.number().int().min(1).max(1440),
-        units: unitPricesSchema,
-      }),
+      z
+        .strictObject({
+          from_minute: z.number().int().min(0).max(1439),
+          until_minute: z.number().int().min(1).max(1440),
+          units: unitPricesSchema,
+        })
+        .refine((window) => window.from_minute < window.until_minute, {
+          message: 'expected an end after the start; over midnight, write two windows',
+        }),
     )
     .optional(),
   /** Factors by service tier, decimal text (`flex: "0.5"`). */

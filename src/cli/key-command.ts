@@ -1,6 +1,6 @@
 /** `manifold key create | list | revoke`. */
 
-import { keyLimitsSchema, type KeyLimits } from '#access';
+import { newKeyLimitsSchema, type KeyLimits } from '#access';
 import { formatUsd, parseJson } from '#std';
 import type { KeyRecord } from '#store';
 import {
@@ -67,7 +67,7 @@ function readLimits(text: string | undefined): KeyLimits | undefined {
   if (text === undefined) return undefined;
   const parsed = parseJson(text);
   if (!parsed.ok) throw new ConfigError(`--limits is not JSON: ${parsed.message}.`);
-  const limits = keyLimitsSchema.safeParse(parsed.value);
+  const limits = newKeyLimitsSchema.safeParse(parsed.value);
   if (limits.success) return limits.data;
   const issue = limits.error.issues[0];
   throw new ConfigError(
@@ -77,11 +77,27 @@ function readLimits(text: string | undefined): KeyLimits | undefined {
 
 function readDate(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
-  const atMs = Date.parse(text);
-  if (Number.isNaN(atMs))
-    throw new ConfigError(`--expires: \`${text}\` is not a date. Write 2027-01-31.`);
+  const atMs = momentOf(text);
+  if (atMs === undefined)
+    throw new ConfigError(
+      `--expires: \`${text}\` is not a date. Write 2027-01-31, or 2027-01-31T18:00 (UTC).`,
+    );
   if (atMs <= Date.now()) throw new ConfigError(`--expires: ${text} is past already.`);
   return atMs;
+}
+
+/** A day or moment in UTC, unless an offset is written. The built-in parser takes the time of the machine's zone, and 30 February. */
+function momentOf(text: string): number | undefined {
+  const match =
+    /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,3})?)?)(Z|[+-]\d{2}:\d{2})?)?$/i.exec(
+      text.trim(),
+    );
+  if (!match) return undefined;
+  const [, day = '', time = '00:00', zone = 'Z'] = match;
+  const dayMs = Date.parse(`${day}T00:00Z`);
+  const isDay = !Number.isNaN(dayMs) && new Date(dayMs).toISOString().startsWith(day);
+  const atMs = Date.parse(`${day}T${time}${zone.toUpperCase()}`);
+  return isDay && !Number.isNaN(atMs) ? atMs : undefined;
 }
 
 async function list(context: CommandContext): Promise<number> {
@@ -126,5 +142,7 @@ function stateOf(key: KeyRecord): string {
   if (key.revokedAtMs !== null) return 'revoked';
   if (key.expiresAtMs === null) return 'valid';
   if (key.expiresAtMs <= Date.now()) return 'expired';
-  return `until ${new Date(key.expiresAtMs).toISOString().slice(0, 10)}`;
+  const until = new Date(key.expiresAtMs);
+  // An older version took moments that no calendar has.
+  return Number.isNaN(until.valueOf()) ? 'valid' : `until ${until.toISOString().slice(0, 10)}`;
 }

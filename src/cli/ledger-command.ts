@@ -157,15 +157,17 @@ async function refund(context: CommandContext): Promise<number> {
   const lotId = requiredWord(context, 2, 'the lot, from `manifold ledger balance`');
   const text = textOption(context, 'amount');
   const amount = text === undefined ? undefined : parseUsd(text);
-  if (text !== undefined && amount === undefined)
-    throw new ConfigError(`\`${text}\` is not an amount.`);
+  if (text !== undefined && (amount === undefined || amount <= 0))
+    throw new ConfigError(`\`${text}\` is not an amount. Write US dollars as 25 or 0.50.`);
+  const reason = textOption(context, 'reason') ?? 'refund by the operator';
+  if (reason.trim() === '') throw new ConfigError('--reason is empty. Say why, or leave it out.');
   return withBooks(context, async ({ ledger, store, newId }) => {
     const result = await ledger.refund({
       walletId,
       lotId,
       eventId: newId('evt'),
       actor: 'cli',
-      reason: textOption(context, 'reason') ?? 'refund by the operator',
+      reason,
       ...(amount === undefined ? {} : { amountNanoUsd: amount }),
     });
     if (!result.ok) return refused(context, result.error);

@@ -4,10 +4,17 @@
  */
 
 import * as z from 'zod';
-import { keyLimitsSchema } from '#access';
+import { keyLimitsSchema, newKeyLimitsSchema } from '#access';
 import { formatUsd, nanoUsd, parseUsd, type NanoUsd } from '#std';
 import { idPattern, type Receipt } from '#ledger';
-import { id, keySchema, moreThanNothing, receiptSchema, walletSchema } from './schemas.ts';
+import {
+  id,
+  keySchema,
+  latestMs,
+  moreThanNothing,
+  receiptSchema,
+  walletSchema,
+} from './schemas.ts';
 import type { ControlServices } from './services.ts';
 
 /** A refusal with a status; anything else that is thrown is a 500. */
@@ -226,8 +233,8 @@ const keyRoutes: readonly ControlRoute[] = [
       name: z.string().min(1).max(200),
       wallet_id: id,
       project_id: id.optional(),
-      limits: keyLimitsSchema.optional(),
-      expires_at_ms: z.number().int().positive().optional(),
+      limits: newKeyLimitsSchema.optional(),
+      expires_at_ms: z.number().int().positive().max(latestMs).optional(),
       metadata: z.record(z.string(), z.string()).optional(),
     }),
     response: keySchema.extend({ key: z.string() }),

@@ -12,6 +12,9 @@ const usd = z
 
 export const moreThanNothing = usd.regex(/[1-9]/, 'must be more than 0');
 
+/** No calendar goes further; beyond it a moment cannot be shown. */
+export const latestMs = 8_640_000_000_000_000;
+
 /** What the ledger takes for a name. */
 export const id = z
   .string()

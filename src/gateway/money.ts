@@ -331,11 +331,15 @@ function intent(route: Route, attemptId: string): Parameters<Services['ledger'][
 }
 
 function budgetScopes(principal: Principal): readonly BudgetScope[] {
-  return (principal.limits.budgets ?? []).map((budget) => ({
+  const lowest = new Map<BudgetScope['window'], number>();
+  // A key of an older version may name a window twice; the ledger takes it once.
+  for (const { window, limit_nano_usd: limit } of principal.limits.budgets ?? [])
+    lowest.set(window, Math.min(limit, lowest.get(window) ?? limit));
+  return [...lowest].map(([window, limit]) => ({
     kind: 'key',
     id: principal.keyId,
-    window: budget.window,
-    limitNanoUsd: nanoUsd(budget.limit_nano_usd),
+    window,
+    limitNanoUsd: nanoUsd(limit),
   }));
 }
 

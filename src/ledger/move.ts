@@ -34,7 +34,11 @@ function eventOf(request: CreditRequest): string {
 
 export function credit(books: Books, request: CreditRequest): MoveResult {
   const receiptId = creditReceiptId(request);
-  const repeated = findRepeated(books, receiptId, request.walletId, -request.amountNanoUsd);
+  const repeated = findRepeated(books, receiptId, {
+    walletId: request.walletId,
+    charge: -request.amountNanoUsd,
+    lotKind: request.lotKind,
+  });
   if (repeated) return repeated;
   const paid = request.lotKind === 'paid';
   const lot = newLot(
@@ -70,7 +74,11 @@ export function refund(books: Books, request: RefundRequest): MoveResult {
   const stored = books.receipts.get(receiptId);
   if (stored) {
     const receipt = readReceipt(stored);
-    const same = receipt.walletId === request.walletId && receipt.lots[0]?.lotId === request.lotId;
+    const { amountNanoUsd: asked = receipt.chargeNanoUsd } = request;
+    const same =
+      receipt.walletId === request.walletId &&
+      receipt.lots[0]?.lotId === request.lotId &&
+      receipt.chargeNanoUsd === asked;
     return same ? { ok: true, receipt, repeated: true } : { ok: false, error: 'conflict' };
   }
   const lot = books.lots.get(request.lotId);
@@ -107,7 +115,12 @@ export function refund(books: Books, request: RefundRequest): MoveResult {
 
 export function adjust(books: Books, request: AdjustRequest): MoveResult {
   const receiptId = moveReceiptId('adjust', request.eventId);
-  const repeated = findRepeated(books, receiptId, request.walletId, -request.amountNanoUsd);
+  const lotKind = request.lotKind ?? 'gift';
+  const repeated = findRepeated(books, receiptId, {
+    walletId: request.walletId,
+    charge: -request.amountNanoUsd,
+    lotKind: request.amountNanoUsd > 0 ? lotKind : undefined,
+  });
   if (repeated) return repeated;
   const account = `${walletPrefix}${request.walletId}`;
   const amount = nanoUsd(Math.abs(request.amountNanoUsd));
@@ -123,16 +136,7 @@ export function adjust(books: Books, request: AdjustRequest): MoveResult {
     };
   }
   const lots = given
-    ? [
-        newLot(
-          books,
-          request.walletId,
-          request.lotKind ?? 'gift',
-          amount,
-          'operator',
-          `adjust:${request.eventId}`,
-        ),
-      ]
+    ? [newLot(books, request.walletId, lotKind, amount, 'operator', `adjust:${request.eventId}`)]
     : takeFromLots(books, wallet, amount);
   return record(books, {
     receiptId,
@@ -173,13 +177,20 @@ export function bookSuspense(books: Books, request: SuspenseRequest): MoveResult
 function findRepeated(
   books: Books,
   receiptId: string,
-  walletId: string,
-  charge: number,
+  asked: {
+    readonly walletId: string;
+    readonly charge: number;
+    /** Of the lot that it made, if it made one. */
+    readonly lotKind: LotKind | undefined;
+  },
 ): MoveResult | undefined {
   const stored = books.receipts.get(receiptId);
   if (!stored) return undefined;
   const receipt = readReceipt(stored);
-  const same = receipt.walletId === walletId && receipt.chargeNanoUsd === charge;
+  const same =
+    receipt.walletId === asked.walletId &&
+    receipt.chargeNanoUsd === asked.charge &&
+    (asked.lotKind === undefined || receipt.lots[0]?.kind === asked.lotKind);
   return same ? { ok: true, receipt, repeated: true } : { ok: false, error: 'conflict' };
 }
 

@@ -49,11 +49,15 @@ const refusals: readonly (readonly [words: readonly string[], says: RegExp])[] =
   [['key', 'create', '--limits', '{"a":1}'], /Unrecognized key: "a". For example/],
   [['key', 'create', '--limits', '{"ip_ranges":["abc"]}'], /ip_ranges.0: expected an address/],
   [['key', 'create', '--expires', 'soon'], /`soon` is not a date/],
+  [['key', 'create', '--expires', '2099-02-30'], /`2099-02-30` is not a date/],
   [['key', 'create', '--expires', '2020-01-01'], /past already/],
   [['key', 'create', '--wallet', 'a b'], /`a b` cannot name a wallet/],
   [['ledger', 'topup', 'a b', '5'], /`a b` cannot name a wallet/],
   [['ledger', 'topup', 'w', '1e3'], /`1e3` is not an amount/],
   [['ledger', 'topup', 'w', '1', '--kind', 'x'], /none of paid, gift/],
+  [['ledger', 'refund', 'w', 'lot', '--amount', '0'], /`0` is not an amount/],
+  [['ledger', 'refund', 'w', 'lot', '--amount=-1'], /`-1` is not an amount/],
+  [['ledger', 'refund', 'w', 'lot', '--reason', ' '], /--reason is empty/],
   [['channel', 'add', 'a', '--provider', 'nobody'], /no provider `nobody`. Known: /],
 ];
 
@@ -101,6 +105,18 @@ test('a key is printed alone, works with a wallet that has money, and is revoked
   assert.equal((await call(at, 'key', 'revoke', keyId)).code, 0);
   assert.match((await call(at, 'key', 'list')).out, /ci .* w1 .* revoked/);
   assert.match((await call(at, 'ledger', 'verify')).out, /0 differences/);
+});
+
+test('a moment of expiry is in UTC, whatever the zone of the machine', async (t) => {
+  const at = place(t);
+  const zone = process.env['TZ'];
+  t.after(() => {
+    if (zone === undefined) delete process.env['TZ'];
+    else process.env['TZ'] = zone;
+  });
+  process.env['TZ'] = 'America/New_York';
+  await call(at, 'key', 'create', '--expires', '2099-01-31T22:00');
+  assert.match((await call(at, 'key', 'list')).out, /until 2099-01-31/);
 });
 
 test('secrets are readable by their owner only', async (t) => {

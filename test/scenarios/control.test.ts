@@ -102,6 +102,29 @@ describe('the control API beside the gateway', () => {
     assert.ok(!listed.includes(String(made.body['key'])));
   });
 
+  it('refuses a repeat of an event that says something else', async () => {
+    const paid = { amount_usd: '2', event_id: 'w3' };
+    await ask('POST', '/wallets/w3/topups', paid);
+    assert.equal((await ask('POST', '/wallets/w3/topups', paid)).status, 200);
+    assert.equal((await ask('POST', '/wallets/w3/topups', { ...paid, kind: 'gift' })).status, 409);
+    const refund = { lot_id: 'lot_operator~w3', event_id: 'r3', reason: 'asked for it' };
+    const refunded = async (amount_usd: string): Promise<number> =>
+      (await ask('POST', '/wallets/w3/refunds', { ...refund, amount_usd })).status;
+    assert.deepEqual(
+      [await refunded('1'), await refunded('1'), await refunded('0.5')],
+      [200, 200, 409],
+    );
+  });
+
+  it('refuses a key that could not be used or shown', async () => {
+    const made = async (more: object): Promise<number> =>
+      (await ask('POST', '/keys', { name: 'k', wallet_id: 'w4', ...more })).status;
+    assert.equal(await made({ expires_at_ms: 8_640_000_000_000_001 }), 400);
+    const daily = { window: 'daily', limit_nano_usd: 1_000_000_000 };
+    assert.equal(await made({ limits: { budgets: [daily, daily] } }), 400);
+    assert.equal(await made({ limits: { ip_ranges: ['10.1/16'] } }), 400);
+  });
+
   it('takes a channel without a restart and never shows its secret', async () => {
     const put = await ask('PUT', '/channels/mine', {
       dialect: 'openai-chat',
