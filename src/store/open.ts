@@ -4,13 +4,18 @@ import type { Clock } from '#std';
 import type { Store, StoreUnavailableError } from './contract.ts';
 import type { Engine } from './engine.ts';
 import { createAuditRepository } from './repositories/audit.ts';
-import { blobBoundsDefault, createBlobRepository, type BlobBounds } from './repositories/blobs.ts';
+import {
+  blobBoundsDefault,
+  blobRowBytes,
+  createBlobRepository,
+  type BlobBounds,
+} from './repositories/blobs.ts';
 import { createCollection } from './repositories/documents.ts';
 import { createKeyRepository } from './repositories/keys.ts';
 import { createRequestRepository } from './repositories/requests.ts';
 import { openSqliteEngine } from './sqlite.ts';
 
-export { blobBoundsDefault };
+export { blobBoundsDefault, blobRowBytes };
 
 export type OpenStoreOptions = {
   /**

@@ -201,6 +201,18 @@ const blobBytes = `CREATE TABLE blob_bytes (
   byte_count INTEGER NOT NULL CHECK (byte_count >= 0)
 ) STRICT, WITHOUT ROWID`;
 
+const blobOwners = `CREATE TABLE blob_owners (
+  namespace TEXT NOT NULL,
+  owner TEXT NOT NULL,
+  byte_count INTEGER NOT NULL CHECK (byte_count >= 0),
+  PRIMARY KEY (namespace, owner)
+) STRICT, WITHOUT ROWID`;
+
+const blobsByOwner = 'CREATE INDEX blobs_by_owner ON blobs (namespace, owner, expires_at_ms)';
+
+const countBlobOwners =
+  'INSERT INTO blob_owners (namespace, owner, byte_count) SELECT namespace, owner, sum(byte_count) FROM blobs GROUP BY namespace, owner';
+
 const audit = `CREATE TABLE audit (
   audit_id TEXT PRIMARY KEY,
   created_at_ms INTEGER NOT NULL,
@@ -269,5 +281,10 @@ export const migrations: readonly Migration[] = [
     number: 4,
     name: 'transfers of requests follow from their receipts',
     statements: ["DELETE FROM transfers WHERE kind IN ('post', 'cost', 'loss')"],
+  },
+  {
+    number: 5,
+    name: 'room for stored answers',
+    statements: [blobOwners, blobsByOwner, countBlobOwners],
   },
 ];

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { nanoUsd } from '#std';
 import type { KeyRecord, RequestRecord, Store } from '#store';
-import { openStore, query, write, type Lane, type WriteStatement } from '#store';
+import { blobRowBytes, openStore, query, write, type Lane, type WriteStatement } from '#store';
 import { manualClock } from './ledger-fixture.ts';
 
 export type FreshUrl = () => Promise<{ readonly url: string; remove(): void }>;
@@ -223,29 +223,54 @@ export function testStoreContract(freshUrl: FreshUrl): void {
       assert.equal(await blobs.put({ ...entry, owner: 'w2' }), false);
       assert.equal(await blobs.remove('answers', 'a', 'w2'), false);
       assert.equal(await blobs.put({ ...entry, id: 'large', body: new Uint8Array(1001) }), false);
-      const fill = await Promise.all(
-        ['b', 'c', 'd'].map((id) => blobs.put({ ...entry, id, body: new Uint8Array(1000) })),
-      );
-      assert.deepEqual(fill, [true, true, false]);
       assert.equal(
         await blobs.put({ ...entry, namespace: 'state', id: 'd', body: new Uint8Array(1000) }),
         true,
       );
       clock.advance(1000);
       assert.equal(await blobs.get('answers', 'a', 'w1'), undefined);
-      // The expired make room.
-      assert.equal(
-        await blobs.put({
-          ...entry,
-          id: 'e',
-          body: new Uint8Array(1000),
-          expiresAtMs: clock.now() + 1000,
-        }),
-        true,
-      );
+      assert.equal(await blobs.put({ ...entry, id: 'e', expiresAtMs: clock.now() + 1000 }), true);
       assert.equal(await blobs.remove('answers', 'e', 'w1'), true);
-      assert.equal(await blobs.sweep(100), 0);
+      assert.equal(await blobs.sweep(100), 2);
     }),
+  );
+
+  test(
+    'a full namespace drops the oldest rows of whoever has most, and nobody else’s',
+    withStore(
+      async ({ blobs }) => {
+        const put = (owner: string, id: string, expiresInMs: number): Promise<boolean> =>
+          blobs.put({
+            namespace: 'answers',
+            id,
+            owner,
+            body: new Uint8Array(1000),
+            expiresAtMs: clock.now() + expiresInMs,
+          });
+        const kept = async (owner: string, ids: readonly string[]): Promise<readonly string[]> => {
+          const found = await Promise.all(ids.map((id) => blobs.get('answers', id, owner)));
+          return ids.filter((_, index) => found[index] !== undefined);
+        };
+        const many = ['m1', 'm2', 'm3', 'm4'];
+        for (const [index, id] of many.slice(0, 3).entries())
+          assert.equal(await put('big', id, 3000 + index), true);
+        // The oldest of all, but of somebody who has little.
+        assert.equal(await put('small', 'f1', 1000), true);
+        assert.equal(await put('small', 'f2', 4000), true);
+        assert.deepEqual(await kept('big', many), ['m2', 'm3']);
+        assert.equal(await put('big', 'm4', 5000), true);
+        assert.deepEqual(await kept('big', many), ['m3', 'm4']);
+        assert.deepEqual(await kept('small', ['f1', 'f2']), ['f1', 'f2']);
+        // Put again it takes the room that it has.
+        assert.equal(await put('big', 'm4', 5000), true);
+        // What has expired goes first.
+        clock.advance(1000);
+        assert.equal(await put('small', 'f3', 5000), true);
+        assert.deepEqual(await kept('big', many), ['m3', 'm4']);
+        assert.deepEqual(await kept('small', ['f1', 'f2', 'f3']), ['f2', 'f3']);
+      },
+      { namespaceBytesMax: 4.5 * (1000 + blobRowBytes) },
+    ),
   );
 
   test(

@@ -7,9 +7,12 @@ import { objectOf } from './json.ts';
 export type BlobBounds = {
   /** One body. Default 16 MiB. */
   readonly bodyBytesMax: number;
-  /** All bodies of one namespace. Default 1 GiB. */
+  /** All rows of one namespace. Default 1 GiB. */
   readonly namespaceBytesMax: number;
 };
+
+/** What a row takes beside its body: its names, and its places in indexes. */
+export const blobRowBytes = 200;
 
 export const blobBoundsDefault: BlobBounds = {
   bodyBytesMax: 16 * 2 ** 20,
@@ -122,30 +125,80 @@ function* perform(operation: Operation, bounds: BlobBounds): Steps<number> {
   }
 }
 
-const sweepBeforeRefusal = 1000;
+const sweepBeforeEviction = 1_000;
+/** Rows that are dropped with one look, and looks for one row that is put. */
+const evictedAtOnce = 100;
+const evictionsMax = 64;
+/** More is dropped than has to be, so that not every row needs room made for it. */
+const evictedShare = 1 / 64;
 
 function* put(entry: Entry, nowMs: number, bounds: BlobBounds): Steps<number> {
   const key = blobKey(entry.namespace, entry.id);
   const [known] = yield* load(byKey, [key]);
   if (known && textOf(known, 'owner') !== entry.owner) return 0;
-  const added = entry.body.byteLength - (known ? integerOf(known, 'byte_count') : 0);
-  if ((yield* bytesOfNamespace(entry.namespace)) + added > bounds.namespaceBytesMax) {
-    yield* sweep(sweepBeforeRefusal, nowMs);
-    if ((yield* bytesOfNamespace(entry.namespace)) + added > bounds.namespaceBytesMax) return 0;
-  }
+  const bytes = entry.body.byteLength + blobRowBytes;
+  const added = bytes - (known ? integerOf(known, 'byte_count') : 0);
+  if (!(yield* makeRoom(entry.namespace, key, added, nowMs, bounds.namespaceBytesMax))) return 0;
   yield* write(putBlobs, [
     [
       key,
       entry.namespace,
       entry.owner,
       entry.body,
-      entry.body.byteLength,
+      bytes,
       JSON.stringify(entry.detail ?? {}),
       entry.expiresAtMs,
     ],
   ]);
-  yield* addBytes(entry.namespace, added);
+  yield* addBytes(entry.namespace, entry.owner, added);
   return 1;
+}
+
+/**
+ * Drops what has expired, then the oldest rows of whoever has most: what is new is the likeliest to be asked for, and
+ * nobody loses rows because another one has many.
+ */
+function* makeRoom(
+  namespace: string,
+  key: string,
+  added: number,
+  nowMs: number,
+  bytesMax: number,
+): Steps<boolean> {
+  for (let turn = 0; turn <= evictionsMax; turn += 1) {
+    const excess = (yield* bytesOfNamespace(namespace)) + added - bytesMax;
+    if (excess <= 0) return true;
+    if (turn === 0) yield* sweep(sweepBeforeEviction, nowMs);
+    else if ((yield* evict(namespace, key, excess + bytesMax * evictedShare)) === 0) return false;
+  }
+  return false;
+}
+
+/** Frees about `wanted` bytes, without the row of `key`; the number of rows. */
+function* evict(namespace: string, key: string, wanted: number): Steps<number> {
+  const [largest] = yield* query(
+    'SELECT owner FROM blob_owners WHERE namespace = ? ORDER BY byte_count DESC, owner LIMIT 1',
+    [namespace],
+  );
+  if (!largest) return 0;
+  const owner = textOf(largest, 'owner');
+  const rows = yield* query(
+    `SELECT blob_id, byte_count FROM blobs WHERE namespace = ? AND owner = ? AND blob_id <> ? ORDER BY expires_at_ms, blob_id LIMIT ${evictedAtOnce}`,
+    [namespace, owner, key],
+  );
+  const evicted: string[] = [];
+  let freed = 0;
+  for (const row of rows) {
+    if (freed >= wanted) break;
+    evicted.push(textOf(row, 'blob_id'));
+    freed += integerOf(row, 'byte_count');
+  }
+  yield* write(
+    removeBlobs,
+    evicted.map((blobId) => [blobId]),
+  );
+  if (freed > 0) yield* addBytes(namespace, owner, -freed);
+  return evicted.length;
 }
 
 function* bytesOfNamespace(namespace: string): Steps<number> {
@@ -153,15 +206,30 @@ function* bytesOfNamespace(namespace: string): Steps<number> {
   return row ? integerOf(row, 'byte_count') : 0;
 }
 
-function* addBytes(namespace: string, added: number): Steps<void> {
-  const changed = yield* change(
+function* addBytes(namespace: string, owner: string, added: number): Steps<void> {
+  const ofAll = yield* change(
     'UPDATE blob_bytes SET byte_count = byte_count + ? WHERE namespace = ?',
     [added, namespace],
   );
-  if (changed === 0)
+  if (ofAll === 0)
     yield* change('INSERT INTO blob_bytes (namespace, byte_count) VALUES (?, ?)', [
       namespace,
       added,
+    ]);
+  const ofOwner = yield* change(
+    'UPDATE blob_owners SET byte_count = byte_count + ? WHERE namespace = ? AND owner = ?',
+    [added, namespace, owner],
+  );
+  if (ofOwner === 0)
+    yield* change('INSERT INTO blob_owners (namespace, owner, byte_count) VALUES (?, ?, ?)', [
+      namespace,
+      owner,
+      added,
+    ]);
+  else if (added < 0)
+    yield* change('DELETE FROM blob_owners WHERE namespace = ? AND owner = ? AND byte_count = 0', [
+      namespace,
+      owner,
     ]);
 }
 
@@ -170,24 +238,24 @@ function* remove(namespace: string, id: string, owner: string): Steps<number> {
   const [known] = yield* load(byKey, [key]);
   if (!known || textOf(known, 'owner') !== owner) return 0;
   yield* write(removeBlobs, [[key]]);
-  yield* addBytes(namespace, -integerOf(known, 'byte_count'));
+  yield* addBytes(namespace, owner, -integerOf(known, 'byte_count'));
   return 1;
 }
 
 function* sweep(limit: number, nowMs: number): Steps<number> {
   const rows = yield* query(
-    `SELECT blob_id, namespace, byte_count FROM blobs WHERE expires_at_ms <= ? ORDER BY expires_at_ms LIMIT ${Math.trunc(limit)}`,
+    `SELECT blob_id, namespace, owner, byte_count FROM blobs WHERE expires_at_ms <= ? ORDER BY expires_at_ms LIMIT ${Math.trunc(limit)}`,
     [nowMs],
   );
   yield* write(
     removeBlobs,
     rows.map((row) => [textOf(row, 'blob_id')]),
   );
-  const freed = new Map<string, number>();
-  for (const row of rows) {
-    const namespace = textOf(row, 'namespace');
-    freed.set(namespace, (freed.get(namespace) ?? 0) + integerOf(row, 'byte_count'));
+  for (const [namespace, ofNamespace] of Map.groupBy(rows, (row) => textOf(row, 'namespace'))) {
+    for (const [owner, owned] of Map.groupBy(ofNamespace, (row) => textOf(row, 'owner'))) {
+      const freed = owned.reduce((sum, row) => sum + integerOf(row, 'byte_count'), 0);
+      yield* addBytes(namespace, owner, -freed);
+    }
   }
-  for (const [namespace, bytes] of freed) yield* addBytes(namespace, -bytes);
   return rows.length;
 }
