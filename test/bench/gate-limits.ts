@@ -16,7 +16,7 @@ export type Gate = {
 
 export const gates: readonly Gate[] = [
   { part: 'request', id: 'system calls a request', limit: 17, digits: 1 },
-  { part: 'request', id: 'reads and writes a request', limit: 6.2, digits: 2 },
+  { part: 'request', id: 'reads and writes a request', limit: 8, digits: 2 },
   { part: 'request', id: 'file writes a request', limit: 9, digits: 2 },
   { part: 'request', id: 'file flushes a request', limit: 0.3, digits: 2 },
   { part: 'request', id: 'KiB allocated a request', limit: 166, digits: 1 },

@@ -19,7 +19,7 @@ const expected: { readonly [fault in UsageFault]: 'provider' | 'estimated' | 'ei
   zero: 'provider',
   negative: 'estimated',
   float: 'estimated',
-  string: 'estimated',
+  string: 'provider',
   huge: 'estimated',
   decreasing: 'provider',
   twice: 'provider',
