@@ -161,9 +161,10 @@ export class LedgerModel {
 
   #credit([walletId = '', kind = '', amount = '', eventId = '']: readonly string[]): string {
     const event = `credit ${eventId}`;
-    const repeated = this.#repeated(event, `${walletId} ${amount}`, `ok -${amount}`);
+    const mark = `${walletId} ${kind} ${amount}`;
+    const repeated = this.#repeated(event, mark, `ok -${amount}`);
     if (repeated !== undefined) return repeated;
-    this.#events.set(event, `${walletId} ${amount}`);
+    this.#events.set(event, mark);
     this.#addLot(walletId, `lot_test~${eventId}`, kind, Number(amount));
     return `ok -${amount}`;
   }
