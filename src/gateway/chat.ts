@@ -62,7 +62,7 @@ export async function handleChat(
       exchange,
       principal.walletId,
       route.dialect,
-      route.form,
+      route.keepsState ? { ...route.form, answerId: answerIdOf(exchange) } : route.form,
       contextOf(route),
       stateless(body, state),
     );
@@ -126,6 +126,11 @@ function cheaperRoutes(target: Target, principal: Principal, error: unknown): Ta
       : affordableRoutes(target, available, principal.limits.when_short === 'refuse');
   if (!cheaper || cheaper === target) throw error;
   return cheaper;
+}
+
+/** What a response is stored under, and what the ids of its items are made of. */
+function answerIdOf({ requestId }: Exchange): string {
+  return requestId.replace(/^(?:req_)?/, 'resp_');
 }
 
 function contextOf(route: ChatRoute): { model?: string; stream?: boolean } {

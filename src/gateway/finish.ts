@@ -105,8 +105,10 @@ function encodeWhole(
   bill: Bill,
 ): JsonObject {
   const { call, trail } = delivery;
+  const response = { ...answer.response(), usage, bill };
+  const { answerId: id } = call.form;
   const { value, losses } = call.dialect.response.encode(
-    { ...answer.response(), usage, bill },
+    id === undefined ? response : { ...response, id },
     call.request,
   );
   if (losses.length > 0) trail.losses = [...trail.losses, ...losses];

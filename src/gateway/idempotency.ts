@@ -162,8 +162,10 @@ function attach(transcript: Transcript, exchange: Exchange, parametersHash: stri
       'answer_expired',
       'The answer was too large to be kept. It was charged once; its receipt says so.',
     );
-  return transcript.follow(exchange, after);
+  return transcript.follow(exchange, after, transcript.isRunning ? {} : replayed);
 }
+
+const replayed = { 'x-manifold-replayed': 'true' };
 
 function mismatch(): never {
   fail(
@@ -180,7 +182,7 @@ function replay(
 ): void {
   if (kept.parametersHash !== parametersHash) mismatch();
   const { head, frames } = kept;
-  const headers = { ...head.headers, 'x-manifold-replayed': 'true' };
+  const headers = { ...head.headers, ...replayed };
   if (!head.streamed) return exchange.respond(head.status, headers, Buffer.concat(frames));
   const stream = exchange.stream(head.status, headers);
   for (const frame of frames.slice(lastEventId(exchange))) stream.write(frame);

@@ -149,8 +149,8 @@ export class Transcript {
     return this.#waiting.promise;
   }
 
-  /** Sends the answer to one client, after the event it has already seen, and follows to the end. */
-  async follow(exchange: Exchange, after: number): Promise<void> {
+  /** Sends the answer to one client, after the event it has already seen, and follows to the end. `headers` are added. */
+  async follow(exchange: Exchange, after: number, headers: ResponseHeaders = {}): Promise<void> {
     const follower = { next: after };
     this.#followers.add(follower);
     const gone = Promise.withResolvers<void>();
@@ -160,8 +160,9 @@ export class Transcript {
         await Promise.race([this.#change(), gone.promise]);
       if (exchange.signal.aborted) return;
       if (!this.#head) throw this.#failure;
-      if (!this.#head.streamed) return await this.#whole(exchange, this.#head, gone.promise);
-      await this.#stream(exchange, this.#head, follower, gone.promise);
+      const head = { ...this.#head, headers: { ...this.#head.headers, ...headers } };
+      if (!head.streamed) return await this.#whole(exchange, head, gone.promise);
+      await this.#stream(exchange, head, follower, gone.promise);
     } finally {
       this.#followers.delete(follower);
       this.#dropIfUnread();

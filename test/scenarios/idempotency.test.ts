@@ -100,12 +100,12 @@ describe('an Idempotency-Key', () => {
       await rig.post('/v1/chat/completions', question, { 'idempotency-key': 'three' })
     ).text();
     const events = whole.split(/(?=id: \d+\n)/);
-    const rest = await (
-      await rig.post('/v1/chat/completions', question, {
-        'idempotency-key': 'three',
-        'last-event-id': '4',
-      })
-    ).text();
+    const response = await rig.post('/v1/chat/completions', question, {
+      'idempotency-key': 'three',
+      'last-event-id': '4',
+    });
+    assert.equal(response.headers.get('x-manifold-replayed'), 'true');
+    const rest = await response.text();
     assert.equal(rest, events.slice(4).join(''));
   });
 
