@@ -73,8 +73,11 @@ export async function serveByWorkers(
   };
   const front = createFront(config, { ...books, access }, { ...own, reload }, socket.path);
   await front.listen();
-  opened.add(() => front.close(config.stop_ms));
-  opened.add(() => workers.stop(config.stop_ms));
+  opened.add(async () => {
+    const until = performance.now() + config.stop_ms;
+    await workers.stop(config.stop_ms);
+    await front.close(Math.max(0, until - performance.now()));
+  });
   const address = await workers.start();
   // What was passed on is a connection of its worker already.
   const ownLoad = (): Load => ({ ...frontLoad(front, own), connections: 0 });

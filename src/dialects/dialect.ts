@@ -75,6 +75,8 @@ export type StreamTap = {
 export type StreamForm = {
   /** `json-array`: Gemini's stream without alt=sse. */
   readonly framing: 'sse' | 'json-array';
+  /** The id of the answer where clients refer to it later: those of vendors may repeat, or be missing. */
+  readonly answerId?: string | undefined;
 };
 
 export type RequestContext = {

@@ -30,7 +30,7 @@ import type { Services } from './services.ts';
 import type { Relay } from './relay.ts';
 import { StreamAnswer, type StreamEnd } from './stream-answer.ts';
 import { keepResponse, resolveState, type ResolvedState } from './responses.ts';
-import { nextStep, routeOf } from './steps.ts';
+import { nextStep, routeOf, unlessClientLeft } from './steps.ts';
 import { affordableRoutes, resolve, routeRequest, withinCostCap, type Target } from './target.ts';
 import { Trail } from './trail.ts';
 
@@ -62,7 +62,7 @@ export async function handleChat(
       exchange,
       principal.walletId,
       route.dialect,
-      route.form,
+      route.keepsState ? { ...route.form, answerId: answerIdOf(exchange) } : route.form,
       contextOf(route),
       stateless(body, state),
     );
@@ -94,7 +94,8 @@ export async function handleChat(
       state &&
       ((answer: JsonObject) => keepResponse(services, principal, body.wire, state.needs, answer));
     await new ChatRun(services, exchange, call, reserved, trail, keep).serve(reserved.first);
-  } catch (error) {
+  } catch (thrown) {
+    const error = unlessClientLeft(thrown, exchange);
     trail.error =
       error instanceof GatewayFailure
         ? error.error
@@ -125,6 +126,11 @@ function cheaperRoutes(target: Target, principal: Principal, error: unknown): Ta
       : affordableRoutes(target, available, principal.limits.when_short === 'refuse');
   if (!cheaper || cheaper === target) throw error;
   return cheaper;
+}
+
+/** What a response is stored under, and what the ids of its items are made of. */
+function answerIdOf({ requestId }: Exchange): string {
+  return requestId.replace(/^(?:req_)?/, 'resp_');
 }
 
 function contextOf(route: ChatRoute): { model?: string; stream?: boolean } {
@@ -194,7 +200,7 @@ class ChatRun {
         step = await nextStep(this.#plan, this.#exchange, outcome.failed);
       }
     } catch (error) {
-      if (empty) return this.#deliverEmpty(empty);
+      if (empty && !this.#exchange.aborted) return this.#deliverEmpty(empty);
       await this.#abandon(error);
     }
   }
@@ -333,7 +339,8 @@ class ChatRun {
   }
 
   /** No channel delivered: release the hold, then tell the client in whatever form is still open. */
-  async #abandon(error: unknown): Promise<void> {
+  async #abandon(thrown: unknown): Promise<void> {
+    const error = unlessClientLeft(thrown, this.#exchange);
     const known: GatewayError =
       error instanceof GatewayFailure
         ? error.error

@@ -18,10 +18,11 @@ import { classify, failedStatus, readText, sendOnce } from './attempt.ts';
 import { parseBody, reading } from './call.ts';
 import type { AttemptFailure } from './failure.ts';
 import type { Exchange } from './http/index.ts';
+import type { Idempotency } from './idempotency.ts';
 import { billedUsage, Funds } from './money.ts';
 import { speechChoices, type OfferCandidate } from './offers.ts';
 import type { Services } from './services.ts';
-import { nextStep, routeOf } from './steps.ts';
+import { nextStep, routeOf, unlessClientLeft } from './steps.ts';
 import { findModel, refuse, snapshotPrice, type Route, type Target } from './target.ts';
 import { Trail } from './trail.ts';
 import { authorized } from './wire.ts';
@@ -51,6 +52,7 @@ export async function handleEmbeddings(
   services: Services,
   exchange: Exchange,
   route: EmbeddingRoute,
+  idempotency?: Idempotency,
 ): Promise<void> {
   const trail = new Trail(services, exchange, route.dialect.id, 'embeddings');
   let plan: DistantPlan | undefined;
@@ -77,8 +79,9 @@ export async function handleEmbeddings(
       userId: principal.walletId,
       deadlineMs: services.clock.now() + services.settings.requestMs,
     });
-    await serve(services, exchange, call, target, plan, principal, trail);
-  } catch (error) {
+    await serve(services, exchange, call, target, { plan, principal, trail, idempotency });
+  } catch (thrown) {
+    const error = unlessClientLeft(thrown, exchange);
     trail.error =
       error instanceof GatewayFailure
         ? error.error
@@ -92,15 +95,21 @@ export async function handleEmbeddings(
   }
 }
 
+type Walk = {
+  readonly plan: DistantPlan;
+  readonly principal: Principal;
+  readonly trail: Trail;
+  readonly idempotency: Idempotency | undefined;
+};
+
 async function serve(
   services: Services,
   exchange: Exchange,
   call: EmbeddingCall,
   target: Target,
-  plan: DistantPlan,
-  principal: Principal,
-  trail: Trail,
+  walk: Walk,
 ): Promise<void> {
+  const { plan, principal, trail, idempotency } = walk;
   let attempt = await nextStep(plan, exchange, undefined);
   const funds = await Funds.reserve(services, principal, target, {
     requestId: exchange.requestId,
@@ -109,6 +118,7 @@ async function serve(
     attemptId: `${exchange.requestId}.1`,
     route: routeOf(target, attempt),
     context: { model: target.model.id, key_id: principal.keyId },
+    idempotency,
   });
   try {
     for (let index = 1; ; index += 1) {

@@ -1,6 +1,6 @@
 /** Steps 11 to 13: the end of an answer. The charge is durable before the last bytes leave. */
 
-import { explode, type Bill, type GatewayError, type Usage } from '#canonical';
+import { explode, fail, type Bill, type GatewayError, type Usage } from '#canonical';
 import { receiptIdOf, type AttemptOutcome } from '#ledger';
 import type { Attempt } from '#routing';
 import { inputTotalTokens, outputTotalTokens } from '#canonical';
@@ -16,7 +16,7 @@ import type { WholeAnswer } from './attempt.ts';
 import { lossesHeader, type ChatCall } from './call.ts';
 import type { ClientStream } from './client-stream.ts';
 import type { Exchange } from './http/index.ts';
-import { billedUsage, type BilledUsage, type Funds } from './money.ts';
+import { billedUsage, costOf, type BilledUsage, type Funds } from './money.ts';
 import { renderError, type Relay } from './relay.ts';
 import type { Services } from './services.ts';
 import type { StreamEnd } from './stream-answer.ts';
@@ -105,8 +105,10 @@ function encodeWhole(
   bill: Bill,
 ): JsonObject {
   const { call, trail } = delivery;
+  const response = { ...answer.response(), usage, bill };
+  const { answerId: id } = call.form;
   const { value, losses } = call.dialect.response.encode(
-    { ...answer.response(), usage, bill },
+    id === undefined ? response : { ...response, id },
     call.request,
   );
   if (losses.length > 0) trail.losses = [...trail.losses, ...losses];
@@ -143,6 +145,7 @@ export async function finishStream(
         ? 'failed'
         : 'aborted';
   reportEnd(delivery, end, usage);
+  if (end.kind === 'client-gone' && empty) return leaveNothing(delivery, usage);
   const bill = await settle(delivery, billed, outcome, empty);
   if (end.kind === 'client-gone') {
     trail.clientGone = true;
@@ -165,6 +168,21 @@ export async function finishStream(
   if ((!call.request.streamUsage || !relay.billTold) && call.form.framing === 'sse')
     void client.write(billComment(bill));
   client.end();
+}
+
+/** The client left before there was anything to pay for: void, so that its Idempotency-Key may ask again. */
+async function leaveNothing(
+  { attemptTrail, trail, ...delivery }: Delivery,
+  usage: Usage,
+): Promise<void> {
+  attemptTrail.outcome = 'aborted';
+  attemptTrail.endedMs = trail.elapsedMs();
+  attemptTrail.costNanoUsd = costOf(delivery.route, usage);
+  await delivery.funds.release('cancelled', trail.failedAttempts(''));
+  trail.clientGone = true;
+  trail.status = 499;
+  if (delivery.client.begun) return delivery.client.destroy();
+  fail('client_closed_request', 'The client closed the connection.');
 }
 
 /** The tail of a Responses stream holds the whole answer in its terminal event. */
@@ -232,6 +250,7 @@ export async function settleAbandoned(
   trail: Trail,
   error: GatewayError,
 ): Promise<void> {
-  const reason = error.code === 'client_closed_request' ? 'cancelled' : 'upstream_failed';
+  const isOurs = error.code === 'client_closed_request' || error.code === 'shutting_down';
+  const reason = isOurs ? 'cancelled' : 'upstream_failed';
   await funds.release(reason, trail.failedAttempts(''));
 }

@@ -9,8 +9,9 @@ import type { Principal } from '#access';
 import { fail, gatewayError, GatewayFailure } from '#canonical';
 import { asNumber, asObject, asString, type JsonObject } from '#std';
 import { authenticate } from './admission.ts';
-import type { Exchange } from './http/index.ts';
+import { ExchangeAborted, type Exchange } from './http/index.ts';
 import type { Services } from './services.ts';
+import { outOfTime } from './steps.ts';
 import { DetachedExchange, Transcript, type StoredTranscript } from './transcript.ts';
 
 const namespace = 'answers';
@@ -23,26 +24,64 @@ const allBytesMax = 256 * 2 ** 20;
 
 /** Running and just finished answers of this process. */
 export class Transcripts {
+  readonly #bytesMax: number;
   readonly #byKey = new Map<string, Transcript>();
+  /** Those that are finished, the oldest first: the store has them too, so they go when room is needed. */
+  readonly #finished = new Map<Transcript, string>();
+  readonly #stop = new AbortController();
+  #bytes = 0;
+
+  constructor(bytesMax: number = allBytesMax) {
+    this.#bytesMax = bytesMax;
+  }
 
   get(key: string): Transcript | undefined {
     return this.#byKey.get(key);
   }
 
-  add(key: string, transcript: Transcript): void {
-    let bytes = 0;
-    for (const other of this.#byKey.values()) bytes += other.bytes;
-    if (bytes > allBytesMax)
+  /** A new one under `key`. Throws GatewayFailure when running answers alone fill the memory for them. */
+  begin(key: string, requestId: string, parametersHash: string): Transcript {
+    if (this.#bytes > this.#bytesMax)
       throw new GatewayFailure(
         gatewayError('overloaded', 'Too many idempotent answers are kept at once.', {
           retryAfterMs: 1_000,
         }),
       );
+    const transcript = new Transcript(requestId, parametersHash, answerBytesMax, (change) => {
+      this.#bytes += change;
+      if (this.#bytes > this.#bytesMax) this.#makeRoom();
+    });
     this.#byKey.set(key, transcript);
+    return transcript;
+  }
+
+  /** It is stored, as far as it could be: it stays in memory for a while, or until others need the room. */
+  finished(key: string, transcript: Transcript): void {
+    this.#finished.set(transcript, key);
+    setTimeout(() => this.remove(key, transcript), memoryMs).unref();
+    if (this.#bytes > this.#bytesMax) this.#makeRoom();
   }
 
   remove(key: string, transcript: Transcript): void {
+    this.#finished.delete(transcript);
     if (this.#byKey.get(key) === transcript) this.#byKey.delete(key);
+    transcript.forget();
+  }
+
+  #makeRoom(): void {
+    for (const [transcript, key] of this.#finished) {
+      if (this.#bytes <= this.#bytesMax) return;
+      this.remove(key, transcript);
+    }
+  }
+
+  /** Aborted when the server's time is over: what still runs has to end. */
+  get stopping(): AbortSignal {
+    return this.#stop.signal;
+  }
+
+  stop(): void {
+    this.#stop.abort(new ExchangeAborted('shutting-down'));
   }
 }
 
@@ -78,8 +117,7 @@ export async function idempotently(
   if (kept) return replay(kept, exchange, parametersHash);
   const raced = services.transcripts.get(place);
   if (raced) return attach(raced, exchange, parametersHash);
-  const transcript = new Transcript(exchange.requestId, parametersHash, answerBytesMax);
-  services.transcripts.add(place, transcript);
+  const transcript = services.transcripts.begin(place, exchange.requestId, parametersHash);
   const idempotency = { key, parametersHash, expiresAtMs: services.clock.now() + keepMs };
   const work = run(services, principal, exchange, transcript, place, idempotency, handler);
   await Promise.all([transcript.follow(exchange, lastEventId(exchange)), work]);
@@ -100,17 +138,18 @@ async function run(
   idempotency: Idempotency,
   handler: IdempotentHandler,
 ): Promise<void> {
+  const { transcripts, settings } = services;
+  const life = AbortSignal.any([AbortSignal.timeout(settings.requestMs), transcripts.stopping]);
   try {
-    await handler(
-      new DetachedExchange(exchange, transcript, AbortSignal.timeout(services.settings.requestMs)),
-      idempotency,
-    );
+    await handler(new DetachedExchange(exchange, transcript, life), idempotency);
+    // The handler saw its time end, and took it for a client that has left.
+    if (!transcript.head) throw outOfTime(life.reason);
     const { stored } = transcript;
     if (stored) await keepAnswer(services, principal, idempotency, stored);
-    setTimeout(() => services.transcripts.remove(place, transcript), memoryMs).unref();
+    transcripts.finished(place, transcript);
   } catch (error) {
-    services.transcripts.remove(place, transcript);
     transcript.fail(error);
+    transcripts.remove(place, transcript);
     throw error;
   }
 }
@@ -123,8 +162,10 @@ function attach(transcript: Transcript, exchange: Exchange, parametersHash: stri
       'answer_expired',
       'The answer was too large to be kept. It was charged once; its receipt says so.',
     );
-  return transcript.follow(exchange, after);
+  return transcript.follow(exchange, after, transcript.isRunning ? {} : replayed);
 }
+
+const replayed = { 'x-manifold-replayed': 'true' };
 
 function mismatch(): never {
   fail(
@@ -141,7 +182,7 @@ function replay(
 ): void {
   if (kept.parametersHash !== parametersHash) mismatch();
   const { head, frames } = kept;
-  const headers = { ...head.headers, 'x-manifold-replayed': 'true' };
+  const headers = { ...head.headers, ...replayed };
   if (!head.streamed) return exchange.respond(head.status, headers, Buffer.concat(frames));
   const stream = exchange.stream(head.status, headers);
   for (const frame of frames.slice(lastEventId(exchange))) stream.write(frame);
@@ -155,8 +196,11 @@ function lastEventId(exchange: Exchange): number {
 }
 
 function hashOf(exchange: Exchange): string {
+  const query = new URLSearchParams(exchange.query);
+  // Who asks is no part of what is asked, wherever it stands: another key of the wallet may ask again.
+  query.delete('key');
   return createHash('sha256')
-    .update(`${exchange.method} ${exchange.path}?${exchange.query.toString()}\n`)
+    .update(`${exchange.method} ${exchange.path}?${query.toString()}\n`)
     .update(exchange.body)
     .digest('hex');
 }

@@ -3,6 +3,7 @@
  * One object a request; the ledger makes every step durable and safe to repeat.
  */
 
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Principal } from '#access';
 import {
   fail,
@@ -255,8 +256,9 @@ export class Funds {
     const rated = rate(route.price, usage);
     const cost = this.#ownCost(ending, rated.amountNanoUsd);
     const paid = ending.ownUsage ? nanoUsd(costOf(route, usage) - cost) : zeroNanoUsd;
-    if (!empty && rated.amountNanoUsd > this.#held) await durable(this.#cover(rated.amountNanoUsd));
-    const result = await durable(
+    if (!empty && rated.amountNanoUsd > this.#held)
+      await persistently(() => this.#cover(rated.amountNanoUsd));
+    const result = await persistently(() =>
       this.#services.ledger.settle({
         requestId: this.#requestId,
         chargeNanoUsd: empty ? zeroNanoUsd : rated.amountNanoUsd,
@@ -295,12 +297,14 @@ export class Funds {
   async release(reason: string, attempts: readonly AttemptOutcome[]): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    await this.#services.ledger.void({
-      requestId: this.#requestId,
-      reason,
-      attempts,
-      losses: goodwill(attempts, zeroNanoUsd),
-    });
+    await persistently(() =>
+      this.#services.ledger.void({
+        requestId: this.#requestId,
+        reason,
+        attempts,
+        losses: goodwill(attempts, zeroNanoUsd),
+      }),
+    );
   }
 }
 
@@ -392,19 +396,40 @@ export function availableOf(error: GatewayError): NanoUsd | undefined {
   return typeof text === 'string' ? parseUsd(text) : undefined;
 }
 
+/** Pauses while a database restarts or moves. */
+const againAfterMs = [250, 500, 1_000, 2_000, 4_000];
+
+/** The end of a hold: the vendor has been paid by then, so it is tried for some seconds. To repeat it is safe. */
+async function persistently<T>(work: () => Promise<T>): Promise<T> {
+  for (let count = 0; ; count += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      const isPassing = error instanceof StoreUnavailableError && error.code !== 'store_fenced';
+      const waitMs = isPassing ? againAfterMs[count] : undefined;
+      if (waitMs === undefined) throw refusalOf(error);
+      await pause(waitMs);
+    }
+  }
+}
+
 /** A full disk or a lost database is a clean 503: nothing was sent, nothing is charged. */
 async function durable<T>(work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (error) {
-    if (!(error instanceof StoreUnavailableError)) throw error;
-    throw new GatewayFailure(
-      gatewayError('storage_unavailable', 'The ledger cannot be written; nothing was charged.', {
-        retryAfterMs: 5_000,
-      }),
-      error,
-    );
+    throw refusalOf(error);
   }
+}
+
+function refusalOf(error: unknown): unknown {
+  if (!(error instanceof StoreUnavailableError)) return error;
+  return new GatewayFailure(
+    gatewayError('storage_unavailable', 'The ledger cannot be written; nothing was charged.', {
+      retryAfterMs: 5_000,
+    }),
+    error,
+  );
 }
 
 function usageJson(usage: Usage): JsonObject {

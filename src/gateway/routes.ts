@@ -15,7 +15,7 @@ import {
 } from '#dialects';
 import { handleChat, type ChatRoute } from './chat.ts';
 import { handleCountTokens } from './count-tokens.ts';
-import { handleEmbeddings } from './embeddings.ts';
+import { handleEmbeddings, type EmbeddingRoute } from './embeddings.ts';
 import { idempotently } from './idempotency.ts';
 import type { Exchange, HttpRoute } from './http/index.ts';
 import { handleModel, handleModels } from './models.ts';
@@ -54,6 +54,12 @@ function converse(services: Services, exchange: Exchange, settings: ChatRoute): 
   );
 }
 
+function embedding(services: Services, exchange: Exchange, to: EmbeddingRoute): Promise<void> {
+  return idempotently(services, exchange, (inner, idempotency) =>
+    handleEmbeddings(services, inner, to, idempotency),
+  );
+}
+
 function openaiRoutes(services: Services): readonly GatewayRoute[] {
   const chat = (dialect: Dialect, rest: Partial<ChatRoute> = {}) => {
     const settings: ChatRoute = { dialect, operation: 'chat', form: sse, ...rest };
@@ -85,7 +91,7 @@ function openaiRoutes(services: Services): readonly GatewayRoute[] {
       handleInputItems(services, exchange, id(exchange)),
     ),
     route('POST', '/v1/embeddings', openaiChat, (exchange) =>
-      handleEmbeddings(services, exchange, { dialect: openaiEmbeddings, errors: openaiChat.error }),
+      embedding(services, exchange, { dialect: openaiEmbeddings, errors: openaiChat.error }),
     ),
   ];
 }
@@ -122,7 +128,7 @@ function geminiRoutes(services: Services, prefix: string): readonly GatewayRoute
     });
   };
   const embed = (exchange: Exchange, batch: boolean): Promise<void> =>
-    handleEmbeddings(services, exchange, {
+    embedding(services, exchange, {
       dialect: geminiEmbed,
       errors: geminiGenerate.error,
       model: model(exchange),

@@ -38,6 +38,11 @@ export function createGateway(options: GatewayOptions): HttpFront {
     newRequestId: () => services.newId('req'),
     renderError: (route, error, path, requestId) =>
       render(route?.dialect ?? dialectOfPath(path), error, requestId),
+    onTimeUp: () => {
+      services.transcripts.stop();
+      // Also what is awaited for its bill, whoever has left.
+      void services.upstream.close();
+    },
     onFault: (error, exchange) =>
       services.log('error', 'request.fault', {
         request_id: exchange.requestId,

@@ -2,7 +2,7 @@
 
 import { gatewayError, GatewayFailure } from '#canonical';
 import type { Attempt, DistantPlan } from '#routing';
-import type { Exchange } from './http/index.ts';
+import { ExchangeAborted, type Exchange } from './http/index.ts';
 import { giveUpError, type AttemptFailure } from './failure.ts';
 import type { OfferCandidate } from './offers.ts';
 import type { Route, Target } from './target.ts';
@@ -43,4 +43,25 @@ export function routeOf(target: Target, attempt: Attempt): Route {
   if (!route)
     throw new Error(`routing chose a candidate that was not offered: ${attempt.channelId}`);
   return route;
+}
+
+/** What an error says to a client that did not leave: its request was ended by us, and may be asked again. */
+export function unlessClientLeft(error: unknown, exchange: Exchange): unknown {
+  if (!(error instanceof GatewayFailure) || error.error.code !== 'client_closed_request')
+    return error;
+  const reason: unknown = exchange.aborted ? exchange.signal.reason : undefined;
+  if (reason instanceof ExchangeAborted)
+    return reason.abortCause === 'shutting-down' ? outOfTime(reason) : error;
+  return reason === undefined ? error : outOfTime(reason);
+}
+
+/** @param reason of the abort: ours to stop, else the request's own time. */
+export function outOfTime(reason: unknown): GatewayFailure {
+  return new GatewayFailure(
+    reason instanceof ExchangeAborted
+      ? gatewayError('shutting_down', 'The server stopped before there was an answer.', {
+          retryAfterMs: 1_000,
+        })
+      : gatewayError('upstream_timeout', 'There was no answer within the time of a request.'),
+  );
 }

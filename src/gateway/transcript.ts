@@ -24,21 +24,30 @@ export class Transcript {
   readonly requestId: string;
   readonly parametersHash: string;
   readonly #bytesMax: number;
+  readonly #onBytes: (change: number) => void;
   readonly #parser = createSseParser();
   #head: TranscriptHead | undefined;
   #frames: Uint8Array[] = [];
   /** Frames before this index were let go because the answer outgrew its bound. */
   #released = 0;
   #bytes = 0;
+  #isForgotten = false;
   #state: State = 'running';
   #failure: unknown;
   #waiting: PromiseWithResolvers<void> | undefined;
   readonly #followers = new Set<{ next: number }>();
 
-  constructor(requestId: string, parametersHash: string, bytesMax: number) {
+  /** @param onBytes told by how much the bytes in memory have grown or shrunk */
+  constructor(
+    requestId: string,
+    parametersHash: string,
+    bytesMax: number,
+    onBytes: (change: number) => void = () => {},
+  ) {
     this.requestId = requestId;
     this.parametersHash = parametersHash;
     this.#bytesMax = bytesMax;
+    this.#onBytes = onBytes;
   }
 
   get head(): TranscriptHead | undefined {
@@ -90,9 +99,30 @@ export class Transcript {
     this.#wake();
   }
 
+  get isRunning(): boolean {
+    return this.#state === 'running';
+  }
+
+  /** Nobody will ask for it any more: its bytes go as soon as those who read it now are done. */
+  forget(): void {
+    this.#isForgotten = true;
+    this.#dropIfUnread();
+  }
+
+  #dropIfUnread(): void {
+    if (!this.#isForgotten || this.isRunning || this.#followers.size > 0) return;
+    this.#frames = [];
+    this.#count(-this.#bytes);
+  }
+
+  #count(change: number): void {
+    this.#bytes += change;
+    this.#onBytes(change);
+  }
+
   #append(bytes: Uint8Array): void {
     this.#frames.push(bytes);
-    this.#bytes += bytes.length;
+    this.#count(bytes.length);
     if (this.#bytes > this.#bytesMax) this.#release();
     this.#wake();
   }
@@ -105,7 +135,7 @@ export class Transcript {
       ...[...(isPatient ? this.#followers : [])].map((follower) => follower.next),
     );
     const count = Math.max(0, next - this.#released);
-    for (const frame of this.#frames.splice(0, count)) this.#bytes -= frame.length;
+    for (const frame of this.#frames.splice(0, count)) this.#count(-frame.length);
     this.#released += count;
   }
 
@@ -119,8 +149,8 @@ export class Transcript {
     return this.#waiting.promise;
   }
 
-  /** Sends the answer to one client, after the event it has already seen, and follows to the end. */
-  async follow(exchange: Exchange, after: number): Promise<void> {
+  /** Sends the answer to one client, after the event it has already seen, and follows to the end. `headers` are added. */
+  async follow(exchange: Exchange, after: number, headers: ResponseHeaders = {}): Promise<void> {
     const follower = { next: after };
     this.#followers.add(follower);
     const gone = Promise.withResolvers<void>();
@@ -130,10 +160,12 @@ export class Transcript {
         await Promise.race([this.#change(), gone.promise]);
       if (exchange.signal.aborted) return;
       if (!this.#head) throw this.#failure;
-      if (!this.#head.streamed) return await this.#whole(exchange, this.#head, gone.promise);
-      await this.#stream(exchange, this.#head, follower, gone.promise);
+      const head = { ...this.#head, headers: { ...this.#head.headers, ...headers } };
+      if (!head.streamed) return await this.#whole(exchange, head, gone.promise);
+      await this.#stream(exchange, head, follower, gone.promise);
     } finally {
       this.#followers.delete(follower);
+      this.#dropIfUnread();
     }
   }
 

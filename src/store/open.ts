@@ -35,6 +35,8 @@ export type OpenStoreOptions = {
   readonly journalSegmentBytes?: number;
   /** SQLite only: told once, when nothing more can be written until the file is opened anew. */
   readonly onStop?: (reason: StoreUnavailableError) => void;
+  /** PostgreSQL only: a statement that takes longer is given up. Default 15 s. */
+  readonly answerMsMax?: number;
   /** Operations in one transaction: default 128 in SQLite, 512 in PostgreSQL. */
   readonly batchMax?: number;
 };
@@ -68,7 +70,9 @@ async function openEngine(options: OpenStoreOptions): Promise<Engine> {
   if (/^postgres(ql)?:/.test(url)) {
     // The driver is loaded only where it is used: the embedded start stays fast.
     const { openPostgresEngine } = await import('./postgres.ts');
-    return openPostgresEngine({ url, nodeId, nowMs, ...batch });
+    const { answerMsMax } = options;
+    const bound = answerMsMax === undefined ? {} : { answerMsMax };
+    return openPostgresEngine({ url, nodeId, nowMs, ...batch, ...bound });
   }
   const given = url.replace(/^(sqlite|file):(\/\/)?/, '');
   const path = given === ':memory:' ? given : resolve(given);

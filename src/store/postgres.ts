@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 import { applyBatch, enqueue, type Queued } from './batch.ts';
 import { StoreUnavailableError } from './contract.ts';
@@ -21,19 +22,24 @@ export type PostgresOptions = {
   readonly nowMs: number;
   /** Operations in one transaction. Default 512: a batch costs round trips, not pauses. */
   readonly batchMax?: number;
+  readonly answerMsMax?: number;
 };
 
 const connectTimeoutMs = 5000;
 /** A statement that takes longer is stuck behind a lock or a dead disk. */
-const statementTimeoutMs = 15_000;
+const answerMsDefault = 15_000;
 const readConnectionsMax = 4;
+/** How long a database that restarts or moves is asked what became of a commit, and how often. */
+const askMsMax = 10_000;
+const askEveryMs = 100;
 /** A batch that lost a deadlock or a serialization conflict is run again. */
 const conflictRetriesMax = 5;
 /** Any number, the same for all nodes: one of them migrates, the others wait. */
 const migrationLock = 7_205_759_403;
 
 export async function openPostgresEngine(options: PostgresOptions): Promise<Engine> {
-  const first = await Connection.open(options.url, writeSession);
+  const { url, answerMsMax: answerMs = answerMsDefault } = options;
+  const first = await Connection.open({ url, answerMs }, writeSession);
   let epoch: number;
   try {
     epoch = await first.transact('BEGIN', function* () {
@@ -55,7 +61,7 @@ class PostgresEngine implements Engine {
   readonly epoch: number;
   /** Other nodes may write at any time. */
   readonly stateVersion = undefined;
-  readonly #url: string;
+  readonly #place: Place;
   readonly #batchMax: number;
   readonly #readers: Pool;
   #writer: Connection | undefined;
@@ -64,12 +70,12 @@ class PostgresEngine implements Engine {
   #failure: StoreUnavailableError | undefined;
 
   constructor(options: PostgresOptions, writer: Connection, epoch: number) {
-    this.#url = options.url;
+    this.#place = { url: options.url, answerMs: options.answerMsMax ?? answerMsDefault };
     this.nodeId = options.nodeId;
     this.#batchMax = options.batchMax ?? 512;
     this.#writer = writer;
     this.epoch = epoch;
-    this.#readers = new Pool(options.url);
+    this.#readers = new Pool(this.#place);
   }
 
   submit<Operation, Result>(lane: Lane<Operation, Result>, operation: Operation): Promise<Result> {
@@ -89,7 +95,7 @@ class PostgresEngine implements Engine {
       try {
         return await work({ run: (command) => connection.run(command) });
       } finally {
-        await connection.execute('ROLLBACK');
+        if (!connection.broken) await connection.execute('ROLLBACK');
       }
     });
   }
@@ -163,7 +169,7 @@ class PostgresEngine implements Engine {
 
   async #connected(): Promise<Connection> {
     if (this.#writer?.broken === true) await this.#dropWriter();
-    this.#writer ??= await Connection.open(this.#url, writeSession);
+    this.#writer ??= await Connection.open(this.#place, writeSession);
     return this.#writer;
   }
 
@@ -172,14 +178,31 @@ class PostgresEngine implements Engine {
     this.#writer = undefined;
   }
 
+  /** Not until it can be asked is it known: what was refused and yet happened would be a lost hold or charge. */
   async #wasCommitted(transactionId: string): Promise<boolean> {
+    const untilMs = performance.now() + askMsMax;
+    for (;;) {
+      try {
+        const status = await this.#statusOf(transactionId);
+        // Its backend may not have noticed yet that nobody listens.
+        if (status !== 'in progress') return status === 'committed';
+        if (performance.now() >= untilMs) return false;
+      } catch (error) {
+        const isReached = this.#writer?.broken === false;
+        if (isReached || performance.now() >= untilMs) throw error;
+      }
+      await pause(askEveryMs);
+    }
+  }
+
+  async #statusOf(transactionId: string): Promise<unknown> {
     const writer = await this.#connected();
     const rows = await writer.run({
       run: 'query',
       sql: 'SELECT pg_xact_status(CAST(? AS xid8)) AS status',
       parameters: [transactionId],
     });
-    return typeof rows !== 'number' && rows[0]?.['status'] === 'committed';
+    return typeof rows === 'number' ? undefined : rows[0]?.['status'];
   }
 }
 
@@ -208,18 +231,22 @@ function readOther(type: number, format: 'text' | 'binary'): (text: string) => u
 const writeSession = 'SET synchronous_commit = on; SET enable_seqscan = off; SET jit = off';
 const readSession = 'SET default_transaction_read_only = on';
 
+/** Where the database is, and how long it may take to answer. */
+type Place = { readonly url: string; readonly answerMs: number };
+
 class Connection {
   readonly #client: pg.Client;
   readonly #names = new Map<string, string>();
   readonly #texts = new Map<unknown, string>();
   broken = false;
 
-  static async open(url: string, session: string = readSession): Promise<Connection> {
+  static async open({ url, answerMs }: Place, session: string = readSession): Promise<Connection> {
     const client = new pg.Client({
       connectionString: url,
       connectionTimeoutMillis: connectTimeoutMs,
-      statement_timeout: statementTimeoutMs,
-      query_timeout: statementTimeoutMs + connectTimeoutMs,
+      statement_timeout: answerMs,
+      // One that is too slow says so itself; one that says nothing cannot be reached.
+      query_timeout: Math.ceil(answerMs * 1.3),
       application_name: 'manifold',
       types,
     });
@@ -251,7 +278,6 @@ class Connection {
       await this.execute('COMMIT');
       return result;
     } catch (error) {
-      if (isTimeout(error)) this.broken = true;
       if (!this.broken) await this.execute('ROLLBACK').catch(() => (this.broken = true));
       throw error;
     }
@@ -264,7 +290,7 @@ class Connection {
   }
 
   async execute(sql: string): Promise<void> {
-    await this.#client.query(sql);
+    await this.#ask({ text: sql });
   }
 
   async run(command: Command): Promise<CommandResult> {
@@ -299,17 +325,23 @@ class Connection {
 
   /** Each text is prepared once per connection. Schema statements are many and used once. */
   #send(text: string, values: readonly unknown[]): Promise<pg.QueryResult> {
-    if (text.startsWith('CREATE')) return this.#client.query(text);
+    if (text.startsWith('CREATE')) return this.#ask({ text });
     let name = this.#names.get(text);
     if (name === undefined && this.#names.size < 500) {
       name = `m${this.#names.size}`;
       this.#names.set(text, name);
     }
-    return this.#client.query({
-      text,
-      values: [...values],
-      ...(name === undefined ? {} : { name }),
-    });
+    return this.#ask({ text, values: [...values], ...(name === undefined ? {} : { name }) });
+  }
+
+  async #ask(question: pg.QueryConfig): Promise<pg.QueryResult> {
+    try {
+      return await this.#client.query(question);
+    } catch (error) {
+      // What comes after it would wait for the same answer.
+      if (isTimeout(error)) this.broken = true;
+      throw error;
+    }
   }
 
   #text<Key>(key: Key, make: (key: Key) => string): string {
@@ -323,13 +355,13 @@ class Connection {
 
 /** Read connections, opened when needed; one that fails is thrown away. */
 class Pool {
-  readonly #url: string;
+  readonly #place: Place;
   readonly #idle: Connection[] = [];
   readonly #waiting: (() => void)[] = [];
   #open = 0;
 
-  constructor(url: string) {
-    this.#url = url;
+  constructor(place: Place) {
+    this.#place = place;
   }
 
   async use<R>(work: (connection: Connection) => Promise<R>): Promise<R> {
@@ -337,15 +369,23 @@ class Pool {
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
     let connection = this.#idle.pop();
+    // It ended while nobody used it: the database was restarted, or something between grew tired of it.
+    while (connection?.broken === true) {
+      this.#open -= 1;
+      connection = this.#idle.pop();
+    }
     this.#open += connection ? 0 : 1;
     try {
-      connection ??= await Connection.open(this.#url);
+      connection ??= await Connection.open(this.#place);
       return await work(connection);
     } catch (error) {
       throw unavailable(error);
     } finally {
       if (connection && !connection.broken) this.#idle.push(connection);
-      else this.#open -= 1;
+      else {
+        this.#open -= 1;
+        void connection?.close();
+      }
       this.#waiting.shift()?.();
     }
   }

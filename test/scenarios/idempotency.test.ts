@@ -100,12 +100,12 @@ describe('an Idempotency-Key', () => {
       await rig.post('/v1/chat/completions', question, { 'idempotency-key': 'three' })
     ).text();
     const events = whole.split(/(?=id: \d+\n)/);
-    const rest = await (
-      await rig.post('/v1/chat/completions', question, {
-        'idempotency-key': 'three',
-        'last-event-id': '4',
-      })
-    ).text();
+    const response = await rig.post('/v1/chat/completions', question, {
+      'idempotency-key': 'three',
+      'last-event-id': '4',
+    });
+    assert.equal(response.headers.get('x-manifold-replayed'), 'true');
+    const rest = await response.text();
     assert.equal(rest, events.slice(4).join(''));
   });
 
@@ -179,5 +179,77 @@ describe('an Idempotency-Key', () => {
       })
     ).text();
     assert.equal(calls() - before, 1);
+  });
+
+  it('belongs to whoever spends the wallet, also where the key stands in the address', async () => {
+    const { key: other } = await rig.books.access.createKey({ name: 'x', walletId: rig.walletId });
+    const contents = [{ role: 'user', parts: [{ text: 'hello' }] }];
+    const before = calls();
+    const texts: string[] = [];
+    for (const key of [rig.key, other]) {
+      const response = await fetch(
+        `${rig.url}/v1beta/models/sim-chat:generateContent?key=${encodeURIComponent(key)}`,
+        {
+          method: 'POST',
+          headers: { 'content-type': 'application/json', 'idempotency-key': 'seven' },
+          body: JSON.stringify({ contents }),
+        },
+      );
+      assert.equal(response.status, 200);
+      texts.push(await response.text());
+    }
+    assert.equal(texts[0], texts[1]);
+    assert.equal(calls() - before, 1);
+  });
+
+  it('holds for embeddings', async () => {
+    const before = calls();
+    const body = { model: 'sim-embedding', input: 'hello' };
+    const ask = async (path: string, key: string, asked: unknown): Promise<string> => {
+      const response = await rig.post(path, asked, { 'idempotency-key': key });
+      assert.equal(response.status, 200);
+      return response.text();
+    };
+    const first = await ask('/v1/embeddings', 'eight', body);
+    assert.equal(await ask('/v1/embeddings', 'eight', body), first);
+    const gemini = '/v1beta/models/sim-embedding:embedContent';
+    const content = { content: { parts: [{ text: 'hello' }] } };
+    assert.equal(await ask(gemini, 'nine', content), await ask(gemini, 'nine', content));
+    assert.equal(calls() - before, 2);
+  });
+});
+
+describe('a request with an Idempotency-Key that has no answer in its time', () => {
+  it('ends with an error for all who wait, and its key may be used again', async () => {
+    const fault = { first_byte_delay_ms: 60_000 };
+    // The first request and the third.
+    const rules = [
+      { times: 1, fault },
+      { skip: 1, times: 1, fault },
+    ];
+    const rig = await startRig({
+      vendors: [{ id: 'simulator', rules }],
+      config: { request_ms: 400 },
+    });
+    try {
+      for (const stream of [true, false]) {
+        const ask = async (): Promise<number> => {
+          const headers = { 'idempotency-key': `late-${stream}` };
+          const signal = AbortSignal.timeout(10_000);
+          const response = await rig.post(
+            '/v1/chat/completions',
+            { ...question, stream },
+            headers,
+            signal,
+          );
+          await response.text();
+          return response.status;
+        };
+        assert.deepEqual(await Promise.all([ask(), ask()]), [504, 504]);
+        assert.equal(await ask(), 200);
+      }
+    } finally {
+      await rig.close();
+    }
   });
 });

@@ -11,6 +11,7 @@ import { responseId, responseObject, type ResponseFacts } from './response-objec
  */
 class ResponsesStreamEncoder implements StreamEncoder {
   readonly #request: ChatRequest;
+  readonly #answerId: string | undefined;
   readonly #onLoss: (path: string, reason: string) => void;
   #sequence = 0;
   #written = '';
@@ -26,8 +27,13 @@ class ResponsesStreamEncoder implements StreamEncoder {
   #bill: Bill | undefined;
   #over = false;
 
-  constructor(request: ChatRequest, onLoss: (path: string, reason: string) => void) {
+  constructor(
+    request: ChatRequest,
+    answerId: string | undefined,
+    onLoss: (path: string, reason: string) => void,
+  ) {
     this.#request = request;
+    this.#answerId = answerId;
     this.#onLoss = onLoss;
   }
 
@@ -73,7 +79,7 @@ class ResponsesStreamEncoder implements StreamEncoder {
   #start(event: Extract<ChatEvent, { kind: 'start' }>): void {
     if (this.#head) return;
     this.#head = event;
-    this.#id = responseId(event.id);
+    this.#id = responseId(this.#answerId ?? event.id);
     this.#usage = event.usage;
     this.#builder = new OutputBuilder(
       {
@@ -147,8 +153,8 @@ function terminalEvent(status: string): string {
 
 export function streamEncoder(
   request: ChatRequest,
-  _form: StreamForm,
+  { answerId }: StreamForm,
   onLoss: (path: string, reason: string) => void = () => undefined,
 ): StreamEncoder {
-  return new ResponsesStreamEncoder(request, onLoss);
+  return new ResponsesStreamEncoder(request, answerId, onLoss);
 }

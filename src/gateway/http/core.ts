@@ -56,6 +56,8 @@ export type HttpFrontSettings<Route extends HttpRoute> = {
    * clean and before the routes; they read the body themselves.
    */
   readonly mount?: (path: string, header: HeaderReader) => RequestListener | undefined;
+  /** Told when the grace of a stop is over: handlers whose clients have left must end as well. */
+  readonly onTimeUp?: () => void;
   /** Leaves every connection to `node:http`, to compare with; by default it gets what is not plain. */
   readonly nodeOnly?: boolean;
 };
@@ -69,6 +71,9 @@ export class FrontCore<Route extends HttpRoute> {
   readonly context: ExchangeContext;
   readonly live = new Set<BaseExchange>();
   stopping = false;
+  /** Handlers at work, also for clients that have left. */
+  #handlers = 0;
+  #idle: PromiseWithResolvers<void> | undefined;
   readonly #table: RouteTable<Route>;
 
   constructor(settings: HttpFrontSettings<Route>) {
@@ -149,8 +154,16 @@ export class FrontCore<Route extends HttpRoute> {
     void this.handle(exchange, route);
   }
 
+  /** Resolves when no handler is at work. Asked when no connection is left to bring another. */
+  idle(): Promise<void> {
+    if (this.#handlers === 0) return Promise.resolve();
+    this.#idle ??= Promise.withResolvers();
+    return this.#idle.promise;
+  }
+
   async handle(exchange: BaseExchange, route: Route): Promise<void> {
     exchange.handling = true;
+    this.#handlers += 1;
     try {
       await route.handle(exchange);
       if (!exchange.responded && !exchange.destroyed) throw new Error('the handler gave no answer');
@@ -159,6 +172,8 @@ export class FrontCore<Route extends HttpRoute> {
     } finally {
       exchange.handling = false;
       this.#release(exchange);
+      this.#handlers -= 1;
+      if (this.#handlers === 0) this.#idle?.resolve();
     }
   }
 

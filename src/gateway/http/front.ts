@@ -13,8 +13,9 @@ export type HttpFrontStatus = {
 export type HttpFront = {
   listen(): Promise<{ readonly host: string; readonly port: number }>;
   /**
-   * Stops accepting, closes idle connections and waits for running exchanges. After `graceMs`
-   * their signals are aborted with 'shutting-down'; two seconds later the rest is cut.
+   * Stops accepting, closes idle connections and waits for running exchanges, and for handlers that
+   * work on though their client has left. After `graceMs` the signals are aborted with
+   * 'shutting-down'; two seconds later the rest is cut.
    */
   close(graceMs?: number): Promise<void>;
   status(): HttpFrontStatus;
@@ -82,11 +83,15 @@ class Front<Route extends HttpRoute> implements HttpFront {
     }
     const grace = setTimeout(() => {
       for (const exchange of this.#core.live) exchange.abort('shutting-down');
+      this.#core.settings.onTimeUp?.();
     }, graceMs);
+    const late = Promise.withResolvers<void>();
     const farewell = setTimeout(() => {
       for (const socket of this.#connections.keys()) socket.destroy();
+      late.resolve();
     }, graceMs + farewellMs);
     await closed;
+    await Promise.race([this.#core.idle(), late.promise]);
     clearTimeout(grace);
     clearTimeout(farewell);
     clearInterval(this.#sweeper);

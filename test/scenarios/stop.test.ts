@@ -1,0 +1,186 @@
+/** A server that is told to stop while work goes on for clients that are no longer there. */
+
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, it, type TestContext } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Receipt } from '#ledger';
+import { startSimulator, type RunningSimulator } from '#simulator';
+import { nanoUsd, seededRandom, systemClock } from '#std';
+import {
+  openData,
+  startServer,
+  writeConfig,
+  type ServerFiles,
+  type ServerProcess,
+} from '../crash/gateway-process.ts';
+
+const simulators: RunningSimulator[] = [];
+after(async () => {
+  for (const simulator of simulators) await simulator.close();
+});
+
+type Place = {
+  readonly files: ServerFiles;
+  readonly vendor: RunningSimulator;
+  readonly key: string;
+  start(): Promise<ServerProcess>;
+};
+
+/** A vendor that says a word every `paceMs` and goes on charging for clients that have left. */
+async function place(
+  t: TestContext,
+  paceMs: number,
+  settings: Readonly<Record<string, unknown>> = {},
+): Promise<Place> {
+  const folder = mkdtempSync(join(tmpdir(), 'manifold-stop-'));
+  const vendor = await startSimulator({
+    host: '127.0.0.1',
+    port: 0,
+    clock: systemClock,
+    random: seededRandom(1),
+    rules: [],
+    paceMs,
+  });
+  simulators.push(vendor);
+  const files = writeConfig(folder, {
+    channels: [
+      {
+        id: 'sim',
+        provider: 'simulator',
+        base_url: vendor.url,
+        secret: 's',
+        allow_private: true,
+        abort_stops_billing: 'no',
+      },
+    ],
+    ...settings,
+  });
+  const books = await openData(folder);
+  const money = { walletId: 'w', amountNanoUsd: nanoUsd(1e9), lotKind: 'paid' } as const;
+  await books.ledger.credit({ ...money, source: 'test', eventId: 'w', actor: 'test' });
+  const { key } = await books.access.createKey({ name: 'k', walletId: 'w' });
+  await books.store.close();
+  const running: ServerProcess[] = [];
+  t.after(async () => {
+    for (const server of running) await server.end('SIGKILL');
+    rmSync(folder, { recursive: true, force: true });
+  });
+  const start = async (): Promise<ServerProcess> => {
+    const server = await startServer(files);
+    running.push(server);
+    return server;
+  };
+  return { files, vendor, key, start };
+}
+
+const question = {
+  model: 'sim-chat',
+  stream: true,
+  messages: [{ role: 'user', content: 'Say something long about nothing in particular.' }],
+};
+
+function ask(
+  { key }: Place,
+  { url }: ServerProcess,
+  headers: Readonly<Record<string, string>>,
+  body: unknown = question,
+  signal?: AbortSignal,
+): Promise<Response> {
+  return fetch(`${url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json', ...headers },
+    body: JSON.stringify(body),
+    ...(signal ? { signal } : {}),
+  });
+}
+
+/** Reads the beginning of an answer and leaves. */
+async function leaveEarly(
+  at: Place,
+  server: ServerProcess,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const hangUp = new AbortController();
+  const response = await ask(at, server, headers, question, hangUp.signal);
+  await response.body?.getReader().read();
+  hangUp.abort();
+  await pause(50);
+}
+
+/** The books of a server that has stopped; nothing may be left for a recovery. */
+async function receiptsLeft({ files }: Place): Promise<readonly Receipt[]> {
+  const books = await openData(files.folder);
+  const { differenceCount } = await books.ledger.verify();
+  const { pendingNanoUsd } = await books.ledger.balance('w');
+  const { receipts } = await books.ledger.statement({ walletId: 'w', limit: 10 });
+  await books.store.close();
+  assert.equal(differenceCount, 0);
+  assert.equal(pendingNanoUsd, 0, 'a hold was left');
+  return receipts;
+}
+
+for (const workers of [1, 2])
+  describe(`a server of ${workers} that is told to stop`, () => {
+    it('reads on for the usage of an answer whose client has left', async (t) => {
+      const at = await place(t, 60, { workers });
+      const server = await at.start();
+      await leaveEarly(at, server);
+      await server.end('SIGTERM');
+      const [receipt] = await receiptsLeft(at);
+      assert.equal(receipt?.kind, 'usage');
+      assert.equal(receipt.usageSource, 'provider');
+    });
+
+    it('charges what is known when its time is over before that reading is', async (t) => {
+      const at = await place(t, 1_000, { workers, stop_ms: 200 });
+      const server = await at.start();
+      await leaveEarly(at, server);
+      await server.end('SIGTERM');
+      const [receipt] = await receiptsLeft(at);
+      assert.equal(receipt?.kind, 'usage');
+      assert.equal(receipt.usageSource, 'estimated');
+    });
+
+    it('finishes and keeps the answer to an Idempotency-Key whose client has left', async (t) => {
+      const at = await place(t, 60, { workers });
+      const server = await at.start();
+      const headers = { 'idempotency-key': 'one' };
+      await leaveEarly(at, server, headers);
+      await server.end('SIGTERM');
+      const [receipt] = await receiptsLeft(at);
+      assert.equal(receipt?.kind, 'usage');
+      const next = await at.start();
+      const again = await ask(at, next, headers);
+      assert.equal(again.headers.get('x-manifold-replayed'), 'true');
+      assert.match(await again.text(), /\[DONE\]/);
+      await next.end('SIGTERM');
+      assert.equal(at.vendor.seen.length, 1);
+    });
+
+    it('ends a request with an Idempotency-Key when its time is over', async (t) => {
+      const at = await place(t, 1_000, { workers, stop_ms: 200 });
+      const server = await at.start();
+      await leaveEarly(at, server, { 'idempotency-key': 'one' });
+      await server.end('SIGTERM');
+      assert.equal((await receiptsLeft(at))[0]?.kind, 'usage');
+    });
+
+    it('tells a client that still waits when its time is over that it may ask again', async (t) => {
+      const at = await place(t, 1_000, { workers, stop_ms: 300 });
+      at.vendor.script.replace([{ fault: { first_byte_delay_ms: 10_000 } }]);
+      const server = await at.start();
+      const asked = [true, false].map((stream) => ask(at, server, {}, { ...question, stream }));
+      while (at.vendor.seen.length < 2) await pause(10);
+      const ended = server.end('SIGTERM');
+      for (const answer of await Promise.all(asked)) {
+        assert.equal(answer.status, 503);
+        assert.match(await answer.text(), /shutting_down/);
+      }
+      await ended;
+      const [last, before] = await receiptsLeft(at);
+      assert.deepEqual([last?.kind, before?.kind], ['void', 'void']);
+    });
+  });
