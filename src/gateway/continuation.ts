@@ -22,7 +22,7 @@ import type { Exchange } from './http/index.ts';
 import type { Services } from './services.ts';
 import { nextStep } from './steps.ts';
 import { StreamAnswer, type StreamEnd } from './stream-answer.ts';
-import type { Route, Target } from './target.ts';
+import { encodingLosses, type Route, type Target } from './target.ts';
 
 /** An answer that breaks more often than this is given up. */
 const continuationsMax = 2;
@@ -244,16 +244,17 @@ function continuingRoutes(
 }
 
 function continuingSpeech(
-  { dialects }: Services,
+  services: Services,
   { request, wishes }: ChatCall,
   { offer }: Route,
 ): SpeechChoice | undefined {
   const ways = speechChoices(offer, 'chat', request.dialect, request.tools.length > 0);
-  return ways.find(({ speech, quirks }) => {
-    const dialect = dialects[speech.dialect as keyof Services['dialects']];
+  return ways.find((way) => {
+    const { speech, quirks } = way;
+    const dialect = services.dialects[speech.dialect as keyof Services['dialects']];
     if (dialect.request.takesPrefill?.(quirks) !== true) return false;
     if (speech.dialect === request.dialect) return true;
-    const { losses } = dialect.request.encode(request, quirks);
+    const losses = encodingLosses(services, request, way);
     return !losses.some((loss) => loss.changesMeaning || wishes.strict);
   });
 }

@@ -4,7 +4,7 @@ import { hash } from 'node:crypto';
 import { allowsModel, type Principal } from '#access';
 import { fail, type ChatRequest, type Loss } from '#canonical';
 import { type Model, type Price } from '#catalog';
-import { nativeOnlyReason, openaiCompletions } from '#dialects';
+import { nativeOnlyReason, openaiCompletions, type Quirks } from '#dialects';
 import type { Operation } from '#providers';
 import {
   affordableOutputTokens,
@@ -230,8 +230,28 @@ function lossesAt(services: Services, call: ChatCall, choice: SpeechChoice): rea
   const reason =
     call.dialect.id === openaiCompletions.id ? nativeOnlyReason(call.request) : undefined;
   if (reason !== undefined) return [{ path: 'prompt', reason, changesMeaning: true }];
-  const dialect = services.dialects[choice.speech.dialect as keyof Services['dialects']];
-  return dialect.request.encode(call.request, choice.quirks).losses;
+  return encodingLosses(services, call.request, choice);
+}
+
+const quirksText = rememberByObject((quirks: Quirks) => JSON.stringify(quirks));
+/** By dialect and quirks. */
+const knownLosses = rememberByObject((_request: ChatRequest) => new Map<string, readonly Loss[]>());
+
+/** A request is encoded once for all channels that are spoken to alike: an operator may have hundreds of them. */
+export function encodingLosses(
+  { dialects }: Pick<Services, 'dialects'>,
+  request: ChatRequest,
+  { speech, quirks }: SpeechChoice,
+): readonly Loss[] {
+  const known = knownLosses(request);
+  const key = `${speech.dialect} ${quirksText(quirks)}`;
+  let losses = known.get(key);
+  if (losses === undefined) {
+    const dialect = dialects[speech.dialect as keyof Services['dialects']];
+    losses = dialect.request.encode(request, quirks).losses;
+    known.set(key, losses);
+  }
+  return losses;
 }
 
 export function snapshotPrice(
