@@ -44,23 +44,35 @@ export type ToolIds = {
  * anew in every turn or leave ids empty; then each result takes the earliest call still open.
  */
 export function createToolIds(): ToolIds {
-  const open = new Map<string, string[]>();
+  const open = new Map<string, { readonly given: string[]; answered: number }>();
   const taken = new Set<string>();
+  /** The number that was given last, by id: an agent may say one id a thousand times. */
+  const counts = new Map<string, number>();
   const allocate = (id: string): string => {
     const base = legalToolId.test(id)
       ? id
       : id.replace(/[^a-zA-Z0-9_-]/g, '_').slice(0, 100) || 'call';
     let candidate = base;
-    for (let count = 2; taken.has(candidate); count += 1) candidate = `${base}_${count}`;
+    let count = counts.get(base) ?? 1;
+    while (taken.has(candidate)) candidate = `${base}_${(count += 1)}`;
+    counts.set(base, count);
     taken.add(candidate);
     return candidate;
   };
   return {
     ofCall: (id) => {
       const given = allocate(id);
-      open.set(id, [...(open.get(id) ?? []), given]);
+      const calls = open.get(id);
+      if (calls) calls.given.push(given);
+      else open.set(id, { given: [given], answered: 0 });
       return given;
     },
-    ofResult: (id) => open.get(id)?.shift() ?? allocate(id),
+    ofResult: (id) => {
+      const calls = open.get(id);
+      const given = calls?.given[calls.answered];
+      if (calls === undefined || given === undefined) return allocate(id);
+      calls.answered += 1;
+      return given;
+    },
   };
 }

@@ -36,11 +36,12 @@ export type Encoding = {
 /** The documented value that Gemini 3+ accepts in place of a signature it never issued. */
 export const signatureSentinel = 'skip_thought_signature_validator';
 
+/** Grows while messages of its role follow each other. */
 type Turn = {
   readonly role: 'user' | 'model';
   readonly parts: JsonObject[];
-  readonly extensions: JsonObject;
-  readonly from: Message['role'];
+  extensions: JsonObject;
+  from: Message['role'];
 };
 
 /** `contents` and `systemInstruction` of the conversation. */
@@ -123,14 +124,13 @@ function addTurn(turns: Turn[], message: Message, parts: JsonObject[], encoding:
   const merges =
     previous?.role === role &&
     (!encoding.own || (previous.from === 'tool' && message.role === 'user'));
-  if (!merges) turns.push({ role, parts, extensions, from: message.role });
-  else
-    turns[turns.length - 1] = {
-      role,
-      parts: [...previous.parts, ...parts],
-      extensions: { ...previous.extensions, ...extensions },
-      from: message.role,
-    };
+  if (!merges) {
+    turns.push({ role, parts, extensions, from: message.role });
+    return;
+  }
+  for (const part of parts) previous.parts.push(part);
+  previous.extensions = { ...previous.extensions, ...extensions };
+  previous.from = message.role;
 }
 
 function encodeMessage(

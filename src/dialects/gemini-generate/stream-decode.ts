@@ -23,7 +23,7 @@ import { decodeUpstreamErrorValue } from '../upstream-error.ts';
 import { namedCall } from './contents-decode.ts';
 import { geminiId } from './fields.ts';
 import { decodeFinish, finishWord } from './finish.ts';
-import { citationsOf } from './grounding.ts';
+import { citationsOf, hasGrounding } from './grounding.ts';
 import { citableCharactersMax } from './limits.ts';
 import { readLogprobs } from './logprobs.ts';
 import { PartialArguments } from './partial-arguments.ts';
@@ -295,6 +295,8 @@ export class GeminiStreamDecoder implements StreamDecoder {
 }
 
 function citationsNow({ extensions, texts }: OpenChoice): readonly (readonly Citation[])[] {
+  // To look for places costs as much as the text so far is long, and parts end all the time.
+  if (!hasGrounding(extensions)) return [];
   return citationsOf(
     extensions,
     texts.map((text) => ({ text })),
