@@ -120,7 +120,7 @@ export const configSchema = z.strictObject({
     .describe(
       'Processes that serve the port together; with more than one, another keeps the books and the limits for all.',
     ),
-  request_ms: milliseconds.default(900_000).describe('Longest life of one request.'),
+  request_ms: milliseconds.default(3_600_000).describe('Longest life of one request.'),
   stop_ms: milliseconds
     .default(60_000)
     .describe('How long running requests may finish when the server stops.'),

@@ -125,6 +125,7 @@ export async function createRuntime(
   const router = createRouter({
     clock: systemClock,
     random: systemRandom,
+    settings: { totalTimeoutMs: options.config.request_ms },
     onAlarm: (alarm) =>
       log('error', 'channel.off', { channel: alarm.channelId, reason: alarm.reason }),
   });

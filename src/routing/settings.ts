@@ -111,7 +111,7 @@ export const defaultRoutingSettings: RoutingSettings = {
   firstContentTimeoutOnlyMs: 60_000,
   probeTimeoutMinimumMs: 1_500,
   idleTimeoutMs: 30_000,
-  totalTimeoutMs: 900_000,
+  totalTimeoutMs: 3_600_000,
   queueBudgetMs: { interactive: 1_000, batch: 30_000, flex: 300_000 },
   classReserve: { interactive: 0, batch: 0.1, flex: 0.25 },
   fairHeadroom: 1,
