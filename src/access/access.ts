@@ -1,6 +1,6 @@
 /** Who is asking: from a key in any dialect's header to a principal with its limits. */
 
-import type { KeyRecord, Store } from '#store';
+import type { KeyFilter, KeyRecord, Store } from '#store';
 import type { Clock } from '#std';
 import { digestOfKey, fingerprintOfKey, isWellFormedKey, mintKey } from './key.ts';
 import { inRanges, readRange, type AddressRange } from './address.ts';
@@ -27,10 +27,8 @@ export type Access = {
   revokeKey(keyId: string): Promise<KeyRecord | undefined>;
   /** What is remembered of the key is read again: another process has changed it. */
   forget(keyId: string): void;
-  listKeys(filter: {
-    readonly walletId?: string;
-    readonly projectId?: string;
-  }): Promise<readonly KeyRecord[]>;
+  /** A page of them, as the store has it. */
+  listKeys(filter: KeyFilter): Promise<readonly KeyRecord[]>;
 };
 
 export type NewKey = {

@@ -30,7 +30,7 @@ export async function greet(greeting: Greeting, output: Output): Promise<void> {
       ? `the operator token in ${operatorTokenPath(config)}`
       : 'the configured operator token';
   output.line(`Control API: ${url}${controlPrefix}/openapi.json, with ${token}`);
-  const keys = await books.access.listKeys({});
+  const keys = await books.access.listKeys({ limit: 1 });
   if (keys.length > 0) return;
   const key = await firstKey(books);
   const first = config.simulator

@@ -29,7 +29,7 @@ import {
 import { openLedger, type Ledger } from '#ledger';
 import { channelSchema, providersById, type ChannelDefinition } from '#providers';
 import { createRouter } from '#routing';
-import { openStore, type Store } from '#store';
+import { allDocuments, openStore, type Store } from '#store';
 import { createNewId, systemClock, systemRandom, type NewId } from '#std';
 import {
   createLog,
@@ -244,7 +244,7 @@ function checkAliases(config: Config, find: (name: string) => unknown): void {
 
 /** Channels made with `manifold channel add`. */
 export async function storedChannels(store: Store): Promise<readonly ChannelDefinition[]> {
-  const documents = await store.channels.list({ limit: 1_000 });
+  const documents = await allDocuments(store.channels);
   return documents.map((document) => channelSchema.parse(document.body));
 }
 

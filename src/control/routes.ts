@@ -7,6 +7,7 @@ import * as z from 'zod';
 import { keyLimitsSchema, newKeyLimitsSchema } from '#access';
 import { formatUsd, nanoUsd, parseUsd, type NanoUsd } from '#std';
 import { idPattern, type Receipt } from '#ledger';
+import { allDocuments } from '#store';
 import {
   id,
   keySchema,
@@ -254,13 +255,16 @@ const keyRoutes: readonly ControlRoute[] = [
   define({
     method: 'get',
     path: '/keys',
-    summary: 'Keys, newest first, without their secrets.',
-    query: ['wallet_id'],
+    summary:
+      'Keys, newest first, without their secrets. `before` is the id of the last key of the page before.',
+    query: ['wallet_id', 'before', 'limit'],
     response: z.object({ keys: z.array(keySchema) }),
     async handle({ services, query }) {
-      const keys = await services.access.listKeys(
-        query['wallet_id'] === undefined ? {} : { walletId: query['wallet_id'] },
-      );
+      const keys = await services.access.listKeys({
+        ...(query['limit'] === undefined ? {} : { limit: limitOf(query['limit']) }),
+        ...(query['wallet_id'] === undefined ? {} : { walletId: query['wallet_id'] }),
+        ...(query['before'] === undefined ? {} : { before: query['before'] }),
+      });
       return { keys: keys.map(keyView) };
     },
   }),
@@ -319,7 +323,7 @@ const operationRoutes: readonly ControlRoute[] = [
     summary: 'Stored channels, without their secrets.',
     response: z.object({ channels: z.array(z.looseObject({ id: z.string() })) }),
     async handle({ services }) {
-      const documents = await services.store.channels.list({ limit: 1_000 });
+      const documents = await allDocuments(services.store.channels);
       return {
         channels: documents.map(({ body }) => ({
           ...body,

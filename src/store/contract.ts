@@ -37,15 +37,18 @@ export type KeyRecord = {
   readonly revokedAtMs: number | null;
 };
 
+export type KeyFilter = {
+  readonly walletId?: string;
+  readonly projectId?: string;
+  readonly before?: string;
+  readonly limit?: number;
+};
+
 export type KeyRepository = {
   findByDigest(digest: string): Promise<KeyRecord | undefined>;
   get(keyId: string): Promise<KeyRecord | undefined>;
-  /** Newest first. */
-  list(filter: {
-    readonly walletId?: string;
-    readonly projectId?: string;
-    readonly limit?: number;
-  }): Promise<readonly KeyRecord[]>;
+  /** Newest first. `before` is the id of the last one seen. Limit default 100, at most 1,000. */
+  list(filter: KeyFilter): Promise<readonly KeyRecord[]>;
   /** Inserts or replaces by `keyId`. Rejects when another key has the digest. */
   put(record: KeyRecord): Promise<void>;
 };

@@ -4,7 +4,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { nanoUsd } from '#std';
 import type { KeyRecord, RequestRecord, Store } from '#store';
-import { blobRowBytes, openStore, query, write, type Lane, type WriteStatement } from '#store';
+import {
+  allDocuments,
+  blobRowBytes,
+  openStore,
+  query,
+  write,
+  type Lane,
+  type WriteStatement,
+} from '#store';
 import { manualClock } from './ledger-fixture.ts';
 
 export type FreshUrl = () => Promise<{ readonly url: string; remove(): void }>;
@@ -94,6 +102,23 @@ export function testStoreContract(freshUrl: FreshUrl): void {
       assert.deepEqual(
         (await keys.list({ walletId: 'w1' })).map((each) => each.keyId),
         ['key_2', 'key_1'],
+      );
+      assert.deepEqual(
+        (await keys.list({ limit: 1, before: 'key_4' })).map((each) => each.keyId),
+        ['key_2'],
+      );
+      assert.deepEqual(await keys.list({ before: 'key_1' }), []);
+    }),
+  );
+
+  test(
+    'documents are read to the last, however many there are',
+    withStore(async ({ channels }) => {
+      const ids = Array.from({ length: 1_001 }, (_, index) => `c${String(index).padStart(4, '0')}`);
+      await Promise.all(ids.map((id) => channels.put(id, { id })));
+      assert.deepEqual(
+        (await allDocuments(channels)).map((each) => each.id),
+        ids,
       );
     }),
   );

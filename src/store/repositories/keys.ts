@@ -51,6 +51,12 @@ export function createKeyRepository(engine: Engine): KeyRepository {
           conditions.push(`${column} = ?`);
           parameters.push(value);
         }
+        if (filter.before !== undefined) {
+          conditions.push(
+            '(created_at_ms, key_id) < (SELECT created_at_ms, key_id FROM keys WHERE key_id = ?)',
+          );
+          parameters.push(filter.before);
+        }
         const where = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`;
         const rows = yield* query(
           `SELECT ${columns.join(', ')} FROM keys${where} ORDER BY created_at_ms DESC, key_id DESC LIMIT ${pageLimit(filter.limit, 100)}`,
