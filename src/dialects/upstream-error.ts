@@ -152,9 +152,17 @@ const overloadedWords =
 const rateLimitWords =
   /rate[_ -]?limit|too many requests|resource_exhausted|throttl|tokens per (?:min|day)|requests per/i;
 
+/** A refusal may quote the whole request: the vendor's own words stand before it or after. */
+const ownWordsMax = 4_000;
+
+function ownWords(message: string): string {
+  if (message.length <= 2 * ownWordsMax) return message;
+  return `${message.slice(0, ownWordsMax)} ${message.slice(-ownWordsMax)}`;
+}
+
 function classify(status: number, facts: UpstreamErrorFacts): UpstreamErrorKind {
   const words = facts.words.join(' ');
-  const text = `${words} ${facts.message}`;
+  const text = `${words} ${ownWords(facts.message)}`;
   if (status < 500 && contextLength.test(text) && !/per (?:minute|day)|\b[TR]PM\b/i.test(text))
     return 'context-length';
   if (status === 402 || (status < 500 && quotaExhausted.test(text))) return 'quota-exhausted';

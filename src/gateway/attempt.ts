@@ -209,7 +209,8 @@ export async function failedStatus(
   };
 }
 
-const errorBytesMax = 256 * 1024;
+/** As much as an answer: some servers repeat the whole request in their refusal (FastAPI, beside the field's name). */
+const errorBytesMax = 64 * 2 ** 20;
 
 function openStream(
   context: AttemptContext,

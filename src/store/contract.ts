@@ -159,8 +159,8 @@ export type RequestRepository = {
 /** Bytes kept for a while: answers for idempotent repeats, opaque response state, files. */
 export type BlobRepository = {
   /**
-   * Writes or replaces. Refused (`false`) when the body alone or, after the expired ones are
-   * dropped, the namespace would pass its byte bound.
+   * Writes or replaces. Refused (`false`) when the body is larger than one may be; where the
+   * namespace would pass its byte bound, those go that expire first.
    */
   put(entry: {
     readonly namespace: string;
