@@ -104,7 +104,7 @@ function corsOf({ cors }: ListenerSettings): Pick<ListenerSettings, 'cors'> {
 }
 
 /** What a worker adds to the head of a request that it passes on. */
-const roomForMore = { headersMax: 70, headerBytesMax: 20_480 };
+const roomForMore = { headersMax: 106, headerBytesMax: 20_480 };
 
 /** The bounds of the whole server, divided among its workers. */
 function shareOf(config: Config): Config {

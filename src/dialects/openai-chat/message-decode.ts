@@ -32,7 +32,7 @@ import {
 import { decodeAudioPart, decodeFilePart, decodeUrlPart } from './media.ts';
 
 /** Most messages of a request; agents' histories stay well below. */
-export const messagesMax = 20_000;
+export const messagesMax = 100_000;
 
 const roles: { readonly [role: string]: Role } = {
   system: 'system',

@@ -85,6 +85,13 @@ function tooLarge(bytesMax: number): GatewayError {
   return gatewayError('body_too_large', `the request body exceeds ${bytesMax} bytes`);
 }
 
+function tooDense({ decompressionRatioMax }: HttpLimits): GatewayError {
+  return gatewayError(
+    'body_too_large',
+    `the request body is more than ${decompressionRatioMax} times as large as it was sent; send it uncompressed`,
+  );
+}
+
 function crowded(): GatewayError {
   return gatewayError('overloaded', 'too many request bytes are waiting; try again shortly', {
     retryAfterMs: 1_000,
@@ -191,7 +198,8 @@ export function decompressBody(
     }
     decoder.on('data', (piece: Buffer) => {
       if (settled) return;
-      if (outputBytes + piece.length > outputMax) settle(tooLarge(outputMax));
+      if (outputBytes + piece.length > outputMax)
+        settle(outputMax < bytesMax ? tooDense(limits) : tooLarge(outputMax));
       else if (!held.take(piece.length)) settle(crowded());
       else {
         outputBytes += piece.length;

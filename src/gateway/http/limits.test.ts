@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import { brotliCompressSync, constants, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
@@ -84,6 +85,18 @@ test('one layer of compression is undone, bombs and broken data are refused', as
     assert.equal(broken.status, 400, `${encoding} cut short`);
   }
   await until(() => front.status().heldBytes === 0);
+});
+
+test('a conversation that repeats itself is large and packs well', async (t) => {
+  const { send } = await start(t, [measure()]);
+  // An agent's: the same files read again and again, with other answers between.
+  const file = randomBytes(200_000).toString('hex');
+  const body = Buffer.from(JSON.stringify(Array.from({ length: 20 }, (_, turn) => [turn, file])));
+  const packed = zstdCompressSync(body, { params: { [constants.ZSTD_c_windowLog]: 23 } });
+  assert.ok(body.length > 30 * packed.length, `${body.length} to ${packed.length}`);
+  const headers = { 'content-encoding': 'zstd' };
+  const answer = await send({ path: '/v1/length', method: 'POST', headers }, packed);
+  assert.equal(answer.body, String(body.length));
 });
 
 test('a reader that stops is waited for with bounded memory and given up in the end', async (t) => {
