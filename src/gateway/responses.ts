@@ -21,6 +21,11 @@ import type { Exchange } from './http/index.ts';
 import type { Services } from './services.ts';
 
 const namespace = 'responses';
+/**
+ * The answer without its output. It repeats the request's instructions and tools, often a hundred
+ * times the size of the step, which a chain need not read.
+ */
+const frameNamespace = 'response-frames';
 /** Which response an output item stands in: clients refer to items without naming it. */
 const itemNamespace = 'response-items';
 /** Items that one request may refer to. */
@@ -28,13 +33,13 @@ const referencesMax = 2_000;
 /** As long as OpenAI keeps them by default. */
 const keepMs = 30 * 24 * 3_600_000;
 /** Longest chain of `previous_response_id` that is followed. */
-const chainMax = 1_000;
+const chainMax = 10_000;
 
-/** What is stored under a response's id. */
-type StoredResponse = {
+/** One step of a conversation, as later requests go on from it. */
+type StoredStep = {
   readonly previous: string | undefined;
   readonly input: readonly JsonObject[];
-  readonly response: JsonObject;
+  readonly output: readonly JsonObject[];
 };
 
 /** How much of what is stored one request may bring together. */
@@ -56,22 +61,37 @@ class Loaded {
 }
 
 async function load(
+  { store }: Services,
+  { walletId }: Principal,
+  space: string,
+  id: string,
+): Promise<{ readonly object: JsonObject; readonly bytes: number } | undefined> {
+  const blob = await store.blobs.get(space, id, walletId);
+  const object = blob && parseJsonObject(Buffer.from(blob.body).toString('utf8'));
+  return object && { object, bytes: blob.body.length };
+}
+
+async function loadStep(
   services: Services,
   principal: Principal,
   id: string,
   loaded?: Loaded,
-): Promise<StoredResponse | undefined> {
-  const blob = await services.store.blobs.get(namespace, id, principal.walletId);
-  loaded?.add(blob?.body.length ?? 0);
-  const object = blob && parseJsonObject(Buffer.from(blob.body).toString('utf8'));
-  const response = object?.['response'];
-  if (!object || typeof response !== 'object' || response === null || Array.isArray(response))
-    return undefined;
-  return {
-    previous: asString(object['previous']),
-    input: asObjects(object['input']),
-    response: response as JsonObject,
-  };
+): Promise<StoredStep | undefined> {
+  const stored = await load(services, principal, namespace, id);
+  if (!stored) return undefined;
+  loaded?.add(stored.bytes);
+  const { previous, input, output } = stored.object;
+  return { previous: asString(previous), input: asObjects(input), output: asObjects(output) };
+}
+
+async function loadResponse(
+  services: Services,
+  principal: Principal,
+  id: string,
+): Promise<JsonObject | undefined> {
+  const step = await loadStep(services, principal, id);
+  const frame = await load(services, principal, frameNamespace, id);
+  return step && frame && { ...frame.object, output: step.output };
 }
 
 export type ResolvedState = {
@@ -90,11 +110,17 @@ export async function resolveState(
   const needs = reading(() => stateNeeds(wire));
   if (needs.previousResponseId === undefined && needs.itemIds.length === 0)
     return { wire, needs, changed: false };
-  const history: (readonly JsonObject[])[] = [];
+  const steps: (readonly JsonObject[])[] = [];
   const loaded = new Loaded();
   let id = needs.previousResponseId;
-  for (let length = 0; id !== undefined && length < chainMax; length += 1) {
-    const stored = await load(services, principal, id, loaded);
+  while (id !== undefined) {
+    if (steps.length >= chainMax)
+      fail(
+        'invalid_request',
+        `The stored conversation has more than ${chainMax} steps. Begin a new one, or send the items that matter.`,
+        { path: 'previous_response_id' },
+      );
+    const stored = await loadStep(services, principal, id, loaded);
     if (!stored) {
       const missing = id;
       reading(() => {
@@ -102,11 +128,11 @@ export async function resolveState(
       });
       break;
     }
-    history.unshift(historyItems(stored.input, stored.response));
+    steps.push(historyItems(stored.input, stored));
     id = stored.previous;
   }
   const referenced = await findItems(services, principal, needs.itemIds, loaded);
-  const complete = reading(() => withHistory(wire, history.flat(), referenced));
+  const complete = reading(() => withHistory(wire, steps.reverse().flat(), referenced));
   return { wire: complete, needs, changed: true };
 }
 
@@ -132,10 +158,10 @@ async function findItems(
   const wanted = new Set(ids);
   const found: JsonObject[] = [];
   for (const id of responseIds) {
-    const stored = await load(services, principal, id, loaded);
+    const stored = await loadStep(services, principal, id, loaded);
     if (!stored) continue;
     found.push(
-      ...historyItems(stored.input, stored.response).filter((item) =>
+      ...historyItems(stored.input, stored).filter((item) =>
         wanted.has(asString(item['id']) ?? ''),
       ),
     );
@@ -153,10 +179,10 @@ export async function keepResponse(
 ): Promise<void> {
   const id = asString(response['id']);
   if (!needs.store || id === undefined) return;
-  const stored: StoredResponse = {
+  const stored: StoredStep = {
     previous: needs.previousResponseId,
     input: inputItems(request, response),
-    response,
+    output: asObjects(response['output']),
   };
   try {
     const put = (space: string, blobId: string, text: string): Promise<boolean> => {
@@ -168,9 +194,10 @@ export async function keepResponse(
         expiresAtMs: services.clock.now() + keepMs,
       });
     };
-    const itemIds = asObjects(response['output']).flatMap((item) => asString(item['id']) ?? []);
+    const itemIds = stored.output.flatMap((item) => asString(item['id']) ?? []);
     const kept = await Promise.all([
       put(namespace, id, JSON.stringify(stored)),
+      put(frameNamespace, id, JSON.stringify({ ...response, output: [] })),
       ...itemIds.map((itemId) => put(itemNamespace, itemId, id)),
     ]);
     if (kept.includes(false)) services.log('warning', 'responses.not_kept', { response_id: id });
@@ -185,11 +212,11 @@ export async function handleGetResponse(
   id: string,
 ): Promise<void> {
   const principal = await authenticate(services, exchange);
-  const stored = (await load(services, principal, id)) ?? notStored(id);
+  const response = (await loadResponse(services, principal, id)) ?? notStored(id);
   exchange.respond(
     200,
     { 'content-type': 'application/json; charset=utf-8' },
-    JSON.stringify(stored.response),
+    JSON.stringify(response),
   );
 }
 
@@ -199,7 +226,7 @@ export async function handleInputItems(
   id: string,
 ): Promise<void> {
   const principal = await authenticate(services, exchange);
-  const { input } = (await load(services, principal, id)) ?? notStored(id);
+  const { input } = (await loadStep(services, principal, id)) ?? notStored(id);
   const data = exchange.query.get('order') === 'asc' ? input : [...input].reverse();
   const body = {
     object: 'list',
@@ -223,6 +250,7 @@ export async function handleDeleteResponse(
   const principal = await authenticate(services, exchange);
   const removed = await services.store.blobs.remove(namespace, id, principal.walletId);
   if (!removed) notStored(id);
+  await services.store.blobs.remove(frameNamespace, id, principal.walletId);
   exchange.respond(
     200,
     { 'content-type': 'application/json; charset=utf-8' },

@@ -75,6 +75,7 @@ export function withHistory(
     if (id !== undefined) stored.set(id, item);
   }
   const input: JsonValue[] = [...history];
+  const present = new Set(history);
   for (const [index, item] of inputList(request).entries()) {
     const id = referencedId(item);
     if (id === undefined) input.push(item);
@@ -87,7 +88,7 @@ export function withHistory(
         );
       }
       // A reference to an item that the history holds anyway adds nothing.
-      if (!history.includes(found)) input.push(found);
+      if (!present.has(found)) input.push(found);
     }
   }
   const { previous_response_id: _previous, ...rest } = request;
