@@ -11,13 +11,16 @@ describe('a request that no channel can be asked', () => {
   const mebibytes: { each: number } = { each: 1 };
   let rig: Rig;
   let fetched: AbortSignal[] = [];
+  let running = 0;
+  let runningMost = 0;
   const egress: Services['egress'] = {
-    fetchMedia: (_url, wish) => {
+    fetchMedia: async (_url, wish) => {
       if (wish?.signal) fetched.push(wish.signal);
-      return Promise.resolve({
-        bytes: new Uint8Array(mebibytes.each * 2 ** 20),
-        mimeType: 'image/png',
-      });
+      running += 1;
+      runningMost = Math.max(running, runningMost);
+      await new Promise((resolve) => setImmediate(resolve));
+      running -= 1;
+      return { bytes: new Uint8Array(mebibytes.each * 2 ** 20), mimeType: 'image/png' };
     },
   };
   before(async () => {
@@ -71,10 +74,22 @@ describe('a request that no channel can be asked', () => {
   it('for files that are too large together is refused as soon as they are', async () => {
     mebibytes.each = 16;
     fetched = [];
-    const response = await rig.post('/v1/messages', withImages(10));
+    const response = await rig.post('/v1/messages', withImages(20));
     assert.equal(response.status, 400, await response.text());
-    assert.equal(fetched.length, 5);
+    // The fifth is too much, and some were on their way.
+    assert.ok(fetched.length >= 5 && fetched.length <= 8, String(fetched.length));
     assert.equal(new Set(fetched).size, 1);
+    assert.ok(fetched[0]?.aborted);
+  });
+
+  it('is asked with all its files, fetched a few at a time', async () => {
+    mebibytes.each = 0.1;
+    fetched = [];
+    runningMost = 0;
+    const response = await rig.post('/v1/messages', withImages(20));
+    assert.equal(response.status, 200, await response.text());
+    assert.equal(fetched.length, 20);
+    assert.equal(runningMost, 4);
   });
 });
 
