@@ -86,6 +86,11 @@ export const configSchema = z.strictObject({
         .default(268_435_456)
         .describe('Bodies of all running requests together.'),
       connections: positive.default(10_000).describe('Open client connections.'),
+      connections_per_address: positive
+        .default(2_000)
+        .describe(
+          'Those of one address; more are closed unanswered. Raise it where one server asks for many users. Loopback and trusted proxies are exempt.',
+        ),
     })
     .refine(({ body_bytes, held_bytes }) => held_bytes >= body_bytes, {
       message: 'must not be below limits.body_bytes, or the largest request never fits',

@@ -23,6 +23,7 @@ export function frontOptions({
       bodyBytesMax: limits.body_bytes,
       heldBytesMax: limits.held_bytes,
       connectionsMax: limits.connections,
+      connectionsPerAddressMax: limits.connections_per_address,
     },
   };
 }

@@ -116,6 +116,7 @@ function shareOf(config: Config): Config {
       body_bytes: limits.body_bytes,
       held_bytes: Math.max(limits.body_bytes, share(limits.held_bytes)),
       connections: share(limits.connections),
+      connections_per_address: limits.connections_per_address,
     },
     streaming: { ...streaming, drains: share(streaming.drains) },
   };

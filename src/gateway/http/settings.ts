@@ -38,7 +38,7 @@ export const defaultHttpLimits: HttpLimits = {
   keepAliveTimeoutMs: 72_000,
   requestsPerConnectionMax: 1_000,
   connectionsMax: 10_000,
-  connectionsPerAddressMax: 1_000,
+  connectionsPerAddressMax: 2_000,
   streamBufferBytesMax: 262_144,
   stalledReaderTimeoutMs: 60_000,
   lingerMs: 2_000,
