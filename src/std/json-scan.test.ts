@@ -73,6 +73,8 @@ test('hostile bodies are answered in milliseconds', () => {
   const bodies: readonly (readonly [string, string, number])[] = [
     ['five million brackets', '['.repeat(5_000_000), 20],
     ['a million keys', `{${'"k":1,'.repeat(1_000_000)}"k":1}`, 100],
+    ['a million keys in an object', `{"a":{${'"k":1,'.repeat(1_000_000)}"k":1}}`, 100],
+    ['a million escaped keys', `{"a":{${'"\\u006b":1,'.repeat(1_000_000)}"k":1}}`, 200],
     ['escaped quotes', `{"a":"${'\\"'.repeat(5_000_000)}"}`, 100],
     ['escaped backslashes', `{"a":"${'\\\\'.repeat(5_000_000)}"}`, 100],
     ['white space', `{"a":1${' '.repeat(10_000_000)}}`, 100],

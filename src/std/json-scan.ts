@@ -143,6 +143,8 @@ class JsonScanner {
   readonly #seenKeys: number[] = [];
   readonly members: { key: string; keyStart: number; valueStart: number; valueEnd: number }[] = [];
   readonly #topLevelKeys = new Set<string>();
+  /** There are more top-level members than are listed. */
+  #isFull = false;
   #depth = 0;
   #structural = 0;
   #expect = expectValue;
@@ -264,18 +266,14 @@ class JsonScanner {
     }
     if (this.#depth !== 1 || this.kind !== 'object') return;
     const member = this.members.at(-1);
-    if (member !== undefined && !this.#overflowing()) member.valueStart = offset;
+    if (member !== undefined && !this.#isFull) member.valueStart = offset;
   }
 
   #endValue(offset: number): void {
     this.#expect = this.#depth === 0 ? expectEnd : expectCommaOrClose;
     if (this.#depth !== 1 || this.kind !== 'object') return;
     const member = this.members.at(-1);
-    if (member !== undefined && !this.#overflowing()) member.valueEnd = offset;
-  }
-
-  #overflowing(): boolean {
-    return this.#topLevelKeys.size > membersMax;
+    if (member !== undefined && !this.#isFull) member.valueEnd = offset;
   }
 
   #scalar(start: number): number {
@@ -314,7 +312,7 @@ class JsonScanner {
     const escapeAt = indexOfByte(this.#bytes, backslash, start, end);
     const escaped = escapeAt < end;
     if (
-      this.#depth > 1 &&
+      (this.#depth > 1 || this.#isFull) &&
       !escaped &&
       !this.#mayBeUnique(end - start - 2, this.#bytes[start + 1] ?? 0)
     )
@@ -356,10 +354,12 @@ class JsonScanner {
 
   #member(key: string, keyStart: number, escaped: boolean): void {
     if (escaped || this.#topLevelKeys.has(key)) this.unusual = true;
-    if (this.#overflowing()) return;
+    if (this.members.length === membersMax) {
+      this.unusual = this.#isFull = true;
+      return;
+    }
     this.#topLevelKeys.add(key);
-    if (this.#overflowing()) this.unusual = true;
-    else this.members.push({ key, keyStart, valueStart: 0, valueEnd: 0 });
+    this.members.push({ key, keyStart, valueStart: 0, valueEnd: 0 });
   }
 }
 
