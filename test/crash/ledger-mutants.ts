@@ -27,8 +27,8 @@ const changes: readonly Change[] = [
   {
     name: 'a top-up event is not remembered',
     file: 'src/ledger/move.ts',
-    from: '  const repeated = findRepeated(books, receiptId, request.walletId, -request.amountNanoUsd);\n  if (repeated) return repeated;\n  const paid',
-    to: '  const paid',
+    from: '    lotKind: request.lotKind,\n  });\n  if (repeated) return repeated;\n  const paid',
+    to: '    lotKind: request.lotKind,\n  });\n  void repeated;\n  const paid',
   },
   {
     name: 'a budget counts only what is spent',
