@@ -2,7 +2,7 @@
 
 import { newKeyLimitsSchema, type KeyLimits } from '#access';
 import { formatUsd, parseJson } from '#std';
-import type { KeyRecord } from '#store';
+import { allPages, type KeyRecord } from '#store';
 import {
   requiredWord,
   table,
@@ -12,7 +12,6 @@ import {
   type CommandContext,
 } from './command.ts';
 import { ConfigError } from './config.ts';
-import type { Books } from './runtime.ts';
 
 export async function keyCommand(context: CommandContext): Promise<number> {
   const action = requiredWord(context, 0, 'create, list or revoke');
@@ -101,24 +100,11 @@ function momentOf(text: string): number | undefined {
   return isDay && !Number.isNaN(atMs) ? atMs : undefined;
 }
 
-async function allKeys(access: Books['access']): Promise<readonly KeyRecord[]> {
-  const all: KeyRecord[] = [];
-  for (;;) {
-    const before = all.at(-1)?.keyId;
-    const page = await access.listKeys({
-      limit: keysPerPage,
-      ...(before === undefined ? {} : { before }),
-    });
-    all.push(...page);
-    if (page.length < keysPerPage) return all;
-  }
-}
-
-const keysPerPage = 1_000;
-
 async function list(context: CommandContext): Promise<number> {
   return withBooks(context, async ({ access }) => {
-    const keys = await allKeys(access);
+    const keys = await allPages<KeyRecord>((limit, last) =>
+      access.listKeys({ limit, ...(last === undefined ? {} : { before: last.keyId }) }),
+    );
     const rows = keys.map((key) => [
       key.keyId,
       key.name,

@@ -1,4 +1,4 @@
-export * from './all-documents.ts';
+export * from './pages.ts';
 export * from './contract.ts';
 export * from './engine.ts';
 export * from './open.ts';

@@ -1,10 +1,8 @@
 /** Refusals of a megabyte: FastAPI, which serves many models, repeats the value of the field it refuses. */
 
 import assert from 'node:assert/strict';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { after, before, describe, it } from 'node:test';
-import { channelSchema } from '#providers';
+import { startOddVendor, type OddVendor } from './odd-vendor.ts';
 import { startRig, type Rig } from './rig.ts';
 
 const refusal = {
@@ -20,33 +18,22 @@ const refusal = {
 
 describe('a refusal that repeats the request', () => {
   let rig: Rig;
-  let server: Server;
+  let vendor: OddVendor;
   let asked = 0;
   before(async () => {
-    server = createServer((request, reply) => {
+    vendor = await startOddVendor((request, reply) => {
       asked += 1;
       request.resume();
       reply.writeHead(422, { 'content-type': 'application/json' });
       reply.end(JSON.stringify(refusal));
     });
-    await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-    const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const channels = ['first', 'second'].map((id) =>
-      channelSchema.parse({
-        id,
-        dialect: 'openai-chat',
-        base_url: origin,
-        secret: 'x',
-        allow_private: true,
-        models: { own: { prices: { input: '1', output: '2' }, output_tokens: 4_000 } },
-      }),
-    );
+    const models = { own: { prices: { input: '1', output: '2' }, output_tokens: 4_000 } };
+    const channels = ['first', 'second'].map((id) => vendor.channel({ id, models }));
     rig = await startRig({ vendors: [], channels });
   });
   after(async () => {
     await rig.close();
-    server.close();
-    server.closeAllConnections();
+    vendor.close();
   });
 
   it('is told as what it is, and asked of no other channel', async () => {

@@ -1,10 +1,8 @@
 /** Pictures in streams: one frame of several megabytes, in each dialect that has such. */
 
 import assert from 'node:assert/strict';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { after, before, describe, it } from 'node:test';
-import { channelSchema } from '#providers';
+import { startOddVendor, type OddVendor } from './odd-vendor.ts';
 import { startRig, type Rig } from './rig.ts';
 
 /** A picture of four megapixels, as base64. */
@@ -83,32 +81,23 @@ const streams: { readonly [dialect: string]: string } = {
 
 describe('a stream with a picture of several megabytes', () => {
   let rig: Rig;
-  let server: Server;
+  let vendor: OddVendor;
   before(async () => {
-    server = createServer((request, reply) => {
+    vendor = await startOddVendor((request, reply) => {
       request.resume();
       const dialect = request.url?.split('/')[1] ?? '';
       reply.writeHead(200, { 'content-type': 'text/event-stream' });
       reply.end(streams[dialect]);
     });
-    await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-    const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const channels = Object.keys(streams).map((dialect) =>
-      channelSchema.parse({
-        id: dialect,
-        dialect,
-        base_url: `${origin}/${dialect}`,
-        secret: 'x',
-        allow_private: true,
-        models: { [dialect]: { prices: { input: '1', output: '2' }, output_tokens: 4_000 } },
-      }),
-    );
+    const channels = Object.keys(streams).map((dialect) => {
+      const models = { [dialect]: { prices: { input: '1', output: '2' }, output_tokens: 4_000 } };
+      return vendor.channel({ id: dialect, dialect, models }, `/${dialect}`);
+    });
     rig = await startRig({ vendors: [], channels });
   });
   after(async () => {
     await rig.close();
-    server.close();
-    server.closeAllConnections();
+    vendor.close();
   });
 
   const asks: { readonly [client: string]: (model: string) => Promise<Response> } = {

@@ -1,37 +1,26 @@
 /** Answers with a good status whose head or body is not what was asked for. */
 
 import assert from 'node:assert/strict';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { after, before, describe, it } from 'node:test';
-import { channelSchema } from '#providers';
+import { startOddVendor, type OddVendor } from './odd-vendor.ts';
 import { sseData, startRig, type Rig } from './rig.ts';
 
 describe('an answer in an odd form', () => {
   let rig: Rig;
-  let server: Server;
+  let vendor: OddVendor;
   let answer = { type: '', body: '' };
   before(async () => {
-    server = createServer((request, response) => {
+    vendor = await startOddVendor((request, response) => {
       request.resume();
       response.writeHead(200, answer.type === '' ? {} : { 'content-type': answer.type });
       response.end(answer.body);
     });
-    await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-    const channel = channelSchema.parse({
-      id: 'odd',
-      dialect: 'openai-chat',
-      base_url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-      secret: 'x',
-      allow_private: true,
-      models: { m: { prices: { input: '1', output: '2' }, output_tokens: 100 } },
-    });
-    rig = await startRig({ vendors: [], channels: [channel] });
+    const models = { m: { prices: { input: '1', output: '2' }, output_tokens: 100 } };
+    rig = await startRig({ vendors: [], channels: [vendor.channel({ models })] });
   });
   after(async () => {
     await rig.close();
-    server.close();
-    server.closeAllConnections();
+    vendor.close();
   });
 
   const ask = (): Promise<Response> =>

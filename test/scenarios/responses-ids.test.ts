@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
 import { test } from 'node:test';
-import { channelSchema } from '#providers';
+import { startOddVendor, type OddVendor } from './odd-vendor.ts';
 import { sseData, startRig } from './rig.ts';
 
 /** A vendor whose answers all have one id, as Ollama's have one of 999. */
-async function startForgetfulVendor(): Promise<{ readonly url: string; close(): void }> {
-  const server = createServer((request, response) => {
+function startForgetfulVendor(): Promise<OddVendor> {
+  return startOddVendor((request, response) => {
     let text = '';
     request.setEncoding('utf8').on('data', (piece: string) => (text += piece));
     request.on('end', () => {
@@ -39,24 +38,13 @@ async function startForgetfulVendor(): Promise<{ readonly url: string; close(): 
       response.setHeader('content-type', 'application/json').end(JSON.stringify(whole));
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  const port = typeof address === 'object' && address ? address.port : 0;
-  return { url: `http://127.0.0.1:${port}/v1`, close: () => void server.close() };
 }
 
 for (const stream of [false, true])
   test(`conversations are kept apart where a vendor gives all answers one id, stream ${stream}`, async () => {
     const vendor = await startForgetfulVendor();
-    const channel = channelSchema.parse({
-      id: 'house',
-      dialect: 'openai-chat',
-      base_url: vendor.url,
-      secret: 's',
-      allow_private: true,
-      models: { house: { prices: 'free', context_tokens: 10_000 } },
-    });
-    const rig = await startRig({ vendors: [], channels: [channel] });
+    const models = { house: { prices: 'free', context_tokens: 10_000 } };
+    const rig = await startRig({ vendors: [], channels: [vendor.channel({ models })] });
     try {
       const ask = async (body: object): Promise<{ readonly id: string; readonly text: string }> => {
         const answer = await rig.post('/v1/responses', { model: 'house', stream, ...body });

@@ -1,44 +1,33 @@
 /** How long a stream may be silent is a matter of the model: some think for minutes without a word. */
 
 import assert from 'node:assert/strict';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { after, before, describe, it } from 'node:test';
-import { channelSchema } from '#providers';
+import { startOddVendor, type OddVendor } from './odd-vendor.ts';
 import { startRig, type Rig } from './rig.ts';
 
 describe('a stream that falls silent', () => {
   let rig: Rig;
-  let server: Server;
+  let vendor: OddVendor;
   before(async () => {
     const chunk = (content: string, finish: string | null): string =>
       `data: ${JSON.stringify({ id: 'c', choices: [{ index: 0, delta: { content }, finish_reason: finish }] })}\n\n`;
-    server = createServer((request, response) => {
+    vendor = await startOddVendor((request, response) => {
       request.resume();
       response.writeHead(200, { 'content-type': 'text/event-stream' });
       response.write(chunk('First', null));
       setTimeout(() => response.end(`${chunk(', last.', 'stop')}data: [DONE]\n\n`), 1_500);
     });
-    await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
     const model = (silenceMs: number) => ({
       prices: { input: '1', output: '2' },
       output_tokens: 100,
       silence_ms: silenceMs,
     });
-    const channel = channelSchema.parse({
-      id: 'thinker',
-      dialect: 'openai-chat',
-      base_url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-      secret: 'x',
-      allow_private: true,
-      models: { patient: model(30_000), hasty: model(300) },
-    });
-    rig = await startRig({ vendors: [], channels: [channel] });
+    const models = { patient: model(30_000), hasty: model(300) };
+    rig = await startRig({ vendors: [], channels: [vendor.channel({ models })] });
   });
   after(async () => {
     await rig.close();
-    server.close();
-    server.closeAllConnections();
+    vendor.close();
   });
 
   const ask = async (model: string): Promise<string> => {

@@ -1,79 +1,19 @@
 /** A server that is told to stop while work goes on for clients that are no longer there. */
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, describe, it, type TestContext } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Receipt } from '#ledger';
-import { startSimulator, type RunningSimulator } from '#simulator';
-import { nanoUsd, seededRandom, systemClock } from '#std';
-import {
-  openData,
-  startServer,
-  writeConfig,
-  type ServerFiles,
-  type ServerProcess,
-} from '../crash/gateway-process.ts';
+import { openData, type ServerProcess } from '../crash/gateway-process.ts';
+import { place, type Place } from './server-place.ts';
 
-const simulators: RunningSimulator[] = [];
-after(async () => {
-  for (const simulator of simulators) await simulator.close();
-});
-
-type Place = {
-  readonly files: ServerFiles;
-  readonly vendor: RunningSimulator;
-  readonly key: string;
-  start(): Promise<ServerProcess>;
-};
-
-/** A vendor that says a word every `paceMs` and goes on charging for clients that have left. */
-async function place(
+/** A vendor goes on charging for clients that have left. */
+function placeOf(
   t: TestContext,
   paceMs: number,
-  settings: Readonly<Record<string, unknown>> = {},
+  settings: Readonly<Record<string, unknown>>,
 ): Promise<Place> {
-  const folder = mkdtempSync(join(tmpdir(), 'manifold-stop-'));
-  const vendor = await startSimulator({
-    host: '127.0.0.1',
-    port: 0,
-    clock: systemClock,
-    random: seededRandom(1),
-    rules: [],
-    paceMs,
-  });
-  simulators.push(vendor);
-  const files = writeConfig(folder, {
-    channels: [
-      {
-        id: 'sim',
-        provider: 'simulator',
-        base_url: vendor.url,
-        secret: 's',
-        allow_private: true,
-        abort_stops_billing: 'no',
-      },
-    ],
-    ...settings,
-  });
-  const books = await openData(folder);
-  const money = { walletId: 'w', amountNanoUsd: nanoUsd(1e9), lotKind: 'paid' } as const;
-  await books.ledger.credit({ ...money, source: 'test', eventId: 'w', actor: 'test' });
-  const { key } = await books.access.createKey({ name: 'k', walletId: 'w' });
-  await books.store.close();
-  const running: ServerProcess[] = [];
-  t.after(async () => {
-    for (const server of running) await server.end('SIGKILL');
-    rmSync(folder, { recursive: true, force: true });
-  });
-  const start = async (): Promise<ServerProcess> => {
-    const server = await startServer(files);
-    running.push(server);
-    return server;
-  };
-  return { files, vendor, key, start };
+  return place(t, { paceMs, settings, channel: { abort_stops_billing: 'no' } });
 }
 
 const question = {
@@ -125,7 +65,7 @@ async function receiptsLeft({ files }: Place): Promise<readonly Receipt[]> {
 for (const workers of [1, 2])
   describe(`a server of ${workers} that is told to stop`, () => {
     it('reads on for the usage of an answer whose client has left', async (t) => {
-      const at = await place(t, 60, { workers });
+      const at = await placeOf(t, 60, { workers });
       const server = await at.start();
       await leaveEarly(at, server);
       await server.end('SIGTERM');
@@ -135,7 +75,7 @@ for (const workers of [1, 2])
     });
 
     it('charges what is known when its time is over before that reading is', async (t) => {
-      const at = await place(t, 1_000, { workers, stop_ms: 200 });
+      const at = await placeOf(t, 1_000, { workers, stop_ms: 200 });
       const server = await at.start();
       await leaveEarly(at, server);
       await server.end('SIGTERM');
@@ -145,7 +85,7 @@ for (const workers of [1, 2])
     });
 
     it('finishes and keeps the answer to an Idempotency-Key whose client has left', async (t) => {
-      const at = await place(t, 60, { workers });
+      const at = await placeOf(t, 60, { workers });
       const server = await at.start();
       const headers = { 'idempotency-key': 'one' };
       await leaveEarly(at, server, headers);
@@ -161,7 +101,7 @@ for (const workers of [1, 2])
     });
 
     it('ends a request with an Idempotency-Key when its time is over', async (t) => {
-      const at = await place(t, 1_000, { workers, stop_ms: 200 });
+      const at = await placeOf(t, 1_000, { workers, stop_ms: 200 });
       const server = await at.start();
       await leaveEarly(at, server, { 'idempotency-key': 'one' });
       await server.end('SIGTERM');
@@ -169,7 +109,7 @@ for (const workers of [1, 2])
     });
 
     it('tells a client that still waits when its time is over that it may ask again', async (t) => {
-      const at = await place(t, 1_000, { workers, stop_ms: 300 });
+      const at = await placeOf(t, 1_000, { workers, stop_ms: 300 });
       at.vendor.script.replace([{ fault: { first_byte_delay_ms: 10_000 } }]);
       const server = await at.start();
       const asked = [true, false].map((stream) => ask(at, server, {}, { ...question, stream }));

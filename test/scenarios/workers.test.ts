@@ -1,85 +1,19 @@
 /** `serve --workers 2` as users run it: processes of their own that serve as one. */
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, test, type TestContext } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Books } from '#cli';
-import { startSimulator, type RunningSimulator } from '#simulator';
-import {
-  asArray,
-  asObject,
-  asString,
-  nanoUsd,
-  parseJsonObject,
-  seededRandom,
-  systemClock,
-  type JsonObject,
-} from '#std';
-import {
-  openData,
-  startServer,
-  writeConfig,
-  type ServerFiles,
-  type ServerProcess,
-} from '../crash/gateway-process.ts';
+import type { KeyLimits } from '#access';
+import { asArray, asObject, asString, parseJsonObject, type JsonObject } from '#std';
+import { openData } from '../crash/gateway-process.ts';
+import { place, type Place } from './server-place.ts';
 
 const operatorToken = 'an operator token of these tests alone';
-const simulators: RunningSimulator[] = [];
-after(async () => {
-  for (const simulator of simulators) await simulator.close();
-});
-
-type Place = {
-  readonly files: ServerFiles;
-  readonly vendor: RunningSimulator;
-  readonly key: string;
-  start(): Promise<ServerProcess>;
-};
-
-/** Two workers over a folder of their own; the vendor says a word every `paceMs`. */
-async function place(
-  t: TestContext,
-  paceMs: number,
-  limits: Parameters<Books['access']['createKey']>[0]['limits'] = {},
-): Promise<Place> {
-  const folder = mkdtempSync(join(tmpdir(), 'manifold-workers-'));
-  const vendor = await startSimulator({
-    host: '127.0.0.1',
-    port: 0,
-    clock: systemClock,
-    random: seededRandom(1),
-    rules: [],
-    paceMs,
-  });
-  simulators.push(vendor);
-  const files = writeConfig(folder, {
-    workers: 2,
-    operator_token: operatorToken,
-    channels: [
-      { id: 'sim', provider: 'simulator', base_url: vendor.url, secret: 's', allow_private: true },
-    ],
-  });
-  const books = await openData(folder);
-  const money = { walletId: 'w', amountNanoUsd: nanoUsd(1e9), lotKind: 'paid' } as const;
-  await books.ledger.credit({ ...money, source: 'test', eventId: 'w', actor: 'test' });
-  const { key } = await books.access.createKey({ name: 'k', walletId: 'w', limits });
-  await books.store.close();
-  const running: ServerProcess[] = [];
-  t.after(async () => {
-    for (const server of running) await server.end('SIGKILL');
-    rmSync(folder, { recursive: true, force: true });
-  });
-  const start = async (): Promise<ServerProcess> => {
-    const server = await startServer(files);
-    running.push(server);
-    return server;
-  };
-  return { files, vendor, key, start };
+/** Two workers over a folder of their own. */
+function placeOf(t: TestContext, paceMs: number, limits: KeyLimits = {}): Promise<Place> {
+  return place(t, { paceMs, limits, settings: { workers: 2, operator_token: operatorToken } });
 }
 
 type Answer = { readonly status: number; readonly text: string; readonly whole: boolean };
@@ -130,7 +64,7 @@ async function verified(at: Place): Promise<void> {
 }
 
 test('what both workers serve is one account: limits of a key hold, every answer has its receipt', async (t) => {
-  const at = await place(t, 0, { requests_per_minute: 10 });
+  const at = await placeOf(t, 0, { requests_per_minute: 10 });
   const server = await at.start();
   assert.equal(server.workers().length, 2);
   const answers = await Promise.all(
@@ -151,7 +85,7 @@ test('what both workers serve is one account: limits of a key hold, every answer
 });
 
 test('repeats of a request meet, whichever worker they come to', async (t) => {
-  const at = await place(t, 20);
+  const at = await placeOf(t, 20);
   const server = await at.start();
   const headers = { 'idempotency-key': 'one' };
   const answers = await Promise.all(
@@ -165,7 +99,7 @@ test('repeats of a request meet, whichever worker they come to', async (t) => {
 });
 
 test('a key that is revoked is refused by all workers at once', async (t) => {
-  const at = await place(t, 0);
+  const at = await placeOf(t, 0);
   const server = await at.start();
   const ten = (): Promise<readonly number[]> =>
     Promise.all(Array.from({ length: 10 }, async () => (await ask(server.url, at.key, {})).status));
@@ -178,7 +112,7 @@ test('a key that is revoked is refused by all workers at once', async (t) => {
 });
 
 test('a worker that is killed takes its own streams along and nothing else', async (t) => {
-  const at = await place(t, 60);
+  const at = await placeOf(t, 60);
   const server = await at.start();
   // Of a stream that the vendor has seen nothing need have reached its client yet.
   const nothing: Answer = { status: 0, text: '', whole: false };
@@ -210,7 +144,7 @@ test('a worker that is killed takes its own streams along and nothing else', asy
 });
 
 test('when the owner of the books is killed the workers end, and its next life puts things right', async (t) => {
-  const at = await place(t, 60);
+  const at = await placeOf(t, 60);
   const server = await at.start();
   const workers = server.workers();
   const answers = Array.from({ length: 10 }, () =>
@@ -231,7 +165,7 @@ test('when the owner of the books is killed the workers end, and its next life p
 });
 
 test('a server that is told to stop lets the streams of its workers end', async (t) => {
-  const at = await place(t, 30);
+  const at = await placeOf(t, 30);
   const server = await at.start();
   const answers = Array.from({ length: 8 }, () => ask(server.url, at.key, { stream: true }));
   while (at.vendor.seen.length < 8) await pause(10);
@@ -252,7 +186,7 @@ function isAlive(pid: number): boolean {
 }
 
 test('what a worker cannot pass on is refused, and no head of a client ends a process', async (t) => {
-  const at = await place(t, 0);
+  const at = await placeOf(t, 0);
   const server = await at.start();
   const { port } = new URL(server.url);
   const pids = server.workers();
@@ -271,14 +205,14 @@ test('what a worker cannot pass on is refused, and no head of a client ends a pr
 });
 
 test('a key with one place at a time serves one request after another, whichever worker has it', async (t) => {
-  const at = await place(t, 0, { concurrency: 1 });
+  const at = await placeOf(t, 0, { concurrency: 1 });
   const server = await at.start();
   for (let index = 0; index < 40; index += 1)
     assert.equal((await ask(server.url, at.key, { stream: index % 2 === 0 })).status, 200);
 });
 
 test('channels that are refused reach no worker, also none that starts later', async (t) => {
-  const at = await place(t, 0);
+  const at = await placeOf(t, 0);
   const server = await at.start();
   const [victim] = server.workers();
   assert.ok(victim !== undefined);

@@ -17,18 +17,11 @@ import {
   parseJsonObject,
   type JsonObject,
 } from '#std';
+import { emptyRequest } from '../request-rig.ts';
 import { geminiCountTokens, geminiGenerate } from './index.ts';
 
 const { response, stream, error } = geminiGenerate;
-const request: ChatRequest = {
-  dialect: 'gemini-generate',
-  model: 'm',
-  messages: [],
-  tools: [],
-  stream: true,
-  streamUsage: true,
-  extensions: {},
-};
+const request: ChatRequest = { ...emptyRequest, dialect: 'gemini-generate' };
 
 function answer(parts: readonly JsonObject[], candidate: JsonObject = {}): JsonObject {
   return {
