@@ -18,6 +18,7 @@ import {
   type JsonObject,
   type JsonValue,
 } from '#std';
+import { plainRequest } from './cross.ts';
 import { compareAnswer, compareUsage } from './expected.ts';
 import { listCases, sseFrames, type RecordingCase } from './load.ts';
 import { createRecordingTable } from './table.ts';
@@ -42,15 +43,7 @@ for (const recorded of listCases({ kinds: ['chat'] })) {
   });
 }
 
-const plainRequest: ChatRequest = {
-  dialect: 'openai-chat',
-  model: 'm',
-  messages: [],
-  tools: [],
-  stream: true,
-  streamUsage: true,
-  extensions: {},
-};
+const chatRequest = plainRequest('openai-chat', true);
 
 function checkAnswer(recorded: RecordingCase): string[] {
   if (recorded.meta.status >= 400) return checkError(recorded);
@@ -88,7 +81,7 @@ function checkWhole(recorded: RecordingCase): string[] {
 
 /** What a client would read is what was decoded. */
 function checkAgain(response: ChatResponse): string[] {
-  const client: ChatRequest = { ...plainRequest, stream: false };
+  const client: ChatRequest = { ...chatRequest, stream: false };
   const { value } = openaiChat.response.encode(response, client);
   const again = openaiChat.response.decode(JSON.parse(JSON.stringify(value)) as JsonObject, {});
   return difference('written and read again', comparable(again), comparable(response));
@@ -213,7 +206,7 @@ function checkTap(bytes: Uint8Array): string[] {
   const choiceCount = new Set(
     decodeAll(bytes, bytes.length).flatMap((event) => (event.kind === 'end' ? [event.choice] : [])),
   ).size;
-  const tap = openaiChat.stream.tap({ ...plainRequest, choiceCount, streamUsage: false }, {});
+  const tap = openaiChat.stream.tap({ ...chatRequest, choiceCount, streamUsage: false }, {});
   const decoder: StreamDecoder = openaiChat.stream.decoder({});
   let closed = false;
   let complete = false;
@@ -280,7 +273,7 @@ function checkAnnotated(text: string | undefined, data: string): string[] {
 
 /** A client of our own stream reads the same answer. */
 function checkStreamAgain(events: readonly ChatEvent[], response: ChatResponse): string[] {
-  const encoder = openaiChat.stream.encoder(plainRequest, { framing: 'sse' });
+  const encoder = openaiChat.stream.encoder(chatRequest, { framing: 'sse' });
   const text = events.map((event) => encoder.push(event)).join('');
   const again = collect(decodeAll(Buffer.from(text), text.length));
   if (typeof again === 'string') return [`written again: ${again}`];
