@@ -4,19 +4,22 @@
  */
 
 import * as z from 'zod';
-import { keyLimitsSchema, newKeyLimitsSchema } from '#access';
-import { formatUsd, nanoUsd, parseUsd, type NanoUsd } from '#std';
-import { idPattern, type Receipt } from '#ledger';
+import { newKeyLimitsSchema } from '#access';
+import { parseUsd, type NanoUsd } from '#std';
+import { idPattern } from '#ledger';
 import { allDocuments } from '#store';
 import {
+  auditSchema,
   id,
   keySchema,
   latestMs,
   moreThanNothing,
   receiptSchema,
+  requestSchema,
   walletSchema,
 } from './schemas.ts';
 import type { ControlServices } from './services.ts';
+import { auditView, keyView, receiptView, requestView, walletView } from './views.ts';
 
 /** A refusal with a status; anything else that is thrown is a 500. */
 export class ControlRefusal extends Error {
@@ -290,7 +293,7 @@ const operationRoutes: readonly ControlRoute[] = [
       'The request log, newest first. A page that is short or empty is the last one only when `next` is null.',
     query: ['wallet_id', 'key_id', 'model', 'channel_id', 'errors_only', 'before', 'limit'],
     response: z.object({
-      requests: z.array(z.looseObject({ request_id: z.string() })),
+      requests: z.array(requestSchema),
       next: z.string().nullable(),
     }),
     async handle({ services, query }) {
@@ -303,18 +306,18 @@ const operationRoutes: readonly ControlRoute[] = [
         ...(query['errors_only'] === 'true' ? { errorsOnly: true } : {}),
         ...(query['before'] === undefined ? {} : { before: query['before'] }),
       });
-      return { requests: page.records.map(snakeCase), next: page.next ?? null };
+      return { requests: page.records.map(requestView), next: page.next ?? null };
     },
   }),
   define({
     method: 'get',
     path: '/requests/{request_id}',
     summary: 'One request with its attempts, losses and routing.',
-    response: z.looseObject({ request_id: z.string() }),
+    response: requestSchema,
     async handle({ services, parameters }) {
       const record = await services.store.requests.get(parameters['request_id'] ?? '');
       if (!record) throw new ControlRefusal(404, 'not_found', 'There is no such request.');
-      return snakeCase(record);
+      return requestView(record);
     },
   }),
   define({
@@ -372,7 +375,7 @@ const operationRoutes: readonly ControlRoute[] = [
     path: '/audit',
     summary: 'What operators did, newest first.',
     query: ['actor', 'target', 'before', 'limit'],
-    response: z.object({ entries: z.array(z.looseObject({ audit_id: z.string() })) }),
+    response: z.object({ entries: z.array(auditSchema) }),
     async handle({ services, query }) {
       const entries = await services.store.audit.list({
         limit: limitOf(query['limit']),
@@ -380,7 +383,7 @@ const operationRoutes: readonly ControlRoute[] = [
         ...(query['target'] === undefined ? {} : { target: query['target'] }),
         ...(query['before'] === undefined ? {} : { before: query['before'] }),
       });
-      return { entries: entries.map(snakeCase) };
+      return { entries: entries.map(auditView) };
     },
   }),
 ];
@@ -401,65 +404,6 @@ function amountOf(text: string): NanoUsd {
 function limitOf(text: string | undefined): number {
   const limit = text === undefined ? 50 : Number.parseInt(text, 10);
   return Number.isSafeInteger(limit) && limit > 0 ? Math.min(limit, 500) : 50;
-}
-
-async function walletView(
-  services: ControlServices,
-  walletId: string,
-): Promise<z.infer<typeof walletSchema>> {
-  const balance = await services.ledger.balance(walletId);
-  return {
-    wallet_id: walletId,
-    available_usd: formatUsd(balance.availableNanoUsd),
-    posted_usd: formatUsd(balance.postedNanoUsd),
-    held_usd: formatUsd(balance.pendingNanoUsd),
-    lots: balance.lots.map((lot) => ({
-      lot_id: lot.lotId,
-      kind: lot.kind,
-      amount_usd: formatUsd(lot.amountNanoUsd),
-      remaining_usd: formatUsd(lot.remainingNanoUsd),
-      source: lot.source,
-      created_at_ms: lot.createdAtMs,
-    })),
-  };
-}
-
-function receiptView(receipt: Receipt): z.infer<typeof receiptSchema> {
-  return {
-    ...snakeCase(receipt),
-    charge_usd: formatUsd(receipt.chargeNanoUsd),
-    balance_after_usd: formatUsd(nanoUsd(receipt.balanceAfterNanoUsd)),
-  };
-}
-
-function keyView(
-  record: Awaited<ReturnType<ControlServices['access']['listKeys']>>[number],
-): z.infer<typeof keySchema> {
-  return {
-    key_id: record.keyId,
-    name: record.name,
-    last_four: record.lastFour,
-    wallet_id: record.walletId,
-    project_id: record.projectId,
-    limits: keyLimitsSchema.parse(record.limits),
-    created_at_ms: record.createdAtMs,
-    expires_at_ms: record.expiresAtMs,
-    revoked_at_ms: record.revokedAtMs,
-  };
-}
-
-/** The program's names in the API's spelling: `chargeNanoUsd` → `charge_nano_usd`. One level deep. */
-function snakeCase(record: object): {
-  request_id: string;
-  audit_id: string;
-  receipt_id: string;
-  kind: string;
-} {
-  const entries = Object.entries(record).map(([name, value]) => [
-    name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
-    value as unknown,
-  ]);
-  return Object.fromEntries(entries) as ReturnType<typeof snakeCase>;
 }
 
 async function audit(

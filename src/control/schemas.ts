@@ -36,10 +36,80 @@ export const walletSchema = z.object({
     }),
   ),
 });
-export const receiptSchema = z.looseObject({
+const anyObject = z.record(z.string(), z.unknown());
+export const receiptSchema = z.object({
   receipt_id: z.string(),
   kind: z.string(),
-  charge_usd: z.string(),
+  wallet_id: z.string().optional(),
+  request_id: z.string().optional(),
+  created_at_ms: z.number(),
+  charge_usd: z.string().describe('What the wallet paid; negative: received'),
+  charge_nano_usd: z.number(),
+  rated_nano_usd: z.number().describe('The rated price; the charge is this or the hold'),
+  hold_nano_usd: z.number(),
+  balance_after_usd: z.string(),
+  balance_after_nano_usd: z.number(),
+  usage_source: z.string(),
+  usage: anyObject,
+  price_version: z.string(),
+  formula: z.string(),
+  lines: z.array(
+    z.object({ unit: z.string(), quantity: z.number(), price_nano_usd_per_million: z.number() }),
+  ),
+  attempts: z.array(
+    z.object({
+      attempt_id: z.string(),
+      channel_id: z.string(),
+      provider_id: z.string(),
+      outcome: z.string(),
+      cost_nano_usd: z.number(),
+    }),
+  ),
+  posted_attempt_id: z.string().optional(),
+  losses: z.array(z.object({ reason: z.string(), amount_nano_usd: z.number() })),
+  lots: z.array(z.object({ lot_id: z.string(), kind: z.string(), amount_nano_usd: z.number() })),
+  transfers: z.array(
+    z.object({
+      transfer_id: z.string(),
+      kind: z.string(),
+      debit_account: z.string(),
+      credit_account: z.string(),
+      amount_nano_usd: z.number(),
+    }),
+  ),
+  detail: anyObject,
+  chain_number: z.number(),
+  sequence: z.number(),
+  previous_hash: z.string(),
+  hash: z.string(),
+});
+export const requestSchema = z.object({
+  request_id: z.string(),
+  wallet_id: z.string(),
+  key_id: z.string(),
+  project_id: z.string().nullable(),
+  created_at_ms: z.number(),
+  duration_ms: z.number(),
+  first_content_ms: z.number().nullable(),
+  status: z.number(),
+  error_code: z.string().nullable(),
+  dialect: z.string(),
+  operation: z.string(),
+  model: z.string(),
+  channel_id: z.string().nullable(),
+  charge_nano_usd: z.number(),
+  input_tokens: z.number(),
+  output_tokens: z.number(),
+  streamed: z.boolean(),
+  detail: anyObject.describe('Attempts, losses and routing'),
+});
+export const auditSchema = z.object({
+  audit_id: z.string(),
+  created_at_ms: z.number(),
+  actor: z.string(),
+  action: z.string(),
+  target: z.string(),
+  detail: anyObject,
 });
 export const keySchema = z.object({
   key_id: z.string(),

@@ -3,7 +3,9 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import * as z from 'zod';
 import { serve, type RunningServer } from '#cli';
+import { controlRoutes } from '#control';
 
 describe('the control API beside the gateway', () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'manifold-control-'));
@@ -77,6 +79,31 @@ describe('the control API beside the gateway', () => {
         (entry) => entry.action === 'wallet.refund',
       ),
     );
+  });
+
+  it('answers as its OpenAPI document says, without a name that is spelled otherwise', async () => {
+    await ask('POST', '/wallets/w5/topups', { amount_usd: '1', event_id: 'w5' });
+    const made = await ask('POST', '/keys', { name: 'k', wallet_id: 'w5' });
+    const chat = await fetch(`${server.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${String(made.body['key'])}` },
+      body: JSON.stringify({ model: 'sim-chat', messages: [{ role: 'user', content: 'hi' }] }),
+    });
+    const { usage } = (await chat.json()) as { usage: { receipt_id: string } };
+    const places: Record<string, string> = {
+      '/wallets/{wallet_id}': '/wallets/w5',
+      '/wallets/{wallet_id}/statement': '/wallets/w5/statement',
+      '/receipts/{receipt_id}': `/receipts/${usage.receipt_id}`,
+      '/requests/{request_id}': `/requests/${chat.headers.get('x-request-id') ?? ''}`,
+    };
+    for (const route of controlRoutes.filter(({ method }) => method === 'get')) {
+      const { status, body } = await ask('GET', places[route.path] ?? route.path);
+      assert.equal(status, 200, route.path);
+      const schema = route.response instanceof z.ZodObject ? route.response : undefined;
+      assert.deepEqual(schema?.parse(body), body, route.path);
+    }
+    const receipt = (await ask('GET', `/receipts/${usage.receipt_id}`)).body;
+    assert.deepEqual(capitalNames({ ...receipt, usage: {}, detail: {} }), []);
   });
 
   it('makes a key that works at once and revokes it at once', async () => {
@@ -172,3 +199,9 @@ describe('the control API beside the gateway', () => {
     }
   });
 });
+
+function capitalNames(value: unknown): readonly string[] {
+  if (typeof value !== 'object' || value === null) return [];
+  const own = Array.isArray(value) ? [] : Object.keys(value).filter((name) => /[A-Z]/.test(name));
+  return [...own, ...Object.values(value).flatMap(capitalNames)];
+}
