@@ -1,6 +1,6 @@
 /** Step 3: what the client wants, decoded and bounded. */
 
-import { fail, type ChatRequest, type Loss } from '#canonical';
+import { fail, type ChatRequest, type Loss, type Message } from '#canonical';
 import type { Dialect, StreamForm } from '#dialects';
 import type { Hints, Preset, ServiceClass } from '#routing';
 import {
@@ -38,10 +38,10 @@ export type ChatCall = {
   readonly owner: string;
   readonly dialect: Dialect;
   readonly form: StreamForm;
-  readonly body: Uint8Array;
+  body: Uint8Array;
   /** Absent: the body has to be written anew. */
-  readonly scan: JsonScan | undefined;
-  readonly wire: JsonObject;
+  scan: JsonScan | undefined;
+  wire: JsonObject;
   readonly request: ChatRequest;
   readonly wishes: Wishes;
   /** The client's headers, for the few that a vendor of the same dialect has to see. */
@@ -125,6 +125,19 @@ export function decodeChat(
     wishes,
     header: (name) => exchange.header(name),
   };
+}
+
+/**
+ * Lets go of what only another attempt would read: an answer may take minutes, and a conversation
+ * megabytes. The instructions stay, because some answers repeat them.
+ */
+export function forgetConversation(exchange: Exchange, call: ChatCall): void {
+  exchange.releaseBody();
+  call.body = exchange.body;
+  call.scan = undefined;
+  call.wire = {};
+  const request: { messages: readonly Message[] } = call.request;
+  request.messages = request.messages.filter(({ place }) => place === 'instructions');
 }
 
 function withoutWishes(extensions: JsonObject): JsonObject {

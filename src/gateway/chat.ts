@@ -11,7 +11,13 @@ import type { Operation } from '#providers';
 import type { Attempt, DistantPlan } from '#routing';
 import { admit, authenticate, type Release } from './admission.ts';
 import { openAttempt, type WholeAnswer } from './attempt.ts';
-import { decodeChat, parseBody, type ChatCall, type ParsedBody } from './call.ts';
+import {
+  decodeChat,
+  forgetConversation,
+  parseBody,
+  type ChatCall,
+  type ParsedBody,
+} from './call.ts';
 import { ClientStream } from './client-stream.ts';
 import {
   answerHeaders,
@@ -56,16 +62,7 @@ export async function handleChat(
   let release: Release | undefined;
   try {
     const principal = (trail.principal = await authenticate(services, exchange));
-    const body = parseBody(exchange.body);
-    const state = route.keepsState ? await resolveState(services, principal, body.wire) : undefined;
-    const call = decodeChat(
-      exchange,
-      principal.walletId,
-      route.dialect,
-      route.keepsState ? { ...route.form, answerId: answerIdOf(exchange) } : route.form,
-      contextOf(route),
-      stateless(body, state),
-    );
+    const { call, keep } = await readCall(services, exchange, route, principal);
     trail.model = call.request.model;
     trail.streamed = call.request.stream;
     const cap = call.wishes.maxCostNanoUsd;
@@ -90,9 +87,6 @@ export async function handleChat(
     const reserved = await reserve(whole).catch((error: unknown) =>
       reserve(cheaperRoutes(whole, principal, error)),
     );
-    const keep =
-      state &&
-      ((answer: JsonObject) => keepResponse(services, principal, body.wire, state.needs, answer));
     await new ChatRun(services, exchange, call, reserved, trail, keep).serve(reserved.first);
   } catch (thrown) {
     const error = unlessClientLeft(thrown, exchange);
@@ -107,6 +101,33 @@ export async function handleChat(
     release?.(trail.tokensUsed());
     trail.write();
   }
+}
+
+/** What the client asks, and how the answer is kept where its dialect has a memory. */
+type Asked = { readonly call: ChatCall; readonly keep: KeepAnswer | undefined };
+
+/** Apart from the walk, which goes on for as long as the answer does and must not hold all that was read here. */
+async function readCall(
+  services: Services,
+  exchange: Exchange,
+  route: ChatRoute,
+  principal: Principal,
+): Promise<Asked> {
+  const body = parseBody(exchange.body);
+  const state = route.keepsState ? await resolveState(services, principal, body.wire) : undefined;
+  const call = decodeChat(
+    exchange,
+    principal.walletId,
+    route.dialect,
+    route.keepsState ? { ...route.form, answerId: answerIdOf(exchange) } : route.form,
+    contextOf(route),
+    stateless(body, state),
+  );
+  const { wire } = body;
+  const keep = state?.needs.store
+    ? (answer: JsonObject) => keepResponse(services, principal, wire, state.needs, answer)
+    : undefined;
+  return { call, keep };
 }
 
 /** The money is held and the first upstream chosen. */
@@ -271,6 +292,8 @@ class ChatRun {
       onCommit: () => {
         trail.firstContentMs = elapsedMs();
         this.#client.begin(answerHeaders(delivery, undefined));
+        // Who may go on with the answer reads the conversation again, and so does who keeps it.
+        if (!kept && !this.#keep) forgetConversation(this.#exchange, this.#call);
       },
     });
     const end = await answer.run();

@@ -178,7 +178,7 @@ export async function keepResponse(
   response: JsonObject,
 ): Promise<void> {
   const id = asString(response['id']);
-  if (!needs.store || id === undefined) return;
+  if (id === undefined) return;
   const stored: StoredStep = {
     previous: needs.previousResponseId,
     input: inputItems(request, response),

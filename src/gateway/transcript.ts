@@ -220,7 +220,7 @@ export class DetachedExchange implements Exchange {
     this.clientRequestId = origin.clientRequestId;
   }
 
-  readonly body: Uint8Array;
+  body: Uint8Array;
   readonly query: URLSearchParams;
   readonly pathParameters: Exchange['pathParameters'];
   readonly requestId: string;
@@ -244,6 +244,11 @@ export class DetachedExchange implements Exchange {
 
   header(name: string): string | undefined {
     return this.#origin.header(name);
+  }
+
+  releaseBody(): void {
+    this.#origin.releaseBody();
+    this.body = this.#origin.body;
   }
 
   respond(status: number, headers: ResponseHeaders, body: string | Uint8Array): void {

@@ -15,7 +15,8 @@ export type WireRequest = {
   readonly target: Target;
   readonly method: string;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: readonly Uint8Array[];
+  /** Emptied once it was written: nothing is sent twice, and an answer may take minutes. */
+  body: readonly Uint8Array[];
   /** The connection ends behind the answer. */
   readonly closesConnection: boolean;
 };

@@ -4,13 +4,7 @@ import type { RequestListener } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { gatewayError, GatewayFailure, type GatewayError } from '#canonical';
 import type { Clock } from '#std';
-import {
-  BodyUpload,
-  createHeldBytes,
-  emptyBody,
-  type BodyOutcome,
-  type HeldBytes,
-} from './body.ts';
+import { BodyUpload, createHeldBytes, type BodyOutcome, type HeldBytes } from './body.ts';
 import { corsHeaders } from './cors.ts';
 import type { BaseExchange, Exchange, ExchangeContext, ResponseHeaders } from './exchange.ts';
 import { createRouteTable, type RouteMatch, type RoutePlace, type RouteTable } from './routes.ts';
@@ -88,6 +82,7 @@ export class FrontCore<Route extends HttpRoute> {
     };
     this.context = {
       limits: this.limits,
+      held: this.held,
       now: () => settings.clock.monotonic(),
       date: createDate(settings.clock),
       isStopping: () => this.stopping,
@@ -121,9 +116,7 @@ export class FrontCore<Route extends HttpRoute> {
   /** Gives the held bytes back once neither the response nor the handler needs the body. */
   #release(exchange: BaseExchange): void {
     if (exchange.handling || !exchange.closed) return;
-    this.held.give(exchange.heldBytes);
-    exchange.heldBytes = 0;
-    exchange.body = emptyBody;
+    exchange.releaseBody();
   }
 
   /** A body to be received, after which `done` goes on. */

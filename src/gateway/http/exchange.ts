@@ -1,6 +1,5 @@
 import type { Socket } from 'node:net';
-import type { BodyUpload } from './body.ts';
-import { emptyBody } from './body.ts';
+import { emptyBody, type BodyUpload, type HeldBytes } from './body.ts';
 import type { PathParameters } from './routes.ts';
 import type { HttpLimits } from './settings.ts';
 import type { ResponseStream } from './stream.ts';
@@ -26,8 +25,10 @@ export type Exchange = {
   readonly receivedAtMs: number;
   /** `name` in lower case; repeated headers are joined by ", ". */
   header(name: string): string | undefined;
-  /** Complete and decompressed. */
+  /** Complete and decompressed; empty once it was released. */
   readonly body: Uint8Array;
+  /** Gives the bytes of the body back before the response is over: nobody will read them any more. */
+  releaseBody(): void;
   /**
    * Aborted when the client has left before the response was complete, when it has stopped
    * reading, or when the server must end; the reason is an `ExchangeAborted`.
@@ -61,6 +62,7 @@ export class ExchangeAborted extends Error {
 /** What all exchanges of a front share. */
 export type ExchangeContext = {
   readonly limits: HttpLimits;
+  readonly held: HeldBytes;
   /** By the monotonic clock. */
   now(): number;
   /** The present in the form of the Date field. */
@@ -95,7 +97,7 @@ export abstract class BaseExchange implements Exchange {
   upload: BodyUpload | undefined;
   /** Whether the handler is at work. */
   handling = false;
-  /** Body bytes to give back when both the response and the handler are done. */
+  /** Body bytes to give back when both the response and the handler are done, if not before. */
   heldBytes = 0;
   /** Header pairs for the response besides the handler's own, for CORS. */
   extraHeaders: readonly string[] = [];
@@ -164,6 +166,12 @@ export abstract class BaseExchange implements Exchange {
 
   header(name: string): string | undefined {
     return headerValue(this.headers, name);
+  }
+
+  releaseBody(): void {
+    this.context.held.give(this.heldBytes);
+    this.heldBytes = 0;
+    this.body = emptyBody;
   }
 
   /** Tells the handler to stop. Only the first cause counts. */

@@ -26,6 +26,8 @@ export type PreparedRequest = {
 /** Up to here head and body are copied together; beyond, copying costs more than a second buffer. */
 const oneBufferBytesMax = 65_536;
 
+const nothing: readonly Uint8Array[] = [];
+
 /** One connection of our own. It carries one request at a time and is never given a second before the first is answered. */
 export class Connection implements CallCarrier, Inlet, ResponseListener {
   /** When it has been idle for too long. */
@@ -86,6 +88,7 @@ export class Connection implements CallCarrier, Inlet, ResponseListener {
     request.call.starts(this);
     const { head } = request;
     const { body } = request.wire;
+    request.wire.body = nothing;
     let bytes = head.length;
     for (const piece of body) bytes += piece.length;
     if (bytes <= oneBufferBytesMax) {
