@@ -17,7 +17,7 @@ import { lossesHeader, type ChatCall } from './call.ts';
 import type { ClientStream } from './client-stream.ts';
 import type { Exchange } from './http/index.ts';
 import { billedUsage, costOf, type BilledUsage, type Funds } from './money.ts';
-import { renderError, type Relay } from './relay.ts';
+import type { Relay } from './relay.ts';
 import type { Services } from './services.ts';
 import type { StreamEnd } from './stream-answer.ts';
 import type { Route, Target } from './target.ts';
@@ -156,7 +156,7 @@ export async function finishStream(
   for (const output of pending) void client.write(output);
   if (end.kind === 'broken') {
     trail.error = end.error;
-    void client.write(renderError(call.dialect, end.error, call.request, bill, call.form));
+    void client.write(relay.fail(end.error));
   } else {
     const tail = end.kind === 'exhausted' ? relay.stop(bill, usage) : relay.close(bill, usage);
     delivery.services.stateMemory.remember(call.owner, relay.statefulParts);

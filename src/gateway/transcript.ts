@@ -74,9 +74,15 @@ export class Transcript {
     this.#wake();
   }
 
+  /** Streams of the other framing, a JSON array, cannot be resumed. */
+  get #hasEvents(): boolean {
+    const { streamed = false, headers = {} } = this.#head ?? {};
+    return streamed && headers['content-type']?.startsWith('text/event-stream') === true;
+  }
+
   /** Wire bytes of a stream; each event gets its number as SSE id, so that it can be resumed. */
   write(bytes: Uint8Array): void {
-    if (!this.#head?.streamed) return this.#append(bytes);
+    if (!this.#hasEvents) return this.#append(bytes);
     for (const frame of this.#parser.push(Buffer.from(bytes))) {
       const index = this.#released + this.#frames.length + 1;
       this.#append(
@@ -93,7 +99,7 @@ export class Transcript {
 
   end(state: 'complete' | 'broken'): void {
     if (this.#state !== 'running') return;
-    const rest = this.#head?.streamed ? this.#parser.rest() : undefined;
+    const rest = this.#hasEvents ? this.#parser.rest() : undefined;
     if (rest && rest.length > 0) this.#append(rest);
     this.#state = state;
     this.#wake();
