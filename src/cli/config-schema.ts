@@ -128,7 +128,9 @@ export const configSchema = z.strictObject({
   request_ms: milliseconds.default(3_600_000).describe('Longest life of one request.'),
   stop_ms: milliseconds
     .default(60_000)
-    .describe('How long running requests may finish when the server stops.'),
+    .describe(
+      'How long running requests may finish when the server stops. Streams that need longer end with the error `shutting_down`, charged for what was delivered.',
+    ),
   routing_headers: z
     .boolean()
     .default(true)

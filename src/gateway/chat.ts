@@ -266,7 +266,6 @@ class ChatRun {
       ...delivery,
       open: opened,
       trail: attemptTrail,
-      signal: this.#exchange.signal,
       elapsedMs,
       onCommit: () => {
         trail.firstContentMs = elapsedMs();
@@ -294,7 +293,7 @@ class ChatRun {
     end: StreamEnd,
     kept: Continuable,
   ): Promise<Continued | undefined> {
-    if (end.kind !== 'broken' || !kept.answer) return undefined;
+    if (end.kind !== 'broken' || !kept.answer || this.#exchange.aborted) return undefined;
     return continueAnswer(
       { delivery, error: end.error, answer: kept.answer },
       {

@@ -4,7 +4,7 @@
  */
 
 import { createSseParser } from '#std';
-import type { Exchange, ResponseHeaders, ResponseStream } from './http/index.ts';
+import { hasLeft, type Exchange, type ResponseHeaders, type ResponseStream } from './http/index.ts';
 
 export type TranscriptHead = {
   readonly status: number;
@@ -160,11 +160,14 @@ export class Transcript {
     const follower = { next: after };
     this.#followers.add(follower);
     const gone = Promise.withResolvers<void>();
-    exchange.signal.addEventListener('abort', () => gone.resolve(), { once: true });
+    const onAbort = (): void => {
+      if (hasLeft(exchange)) gone.resolve();
+    };
+    exchange.signal.addEventListener('abort', onAbort, { once: true });
     try {
-      while (!this.#head && this.#state === 'running' && !exchange.signal.aborted)
+      while (!this.#head && this.#state === 'running' && !hasLeft(exchange))
         await Promise.race([this.#change(), gone.promise]);
-      if (exchange.signal.aborted) return;
+      if (hasLeft(exchange)) return;
       if (!this.#head) throw this.#failure;
       const head = { ...this.#head, headers: { ...this.#head.headers, ...headers } };
       if (!head.streamed) return await this.#whole(exchange, head, gone.promise);
@@ -176,9 +179,9 @@ export class Transcript {
   }
 
   async #whole(exchange: Exchange, head: TranscriptHead, gone: Promise<void>): Promise<void> {
-    while (this.#state === 'running' && !exchange.signal.aborted)
+    while (this.#state === 'running' && !hasLeft(exchange))
       await Promise.race([this.#change(), gone]);
-    if (!exchange.signal.aborted)
+    if (!hasLeft(exchange))
       exchange.respond(head.status, head.headers, Buffer.concat(this.#frames));
   }
 
@@ -192,11 +195,11 @@ export class Transcript {
     for (;;) {
       while (follower.next < this.#released + this.#frames.length) {
         const frame = this.#frames[follower.next - this.#released];
-        if (!frame || exchange.signal.aborted) return stream.destroy();
+        if (!frame || hasLeft(exchange)) return stream.destroy();
         follower.next += 1;
         if (!stream.write(frame)) await Promise.race([stream.drained(), gone]);
       }
-      if (exchange.signal.aborted) return stream.destroy();
+      if (hasLeft(exchange)) return stream.destroy();
       if (this.#state === 'complete') return stream.end();
       if (this.#state === 'broken') return stream.destroy();
       await Promise.race([this.#change(), gone]);

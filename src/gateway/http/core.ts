@@ -260,3 +260,8 @@ function isWithoutBody(exchange: BaseExchange): boolean {
 export function slowHead(): GatewayError {
   return gatewayError('request_timeout', 'the request head arrives too slowly');
 }
+
+/** Nothing new is begun. */
+export function stopping(): GatewayError {
+  return gatewayError('shutting_down', 'the server is stopping', { retryAfterMs: 1_000 });
+}
