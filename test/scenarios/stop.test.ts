@@ -120,6 +120,30 @@ async function receiptsLeft({ files }: Place): Promise<readonly Receipt[]> {
 
 for (const workers of [1, 2])
   describe(`a server of ${workers} that is told to stop`, () => {
+    it('lets its streams end when its terminal closes', async (t) => {
+      const at = await placeOf(t, 60, { workers });
+      const server = await at.start();
+      const reader = await readBeginning(ask(at, server, {}));
+      server.stopListening();
+      // A terminal tells every process that it started, and its shell may tell them once more.
+      for (const worker of server.workers()) process.kill(worker, 'SIGHUP');
+      const told = [server.end('SIGHUP'), server.end('SIGHUP')];
+      assert.match(await reader.rest(), /\[DONE\]/);
+      assert.equal(await told[0], 0);
+      assert.equal((await receiptsLeft(at))[0]?.usageSource, 'provider');
+    });
+
+    it('serves on when nobody reads its log any more', async (t) => {
+      const at = await placeOf(t, 0, { workers });
+      // A vendor that knows its key no more is worth a line.
+      at.vendor.script.replace([{ fault: { status: 401 } }]);
+      const server = await at.start();
+      server.stopListening();
+      for (let index = 0; index < 3; index += 1)
+        assert.ok((await ask(at, server, {})).status >= 500);
+      assert.equal(await server.end('SIGTERM'), 0);
+    });
+
     it('reads on for the usage of an answer whose client has left', async (t) => {
       const at = await placeOf(t, 60, { workers });
       const server = await at.start();
