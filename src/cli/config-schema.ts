@@ -125,6 +125,10 @@ export const configSchema = z.strictObject({
     .describe(
       'Processes that serve the port together; with more than one, another keeps the books and the limits for all.',
     ),
+  worker_silence_ms: milliseconds
+    .min(5_000)
+    .default(30_000)
+    .describe('A worker that says nothing for so long has hung: it is killed, and replaced.'),
   request_ms: milliseconds.default(3_600_000).describe('Longest life of one request.'),
   stop_ms: milliseconds
     .default(60_000)

@@ -51,6 +51,7 @@ export async function serveByWorkers(
     count: config.workers,
     owned: own.owned,
     log: books.log,
+    silenceMs: config.worker_silence_ms,
     setup: () => ({
       config: shareOf(config),
       extra,
