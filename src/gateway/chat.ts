@@ -269,6 +269,8 @@ class ChatRun {
       elapsedMs,
       onCommit: () => {
         trail.firstContentMs = elapsedMs();
+        // Nobody else is asked, unless to go on with the answer.
+        if (!kept) this.#call.media.clear();
         this.#client.begin(answerHeaders(delivery, undefined));
       },
     });
