@@ -63,14 +63,24 @@ export function dataError(
         `The data folder ${folder} cannot be used: ${wordsOf(cause)}. Change its owner, or choose another: MANIFOLD_DATA=FOLDER.`,
       );
     case 'ENOSPC':
-      return new ConfigError(`There is no space left for the data folder ${folder}. Free some.`);
+      return noSpace(folder);
     case 'ERR_SQLITE_ERROR':
+      if (isFull(cause)) return noSpace(folder);
       return new ConfigError(
         `The database in ${folder} cannot be used: ${wordsOf(cause)}. Keep the file, and start with a backup or another folder: MANIFOLD_DATA=FOLDER.`,
       );
     default:
       return error;
   }
+}
+
+function noSpace(folder: string): ConfigError {
+  return new ConfigError(`There is no space left for the data folder ${folder}. Free some.`);
+}
+
+/** SQLITE_FULL: nothing is wrong with the file. */
+function isFull(error: unknown): boolean {
+  return error instanceof Error && 'errcode' in error && error.errcode === 13;
 }
 
 /** Failures of the connection and of PostgreSQL itself, whose codes have five characters. */

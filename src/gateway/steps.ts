@@ -3,7 +3,7 @@
 import { gatewayError, GatewayFailure } from '#canonical';
 import type { Attempt, DistantPlan } from '#routing';
 import { ExchangeAborted, hasLeft, type Exchange } from './http/index.ts';
-import { giveUpError, type AttemptFailure } from './failure.ts';
+import { giveUpError, storageFailure, type AttemptFailure } from './failure.ts';
 import type { OfferCandidate } from './offers.ts';
 import type { Route, Target } from './target.ts';
 
@@ -46,7 +46,8 @@ export function routeOf(target: Target, attempt: Attempt): Route {
 }
 
 /** What an error says to a client that did not leave: its request was ended by us, and may be asked again. */
-export function unlessClientLeft(error: unknown, exchange: Exchange): unknown {
+export function unlessClientLeft(thrown: unknown, exchange: Exchange): unknown {
+  const error = storageFailure(thrown);
   if (!(error instanceof GatewayFailure) || error.error.code !== 'client_closed_request')
     return error;
   return endedByUs(exchange) ?? error;

@@ -49,6 +49,8 @@ export type HttpFrontSettings<Route extends HttpRoute> = {
     path: string,
     requestId: string,
   ) => RenderedError;
+  /** What a handler threw, as the GatewayFailure that it means, or as it is. */
+  readonly failureOf?: (thrown: unknown) => unknown;
   /** Told of every failure of a handler that is no GatewayFailure, for the log. */
   readonly onFault: (error: unknown, exchange: Exchange) => void;
   /**
@@ -177,7 +179,8 @@ export class FrontCore<Route extends HttpRoute> {
     }
   }
 
-  #fail(exchange: BaseExchange, route: Route, error: unknown): void {
+  #fail(exchange: BaseExchange, route: Route, thrown: unknown): void {
+    const error = this.settings.failureOf?.(thrown) ?? thrown;
     if (!(error instanceof GatewayFailure)) this.settings.onFault(error, exchange);
     if (exchange.destroyed) return;
     if (exchange.responded) {

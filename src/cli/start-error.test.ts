@@ -1,0 +1,26 @@
+import assert from 'node:assert/strict';
+import { DatabaseSync } from 'node:sqlite';
+import { test } from 'node:test';
+import { ConfigError } from './config-error.ts';
+import { dataError } from './start-error.ts';
+
+/** What SQLite throws where there is no room for what it has to write. */
+function fullDisk(): unknown {
+  const database = new DatabaseSync(':memory:');
+  try {
+    database.exec('PRAGMA max_page_count = 2; CREATE TABLE a (b)');
+    database.exec('INSERT INTO a VALUES (zeroblob(100000))');
+    return undefined;
+  } catch (error) {
+    return error;
+  } finally {
+    database.close();
+  }
+}
+
+test('a start on a full disk asks for space, not for a backup', () => {
+  const told = dataError(fullDisk(), '/data', undefined);
+  assert.ok(told instanceof ConfigError, String(told));
+  assert.match(told.message, /no space left/);
+  assert.doesNotMatch(told.message, /backup/);
+});
