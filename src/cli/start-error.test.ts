@@ -24,3 +24,16 @@ test('a start on a full disk asks for space, not for a backup', () => {
   assert.match(told.message, /no space left/);
   assert.doesNotMatch(told.message, /backup/);
 });
+
+test('a start in a folder that may not be written asks for another folder, not for a backup', () => {
+  let thrown: unknown;
+  try {
+    new DatabaseSync('/there/is/no/such/folder/manifold.db').close();
+  } catch (error) {
+    thrown = error;
+  }
+  const told = dataError(thrown, '/data', undefined);
+  assert.ok(told instanceof ConfigError, String(told));
+  assert.match(told.message, /The data folder \/data cannot be used/);
+  assert.doesNotMatch(told.message, /backup/);
+});
