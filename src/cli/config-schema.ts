@@ -125,10 +125,16 @@ export const configSchema = z.strictObject({
     .describe(
       'Processes that serve the port together; with more than one, another keeps the books and the limits for all.',
     ),
+  worker_silence_ms: milliseconds
+    .min(5_000)
+    .default(30_000)
+    .describe('A worker that says nothing for so long has hung: it is killed, and replaced.'),
   request_ms: milliseconds.default(3_600_000).describe('Longest life of one request.'),
   stop_ms: milliseconds
     .default(60_000)
-    .describe('How long running requests may finish when the server stops.'),
+    .describe(
+      'How long running requests may finish when the server stops. Streams that need longer end with the error `shutting_down`, charged for what was delivered.',
+    ),
   routing_headers: z
     .boolean()
     .default(true)

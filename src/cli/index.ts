@@ -14,7 +14,7 @@ import { routeCommand } from './route-command.ts';
 import { serve } from './serve.ts';
 import { workerMark } from './worker-mark.ts';
 import { simulate } from './simulate.ts';
-import { stopSignal } from './stop-signal.ts';
+import { outliveReaders, stopSignal } from './stop-signal.ts';
 import { formOf, formsOf, help, options, surplus, usage } from './usage.ts';
 import { version } from './version.ts';
 
@@ -96,6 +96,7 @@ function isUsageError(error: unknown): error is Error {
 }
 
 async function serveCommand(context: CommandContext): Promise<number> {
+  outliveReaders();
   const port = textOption(context, 'port');
   const folder = textOption(context, 'profile');
   // A start loads what it uses: the samplers bring the inspector along.

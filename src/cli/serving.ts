@@ -1,6 +1,7 @@
 /** The two forms of a server: one process that does everything, or an owner of the books with workers. */
 
 import { resolve } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { createGateway, type HttpFront, type ListenerSettings } from '#gateway';
 import type { ChannelDefinition } from '#providers';
 import type { Load } from '#workers';
@@ -50,6 +51,7 @@ export async function serveByWorkers(
     count: config.workers,
     owned: own.owned,
     log: books.log,
+    silenceMs: config.worker_silence_ms,
     setup: () => ({
       config: shareOf(config),
       extra,
@@ -75,8 +77,11 @@ export async function serveByWorkers(
   await front.listen();
   opened.add(async () => {
     const until = performance.now() + config.stop_ms;
-    await workers.stop(config.stop_ms);
+    const stopped = workers.stop(config.stop_ms);
+    // What workers passed on ends when their own requests end, while they can still tell the clients.
+    await Promise.race([stopped, pause(config.stop_ms, undefined, { ref: false })]);
     await front.close(Math.max(0, until - performance.now()));
+    await stopped;
   });
   const address = await workers.start();
   // What was passed on is a connection of its worker already.

@@ -59,18 +59,39 @@ export function dataError(
     case 'ENOENT':
     case 'ENOTDIR':
     case 'EEXIST':
-      return new ConfigError(
-        `The data folder ${folder} cannot be used: ${wordsOf(cause)}. Change its owner, or choose another: MANIFOLD_DATA=FOLDER.`,
-      );
+      return unusable(folder, cause);
     case 'ENOSPC':
-      return new ConfigError(`There is no space left for the data folder ${folder}. Free some.`);
+      return noSpace(folder);
     case 'ERR_SQLITE_ERROR':
+      if (resultOf(cause) === full) return noSpace(folder);
+      if (isOfTheFolder.has(resultOf(cause) ?? 0)) return unusable(folder, cause);
       return new ConfigError(
         `The database in ${folder} cannot be used: ${wordsOf(cause)}. Keep the file, and start with a backup or another folder: MANIFOLD_DATA=FOLDER.`,
       );
     default:
       return error;
   }
+}
+
+function noSpace(folder: string): ConfigError {
+  return new ConfigError(`There is no space left for the data folder ${folder}. Free some.`);
+}
+
+function unusable(folder: string, cause: unknown): ConfigError {
+  return new ConfigError(
+    `The data folder ${folder} cannot be used: ${wordsOf(cause)}. Change its owner, or choose another: MANIFOLD_DATA=FOLDER.`,
+  );
+}
+
+/** SQLITE_FULL: nothing is wrong with the file. */
+const full = 13;
+/** SQLITE_PERM, SQLITE_READONLY and SQLITE_CANTOPEN: nor with these, it may only not be written. */
+const isOfTheFolder: ReadonlySet<number> = new Set([3, 8, 14]);
+
+/** SQLite's result without what refines it. */
+function resultOf(error: unknown): number | undefined {
+  const code = error instanceof Error && 'errcode' in error ? error.errcode : undefined;
+  return typeof code === 'number' ? code & 0xff : undefined;
 }
 
 /** Failures of the connection and of PostgreSQL itself, whose codes have five characters. */

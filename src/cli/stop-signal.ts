@@ -1,12 +1,28 @@
-/** Resolves at the first SIGINT or SIGTERM; a second one ends the process at once. */
+/** What only asks to stop: a closing terminal sends SIGHUP, and systemd may send it behind a SIGTERM. */
+const mild = ['SIGHUP'] as const;
+/** A second one of these means that there is no time. */
+const urgent = { SIGINT: 130, SIGTERM: 143 } as const;
+
+/** Resolves at the first SIGINT, SIGTERM or SIGHUP; a SIGINT or SIGTERM after it ends the process at once. */
 export function stopSignal(): Promise<void> {
   return new Promise((resolveSignal) => {
+    let isStopping = false;
     const stop = (): void => {
-      process.once('SIGINT', () => process.exit(130));
-      process.once('SIGTERM', () => process.exit(143));
+      isStopping = true;
       resolveSignal();
     };
-    process.once('SIGINT', stop);
-    process.once('SIGTERM', stop);
+    for (const signal of mild) process.on(signal, stop);
+    for (const [signal, code] of Object.entries(urgent))
+      process.on(signal, () => (isStopping ? process.exit(code) : stop()));
   });
+}
+
+/** Leaves it to another process to say what the signals mean that a terminal sends to all of them. */
+export function ignoreStopSignals(): void {
+  for (const signal of [...mild, ...Object.keys(urgent)]) process.on(signal, () => {});
+}
+
+/** Whoever read what this process says may be gone, with the terminal or the pipe: it works on without a word. */
+export function outliveReaders(): void {
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 }

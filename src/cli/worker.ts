@@ -20,13 +20,14 @@ import { controlPrefix } from './lazy-control.ts';
 import { metricsPath } from './metrics.ts';
 import { pipePlace } from './worker-mark.ts';
 import { createSharedRuntime, type Runtime } from './runtime.ts';
+import { ignoreStopSignals } from './stop-signal.ts';
 
 const reportMs = 1_000;
 
 /** Serves until the owner says stop or is gone. Resolves with the exit code. */
 export async function serveAsWorker(environment: Environment): Promise<number> {
   // The owner hears the signals of the terminal too, and says what they mean.
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => {});
+  ignoreStopSignals();
   const pipe = new Socket({ fd: pipePlace, readable: true, writable: true });
   const worker = new Worker(environment);
   // Without the owner nothing that runs can be settled: no more is made of it, not even a complaint.

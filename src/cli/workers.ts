@@ -15,6 +15,8 @@ export type WorkersOptions = {
   readonly count: number;
   readonly owned: Owned;
   readonly log: Log;
+  /** A worker that says nothing for so long has hung, and another takes its place. */
+  readonly silenceMs: number;
   /** Asked for each worker that starts. */
   readonly setup: () => WorkerSetup;
 };
@@ -40,6 +42,7 @@ const restartMsMax = 5_000;
 /** A worker that served this long has not died of its start. */
 const soundMs = 60_000;
 const startMsMax = 60_000;
+const lookMs = 1_000;
 /** What a worker needs besides the time that running requests have. */
 const stopMsMax = 15_000;
 /** `sun_path` of the BSDs; Linux has four more. */
@@ -49,6 +52,9 @@ export class Workers {
   readonly #options: WorkersOptions;
   readonly #served = new Map<ServedWorker, WorkerProcess>();
   readonly #runs: Promise<void>[] = [];
+  /** Those that listen; until then they have their time to start. */
+  readonly #watched = new Set<Begun>();
+  #watch: NodeJS.Timeout | undefined;
   #isStopping = false;
 
   constructor(options: WorkersOptions) {
@@ -63,6 +69,7 @@ export class Workers {
       Array.from({ length: this.#options.count }, () => this.#begin()),
     );
     for (const begun of first) this.#runs.push(this.#keep(begun));
+    this.#watch = setInterval(() => this.#look(), lookMs).unref();
     const [address] = first;
     if (address === undefined) throw new RangeError('no workers');
     return { host: address.host, port: address.port };
@@ -93,6 +100,17 @@ export class Workers {
     this.#isStopping = true;
     await Promise.all([...this.#served].map(([served, worker]) => end(served, worker, graceMs)));
     await Promise.all(this.#runs);
+    clearInterval(this.#watch);
+  }
+
+  /** A process whose event loop hangs neither serves nor ends, and holds the streams and the money of its requests. */
+  #look(): void {
+    for (const { served, worker } of this.#watched) {
+      const silentMs = (served.unheard() - 1) * lookMs;
+      if (silentMs < this.#options.silenceMs) continue;
+      this.#options.log('error', 'worker.silent', { silent_ms: silentMs });
+      worker.process.kill('SIGKILL');
+    }
   }
 
   async #begin(): Promise<Begun> {
@@ -119,7 +137,10 @@ export class Workers {
     const late = setTimeout(() => worker.process.kill('SIGKILL'), startMsMax);
     try {
       const address = await served.link.ask('start', this.#options.setup());
-      return { ...address, served, worker, run };
+      const begun = { ...address, served, worker, run };
+      this.#watched.add(begun);
+      void run.then(() => this.#watched.delete(begun));
+      return begun;
     } catch (error) {
       worker.process.kill('SIGKILL');
       const { exit_code: code, signal } = await ended;
@@ -155,7 +176,8 @@ export class Workers {
       if (this.#isStopping) await end(served, worker, 0);
       return begun;
     } catch (error) {
-      this.#options.log('error', 'worker.start_failed', { error: String(error) });
+      if (!this.#isStopping)
+        this.#options.log('error', 'worker.start_failed', { error: String(error) });
       return undefined;
     }
   }

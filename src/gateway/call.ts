@@ -46,7 +46,12 @@ export type ChatCall = {
   readonly wishes: Wishes;
   /** The client's headers, for the few that a vendor of the same dialect has to see. */
   readonly header: (name: string) => string | undefined;
+  /** What was fetched for a vendor that does not fetch: the next vendor is given the same. */
+  readonly media: Map<string, FetchedFile>;
 };
+
+/** A file behind a URL, by the URL's text; `data` in base64. */
+export type FetchedFile = { readonly data: string; readonly mimeType: string };
 
 /** Body fields that are wishes to the gateway. */
 export const wishFields: readonly string[] = [
@@ -124,6 +129,7 @@ export function decodeChat(
     request,
     wishes,
     header: (name) => exchange.header(name),
+    media: new Map(),
   };
 }
 

@@ -287,10 +287,11 @@ class ChatRun {
       ...delivery,
       open: opened,
       trail: attemptTrail,
-      signal: this.#exchange.signal,
       elapsedMs,
       onCommit: () => {
         trail.firstContentMs = elapsedMs();
+        // Nobody else is asked, unless to go on with the answer.
+        if (!kept) this.#call.media.clear();
         this.#client.begin(answerHeaders(delivery, undefined));
         // Who may go on with the answer reads the conversation again, and so does who keeps it.
         if (!kept && !this.#keep) forgetConversation(this.#exchange, this.#call);
@@ -317,7 +318,7 @@ class ChatRun {
     end: StreamEnd,
     kept: Continuable,
   ): Promise<Continued | undefined> {
-    if (end.kind !== 'broken' || !kept.answer) return undefined;
+    if (end.kind !== 'broken' || !kept.answer || this.#exchange.aborted) return undefined;
     return continueAnswer(
       { delivery, error: end.error, answer: kept.answer },
       {

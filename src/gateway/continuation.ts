@@ -18,7 +18,7 @@ import type { Delivery } from './finish.ts';
 import { billedUsage, costOf } from './money.ts';
 import { speechChoices, type OfferCandidate, type SpeechChoice } from './offers.ts';
 import { relayInto, type Relay } from './relay.ts';
-import type { Exchange } from './http/index.ts';
+import { hasLeft, type Exchange } from './http/index.ts';
 import type { Services } from './services.ts';
 import { nextStep } from './steps.ts';
 import { StreamAnswer, type StreamEnd } from './stream-answer.ts';
@@ -103,7 +103,7 @@ export async function continueAnswer(
     if (!next) break;
     continued = next;
     const { delivery, end } = next;
-    if (end.kind !== 'broken') break;
+    if (end.kind !== 'broken' || delivery.exchange.aborted) break;
     broken = { delivery, error: end.error, answer: first.answer };
   }
   return continued;
@@ -137,7 +137,10 @@ async function continueOnce(broken: Broken, run: ContinuationRun): Promise<Conti
     if (outcome.kind === 'ended') return outcome.continued;
     run.failed(begun, outcome.failed);
     failed = outcome.failed;
-    if (exchange.aborted) trail.clientGone = true;
+    if (exchange.aborted) {
+      trail.clientGone = hasLeft(exchange);
+      return undefined;
+    }
   }
 }
 
@@ -181,12 +184,11 @@ async function attemptContinuation(
   });
   if (opened.kind === 'failed') return opened;
   if (opened.kind === 'whole' || !relay) return { kind: 'failed', failed: unfit() };
-  const context = { services, funds, client, route, attempt, elapsedMs };
+  const context = { services, exchange, funds, client, route, attempt, elapsedMs };
   const answer = new StreamAnswer({
     ...context,
     open: opened,
     trail: attemptTrail,
-    signal: exchange.signal,
     onCommit: () => undefined,
   });
   const end = await answer.run();

@@ -240,6 +240,10 @@ export class ContinuedRelay implements Relay {
     this.#encoder.told = usage;
     return this.#relay.stop(bill, usage);
   }
+
+  fail(error: GatewayError): string {
+    return this.#relay.fail(error);
+  }
 }
 
 /** The prompt's side of a count. */

@@ -1,7 +1,13 @@
 /** What a failed attempt means: for routing (try another?), and for the client (which error?). */
 
-import { gatewayError, type GatewayError, type UpstreamErrorKind } from '#canonical';
+import {
+  gatewayError,
+  GatewayFailure,
+  type GatewayError,
+  type UpstreamErrorKind,
+} from '#canonical';
 import type { Failure, FailureKind, GiveUp } from '#routing';
+import { StoreUnavailableError } from '#store';
 
 /** An attempt that gave the client nothing. */
 export type AttemptFailure = {
@@ -96,4 +102,15 @@ function clientVersion(error: GatewayError, retryAfterMs: number | undefined): G
     default:
       return error;
   }
+}
+
+/** A database that cannot be used is no fault of ours: the client may ask again. Other errors come back unchanged. */
+export function storageFailure(error: unknown): unknown {
+  if (!(error instanceof StoreUnavailableError)) return error;
+  return new GatewayFailure(
+    gatewayError('storage_unavailable', 'The database cannot be used now.', {
+      retryAfterMs: 5_000,
+    }),
+    error,
+  );
 }

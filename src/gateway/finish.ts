@@ -15,9 +15,9 @@ import {
 import type { WholeAnswer } from './attempt.ts';
 import { lossesHeader, type ChatCall } from './call.ts';
 import type { ClientStream } from './client-stream.ts';
-import type { Exchange } from './http/index.ts';
+import { hasLeft, type Exchange } from './http/index.ts';
 import { billedUsage, costOf, type BilledUsage, type Funds } from './money.ts';
-import { renderError, type Relay } from './relay.ts';
+import type { Relay } from './relay.ts';
 import type { Services } from './services.ts';
 import type { StreamEnd } from './stream-answer.ts';
 import type { Route, Target } from './target.ts';
@@ -74,7 +74,7 @@ export async function finishWhole(delivery: Delivery, answer: WholeAnswer): Prom
     delivery.services.stateMemory.rememberAnswer(call.owner, answer.response());
   const whole = delivery.keep && parseJsonObject(body);
   if (whole) await delivery.keep?.(whole);
-  if (exchange.aborted) {
+  if (hasLeft(exchange)) {
     delivery.trail.clientGone = true;
     return;
   }
@@ -132,7 +132,7 @@ export async function finishStream(
   end: StreamEnd,
   pending: readonly (Uint8Array | string)[],
 ): Promise<void> {
-  const { relay, target, client, call, trail } = delivery;
+  const { exchange, relay, target, client, call, trail } = delivery;
   if (!relay || end.kind === 'failed') throw new Error('only an opened stream can be finished');
   const billed = billedUsage(target, () => relay.generatedSize, relay.usage, relay.usageAtEnd);
   const { usage } = billed;
@@ -141,7 +141,7 @@ export async function finishStream(
   const outcome: AttemptOutcome['outcome'] =
     end.kind === 'complete' || relay.complete
       ? 'succeeded'
-      : end.kind === 'broken'
+      : end.kind === 'broken' && !exchange.aborted
         ? 'failed'
         : 'aborted';
   reportEnd(delivery, end, usage);
@@ -156,7 +156,7 @@ export async function finishStream(
   for (const output of pending) void client.write(output);
   if (end.kind === 'broken') {
     trail.error = end.error;
-    void client.write(renderError(call.dialect, end.error, call.request, bill, call.form));
+    void client.write(relay.fail(end.error));
   } else {
     const tail = end.kind === 'exhausted' ? relay.stop(bill, usage) : relay.close(bill, usage);
     delivery.services.stateMemory.remember(call.owner, relay.statefulParts);
@@ -200,14 +200,17 @@ function billComment(bill: Bill): string {
 }
 
 function reportEnd(delivery: Delivery, end: StreamEnd, usage: Usage): void {
-  const { attempt } = delivery;
+  const { attempt, exchange } = delivery;
   if (end.kind === 'complete' || end.kind === 'exhausted') {
     attempt.finished({
       inputTokens: inputTotalTokens(usage),
       cachedInputTokens: usage.cacheReadTokens,
       outputTokens: outputTotalTokens(usage),
     });
-  } else attempt.failed({ kind: end.kind === 'broken' ? 'cut' : 'aborted-by-client' });
+  } else {
+    const isTheirs = end.kind === 'broken' && !exchange.aborted;
+    attempt.failed({ kind: isTheirs ? 'cut' : 'aborted-by-client' });
+  }
 }
 
 async function settle(

@@ -24,6 +24,7 @@ import {
 } from '#ledger';
 import { estimateGeneratedTokens, rate } from '#metering';
 import { StoreUnavailableError } from '#store';
+import { storageFailure } from './failure.ts';
 import {
   formatUsd,
   nanoUsd,
@@ -407,7 +408,7 @@ async function persistently<T>(work: () => Promise<T>): Promise<T> {
     } catch (error) {
       const isPassing = error instanceof StoreUnavailableError && error.code !== 'store_fenced';
       const waitMs = isPassing ? againAfterMs[count] : undefined;
-      if (waitMs === undefined) throw refusalOf(error);
+      if (waitMs === undefined) throw storageFailure(error);
       await pause(waitMs);
     }
   }
@@ -418,18 +419,8 @@ async function durable<T>(work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (error) {
-    throw refusalOf(error);
+    throw storageFailure(error);
   }
-}
-
-function refusalOf(error: unknown): unknown {
-  if (!(error instanceof StoreUnavailableError)) return error;
-  return new GatewayFailure(
-    gatewayError('storage_unavailable', 'The ledger cannot be written; nothing was charged.', {
-      retryAfterMs: 5_000,
-    }),
-    error,
-  );
 }
 
 function usageJson(usage: Usage): JsonObject {

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ChatRequest, DialectId } from '#canonical';
 import { anthropicMessages, geminiGenerate, openaiChat } from '#dialects';
-import { createSseParser } from '#std';
-import { passThroughRelay, translatingRelay, type Relay } from './relay.ts';
+import { asArray, createSseParser, parseJson } from '#std';
+import { cutError, passThroughRelay, translatingRelay, type Relay } from './relay.ts';
 
 function requestOf(dialect: DialectId): ChatRequest {
   return {
@@ -85,4 +85,22 @@ test('a picture counts as one, however large it is', () => {
   const relay = translatingRelay(geminiGenerate, openaiChat, request, {}, form, () => {});
   play(relay, body);
   assert.equal(relay.generatedSize, 1);
+});
+
+test('an error in the middle of a JSON array leaves an array', () => {
+  const relay = translatingRelay(
+    openaiChat,
+    geminiGenerate,
+    requestOf('gemini-generate'),
+    {},
+    { framing: 'json-array' },
+    () => {},
+  );
+  const chunk = { id: 'c', choices: [{ index: 0, delta: { content: 'a' }, finish_reason: null }] };
+  const [frame] = createSseParser().push(Buffer.from(`data: ${JSON.stringify(chunk)}\n\n`));
+  assert.ok(frame);
+  const { output = '' } = relay.push(frame);
+  const text = Buffer.from(output).toString('utf8') + relay.fail(cutError());
+  const parsed = parseJson(text);
+  assert.equal(parsed.ok && asArray(parsed.value)?.length, 2);
 });

@@ -55,6 +55,8 @@ export type Relay = {
   close(bill: Bill | undefined, usage?: Usage): string;
   /** The rest of a stream that has to stop here: finish `length`, then the usual tail. */
   stop(bill: Bill | undefined, usage?: Usage): string;
+  /** The end of a stream that breaks off here: the error, in its place in what has left. */
+  fail(error: GatewayError): string;
 };
 
 const nothing: RelayStep = { output: undefined, content: false, error: undefined };
@@ -145,7 +147,7 @@ class PassThroughRelay implements Relay {
         'insufficient_balance',
         'The balance ran out in the middle of the answer.',
       );
-      return renderError(this.#dialect, error, this.#request);
+      return this.fail(error);
     }
     const relay = new TranslatingRelay(
       this.#dialect.stream.decoder(this.#quirks),
@@ -155,6 +157,11 @@ class PassThroughRelay implements Relay {
     for (const frame of this.#marks.frames()) relay.push(frame);
     this.billTold = true;
     return relay.stop(bill, estimated);
+  }
+
+  fail(error: GatewayError): string {
+    const encoder = this.#dialect.stream.encoder(this.#request, { framing: 'sse' });
+    return encoder.push({ kind: 'error', error });
   }
 }
 
@@ -291,6 +298,10 @@ class TranslatingRelay implements Relay {
     return this.#render(withUsage([...ends, finish, { kind: 'finished' }], bill, usage), bill);
   }
 
+  fail(error: GatewayError): string {
+    return this.#encoder.push({ kind: 'error', error });
+  }
+
   /** `last`: the upstream has closed; what ends the parts belongs to the tail. */
   #accept(events: readonly ChatEvent[], last = false): RelayStep {
     let output = '';
@@ -402,15 +413,4 @@ function tooLong(): GatewayError {
     'upstream_invalid',
     'The upstream sent too many frames after the end of the answer.',
   );
-}
-
-/** An error inside a stream, in the client's dialect. */
-export function renderError(
-  dialect: Dialect,
-  error: GatewayError,
-  request: ChatRequest,
-  _bill?: Bill,
-  form: StreamForm = { framing: 'sse' },
-): string {
-  return dialect.stream.encoder(request, form).push({ kind: 'error', error });
 }

@@ -1,8 +1,10 @@
 /** The data plane as one object: listens, renders errors in the client's dialect, stops gracefully. */
 
 import type { RequestListener } from 'node:http';
-import { gatewayError, type GatewayError } from '#canonical';
+import { gatewayError, GatewayFailure, type GatewayError } from '#canonical';
 import { anthropicMessages, geminiGenerate, openaiChat, type Dialect } from '#dialects';
+import { StoreUnavailableError } from '#store';
+import { storageFailure } from './failure.ts';
 import {
   createHttpFront,
   type HttpFront,
@@ -27,6 +29,7 @@ export type GatewayOptions = {
 
 export function createGateway(options: GatewayOptions): HttpFront {
   const { services, listener, limits, mounted = [], repeatable } = options;
+  const outage = new Outage(services);
   return createHttpFront<GatewayRoute>({
     listener,
     limits,
@@ -38,6 +41,12 @@ export function createGateway(options: GatewayOptions): HttpFront {
     newRequestId: () => services.newId('req'),
     renderError: (route, error, path, requestId) =>
       render(route?.dialect ?? dialectOfPath(path), error, requestId),
+    failureOf: (thrown) => {
+      const error = storageFailure(thrown);
+      if (error instanceof GatewayFailure && error.cause instanceof StoreUnavailableError)
+        outage.tell(error.cause);
+      return error;
+    },
     onTimeUp: () => {
       services.transcripts.stop();
       // Also what is awaited for its bill, whoever has left.
@@ -50,6 +59,25 @@ export function createGateway(options: GatewayOptions): HttpFront {
         error: error instanceof Error ? (error.stack ?? error.message) : String(error),
       }),
   });
+}
+
+const outageMs = 10_000;
+
+/** A database that cannot be used refuses every request; one line now and then is enough. */
+class Outage {
+  readonly #services: Pick<Services, 'clock' | 'log'>;
+  #toldAtMs = -Infinity;
+
+  constructor(services: Pick<Services, 'clock' | 'log'>) {
+    this.#services = services;
+  }
+
+  tell(reason: StoreUnavailableError): void {
+    const nowMs = this.#services.clock.monotonic();
+    if (nowMs - this.#toldAtMs < outageMs) return;
+    this.#toldAtMs = nowMs;
+    this.#services.log('error', 'store.unavailable', { reason: reason.message });
+  }
 }
 
 /** Which dialect a stranger to our routes probably speaks. */

@@ -2,8 +2,8 @@
 
 import { gatewayError, GatewayFailure } from '#canonical';
 import type { Attempt, DistantPlan } from '#routing';
-import { ExchangeAborted, type Exchange } from './http/index.ts';
-import { giveUpError, type AttemptFailure } from './failure.ts';
+import { ExchangeAborted, hasLeft, type Exchange } from './http/index.ts';
+import { giveUpError, storageFailure, type AttemptFailure } from './failure.ts';
 import type { OfferCandidate } from './offers.ts';
 import type { Route, Target } from './target.ts';
 
@@ -46,20 +46,25 @@ export function routeOf(target: Target, attempt: Attempt): Route {
 }
 
 /** What an error says to a client that did not leave: its request was ended by us, and may be asked again. */
-export function unlessClientLeft(error: unknown, exchange: Exchange): unknown {
+export function unlessClientLeft(thrown: unknown, exchange: Exchange): unknown {
+  const error = storageFailure(thrown);
   if (!(error instanceof GatewayFailure) || error.error.code !== 'client_closed_request')
     return error;
-  const reason: unknown = exchange.aborted ? exchange.signal.reason : undefined;
-  if (reason instanceof ExchangeAborted)
-    return reason.abortCause === 'shutting-down' ? outOfTime(reason) : error;
-  return reason === undefined ? error : outOfTime(reason);
+  return endedByUs(exchange) ?? error;
+}
+
+/** What a client is told whose answer has to end while it still reads; `undefined` when nothing ends it, or it has left. */
+export function endedByUs(
+  exchange: Pick<Exchange, 'aborted' | 'signal'>,
+): GatewayFailure | undefined {
+  return exchange.aborted && !hasLeft(exchange) ? outOfTime(exchange.signal.reason) : undefined;
 }
 
 /** @param reason of the abort: ours to stop, else the request's own time. */
 export function outOfTime(reason: unknown): GatewayFailure {
   return new GatewayFailure(
     reason instanceof ExchangeAborted
-      ? gatewayError('shutting_down', 'The server stopped before there was an answer.', {
+      ? gatewayError('shutting_down', 'The server stopped before the answer was complete.', {
           retryAfterMs: 1_000,
         })
       : gatewayError('upstream_timeout', 'There was no answer within the time of a request.'),

@@ -9,8 +9,10 @@ import { UpstreamFailure, type BodySink } from '#upstream';
 import { classify, type OpenStream } from './attempt.ts';
 import type { ClientStream } from './client-stream.ts';
 import type { AttemptFailure } from './failure.ts';
+import type { Exchange } from './http/index.ts';
 import type { Funds } from './money.ts';
 import type { Services } from './services.ts';
+import { endedByUs } from './steps.ts';
 import type { Route } from './target.ts';
 import { stopsBilling } from './target.ts';
 import type { AttemptTrail } from './trail.ts';
@@ -34,7 +36,7 @@ export type StreamContext = {
   readonly trail: AttemptTrail;
   readonly client: ClientStream;
   readonly funds: Funds;
-  readonly signal: AbortSignal;
+  readonly exchange: Pick<Exchange, 'aborted' | 'signal'>;
   readonly elapsedMs: () => number;
   readonly onCommit: () => void;
 };
@@ -73,7 +75,7 @@ export class StreamAnswer implements BodySink {
 
   /** Reads the upstream to its end. Never throws for what an upstream or a client does. */
   async run(): Promise<StreamEnd> {
-    const { open, attempt, signal, services, client, trail, elapsedMs } = this.#context;
+    const { open, attempt, exchange, services, client, trail, elapsedMs } = this.#context;
     // The time to first content counts from the moment the request left.
     const waitedMs = elapsedMs() - trail.startedAtMs;
     const leftMs = Math.max(1, Math.ceil(attempt.timeouts.firstContentMs - waitedMs));
@@ -81,9 +83,10 @@ export class StreamAnswer implements BodySink {
     const holdTimer = setTimeout(() => client.begin(), services.settings.holdHeadersMs);
     const lifeMs = services.settings.requestMs - elapsedMs() + slowReaderMs;
     const lifeTimer = setTimeout(() => this.#outlived(), Math.min(lifeMs, longestTimerMs));
-    const onAbort = (): void => this.#clientLeft();
+    const { signal } = exchange;
+    const onAbort = (): void => this.#interrupted();
     signal.addEventListener('abort', onAbort, { once: true });
-    if (signal.aborted) this.#clientLeft();
+    if (signal.aborted) this.#interrupted();
     if (!this.#isOver) open.response.pushTo(this);
     await this.#over.promise;
     clearTimeout(this.#contentTimer);
@@ -183,6 +186,17 @@ export class StreamAnswer implements BodySink {
   #giveUpWaiting(): void {
     if (this.#committed) return;
     this.#timedOut = true;
+    this.#cut();
+  }
+
+  /** The client has left, or still reads and is told that its answer ends here. */
+  #interrupted(): void {
+    const ended = endedByUs(this.#context.exchange);
+    if (!ended) return this.#clientLeft();
+    // Only the tail was missing, and that waits for the charge and not for the upstream.
+    if (!this.#context.open.relay.complete) this.#error = ended.error;
+    // The upstream's call may have heard of it first.
+    this.#thrown = undefined;
     this.#cut();
   }
 

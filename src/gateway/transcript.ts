@@ -4,7 +4,7 @@
  */
 
 import { createSseParser } from '#std';
-import type { Exchange, ResponseHeaders, ResponseStream } from './http/index.ts';
+import { hasLeft, type Exchange, type ResponseHeaders, type ResponseStream } from './http/index.ts';
 
 export type TranscriptHead = {
   readonly status: number;
@@ -74,9 +74,15 @@ export class Transcript {
     this.#wake();
   }
 
+  /** Streams of the other framing, a JSON array, cannot be resumed. */
+  get #hasEvents(): boolean {
+    const { streamed = false, headers = {} } = this.#head ?? {};
+    return streamed && headers['content-type']?.startsWith('text/event-stream') === true;
+  }
+
   /** Wire bytes of a stream; each event gets its number as SSE id, so that it can be resumed. */
   write(bytes: Uint8Array): void {
-    if (!this.#head?.streamed) return this.#append(bytes);
+    if (!this.#hasEvents) return this.#append(bytes);
     for (const frame of this.#parser.push(Buffer.from(bytes))) {
       const index = this.#released + this.#frames.length + 1;
       this.#append(
@@ -93,7 +99,7 @@ export class Transcript {
 
   end(state: 'complete' | 'broken'): void {
     if (this.#state !== 'running') return;
-    const rest = this.#head?.streamed ? this.#parser.rest() : undefined;
+    const rest = this.#hasEvents ? this.#parser.rest() : undefined;
     if (rest && rest.length > 0) this.#append(rest);
     this.#state = state;
     this.#wake();
@@ -154,11 +160,14 @@ export class Transcript {
     const follower = { next: after };
     this.#followers.add(follower);
     const gone = Promise.withResolvers<void>();
-    exchange.signal.addEventListener('abort', () => gone.resolve(), { once: true });
+    const onAbort = (): void => {
+      if (hasLeft(exchange)) gone.resolve();
+    };
+    exchange.signal.addEventListener('abort', onAbort, { once: true });
     try {
-      while (!this.#head && this.#state === 'running' && !exchange.signal.aborted)
+      while (!this.#head && this.#state === 'running' && !hasLeft(exchange))
         await Promise.race([this.#change(), gone.promise]);
-      if (exchange.signal.aborted) return;
+      if (hasLeft(exchange)) return;
       if (!this.#head) throw this.#failure;
       const head = { ...this.#head, headers: { ...this.#head.headers, ...headers } };
       if (!head.streamed) return await this.#whole(exchange, head, gone.promise);
@@ -170,9 +179,9 @@ export class Transcript {
   }
 
   async #whole(exchange: Exchange, head: TranscriptHead, gone: Promise<void>): Promise<void> {
-    while (this.#state === 'running' && !exchange.signal.aborted)
+    while (this.#state === 'running' && !hasLeft(exchange))
       await Promise.race([this.#change(), gone]);
-    if (!exchange.signal.aborted)
+    if (!hasLeft(exchange))
       exchange.respond(head.status, head.headers, Buffer.concat(this.#frames));
   }
 
@@ -186,11 +195,11 @@ export class Transcript {
     for (;;) {
       while (follower.next < this.#released + this.#frames.length) {
         const frame = this.#frames[follower.next - this.#released];
-        if (!frame || exchange.signal.aborted) return stream.destroy();
+        if (!frame || hasLeft(exchange)) return stream.destroy();
         follower.next += 1;
         if (!stream.write(frame)) await Promise.race([stream.drained(), gone]);
       }
-      if (exchange.signal.aborted) return stream.destroy();
+      if (hasLeft(exchange)) return stream.destroy();
       if (this.#state === 'complete') return stream.end();
       if (this.#state === 'broken') return stream.destroy();
       await Promise.race([this.#change(), gone]);

@@ -5,7 +5,7 @@ import { passThroughEdits } from '#dialects';
 import type { OutboundRequest } from '#providers';
 import { equalsJson, spliceJson, type JsonObject } from '#std';
 import { isSendableValue } from '#upstream';
-import { ownWishFields, wishFields, type ChatCall } from './call.ts';
+import { ownWishFields, wishFields, type ChatCall, type FetchedFile } from './call.ts';
 import type { Exchange } from './http/index.ts';
 import { egressOf } from './offers.ts';
 import type { Services } from './services.ts';
@@ -156,7 +156,9 @@ async function encoded(
   );
   const urls = dialect.request.urlsToInline(renamed, quirks);
   const complete =
-    urls.length === 0 ? renamed : await inlineMedia(services, renamed, urls, client.signal);
+    urls.length === 0
+      ? renamed
+      : await inlineMedia(services, renamed, urls, call.media, client.signal);
   const body = {
     ...dialect.request.encode(complete, quirks).value,
     ...forwardedWishes(call, route),
@@ -184,20 +186,21 @@ const mediaBytesMax = 64 * 2 ** 20;
 const mediaMs = 60_000;
 const mediaAtOnce = 4;
 
-type Fetched = { readonly data: string; readonly mimeType: string };
-
+/** Adds to `fetched` those of the files that it lacks. */
 async function fetchAll(
   services: Services,
   urls: readonly string[],
+  fetched: Map<string, FetchedFile>,
   client: AbortSignal,
-): Promise<ReadonlyMap<string, Fetched>> {
+): Promise<void> {
   if (urls.length > mediaFilesMax)
     fail('invalid_request', `A request may name ${mediaFilesMax} URLs to be fetched at most.`);
+  const left = urls.filter((url) => !fetched.has(url));
+  if (left.length === 0) return;
   const stopped = new AbortController();
   const signal = AbortSignal.any([client, AbortSignal.timeout(mediaMs), stopped.signal]);
-  const fetched = new Map<string, Fetched>();
-  const left = [...urls];
   let byteCount = 0;
+  for (const { data } of fetched.values()) byteCount += (data.length / 4) * 3;
   const fetchNext = async (): Promise<void> => {
     for (let url = left.shift(); url !== undefined; url = left.shift()) {
       const { bytes, mimeType } = await services.egress.fetchMedia(url, { signal });
@@ -214,7 +217,6 @@ async function fetchAll(
     left.length = 0;
     stopped.abort();
   }
-  return fetched;
 }
 
 /** Fetches what the vendor will not fetch itself, under the guard, and puts the bytes in. */
@@ -222,9 +224,10 @@ async function inlineMedia(
   services: Services,
   request: ChatRequest,
   urls: readonly string[],
+  fetched: Map<string, FetchedFile>,
   client: AbortSignal,
 ): Promise<ChatRequest> {
-  const fetched = await fetchAll(services, urls, client);
+  await fetchAll(services, urls, fetched, client);
   const inline = (part: Part): Part => {
     if (part.kind === 'tool-result')
       return {

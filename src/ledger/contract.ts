@@ -481,7 +481,7 @@ export type Ledger = {
 
   /** To be awaited before listening: resolves the holds that died with an earlier process. */
   recover(options?: RecoverOptions): Promise<RecoverSummary>;
-  /** Resolves holds past their expiry, forgets expired idempotency keys. Call it every minute. */
+  /** Resolves holds past their time that nobody can be at work on, forgets expired idempotency keys. Call it every minute. */
   sweep(): Promise<{ readonly expired: number; readonly lostNanoUsd: NanoUsd }>;
   /** Voids what a part of this process left open when it died, like `recover` does for a whole process. */
   abandon(

@@ -24,6 +24,7 @@ import { receiptIdOf } from './contract.ts';
 import type { Books } from './books.ts';
 import { keepBooks, openBooks } from './books.ts';
 import { attempt, extend, idempotencyId, reserve } from './hold.ts';
+import type { HoldLives } from './hold-lives.ts';
 import { adjust, bookSuspense, credit, creditReceiptId, moveReceiptId, refund } from './move.ts';
 import { chainStart } from './receipt.ts';
 import { settle, voidHold } from './resolve.ts';
@@ -65,7 +66,7 @@ export type OperationResult =
 
 export type LedgerLane = Lane<Operation, OperationResult>;
 
-export function createLedgerLane(engine: Engine, clock: Clock): LedgerLane {
+export function createLedgerLane(engine: Engine, clock: Clock, lives: HoldLives): LedgerLane {
   let kept: { readonly version: string; readonly books: Books } | undefined;
   const chainId = engine.kind === 'postgres' ? engine.nodeId : 'main';
   return {
@@ -88,6 +89,7 @@ export function createLedgerLane(engine: Engine, clock: Clock): LedgerLane {
       yield* loadBooks(books, operations, version === undefined);
       const results = operations.map((operation) => perform(books, operation));
       yield* writeBooks(books);
+      lives.note(operations, results);
       kept = version === undefined ? undefined : { version, books };
       return results;
     },

@@ -15,6 +15,7 @@ import type {
 import type { LotEntry } from './books.ts';
 import { inSpendingOrder } from './books.ts';
 import { holdOf } from './hold.ts';
+import { HoldLives } from './hold-lives.ts';
 import { createLedgerLane, type Operation, type OperationResult } from './lane.ts';
 import { readReceipt } from './receipt.ts';
 import { createRecovery } from './recover.ts';
@@ -46,7 +47,8 @@ export type LedgerDeps = { readonly store: Store; readonly clock: Clock };
 /** The ledger of an open store. Call `recover` once, before the first request is accepted. */
 export function openLedger({ store, clock }: LedgerDeps): Ledger {
   const { engine } = store;
-  const lane = createLedgerLane(engine, clock);
+  const lives = new HoldLives(clock);
+  const lane = createLedgerLane(engine, clock, lives);
   // Not `async`: each would be one more promise on the way of every request.
   const submit = <Result extends OperationResult>(
     check: () => void,
@@ -90,7 +92,7 @@ export function openLedger({ store, clock }: LedgerDeps): Ledger {
     accounts: (prefix) => engine.read(() => readAccounts(prefix ?? '')),
     verify: (options) => verify(engine, options ?? {}),
   };
-  return { ...ledger, ...createRecovery({ engine, clock, ledger }) };
+  return { ...ledger, ...createRecovery({ engine, clock, lives, ledger }) };
 }
 
 function* readBalance(walletId: string): Steps<Balance> {

@@ -14,11 +14,13 @@ import type {
   RecoverOptions,
   RecoverSummary,
 } from './contract.ts';
+import type { HoldLives } from './hold-lives.ts';
 import { holdSelect, readHold } from './rows.ts';
 
 type Deps = {
   readonly engine: Engine;
   readonly clock: Clock;
+  readonly lives: HoldLives;
   readonly ledger: Pick<Ledger, 'settle' | 'void'>;
 };
 
@@ -68,31 +70,40 @@ async function abandon(
   deps: Deps,
   requestIds: readonly string[],
 ): Promise<{ readonly voided: number; readonly lostNanoUsd: NanoUsd }> {
+  const found = await holdsOf(deps, requestIds);
+  return { voided: found.length, lostNanoUsd: await voidAll(deps, found, 'crash') };
+}
+
+async function holdsOf({ engine }: Deps, requestIds: readonly string[]): Promise<HoldEntry[]> {
   const found: HoldEntry[] = [];
   for (let start = 0; start < requestIds.length; start += readAtOnce) {
     const some = requestIds.slice(start, start + readAtOnce);
     const places = some.map(() => '?').join(', ');
-    const rows = await deps.engine.read(() =>
+    const rows = await engine.read(() =>
       query(`${holdSelect} WHERE request_id IN (${places})`, some),
     );
     found.push(...rows.map(readHold));
   }
-  return { voided: found.length, lostNanoUsd: await voidAll(deps, found, 'crash') };
+  return found;
 }
 
 async function sweep(
   deps: Deps,
 ): Promise<{ readonly expired: number; readonly lostNanoUsd: NanoUsd }> {
-  const { engine, clock } = deps;
+  const { engine, clock, lives } = deps;
   const nowMs = clock.now();
+  const endedIds = lives.ended(sweepMax);
+  const ended = await holdsOf(deps, endedIds);
   const rows = await engine.read(() =>
     query(`${holdSelect} WHERE expires_at_ms <= ? ORDER BY expires_at_ms LIMIT ${sweepMax}`, [
       nowMs,
     ]),
   );
-  const lost = await voidAll(deps, rows.map(readHold), 'expired');
+  const over = [...ended, ...lives.over(rows.map(readHold), engine)];
+  const lost = await voidAll(deps, over, 'expired');
+  lives.forget(endedIds);
   await engine.submit(forgetKeys, nowMs);
-  return { expired: rows.length, lostNanoUsd: lost };
+  return { expired: over.length, lostNanoUsd: lost };
 }
 
 /** A key of a request that is still open is kept: it must go on to find it. */

@@ -43,6 +43,8 @@ export class ServedWorker {
   readonly #holds = new Set<string>();
   readonly #places = new Map<number, (tokensUsed?: number) => void>();
   #lastPlace = 0;
+  /** How often nothing new was heard when somebody asked. */
+  #unheard = 0;
   #requests = 0;
   /** Resolves when the worker is gone and nothing of it is left. */
   readonly gone: Promise<void>;
@@ -56,6 +58,15 @@ export class ServedWorker {
     });
     this.link = new Link<WorkerCalls>(pipe, this.#calls());
     this.gone = this.link.closed.then(() => this.#clearUp());
+  }
+
+  /**
+   * For how many of these questions, asked at a steady pace, the worker has said nothing. Not for how
+   * long: a pause of the owner itself, or of the whole machine, is no silence of a worker.
+   */
+  unheard(): number {
+    this.#unheard += 1;
+    return this.#unheard;
   }
 
   #calls(): OwnerCalls {
@@ -132,6 +143,7 @@ export class ServedWorker {
       recall: (owner, callIds) => stateMemory.kept(owner, callIds),
       load: (load) => {
         this.load = load;
+        this.#unheard = 0;
       },
     } satisfies Partial<OwnerCalls>;
   }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { receiptIdOf } from '#ledger';
 import { StoreUnavailableError } from '#store';
+import { testClocks } from './ledger-clocks.ts';
 import { openFixture } from './ledger-fixture.ts';
 import { checkModel } from './ledger-model-run.ts';
 import { startCluster } from './ledger-postgres-cluster.ts';
@@ -20,7 +21,9 @@ else {
   after(() => cluster.stop());
   const open = async () => openFixture(await cluster.freshUrl(), async () => undefined);
   testLedgerContract(open);
-  testNodes(async () => ({ url: await cluster.freshUrl(), remove: () => undefined }), rounds);
+  const freshUrl = async () => ({ url: await cluster.freshUrl(), remove: () => undefined });
+  testNodes(freshUrl, rounds);
+  testClocks(freshUrl);
 
   test('the database restarts under load: nothing acknowledged is lost, and work goes on by itself', async () => {
     const fixture = await open();

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { testClocks } from './ledger-clocks.ts';
 import { openFixture } from './ledger-fixture.ts';
 import { testNodes } from './ledger-nodes.ts';
 import { testLedgerContract } from './ledger.ts';
@@ -15,10 +16,13 @@ testLedgerContract(async () => {
   );
 });
 
-testNodes(async () => {
+async function freshUrl() {
   const folder = mkdtempSync(join(tmpdir(), 'manifold-nodes-'));
   return {
     url: join(folder, 'ledger.db'),
     remove: () => rmSync(folder, { recursive: true, force: true }),
   };
-}, rounds);
+}
+
+testNodes(freshUrl, rounds);
+testClocks(freshUrl);

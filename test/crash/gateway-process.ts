@@ -4,7 +4,6 @@
  */
 
 import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { configSchema, openBooks, type Books } from '#cli';
@@ -73,8 +72,10 @@ export type ServerProcess = {
   readonly readyMs: number;
   /** Processes that it has started. Linux only. */
   workers(): readonly number[];
-  /** Ends it at once, or lets it finish; resolves when it is gone. */
-  end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void>;
+  /** Ends it at once, or lets it finish; resolves with its exit code when it is gone. */
+  end(signal: 'SIGKILL' | 'SIGTERM' | 'SIGHUP'): Promise<number | null>;
+  /** Closes our end of what it says, as when its terminal is gone. */
+  stopListening(): void;
 };
 
 const startTimeoutMs = 60_000;
@@ -86,7 +87,7 @@ export async function startServer({ configFile }: ServerFiles): Promise<ServerPr
   const child = spawn(process.execPath, [main, 'serve', '--config', configFile], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  const gone = once(child, 'exit');
+  const gone = new Promise<number | null>((exited) => child.once('exit', exited));
   const timer = setTimeout(() => child.kill('SIGKILL'), startTimeoutMs);
   const url = await listening(child);
   clearTimeout(timer);
@@ -96,7 +97,11 @@ export async function startServer({ configFile }: ServerFiles): Promise<ServerPr
     workers: () => childrenOf(child.pid ?? 0),
     async end(signal) {
       child.kill(signal);
-      await gone;
+      return gone;
+    },
+    stopListening() {
+      child.stdout.destroy();
+      child.stderr.destroy();
     },
   };
 }

@@ -46,6 +46,37 @@ describe('failover among simulated vendors', () => {
   });
 });
 
+describe('a request that names a picture by its URL', () => {
+  it('fetches it once for all vendors that do not fetch, however many are asked', async () => {
+    let fetches = 0;
+    const models = { pictured: { prices: 'free', dialects: ['openai-chat'] } };
+    const channel = { models, quirks: { fetchesUrls: false } };
+    const ill: Rule = { fault: { status: 500 } };
+    const rig = await startRig({
+      vendors: ['one', 'two', 'three'].map((id) => ({ id, rules: [ill], channel })),
+      services: (services) => ({
+        ...services,
+        egress: {
+          fetchMedia: async () => {
+            fetches += 1;
+            return { bytes: Buffer.from('a picture'), mimeType: 'image/png' };
+          },
+        },
+      }),
+    });
+    const image = { type: 'image', source: { type: 'url', url: 'https://pictures.test/1.png' } };
+    const messages = [{ role: 'user', content: [image, image] }];
+    const body = { model: 'pictured', max_tokens: 20, messages };
+    const response = await rig.post('/v1/messages', body);
+    const asked = Object.values(rig.vendors).map(({ seen }) => seen.length);
+    await rig.close();
+    assert.equal(response.status, 502);
+    const calls = asked.reduce((sum, count) => sum + count);
+    assert.ok(calls > 1, `${calls} vendors were asked`);
+    assert.equal(fetches, 1);
+  });
+});
+
 const tooLong: Rule = {
   model: 'small',
   fault: {

@@ -68,3 +68,30 @@ test('a process that was replaced does not wait', async () => {
     await rig.close();
   }
 });
+
+test('a database that cannot even tell whose key it is asks for patience, and fills no log', async () => {
+  const lines: string[] = [];
+  const rig = await startRig({
+    services: (services) => ({
+      ...services,
+      access: {
+        authenticate: () =>
+          Promise.reject(new StoreUnavailableError('store_unavailable', 'the disk is full')),
+      },
+      log: (_level, event) => void lines.push(event),
+    }),
+  });
+  try {
+    const paths = ['/v1/chat/completions', '/v1/embeddings', '/v1/responses'];
+    for (const path of paths)
+      for (const headers of [{}, { 'idempotency-key': 'one' }]) {
+        const response = await rig.post(path, question, headers);
+        assert.equal(response.status, 503);
+        assert.equal(response.headers.get('retry-after'), '5');
+        assert.match(await response.text(), /storage_unavailable/);
+      }
+    assert.deepEqual(lines, ['store.unavailable']);
+  } finally {
+    await rig.close();
+  }
+});

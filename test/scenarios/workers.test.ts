@@ -7,13 +7,19 @@ import { test, type TestContext } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { KeyLimits } from '#access';
 import { asArray, asObject, asString, parseJsonObject, type JsonObject } from '#std';
-import { openData } from '../crash/gateway-process.ts';
+import { openData, type ServerProcess } from '../crash/gateway-process.ts';
 import { place, type Place } from './server-place.ts';
 
 const operatorToken = 'an operator token of these tests alone';
 /** Two workers over a folder of their own. */
-function placeOf(t: TestContext, paceMs: number, limits: KeyLimits = {}): Promise<Place> {
-  return place(t, { paceMs, limits, settings: { workers: 2, operator_token: operatorToken } });
+function placeOf(
+  t: TestContext,
+  paceMs: number,
+  limits: KeyLimits = {},
+  more: Readonly<Record<string, unknown>> = {},
+): Promise<Place> {
+  const settings = { workers: 2, operator_token: operatorToken, ...more };
+  return place(t, { paceMs, limits, settings });
 }
 
 type Answer = { readonly status: number; readonly text: string; readonly whole: boolean };
@@ -52,6 +58,15 @@ async function control(url: string, path: string, method = 'GET'): Promise<JsonO
     headers: { authorization: `Bearer ${operatorToken}` },
   });
   return parseJsonObject(await response.text()) ?? {};
+}
+
+/** Another takes its place. */
+async function replaced(server: ServerProcess, victim: number): Promise<void> {
+  const deadline = performance.now() + 30_000;
+  while (server.workers().length < 2 || server.workers().includes(victim)) {
+    assert.ok(performance.now() < deadline, 'no worker came for the one that died');
+    await pause(20);
+  }
 }
 
 async function verified(at: Place): Promise<void> {
@@ -129,12 +144,28 @@ test('a worker that is killed takes its own streams along and nothing else', asy
   assert.ok(whole.length >= 5 && whole.length <= 15, `${whole.length} of 20 streams were whole`);
   for (const { text } of ended.filter((answer) => !whole.includes(answer)))
     assert.doesNotMatch(text, /\[DONE\]/);
-  // Another takes its place.
-  const deadline = performance.now() + 30_000;
-  while (server.workers().length < 2 || server.workers().includes(victim)) {
-    assert.ok(performance.now() < deadline, 'no worker came for the one that died');
-    await pause(20);
-  }
+  await replaced(server, victim);
+  for (let index = 0; index < 4; index += 1)
+    assert.equal((await ask(server.url, at.key, {})).status, 200);
+  const { held_usd: held } = await control(server.url, '/wallets/w');
+  assert.equal(held, '0');
+  await server.end('SIGTERM');
+  await verified(at);
+});
+
+test('a worker that hangs is replaced, and what it held is released', async (t) => {
+  const at = await placeOf(t, 200, {}, { worker_silence_ms: 5_000 });
+  const server = await at.start();
+  const answers = Array.from({ length: 10 }, () =>
+    ask(server.url, at.key, { stream: true }).catch(() => undefined),
+  );
+  while (at.vendor.seen.length < 10) await pause(10);
+  const [victim] = server.workers();
+  assert.ok(victim !== undefined);
+  process.kill(victim, 'SIGSTOP');
+  await replaced(server, victim);
+  const whole = (await Promise.all(answers)).filter((answer) => answer?.text.includes('[DONE]'));
+  assert.ok(whole.length >= 1 && whole.length <= 9, `${whole.length} of 10 streams were whole`);
   for (let index = 0; index < 4; index += 1)
     assert.equal((await ask(server.url, at.key, {})).status, 200);
   const { held_usd: held } = await control(server.url, '/wallets/w');
@@ -222,11 +253,7 @@ test('channels that are refused reach no worker, also none that starts later', a
   await books.store.channels.put('other', { id: 'other', provider: 'openai', secret });
   await books.store.close();
   process.kill(victim, 'SIGKILL');
-  const deadline = performance.now() + 30_000;
-  while (server.workers().length < 2 || server.workers().includes(victim)) {
-    assert.ok(performance.now() < deadline, 'no worker came for the one that died');
-    await pause(20);
-  }
+  await replaced(server, victim);
   for (let index = 0; index < 4; index += 1)
     assert.equal((await ask(server.url, at.key, {})).status, 200);
 });

@@ -43,6 +43,8 @@ export type HttpFrontSettings<Route extends HttpRoute> = {
     path: string,
     requestId: string,
   ) => RenderedError;
+  /** What a handler threw, as the GatewayFailure that it means, or as it is. */
+  readonly failureOf?: (thrown: unknown) => unknown;
   /** Told of every failure of a handler that is no GatewayFailure, for the log. */
   readonly onFault: (error: unknown, exchange: Exchange) => void;
   /**
@@ -170,7 +172,8 @@ export class FrontCore<Route extends HttpRoute> {
     }
   }
 
-  #fail(exchange: BaseExchange, route: Route, error: unknown): void {
+  #fail(exchange: BaseExchange, route: Route, thrown: unknown): void {
+    const error = this.settings.failureOf?.(thrown) ?? thrown;
     if (!(error instanceof GatewayFailure)) this.settings.onFault(error, exchange);
     if (exchange.destroyed) return;
     if (exchange.responded) {
@@ -252,4 +255,9 @@ function isWithoutBody(exchange: BaseExchange): boolean {
 /** The head did not come in time. */
 export function slowHead(): GatewayError {
   return gatewayError('request_timeout', 'the request head arrives too slowly');
+}
+
+/** Nothing new is begun. */
+export function stopping(): GatewayError {
+  return gatewayError('shutting_down', 'the server is stopping', { retryAfterMs: 1_000 });
 }

@@ -59,6 +59,13 @@ export class ExchangeAborted extends Error {
   }
 }
 
+/** Whether nobody reads an answer any more. What the server ends itself is still told so. */
+export function hasLeft(exchange: Pick<Exchange, 'aborted' | 'signal'>): boolean {
+  if (!exchange.aborted) return false;
+  const reason: unknown = exchange.signal.reason;
+  return reason instanceof ExchangeAborted && reason.abortCause !== 'shutting-down';
+}
+
 /** What all exchanges of a front share. */
 export type ExchangeContext = {
   readonly limits: HttpLimits;

@@ -1,5 +1,5 @@
 import type { AddressInfo, Socket } from 'node:net';
-import { FrontCore, type HttpFrontSettings, type HttpRoute } from './core.ts';
+import { FrontCore, stopping, type HttpFrontSettings, type HttpRoute } from './core.ts';
 import { NodeConnections } from './node-connections.ts';
 import { PlainConnection, type HandOver } from './plain-connection.ts';
 
@@ -15,7 +15,7 @@ export type HttpFront = {
   /**
    * Stops accepting, closes idle connections and waits for running exchanges, and for handlers that
    * work on though their client has left. After `graceMs` the signals are aborted with
-   * 'shutting-down'; two seconds later the rest is cut.
+   * 'shutting-down', so that clients can be told; two seconds later the rest is cut.
    */
   close(graceMs?: number): Promise<void>;
   status(): HttpFrontStatus;
@@ -82,7 +82,10 @@ class Front<Route extends HttpRoute> implements HttpFront {
       else if (!this.#node.isBusy(socket)) socket.destroy();
     }
     const grace = setTimeout(() => {
-      for (const exchange of this.#core.live) exchange.abort('shutting-down');
+      for (const exchange of this.#core.live) {
+        exchange.abort('shutting-down');
+        exchange.upload?.fail(stopping());
+      }
       this.#core.settings.onTimeUp?.();
     }, graceMs);
     const late = Promise.withResolvers<void>();

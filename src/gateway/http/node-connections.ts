@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { gatewayError, type GatewayError } from '#canonical';
 import { decompressBody, vetBodyHead } from './body.ts';
-import { slowHead, type FrontCore, type HttpRoute } from './core.ts';
+import { slowHead, stopping, type FrontCore, type HttpRoute } from './core.ts';
 import { preflightHeaders } from './cors.ts';
 import { NodeExchange } from './node-exchange.ts';
 import { peerAddressHeader } from './settings.ts';
@@ -115,7 +115,7 @@ export class NodeConnections<Route extends HttpRoute> {
     const fault =
       vetRequest(request, exchange.headers, this.#core.rules) ??
       (isEarly ? pipelined() : undefined) ??
-      (this.#core.stopping ? gatewayError('shutting_down', 'the server is stopping') : undefined);
+      (this.#core.stopping ? stopping() : undefined);
     if (fault !== undefined) {
       this.#core.refuse(exchange, undefined, fault);
       return;

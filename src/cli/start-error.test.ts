@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict';
+import { DatabaseSync } from 'node:sqlite';
+import { test } from 'node:test';
+import { ConfigError } from './config-error.ts';
+import { dataError } from './start-error.ts';
+
+/** What SQLite throws where there is no room for what it has to write. */
+function fullDisk(): unknown {
+  const database = new DatabaseSync(':memory:');
+  try {
+    database.exec('PRAGMA max_page_count = 2; CREATE TABLE a (b)');
+    database.exec('INSERT INTO a VALUES (zeroblob(100000))');
+    return undefined;
+  } catch (error) {
+    return error;
+  } finally {
+    database.close();
+  }
+}
+
+test('a start on a full disk asks for space, not for a backup', () => {
+  const told = dataError(fullDisk(), '/data', undefined);
+  assert.ok(told instanceof ConfigError, String(told));
+  assert.match(told.message, /no space left/);
+  assert.doesNotMatch(told.message, /backup/);
+});
+
+test('a start in a folder that may not be written asks for another folder, not for a backup', () => {
+  let thrown: unknown;
+  try {
+    new DatabaseSync('/there/is/no/such/folder/manifold.db').close();
+  } catch (error) {
+    thrown = error;
+  }
+  const told = dataError(thrown, '/data', undefined);
+  assert.ok(told instanceof ConfigError, String(told));
+  assert.match(told.message, /The data folder \/data cannot be used/);
+  assert.doesNotMatch(told.message, /backup/);
+});

@@ -1,0 +1,97 @@
+/** Machines whose time of day jumps while requests run, or is not that of other nodes. */
+
+import assert from 'node:assert/strict';
+import { test, type TestContext } from 'node:test';
+import { nanoUsd } from '#std';
+import { openLedger, type Ledger } from '#ledger';
+import { openStore } from '#store';
+import { manualClock } from './ledger-fixture.ts';
+
+const lifeMs = 60_000;
+const dayMs = 86_400_000;
+
+type Node = {
+  readonly ledger: Ledger;
+  /** The time of day is set, and nothing else happens. */
+  set(byMs: number): void;
+  /** Time passes. */
+  pass(ms: number): void;
+  reserve(requestId: string): Promise<boolean>;
+  settle(requestId: string): Promise<boolean>;
+};
+
+type FreshUrl = () => Promise<{ readonly url: string; remove(): void }>;
+
+/** Two nodes on one database with 1,000 in the wallet. */
+async function twoNodes(t: TestContext, freshUrl: FreshUrl): Promise<readonly [Node, Node]> {
+  const { url, remove } = await freshUrl();
+  const open = async (nodeId: string): Promise<Node> => {
+    const ticking = manualClock();
+    let setByMs = 0;
+    const clock = { ...ticking, now: () => ticking.now() + setByMs };
+    const store = await openStore({ url, clock, nodeId, synchronous: 'OFF' });
+    t.after(() => store.close());
+    const ledger = openLedger({ store, clock });
+    return {
+      ledger,
+      set: (byMs) => void (setByMs += byMs),
+      pass: (ms) => ticking.advance(ms),
+      reserve: async (requestId) => {
+        const request = { requestId, walletId: 'w', amountNanoUsd: nanoUsd(100), scopes: [] };
+        return (await ledger.reserve({ ...request, expiresAtMs: clock.now() + lifeMs })).ok;
+      },
+      settle: async (requestId) => {
+        const nothing = { usage: {}, priceVersion: 'v1', formula: '', lines: [], attempts: [] };
+        const charge = { chargeNanoUsd: nanoUsd(70), usageSource: 'provider' } as const;
+        return (await ledger.settle({ requestId, ...charge, ...nothing })).ok;
+      },
+    };
+  };
+  const nodes = [await open('north'), await open('south')] as const;
+  t.after(remove);
+  const money = { walletId: 'w', amountNanoUsd: nanoUsd(1_000), lotKind: 'paid' } as const;
+  await nodes[0].ledger.credit({ ...money, source: 'test', eventId: 'e', actor: 'test' });
+  return nodes;
+}
+
+export function testClocks(freshUrl: FreshUrl): void {
+  test('a time of day that jumps forward ends no hold of a request that runs, and its answer is charged', async (t) => {
+    const [north] = await twoNodes(t, freshUrl);
+    assert.ok(await north.reserve('r1'));
+    north.set(dayMs);
+    assert.equal((await north.ledger.sweep()).expired, 0);
+    assert.ok(await north.settle('r1'));
+    assert.equal((await north.ledger.balance('w')).postedNanoUsd, 930);
+  });
+
+  test('a time of day that jumps back does not keep the hold of a request that never ended', async (t) => {
+    const [north] = await twoNodes(t, freshUrl);
+    assert.ok(await north.reserve('r1'));
+    north.set(-dayMs);
+    north.pass(lifeMs - 1);
+    assert.equal((await north.ledger.sweep()).expired, 0);
+    north.pass(1);
+    assert.equal((await north.ledger.sweep()).expired, 1);
+    assert.equal((await north.ledger.balance('w')).pendingNanoUsd, 0);
+  });
+
+  test('a node whose clock is wrong ends no hold of a request that runs at another one', async (t) => {
+    const [north, south] = await twoNodes(t, freshUrl);
+    assert.ok(await north.reserve('r1'));
+    south.set(dayMs);
+    assert.equal((await south.ledger.sweep()).expired, 0);
+    south.pass(lifeMs - 1);
+    assert.equal((await south.ledger.sweep()).expired, 0);
+    assert.ok(await north.settle('r1'));
+  });
+
+  test('a hold of a node that never comes back ends when another has watched it for its whole life', async (t) => {
+    const [north, south] = await twoNodes(t, freshUrl);
+    assert.ok(await north.reserve('r1'));
+    south.pass(lifeMs);
+    assert.equal((await south.ledger.sweep()).expired, 0);
+    south.pass(lifeMs);
+    assert.equal((await south.ledger.sweep()).expired, 1);
+    assert.equal((await south.ledger.balance('w')).pendingNanoUsd, 0);
+  });
+}
