@@ -110,7 +110,9 @@ const walletRoutes: readonly ControlRoute[] = [
         throw new ControlRefusal(
           409,
           result.error,
-          'The top-up was refused: the event id is known with other parameters.',
+          result.error === 'balance_too_large'
+            ? 'The top-up was refused: a wallet holds 9007199.254740991 US dollars at most.'
+            : 'The top-up was refused: the event id is known with other parameters.',
         );
       await audit(services, actor, 'wallet.topup', walletId, {
         amount_usd: body.amount_usd,

@@ -145,6 +145,13 @@ test('searches and requests are priced per million of them like everything else'
   assert.equal(rated.amountNanoUsd, 20_000_000 + 12_000_000);
 });
 
+test('whatever a vendor claims is rated at 100,000 USD at most, so that the costs of many calls add up exactly', () => {
+  const claimed = rate(snapshotOf({}), { outputTokens: Number.MAX_SAFE_INTEGER });
+  assert.equal(claimed.amountNanoUsd, 100_000_000_000_000);
+  assert.equal(rateLines(claimed.lines, 1_000_000), claimed.amountNanoUsd);
+  assert.ok(Number.isSafeInteger(claimed.amountNanoUsd * 65), 'of all attempts of a request');
+});
+
 test('nothing used costs nothing, and an amount that is no exact integer is refused', () => {
   assert.equal(rate(snapshotOf({}), {}).amountNanoUsd, 0);
   assert.throws(() => nanoUsd(Number.MAX_SAFE_INTEGER + 2), RangeError);

@@ -5,7 +5,7 @@
 
 import type { Price, Unit, UnitPrices } from '#catalog';
 import { inputTotalTokens, type Usage } from '#canonical';
-import { nanoUsd, parseUsd, zeroNanoUsd, type NanoUsd } from '#std';
+import { nanoUsd, nanoUsdPerUsd, parseUsd, zeroNanoUsd, type NanoUsd } from '#std';
 
 /** Everything that decides the price of a request, frozen when it is admitted. */
 export type PriceSnapshot = {
@@ -32,7 +32,8 @@ export type Rated = {
 };
 
 const million = 1_000_000n;
-const amountMax = BigInt(Number.MAX_SAFE_INTEGER);
+/** A hundred thousand US dollars: the costs of all the calls that one request can make still add up exactly. */
+const amountMax = 100_000n * BigInt(nanoUsdPerUsd);
 
 /** Where a unit has no price of its own, the first of these that has one is used. */
 const fallbacks: { readonly [unit in Unit]: readonly Unit[] } = {

@@ -169,8 +169,8 @@ function* readTotals(request: Parameters<RequestRepository['totals']>[0]) {
   const [indexed, others] = [indexedConditions(request), otherConditions(request)];
   const rows = yield* query(
     `SELECT created_at_ms - created_at_ms % ${bucketMs} AS at_ms, model, count(*) AS requests,
-       sum(CASE WHEN error_code IS NULL THEN 0 ELSE 1 END) AS errors, CAST(sum(charge_nano_usd) AS BIGINT) AS charge_nano_usd,
-       CAST(sum(input_tokens) AS BIGINT) AS input_tokens, CAST(sum(output_tokens) AS BIGINT) AS output_tokens
+       sum(CASE WHEN error_code IS NULL THEN 0 ELSE 1 END) AS errors, CAST(sum(charge_nano_usd) AS TEXT) AS charge_nano_usd,
+       CAST(sum(input_tokens) AS TEXT) AS input_tokens, CAST(sum(output_tokens) AS TEXT) AS output_tokens
      FROM requests${whereOf(indexed, others)} GROUP BY 1, 2 ORDER BY 1, 2 LIMIT ${bucketsMax}`,
     [...indexed.parameters, ...others.parameters],
   );
@@ -179,9 +179,9 @@ function* readTotals(request: Parameters<RequestRepository['totals']>[0]) {
     model: textOf(row, 'model'),
     requests: integerOf(row, 'requests'),
     errors: integerOf(row, 'errors'),
-    chargeNanoUsd: nanoUsd(integerOf(row, 'charge_nano_usd')),
-    inputTokens: integerOf(row, 'input_tokens'),
-    outputTokens: integerOf(row, 'output_tokens'),
+    chargeNanoUsd: BigInt(textOf(row, 'charge_nano_usd')),
+    inputTokens: BigInt(textOf(row, 'input_tokens')),
+    outputTokens: BigInt(textOf(row, 'output_tokens')),
   }));
 }
 
