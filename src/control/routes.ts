@@ -399,7 +399,11 @@ export const controlRoutes: readonly ControlRoute[] = [
 function amountOf(text: string): NanoUsd {
   const amount = parseUsd(text);
   if (amount === undefined || amount <= 0)
-    throw new ControlRefusal(400, 'invalid_amount', 'The amount must be above zero.');
+    throw new ControlRefusal(
+      400,
+      'invalid_amount',
+      'The amount must be above zero, and 9007199.254740991 US dollars at most.',
+    );
   return amount;
 }
 

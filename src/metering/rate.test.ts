@@ -88,6 +88,12 @@ test('the tier of service that was served sets the price; one that the book does
   assert.equal(at(undefined), 200_000);
 });
 
+test('a service tier by the name of what every object has costs the list price', () => {
+  const snapshot = snapshotOf({ service_tiers: { flex: '0.5' } });
+  for (const serviceTier of ['constructor', '__proto__', 'toString'])
+    assert.equal(rate(snapshot, { inputTokens: 1000, serviceTier }).amountNanoUsd, 2_000_000);
+});
+
 test('a tier factor that is no whole number makes a line price that is rounded up, and the receipt agrees', () => {
   const rated = rate(
     snapshotOf({ units: { input: '0.000000001' }, service_tiers: { flex: '0.5' } }),

@@ -197,7 +197,12 @@ function formulaOf(factorMillionths: number): string {
 
 /** The factor of a service tier in millionths; a tier the book does not name costs the list price. */
 function serviceTierFactor(price: Price, tier: string | undefined): bigint {
-  const factor = tier === undefined ? undefined : price.service_tiers?.[tier];
+  const tiers = price.service_tiers;
+  // The name is a client's or a vendor's: it may be that of something every object has.
+  const factor =
+    tiers === undefined || tier === undefined || !Object.hasOwn(tiers, tier)
+      ? undefined
+      : tiers[tier];
   const parsed = factor === undefined ? undefined : parseUsd(factor);
   return parsed === undefined ? million : BigInt(parsed) / 1000n;
 }

@@ -405,3 +405,15 @@ test('a voluntary subset of tools is what is declared, a forced one is named', (
     functionCallingConfig: { mode: 'ANY', allowedFunctionNames: ['a', 'b'] },
   });
 });
+
+test('a service tier by the name of what every object has is a loss like any unknown one', () => {
+  const asked = foreign([{ role: 'user', parts: [{ kind: 'text', text: 'hi' }] }], {
+    serviceTier: 'constructor',
+  });
+  const { value, losses } = codec.encode(asked, {});
+  assert.equal('serviceTier' in value, false);
+  assert.deepEqual(
+    losses.map(({ path }) => path),
+    ['service_tier'],
+  );
+});
