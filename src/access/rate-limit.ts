@@ -36,7 +36,8 @@ export class RateLimiter {
   }
 
   /**
-   * Takes one request and `tokens`, an estimate, from the key's buckets, or says when to come again.
+   * Takes one request and `tokens`, an estimate, from the key's buckets, or says when to come again. What costs no
+   * tokens is not refused for want of them.
    * `release` gives the place back; told what was used in the end, it corrects the estimate.
    */
   admit(keyId: string, limits: KeyLimits, tokens: number): RateVerdict {
@@ -61,7 +62,7 @@ export class RateLimiter {
       return refuse('requests', ((1 - counter.requests) / requestLimit) * minuteMs);
     }
     // A request larger than the whole bucket may pass when the bucket is full; else it never could.
-    if (tokenLimit !== undefined && counter.tokens < Math.min(tokens, tokenLimit)) {
+    if (tokenLimit !== undefined && tokens > 0 && counter.tokens < Math.min(tokens, tokenLimit)) {
       return refuse(
         'tokens',
         ((Math.min(tokens, tokenLimit) - counter.tokens) / tokenLimit) * minuteMs,

@@ -110,7 +110,9 @@ const walletRoutes: readonly ControlRoute[] = [
         throw new ControlRefusal(
           409,
           result.error,
-          'The top-up was refused: the event id is known with other parameters.',
+          result.error === 'balance_too_large'
+            ? 'The top-up was refused: a wallet holds 9007199.254740991 US dollars at most.'
+            : 'The top-up was refused: the event id is known with other parameters.',
         );
       await audit(services, actor, 'wallet.topup', walletId, {
         amount_usd: body.amount_usd,
@@ -397,7 +399,11 @@ export const controlRoutes: readonly ControlRoute[] = [
 function amountOf(text: string): NanoUsd {
   const amount = parseUsd(text);
   if (amount === undefined || amount <= 0)
-    throw new ControlRefusal(400, 'invalid_amount', 'The amount must be above zero.');
+    throw new ControlRefusal(
+      400,
+      'invalid_amount',
+      'The amount must be above zero, and 9007199.254740991 US dollars at most.',
+    );
   return amount;
 }
 

@@ -68,8 +68,11 @@ export type FrameFacts = {
 
 export type StreamTap = {
   inspect(frame: Frame): FrameFacts;
-  /** The frame (wire text, with framing) with the bill in its usage object; `undefined` when it has none. */
-  annotate(frame: Frame, bill: Bill): string | undefined;
+  /**
+   * The frame (wire text, with framing) with the bill in its usage object, and without a vendor's own price there;
+   * `undefined` when it has no such object, or nothing to change.
+   */
+  annotate(frame: Frame, bill: Bill | undefined): string | undefined;
 };
 
 export type StreamForm = {

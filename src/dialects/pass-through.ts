@@ -42,16 +42,11 @@ function dialectEdits(
   const { outputTokensMax } = change;
   switch (dialect) {
     case 'openai-chat':
-    case 'openai-completions': {
-      const field =
-        dialect === 'openai-chat' && wire['max_tokens'] === undefined
-          ? 'max_completion_tokens'
-          : 'max_tokens';
+    case 'openai-completions':
       return [
-        ...limitEdit(field, outputTokensMax),
+        ...chatLimitEdits(dialect, wire, request, outputTokensMax),
         ...(change.streamUsage ? usageEdit(wire, request) : []),
       ];
-    }
     case 'openai-responses':
       return [...limitEdit('max_output_tokens', outputTokensMax), ...stateEdits(wire, change)];
     case 'anthropic-messages':
@@ -82,6 +77,23 @@ function thinkingEdit(wire: JsonObject, outputTokensMax: number | undefined): re
   const value =
     lowered < thinkingBudgetMin ? { type: 'disabled' } : { ...thinking, budget_tokens: lowered };
   return [{ key: 'thinking', value: JSON.stringify(value) }];
+}
+
+/** Vendors obey one of the two limits, or the other: where both are said, both say what is held for. */
+function chatLimitEdits(
+  dialect: 'openai-chat' | 'openai-completions',
+  wire: JsonObject,
+  request: ChatRequest,
+  lowered: number | undefined,
+): readonly JsonEdit[] {
+  const said = ['max_completion_tokens', 'max_tokens'].filter(
+    (key) => asCount(wire[key]) !== undefined,
+  );
+  const usual = dialect === 'openai-chat' ? 'max_completion_tokens' : 'max_tokens';
+  const limit = lowered ?? (said.length === 2 ? request.outputTokensMax : undefined);
+  return (said.length > 0 ? said : [usual])
+    .filter((key) => wire[key] !== limit)
+    .flatMap((key) => limitEdit(key, limit));
 }
 
 function limitEdit(key: string, outputTokensMax: number | undefined): readonly JsonEdit[] {

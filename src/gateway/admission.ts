@@ -1,6 +1,12 @@
 /** Step 2: who is asking, and may they ask now. */
 
-import { clientAddress, keyFromRequest, type Principal } from '#access';
+import {
+  clientAddress,
+  keyFromRequest,
+  type Principal,
+  type RateHeaders,
+  type RateVerdict,
+} from '#access';
 import { fail, gatewayError, GatewayFailure } from '#canonical';
 import type { Exchange } from './http/index.ts';
 import type { Services } from './services.ts';
@@ -54,12 +60,32 @@ export async function admit(
   );
   trail.rateHeaders = verdict.headers;
   if (verdict.ok) return verdict.release;
+  throw refusal(verdict);
+}
+
+/** What costs nothing is work all the same: it counts as a request of its key, and takes no tokens. */
+export async function asFreeRequest(
+  services: Services,
+  exchange: Exchange,
+  work: (principal: Principal, headers: RateHeaders) => Promise<void>,
+): Promise<void> {
+  const principal = await authenticate(services, exchange);
+  const verdict = await services.rateLimiter.admit(principal.keyId, principal.limits, 0);
+  if (!verdict.ok) throw refusal(verdict);
+  try {
+    await work(principal, verdict.headers);
+  } finally {
+    verdict.release();
+  }
+}
+
+function refusal(verdict: Extract<RateVerdict, { ok: false }>): GatewayFailure {
   const what = {
     requests: 'requests per minute',
     tokens: 'tokens per minute',
     concurrency: 'requests at once',
   }[verdict.reason];
-  throw new GatewayFailure(
+  return new GatewayFailure(
     gatewayError('rate_limited', `This key's limit of ${what} is reached.`, {
       retryAfterMs: Math.ceil(verdict.retryAfterMs),
       details: { limit: verdict.reason },

@@ -63,8 +63,11 @@ export const wishFields: readonly string[] = [
   'routing',
 ];
 
-/** Of these, the ones that no vendor knows. */
-export const ownWishFields: readonly string[] = ['max_cost', 'routing'];
+/**
+ * Of these, the ones that go to no vendor: it does not know them, or would answer with another model, whose price and
+ * whether the key may use it are known here only.
+ */
+export const ownWishFields: readonly string[] = ['max_cost', 'routing', 'models', 'route'];
 
 /** `scan` describes the client's own bytes; it is absent when `wire` is no longer what they say. */
 export type ParsedBody = { readonly scan: JsonScan | undefined; readonly wire: JsonObject };

@@ -3,10 +3,11 @@
  * the client's own dialect can; otherwise the estimate is given, rounded as the hold would round it.
  */
 
+import type { Principal, RateHeaders } from '#access';
 import type { CountTokensForm, Dialect } from '#dialects';
 import { estimateInputTokens } from '#metering';
 import { parseJsonObject } from '#std';
-import { authenticate } from './admission.ts';
+import { asFreeRequest } from './admission.ts';
 import { readText } from './attempt.ts';
 import { parseBody, reading } from './call.ts';
 import type { Exchange } from './http/index.ts';
@@ -22,12 +23,22 @@ export type CountRoute = {
 
 const countMs = 10_000;
 
-export async function handleCountTokens(
+export function handleCountTokens(
   services: Services,
   exchange: Exchange,
   route: CountRoute,
 ): Promise<void> {
-  const principal = await authenticate(services, exchange);
+  return asFreeRequest(services, exchange, (principal, headers) =>
+    countTokens(services, exchange, route, { principal, headers }),
+  );
+}
+
+async function countTokens(
+  services: Services,
+  exchange: Exchange,
+  route: CountRoute,
+  { principal, headers }: { readonly principal: Principal; readonly headers: RateHeaders },
+): Promise<void> {
   const { wire } = parseBody(exchange.body);
   // Gemini may wrap the whole request; Anthropic asks for no max_tokens here.
   const wrapped = wire['generateContentRequest'] ?? wire['generate_content_request'];
@@ -47,7 +58,7 @@ export async function handleCountTokens(
     (await askVendor(services, exchange, route, model.id)) ?? estimateInputTokens(request);
   exchange.respond(
     200,
-    { 'content-type': 'application/json; charset=utf-8' },
+    { 'content-type': 'application/json; charset=utf-8', ...headers },
     JSON.stringify(route.form.encode(counted)),
   );
 }

@@ -253,6 +253,16 @@ export class Funds {
   /** Rates and settles. The bill is durable when this resolves. */
   async settle(ending: Ending): Promise<{ readonly bill: Bill; readonly receipt: Charged }> {
     this.#closed = true;
+    try {
+      return await this.#settle(ending);
+    } catch (error) {
+      // By a fault of ours nothing was booked: who gives the request up can still free the hold.
+      if (!(error instanceof GatewayFailure)) this.#closed = false;
+      throw error;
+    }
+  }
+
+  async #settle(ending: Ending): Promise<{ readonly bill: Bill; readonly receipt: Charged }> {
     const { route, usage, empty } = ending;
     const rated = rate(route.price, usage);
     const cost = this.#ownCost(ending, rated.amountNanoUsd);

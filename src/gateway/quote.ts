@@ -7,17 +7,26 @@ import { fail } from '#canonical';
 import type { Dialect } from '#dialects';
 import { quote } from '#metering';
 import { formatUsd, type JsonObject } from '#std';
-import { authenticate } from './admission.ts';
+import { asFreeRequest } from './admission.ts';
 import { decodeChat, parseBody, type ChatCall } from './call.ts';
 import type { Exchange } from './http/index.ts';
 import type { Services } from './services.ts';
 import { holdSize, resolve, routeRequest, type Target } from './target.ts';
-import type { Principal } from '#access';
+import type { Principal, RateHeaders } from '#access';
 
-type Prepared = { readonly principal: Principal; readonly call: ChatCall; readonly target: Target };
+type Prepared = {
+  readonly principal: Principal;
+  readonly call: ChatCall;
+  readonly target: Target;
+  readonly headers: { readonly [name: string]: string };
+};
 
-async function prepare(services: Services, exchange: Exchange): Promise<Prepared> {
-  const principal = await authenticate(services, exchange);
+function prepare(
+  services: Services,
+  exchange: Exchange,
+  principal: Principal,
+  rateHeaders: RateHeaders,
+): Prepared {
   const dialect = dialectOf(services, exchange);
   const model = exchange.query.get('model');
   const call = decodeChat(
@@ -28,7 +37,9 @@ async function prepare(services: Services, exchange: Exchange): Promise<Prepared
     model === null ? {} : { model },
     parseBody(exchange.body),
   );
-  return { principal, call, target: resolve(services, principal, call, 'chat') };
+  const target = resolve(services, principal, call, 'chat');
+  const headers = { 'content-type': 'application/json; charset=utf-8', ...rateHeaders };
+  return { principal, call, target, headers };
 }
 
 function dialectOf(services: Services, exchange: Exchange): Dialect {
@@ -44,8 +55,17 @@ function dialectOf(services: Services, exchange: Exchange): Dialect {
   );
 }
 
-export async function handleQuote(services: Services, exchange: Exchange): Promise<void> {
-  const { principal, call, target } = await prepare(services, exchange);
+export function handleQuote(services: Services, exchange: Exchange): Promise<void> {
+  return asFreeRequest(services, exchange, (principal, rateHeaders) =>
+    tellQuote(services, exchange, prepare(services, exchange, principal, rateHeaders)),
+  );
+}
+
+async function tellQuote(
+  services: Services,
+  exchange: Exchange,
+  { principal, call, target, headers }: Prepared,
+): Promise<void> {
   const { availableNanoUsd } = await services.ledger.balance(principal.walletId);
   const hold = holdSize(target, call.request.stream);
   const candidates = [...target.routes.values()].map((route) => ({
@@ -75,22 +95,27 @@ export async function handleQuote(services: Services, exchange: Exchange): Promi
     affordable: availableNanoUsd >= hold.minimum,
     candidates,
   };
-  exchange.respond(
-    200,
-    { 'content-type': 'application/json; charset=utf-8' },
-    JSON.stringify(body),
+  exchange.respond(200, headers, JSON.stringify(body));
+}
+
+export function handleRouteDryRun(services: Services, exchange: Exchange): Promise<void> {
+  return asFreeRequest(services, exchange, (principal, rateHeaders) =>
+    tellRoute(services, exchange, prepare(services, exchange, principal, rateHeaders)),
   );
 }
 
-export async function handleRouteDryRun(services: Services, exchange: Exchange): Promise<void> {
-  const { principal, call, target } = await prepare(services, exchange);
+async function tellRoute(
+  services: Services,
+  exchange: Exchange,
+  { principal, call, target, headers }: Prepared,
+): Promise<void> {
   const plan = services.router.plan(routeRequest(services, principal, call, target));
   try {
     const step = await plan.next();
     const chosen = step.kind === 'attempt' ? { channel: step.channelId, model: step.model } : null;
     exchange.respond(
       200,
-      { 'content-type': 'application/json; charset=utf-8' },
+      headers,
       JSON.stringify({
         object: 'route',
         chosen,

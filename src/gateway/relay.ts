@@ -105,12 +105,19 @@ class PassThroughRelay implements Relay {
     if (facts.closing) this.#holding = true;
     if (facts.unasked) return nothing;
     this.#marks.see(frame, facts.content);
-    if (!this.#holding) return { output: frame.raw, content: facts.content, error: undefined };
+    const shown = facts.usage ? this.#withoutCosts(frame) : frame;
+    if (!this.#holding) return { output: shown.raw, content: facts.content, error: undefined };
     // Some vendors say in each frame why the answer ends: what stood before more of it was no tail.
     const output = facts.content ? this.#release() : undefined;
     if (this.#held.length >= heldFramesMax) return { ...nothing, error: tooLong() };
-    this.#held.push(frame);
+    this.#held.push(shown);
     return { output, content: facts.content, error: undefined };
+  }
+
+  /** Vendors that resell may tell their price before the end, where no bill of ours takes its place. */
+  #withoutCosts(frame: SseFrame): SseFrame {
+    const text = this.#tap.annotate(frame, undefined);
+    return text === undefined ? frame : { ...frame, raw: Buffer.from(text) };
   }
 
   #release(): Uint8Array | undefined {
@@ -174,8 +181,8 @@ function tailOf(
   let billTold = bill === undefined;
   const texts: string[] = [];
   for (const frame of held.toReversed()) {
-    const annotated = billTold || !bill ? undefined : tap.annotate(frame, bill);
-    if (annotated !== undefined) billTold = true;
+    const annotated = tap.annotate(frame, billTold ? undefined : bill);
+    if (annotated !== undefined && bill) billTold = true;
     texts.unshift(annotated ?? Buffer.from(frame.raw).toString('utf8'));
   }
   return { text: texts.join(''), billTold };

@@ -17,7 +17,7 @@ import {
   type PriceSnapshot,
 } from '#metering';
 import type { Hints } from '#routing';
-import { formatUsd, rememberByObject, type NanoUsd } from '#std';
+import { asCount, formatUsd, rememberByObject, type NanoUsd } from '#std';
 import type { ChatCall, Wishes } from './call.ts';
 import type { FallbackRequest } from './fallback.ts';
 import {
@@ -138,7 +138,7 @@ export function resolve(
     inputTokens,
     inputTokensBound: bound.inputTokens,
     outputTokensMax,
-    choiceCount: request.choiceCount ?? 1,
+    choiceCount: answersMade(request),
   };
 }
 
@@ -169,10 +169,16 @@ function tooLong(model: Model, inputTokens: number): never {
 function outputLimit(request: ChatRequest, model: Model): number {
   const most =
     model.output_tokens && model.output_tokens > 0 ? model.output_tokens : outputTokensFallback;
-  return (
-    Math.min(request.outputTokensMax ?? most, Math.max(most, request.outputTokensMax ?? 0)) *
-    (request.choiceCount ?? 1)
+  return Math.min(
+    (request.outputTokensMax ?? most) * answersMade(request),
+    Number.MAX_SAFE_INTEGER,
   );
+}
+
+/** Answers that are made and billed: each prompt of a legacy completion has its own, and of `best_of` only the best are told. */
+function answersMade({ dialect, choiceCount, extensions, messages }: ChatRequest): number {
+  const each = Math.max(choiceCount ?? 1, asCount(extensions['best_of']) ?? 1);
+  return dialect === openaiCompletions.id ? each * messages.length : each;
 }
 
 function allCandidates(
@@ -392,6 +398,11 @@ const sliceTokens = 2_048;
 const sliceTokensReasoning = 16_384;
 const outputTokensLeast = 16;
 
+/** The shortest answer worth asking for; of several, each has a token. */
+function leastOutput({ choiceCount, outputTokensMax }: Target): number {
+  return Math.min(Math.max(outputTokensLeast, choiceCount), outputTokensMax);
+}
+
 /** `inFull` holds for the whole answer at once, for keys whose answers must not be cut short. */
 export function holdSize(target: Target, stream: boolean, inFull = false): HoldSize {
   const routes = [...target.routes.values()];
@@ -403,7 +414,7 @@ export function holdSize(target: Target, stream: boolean, inFull = false): HoldS
   const at = (tokens: number): NanoUsd => boundAt(target, tokens);
   return {
     amount: at(outputTokens),
-    minimum: at(Math.min(outputTokensLeast, outputTokens)),
+    minimum: at(Math.min(leastOutput(target), outputTokens)),
     outputTokens,
     sliced,
   };
@@ -452,9 +463,7 @@ export function affordableRoutes(
   amount: NanoUsd,
   inFull = false,
 ): Target | undefined {
-  const outputTokens = inFull
-    ? target.outputTokensMax
-    : Math.min(outputTokensLeast, target.outputTokensMax);
+  const outputTokens = inFull ? target.outputTokensMax : leastOutput(target);
   const kept = [...target.routes].filter(
     ([, route]) =>
       quote(route.price, {

@@ -13,8 +13,8 @@ import type { StoredReceipt } from './receipt.ts';
 export type WalletEntry = {
   readonly walletId: string;
   stored: boolean;
-  credits: number;
-  debits: number;
+  /** Credits minus debits. */
+  posted: number;
   pending: number;
   /** What this batch added to each; what is written is the difference. */
   readonly added: { credits: number; debits: number; pending: number };
@@ -114,7 +114,7 @@ export function markChanged<Entry extends { changed: boolean }>(list: Entry[], e
 }
 
 export function available(wallet: WalletEntry | undefined): NanoUsd {
-  return nanoUsd(wallet ? wallet.credits - wallet.debits - wallet.pending : 0);
+  return nanoUsd(wallet ? wallet.posted - wallet.pending : 0);
 }
 
 export function walletOf(books: Books, walletId: string): WalletEntry {
@@ -123,8 +123,7 @@ export function walletOf(books: Books, walletId: string): WalletEntry {
   const fresh: WalletEntry = {
     walletId,
     stored: false,
-    credits: 0,
-    debits: 0,
+    posted: 0,
     pending: 0,
     added: { credits: 0, debits: 0, pending: 0 },
     lots: [],
@@ -180,8 +179,7 @@ function bookSide(books: Books, account: string, debit: number, credit: number):
   if (account.startsWith(walletPrefix)) {
     const wallet = walletOf(books, account.slice(walletPrefix.length));
     markChanged(books.changed.wallets, wallet);
-    wallet.debits += debit;
-    wallet.credits += credit;
+    wallet.posted += credit - debit;
     wallet.added.debits += debit;
     wallet.added.credits += credit;
     return;

@@ -257,7 +257,9 @@ export type AdjustRequest = {
 export type MoveResult =
   | { readonly ok: true; readonly receipt: Receipt; readonly repeated: boolean }
   | InsufficientBalance
-  | { readonly ok: false; readonly error: 'lot_not_refundable' | 'not_found' | 'conflict' };
+  | { readonly ok: false; readonly error: 'lot_not_refundable' | 'not_found' | 'conflict' }
+  /** A wallet holds nine million US dollars at most: more could not be counted exactly. */
+  | { readonly ok: false; readonly error: 'balance_too_large' };
 
 /** A platform cost found later, such as the difference to a vendor's invoice. */
 export type SuspenseRequest = {

@@ -26,6 +26,7 @@ import {
   readLot,
   readReceiptRow,
   receiptsByKey,
+  spentColumn,
 } from './rows.ts';
 import { heldScope, scopeKey } from './scopes.ts';
 import { readStatement } from './statement.ts';
@@ -136,7 +137,7 @@ function* readBudget(
 ): Steps<BudgetState> {
   const key = scopeKey({ kind, id, window }, nowMs);
   const rows = yield* query(
-    'SELECT spent_nano_usd, pending_nano_usd FROM budgets WHERE scope_key = ?',
+    `SELECT ${spentColumn}, pending_nano_usd FROM budgets WHERE scope_key = ?`,
     [key],
   );
   const amount = (column: string): NanoUsd => nanoUsd(rows[0] ? integerOf(rows[0], column) : 0);

@@ -27,6 +27,11 @@ export function creditReceiptId(request: CreditRequest): string {
   return moveReceiptId('credit', eventOf(request));
 }
 
+/** A balance is an exact number wherever it is read: what would lift it beyond is refused. */
+function isTooMuch(books: Books, walletId: string, more: NanoUsd): boolean {
+  return more > Number.MAX_SAFE_INTEGER - walletOf(books, walletId).posted;
+}
+
 /** Sources have no `~`, so the pair cannot be read in two ways. */
 function eventOf(request: CreditRequest): string {
   return `${request.source}~${request.eventId}`;
@@ -40,6 +45,8 @@ export function credit(books: Books, request: CreditRequest): MoveResult {
     lotKind: request.lotKind,
   });
   if (repeated) return repeated;
+  if (isTooMuch(books, request.walletId, request.amountNanoUsd))
+    return { ok: false, error: 'balance_too_large' };
   const paid = request.lotKind === 'paid';
   const lot = newLot(
     books,
@@ -135,6 +142,8 @@ export function adjust(books: Books, request: AdjustRequest): MoveResult {
       scope: undefined,
     };
   }
+  if (given && isTooMuch(books, request.walletId, amount))
+    return { ok: false, error: 'balance_too_large' };
   const lots = given
     ? [newLot(books, request.walletId, lotKind, amount, 'operator', `adjust:${request.eventId}`)]
     : takeFromLots(books, wallet, amount);
@@ -249,7 +258,7 @@ function record(books: Books, movement: Movement): MoveResult {
     chargeNanoUsd: movement.charge,
     ratedNanoUsd: movement.charge,
     holdNanoUsd: zeroNanoUsd,
-    balanceAfterNanoUsd: nanoUsd(wallet ? wallet.credits - wallet.debits - movement.charge : 0),
+    balanceAfterNanoUsd: nanoUsd(wallet ? wallet.posted - movement.charge : 0),
     attempts: [],
     postedAttemptId: undefined,
     usage: {},

@@ -132,7 +132,7 @@ async function voidAll(deps: Deps, holds: readonly HoldEntry[], reason: string):
     );
     for (const amount of amounts) lost += amount;
   }
-  return nanoUsd(lost);
+  return atMost(lost);
 }
 
 /** The user pays 0; what the calls may cost us at most is written down as lost. */
@@ -144,7 +144,12 @@ async function voidUnknown(deps: Deps, hold: HoldEntry, reason: string): Promise
 
 function boundOfUnknown(attempts: readonly AttemptEntry[]): readonly LossEntry[] {
   const bound = attempts.reduce((sum, attempt) => sum + attempt.boundNanoUsd, 0);
-  return bound > 0 ? [{ reason: 'crash', amountNanoUsd: nanoUsd(bound) }] : [];
+  return bound > 0 ? [{ reason: 'crash', amountNanoUsd: atMost(bound) }] : [];
+}
+
+/** Bounds add up to more than money can be; the start of the server must not end in that. */
+function atMost(sum: number): NanoUsd {
+  return nanoUsd(Math.min(sum, Number.MAX_SAFE_INTEGER));
 }
 
 async function resolveByLookUp(

@@ -130,7 +130,7 @@ function resolve(books: Books, entry: HoldEntry, resolution: Resolution): Receip
     chargeNanoUsd: resolution.charge,
     ratedNanoUsd: resolution.rated,
     holdNanoUsd: nanoUsd(entry.amount),
-    balanceAfterNanoUsd: nanoUsd(wallet.credits - wallet.debits - resolution.charge),
+    balanceAfterNanoUsd: nanoUsd(wallet.posted - resolution.charge),
     attempts,
     postedAttemptId,
     usage: resolution.usage,

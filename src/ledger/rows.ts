@@ -12,7 +12,12 @@ import type { StoredReceipt } from './receipt.ts';
 const walletsByKey: LoadStatement = {
   table: 'wallets',
   column: 'wallet_id',
-  columns: ['wallet_id', 'credits_nano_usd', 'debits_nano_usd', 'pending_nano_usd'],
+  columns: [
+    'wallet_id',
+    // Both only grow, past the exact integers in the end; a balance never does.
+    'credits_nano_usd - debits_nano_usd AS posted_nano_usd',
+    'pending_nano_usd',
+  ],
   lock: true,
 };
 
@@ -35,10 +40,13 @@ export const holdColumns = [
 const holdsByKey: LoadStatement = { table: 'holds', column: 'request_id', columns: holdColumns };
 export const holdSelect = `SELECT ${holdColumns.join(', ')} FROM holds`;
 
+/** No limit is higher, so whoever has spent more has spent enough; `total` is a window without an end. */
+export const spentColumn = `CASE WHEN spent_nano_usd > ${Number.MAX_SAFE_INTEGER} THEN ${Number.MAX_SAFE_INTEGER} ELSE spent_nano_usd END AS spent_nano_usd`;
+
 const budgetsByKey: LoadStatement = {
   table: 'budgets',
   column: 'scope_key',
-  columns: ['scope_key', 'spent_nano_usd', 'pending_nano_usd'],
+  columns: ['scope_key', spentColumn, 'pending_nano_usd'],
   lock: true,
 };
 
@@ -97,8 +105,7 @@ export function* loadWallets(books: Books, walletIds: readonly string[]): Steps<
     const wallet: WalletEntry = {
       walletId: textOf(row, 'wallet_id'),
       stored: true,
-      credits: integerOf(row, 'credits_nano_usd'),
-      debits: integerOf(row, 'debits_nano_usd'),
+      posted: integerOf(row, 'posted_nano_usd'),
       pending: integerOf(row, 'pending_nano_usd'),
       added: { credits: 0, debits: 0, pending: 0 },
       lots: [],

@@ -187,7 +187,7 @@ export function* writeBooks(books: Books): Steps<void> {
   const accounts = [...books.accounts].sort(([left], [right]) => (left < right ? -1 : 1));
   yield* write(
     addToAccounts,
-    accounts.map(([id, totals]) => [id, totals.debits, totals.credits]),
+    accounts.map(([id, totals]) => [id, exact(totals.debits), exact(totals.credits)]),
   );
   yield* writeBudgets(books);
   yield* writeIdempotency(books);
@@ -212,6 +212,12 @@ function* indexReceipts(books: Books): Steps<void> {
     [first + indexed, first + sequence],
   );
   books.chain.indexed = sequence;
+}
+
+/** A batch whose sums are not exact is refused, and its operations are performed one by one. */
+function exact(sum: number): number {
+  if (Number.isSafeInteger(sum)) return sum;
+  throw new RangeError('the sums of a batch pass the exact integers');
 }
 
 function receiptRow(receipt: StoredReceipt): readonly Value[] {
@@ -297,7 +303,7 @@ function* writeBudgets(books: Books): Steps<void> {
   const changed: Value[][] = [];
   for (const { key, added, stored } of books.changed.budgets) {
     if (added.spent !== 0 || added.pending !== 0)
-      (stored ? changed : inserted).push([key, added.spent, added.pending]);
+      (stored ? changed : inserted).push([key, exact(added.spent), added.pending]);
   }
   yield* write(insertBudgets, inserted);
   yield* write(addToBudgets, changed);
@@ -319,8 +325,9 @@ function* writeWallets(books: Books): Steps<void> {
   const changed: Value[][] = [];
   for (const { walletId, added, stored } of books.changed.wallets) {
     if (added.credits === 0 && added.debits === 0 && added.pending === 0) continue;
-    if (stored) changed.push([walletId, added.credits, added.debits, added.pending]);
-    else inserted.push([walletId, added.credits, added.debits, added.pending, books.nowMs]);
+    const [credits, debits] = [exact(added.credits), exact(added.debits)];
+    if (stored) changed.push([walletId, credits, debits, added.pending]);
+    else inserted.push([walletId, credits, debits, added.pending, books.nowMs]);
   }
   yield* write(insertWallets, inserted);
   yield* write(addToWallets, changed);

@@ -43,13 +43,17 @@ const extras: fc.Arbitrary<Extras> = fc.record({
   webSearches: fc.constantFrom(0, 10),
 });
 
+/** A vendor serves in the tier that was asked for, or in its ordinary one. */
+const isServedAsAsked = fc.boolean();
+
 export const quoteCovers = fc.property(
   snapshots,
   tokens,
   tokens,
   extras,
   fc.tuple(share, share, share, share, share),
-  (snapshot, inputTokens, outputTokens, extra, [a, b, c, d, e]) => {
+  isServedAsAsked,
+  (snapshot, inputTokens, outputTokens, extra, [a, b, c, d, e], servedAsAsked) => {
     const allowed = (unit: string): boolean => extra.units?.some((name) => name === unit) ?? false;
     const [read, write, long, audio, image] = split(inputTokens, [a, b, c, d, e]);
     const [reasoning, outAudio, outImage, output] = split(outputTokens, [e, d, c, b]);
@@ -64,7 +68,7 @@ export const quoteCovers = fc.property(
       ...(allowed('output_image') ? { outputImageTokens: outImage } : {}),
       outputTokens: output,
       webSearches: extra.webSearches,
-      serviceTier: extra.serviceTier,
+      serviceTier: servedAsAsked ? extra.serviceTier : 'default',
     };
     const charged = rate(snapshot, usage).amountNanoUsd;
     assert.ok(charged <= quote(snapshot, { ...extra, inputTokens, outputTokens }));

@@ -6,8 +6,8 @@ import type { Price } from '#catalog';
 import { openaiChat } from '#dialects';
 import { nanoUsd } from '#std';
 import { affordableFits, quoteCovers, seed } from './quote-rig.ts';
-import { dearest, extrasOf, quote } from './quote.ts';
-import type { PriceSnapshot } from './rate.ts';
+import { affordableOutputTokens, dearest, extrasOf, quote } from './quote.ts';
+import { rate, type PriceSnapshot } from './rate.ts';
 
 test('no way of using the bound costs more than its quote, at every price of the catalog', () => {
   fc.assert(quoteCovers, { seed, numRuns: 1_000 });
@@ -47,6 +47,24 @@ test('a hold counts all input as written to the cache where that costs more, for
     40_000_000,
   );
   assert.equal(quote(snapshot, { inputTokens: 0, outputTokens: 0, webSearches: 10 }), 100_000_000);
+});
+
+test('a cheap service tier is held at the list price, which is billed when the vendor has no room in it', () => {
+  const tiers = { flex: '0.5', priority: '2' };
+  const priced: PriceSnapshot = { ...snapshot, price: { ...plain, service_tiers: tiers } };
+  const bound = { inputTokens: 1000, outputTokens: 100 };
+  const list = quote(priced, bound);
+  assert.equal(quote(priced, { ...bound, serviceTier: 'flex' }), list);
+  assert.equal(quote(priced, { ...bound, serviceTier: 'priority' }), list * 2);
+  assert.equal(affordableOutputTokens(priced, 1000, list, 5000, { serviceTier: 'flex' }), 100);
+});
+
+test('where long prompts are cheaper, a hold still covers one that turns out to be shorter', () => {
+  const tiers = [{ above_input_tokens: 900, units: { input: '0.1', cache_write: '0.1' } }];
+  const priced: PriceSnapshot = { ...snapshot, price: { ...plain, tiers } };
+  const held = quote(priced, { inputTokens: 1000, outputTokens: 10 });
+  const charged = rate(priced, { cacheWriteTokens: 900, outputTokens: 10 }).amountNanoUsd;
+  assert.ok(charged <= held, `${charged} charged, ${held} held`);
 });
 
 function decode(body: object): ChatRequest {

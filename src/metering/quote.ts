@@ -2,8 +2,8 @@
 
 import type { ChatRequest, Part } from '#canonical';
 import type { Unit, UnitPrices } from '#catalog';
-import { nanoUsd, rememberByObject, type NanoUsd } from '#std';
-import { amountFor, applicableUnits, unitPrice, type PriceSnapshot } from './rate.ts';
+import { nanoUsd, rememberByObject, zeroNanoUsd, type NanoUsd } from '#std';
+import { amountFor, possibleUnits, unitPrice, type PriceSnapshot } from './rate.ts';
 
 /** What a request asks for beyond text in and text out, where that may cost more. */
 export type Extras = {
@@ -68,8 +68,16 @@ function addPartUnits(part: Part, units: Set<ExtraUnit>): void {
 
 /** The dearest way to be charged for the bound: every token in the dearest unit that may apply. */
 export function quote(snapshot: PriceSnapshot, bound: Bound): NanoUsd {
+  let most = zeroNanoUsd;
+  for (const units of possibleUnits(snapshot, bound.inputTokens)) {
+    const amount = quoteAt(snapshot, units, bound);
+    if (amount > most) most = amount;
+  }
+  return most;
+}
+
+function quoteAt(snapshot: PriceSnapshot, units: UnitPrices, bound: Bound): NanoUsd {
   const { inputTokens, outputTokens, serviceTier, webSearches = 0, units: extras = [] } = bound;
-  const units = applicableUnits(snapshot, inputTokens);
   const dearestUnits = extras.length === 0 ? dearestPlain(units) : dearestOf(units, extras);
   return amountFor(snapshot, units, serviceTier, [
     [dearestUnits.input, inputTokens],

@@ -88,6 +88,12 @@ test('the tier of service that was served sets the price; one that the book does
   assert.equal(at(undefined), 200_000);
 });
 
+test('a service tier by the name of what every object has costs the list price', () => {
+  const snapshot = snapshotOf({ service_tiers: { flex: '0.5' } });
+  for (const serviceTier of ['constructor', '__proto__', 'toString'])
+    assert.equal(rate(snapshot, { inputTokens: 1000, serviceTier }).amountNanoUsd, 2_000_000);
+});
+
 test('a tier factor that is no whole number makes a line price that is rounded up, and the receipt agrees', () => {
   const rated = rate(
     snapshotOf({ units: { input: '0.000000001' }, service_tiers: { flex: '0.5' } }),
@@ -143,6 +149,13 @@ test('searches and requests are priced per million of them like everything else'
   );
   // $10 a thousand searches, $12 a thousand requests.
   assert.equal(rated.amountNanoUsd, 20_000_000 + 12_000_000);
+});
+
+test('whatever a vendor claims is rated at 100,000 USD at most, so that the costs of many calls add up exactly', () => {
+  const claimed = rate(snapshotOf({}), { outputTokens: Number.MAX_SAFE_INTEGER });
+  assert.equal(claimed.amountNanoUsd, 100_000_000_000_000);
+  assert.equal(rateLines(claimed.lines, 1_000_000), claimed.amountNanoUsd);
+  assert.ok(Number.isSafeInteger(claimed.amountNanoUsd * 65), 'of all attempts of a request');
 });
 
 test('nothing used costs nothing, and an amount that is no exact integer is refused', () => {

@@ -5,7 +5,7 @@
 
 import type { Price, Unit, UnitPrices } from '#catalog';
 import { inputTotalTokens, type Usage } from '#canonical';
-import { nanoUsd, parseUsd, zeroNanoUsd, type NanoUsd } from '#std';
+import { nanoUsd, nanoUsdPerUsd, parseUsd, zeroNanoUsd, type NanoUsd } from '#std';
 
 /** Everything that decides the price of a request, frozen when it is admitted. */
 export type PriceSnapshot = {
@@ -32,7 +32,8 @@ export type Rated = {
 };
 
 const million = 1_000_000n;
-const amountMax = BigInt(Number.MAX_SAFE_INTEGER);
+/** A hundred thousand US dollars: the costs of all the calls that one request can make still add up exactly. */
+const amountMax = 100_000n * BigInt(nanoUsdPerUsd);
 
 /** Where a unit has no price of its own, the first of these that has one is used. */
 const fallbacks: { readonly [unit in Unit]: readonly Unit[] } = {
@@ -72,15 +73,27 @@ const quantities: readonly (readonly [Unit, (usage: Usage) => number | undefined
 
 /** The prices that apply: daily window over base, then the tier for this input size over both. */
 export function applicableUnits(snapshot: PriceSnapshot, inputTokens: number): UnitPrices {
-  const { price, atMs } = snapshot;
+  let units = windowUnits(snapshot);
+  for (const tier of snapshot.price.tiers ?? []) {
+    if (inputTokens > tier.above_input_tokens) units = { ...units, ...tier.units };
+  }
+  return units;
+}
+
+/** Every list of prices that may apply to a request of so many input tokens, or of fewer. */
+export function possibleUnits(snapshot: PriceSnapshot, inputTokens: number): readonly UnitPrices[] {
+  const possible = [windowUnits(snapshot)];
+  for (const { above_input_tokens: above } of snapshot.price.tiers ?? [])
+    if (inputTokens > above) possible.push(applicableUnits(snapshot, above + 1));
+  return possible;
+}
+
+function windowUnits({ price, atMs }: PriceSnapshot): UnitPrices {
   let units = price.units;
   const minute = Math.floor(atMs / 60_000) % 1440;
   for (const window of price.windows ?? []) {
     if (minute >= window.from_minute && minute < window.until_minute)
       units = { ...units, ...window.units };
-  }
-  for (const tier of price.tiers ?? []) {
-    if (inputTokens > tier.above_input_tokens) units = { ...units, ...tier.units };
   }
   return units;
 }
@@ -137,14 +150,18 @@ function tieredPrice(units: UnitPrices, unit: Unit, tierFactor: bigint): bigint 
   return tierFactor === million ? price : (price * tierFactor + million - 1n) / million;
 }
 
-/** The amount alone that {@link rate} gives for these quantities; `units` are those that apply. */
+/**
+ * The most that {@link rate} gives for these quantities; `units` are those that apply. A vendor that has no room in
+ * a cheap service tier may serve, and bill, in its ordinary one.
+ */
 export function amountFor(
   snapshot: PriceSnapshot,
   units: UnitPrices,
   serviceTier: string | undefined,
   quantitiesByUnit: readonly (readonly [Unit, number])[],
 ): NanoUsd {
-  const tierFactor = serviceTierFactor(snapshot.price, serviceTier);
+  const asked = serviceTierFactor(snapshot.price, serviceTier);
+  const tierFactor = asked > million ? asked : million;
   let total =
     unitPrice(units, 'request') === undefined ? 0n : tieredPrice(units, 'request', tierFactor);
   for (const [unit, quantity] of quantitiesByUnit)
@@ -180,7 +197,12 @@ function formulaOf(factorMillionths: number): string {
 
 /** The factor of a service tier in millionths; a tier the book does not name costs the list price. */
 function serviceTierFactor(price: Price, tier: string | undefined): bigint {
-  const factor = tier === undefined ? undefined : price.service_tiers?.[tier];
+  const tiers = price.service_tiers;
+  // The name is a client's or a vendor's: it may be that of something every object has.
+  const factor =
+    tiers === undefined || tier === undefined || !Object.hasOwn(tiers, tier)
+      ? undefined
+      : tiers[tier];
   const parsed = factor === undefined ? undefined : parseUsd(factor);
   return parsed === undefined ? million : BigInt(parsed) / 1000n;
 }

@@ -36,7 +36,7 @@ export type Speech = {
   readonly headers?: { readonly [name: string]: string };
   /** The client's headers that go on when it speaks the same dialect (`anthropic-beta`). */
   readonly forwards?: readonly string[];
-  /** The vendor is a router itself: wishes about providers and fallbacks are left in the body. */
+  /** The vendor is a router itself: wishes about its providers are left in the body. */
   readonly forwardsWishes?: boolean;
 };
 

@@ -24,6 +24,19 @@ test('members are appended to the object or take the place of those that are the
   assert.equal(annotated('{"choices":[{"usage":{"n":1}}]}'), undefined);
 });
 
+test('members are taken out with one of the commas around them, as often as they are there', () => {
+  const without = (text: string): string =>
+    setMembers(text, { start: 0, end: text.length }, [['cost', undefined]]);
+  for (const [text, expected] of [
+    ['{"cost":1}', '{}'],
+    ['{ "cost" : {"a":[1,"}"]} , "n": 2 }', '{ "n": 2 }'],
+    ['{"n":1 , "cost" : "x:\\"," }', '{"n":1  }'],
+    ['{"cost":1,"n":{"cost":2},"cost":3}', '{"n":{"cost":2}}'],
+    ['{"a":"\\"cost\\":1","costs":4}', '{"a":"\\"cost\\":1","costs":4}'],
+  ] as const)
+    assert.equal(without(text), expected);
+});
+
 test('look-alikes in strings, in nested objects and as values are no members', () => {
   for (const [text, expected] of [
     ['{"a":"\\"usage\\":{","usage":{"n":1}}', '{"a":"\\"usage\\":{","usage":{"n":1,B}}'],

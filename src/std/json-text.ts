@@ -24,14 +24,18 @@ export function findMemberObject(text: string, key: string): TextSpan | undefine
   return member && text.charCodeAt(member.start) === openBrace ? member : undefined;
 }
 
-/** The text with `members` (key and JSON text of the value) set in the object at `object`: replaced or appended. */
+/**
+ * The text with `members` (key and JSON text of the value) set in the object at `object`: replaced or appended, or
+ * taken out where there is no value.
+ */
 export function setMembers(
   text: string,
   object: TextSpan,
-  members: readonly (readonly [key: string, value: string])[],
+  members: readonly (readonly [key: string, value: string | undefined])[],
 ): string {
   let inner = text.slice(object.start, object.end);
-  for (const [key, value] of members) inner = setMember(inner, key, value);
+  for (const [key, value] of members)
+    inner = value === undefined ? withoutMember(inner, key) : setMember(inner, key, value);
   return text.slice(0, object.start) + inner + text.slice(object.end);
 }
 
@@ -42,6 +46,20 @@ function setMember(object: string, key: string, value: string): string {
   const close = object.length - 1;
   const isEmpty = object.charCodeAt(skipSpace(object, 1)) === closeBrace;
   return `${object.slice(0, close)}${isEmpty ? '' : ','}${name}:${value}}`;
+}
+
+/** Without the member, however often it is there, and one of the commas around it. */
+function withoutMember(object: string, key: string): string {
+  let rest = object;
+  for (let value = findMember(rest, 0, key); value; value = findMember(rest, 0, key)) {
+    const colonAt = rest.lastIndexOf(':', value.start - 1);
+    const start = rest.lastIndexOf(`"${key}"`, colonAt);
+    const behind = skipSpace(rest, value.end);
+    if (rest.charCodeAt(behind) === comma)
+      rest = rest.slice(0, start) + rest.slice(skipSpace(rest, behind + 1));
+    else rest = rest.slice(0, start).replace(/,?\s*$/, '') + rest.slice(value.end);
+  }
+  return rest;
 }
 
 /** How much of a text is looked at from its end before it is read from its start. */

@@ -1,6 +1,6 @@
 /**
- * Money: integers of nano-USD (10⁻⁹ US dollar). A safe integer holds $9.0 million, an amount no
- * prepaid wallet reaches; every constructor asserts it, and products are made in BigInt.
+ * Money: integers of nano-USD (10⁻⁹ US dollar). A safe integer holds $9.0 million, the most
+ * that a wallet may have; every constructor asserts it. Products, and sums over wallets or years, are BigInt or the database's.
  */
 
 declare const nanoUsdBrand: unique symbol;

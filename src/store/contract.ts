@@ -138,9 +138,10 @@ export type RequestTotals = {
   readonly model: string;
   readonly requests: number;
   readonly errors: number;
-  readonly chargeNanoUsd: NanoUsd;
-  readonly inputTokens: number;
-  readonly outputTokens: number;
+  /** Sums over all wallets may pass the safe integers: `bigint`. */
+  readonly chargeNanoUsd: bigint;
+  readonly inputTokens: bigint;
+  readonly outputTokens: bigint;
 };
 
 export type RequestRepository = {

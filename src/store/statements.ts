@@ -42,9 +42,15 @@ export function sqliteWrite(statement: WriteStatement, rowCount = 1): string {
   const [key, ...rest] = names;
   if (statement.action === 'delete') return `DELETE FROM ${table} WHERE ${key} = ?`;
   const assignments = rest.map(
-    (name, index) => `${name} = ${statement.action === 'add' ? `${name} + ` : ''}?${index + 2}`,
+    (name, index) =>
+      `${name} = ${statement.action === 'add' ? added(name, index + 2) : `?${index + 2}`}`,
   );
   return `UPDATE ${table} SET ${assignments.join(', ')} WHERE ${key} = ?1`;
+}
+
+/** A number arrives in SQLite as a float, and a sum with a float is one: inexact where it is large. */
+function added(name: string, parameter: number): string {
+  return `${name} + CAST(?${parameter} AS INTEGER)`;
 }
 
 /** For all rows; each parameter is the array of one column's values. */

@@ -161,6 +161,35 @@ function testConcurrency(open: OpenFixture): void {
     });
   });
 
+  test('operations whose sums together pass the exact integers are booked exactly, in one batch or one by one', async () => {
+    await withFixture(open, async (fixture) => {
+      const most = 9_007_199_254_740_991;
+      const wallets = ['a', 'b', 'c', 'd', 'e'];
+      const credits = wallets.map((wallet) =>
+        runLine(fixture, `credit ${wallet} paid ${most} e_${wallet}`),
+      );
+      assert.deepEqual(
+        await Promise.all(credits),
+        wallets.map(() => `ok -${most}`),
+      );
+      const turns = ['a', 'b', 'a'].flatMap((wallet, turn) => [
+        `reserve r${turn} ${wallet} 9007199254740990 key:k_${wallet}:total=none`,
+        `settle r${turn} 9007199254740989 cost=x${turn}/9007199254740991`,
+        `credit ${wallet} paid 9007199254740988 again_${turn}`,
+      ]);
+      const results = await Promise.all(turns.map((line) => runLine(fixture, line)));
+      assert.deepEqual(
+        results.filter((result) => !result.startsWith('ok')),
+        [],
+      );
+      assert.equal(
+        await runLine(fixture, 'account revenue'),
+        `debits 0 credits ${9_007_199_254_740_989n * 3n}`,
+      );
+      assert.match(await runLine(fixture, 'verify'), /^(attempt_without_intent[^;]*(; )?){3}$/);
+    });
+  });
+
   test('reserve and settle of the same request in one batch both happen', async () => {
     await withFixture(open, async (fixture) => {
       await runLine(fixture, 'credit w paid 1000 e1');

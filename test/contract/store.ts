@@ -211,13 +211,21 @@ export function testStoreContract(freshUrl: FreshUrl): void {
         model: 'large',
         requests: 5,
         errors: 0,
-        chargeNanoUsd: 50,
-        inputTokens: 25,
-        outputTokens: 35,
+        chargeNanoUsd: 50n,
+        inputTokens: 25n,
+        outputTokens: 35n,
       });
       assert.equal(
         totals.reduce((sum, each) => sum + each.requests, 0),
         20,
+      );
+      for (const index of [90, 91, 92])
+        await requests.append(record(index, { chargeNanoUsd: nanoUsd(Number.MAX_SAFE_INTEGER) }));
+      const large = await requests.totals({ bucketMs: 86_400_000, fromMs: 1_008_500 });
+      assert.equal(
+        large.reduce((sum, each) => sum + each.chargeNanoUsd, 0n),
+        BigInt(Number.MAX_SAFE_INTEGER) * 3n,
+        'a sum over all wallets may pass what one balance can be',
       );
       assert.deepEqual(
         [await requests.prune(1_001_000, 4), await requests.prune(1_001_000, 100)],

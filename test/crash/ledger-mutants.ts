@@ -9,8 +9,8 @@ const changes: readonly Change[] = [
   {
     name: 'the balance check forgets what is held',
     file: 'src/ledger/books.ts',
-    from: 'wallet.credits - wallet.debits - wallet.pending : 0',
-    to: 'wallet.credits - wallet.debits : 0',
+    from: 'wallet.posted - wallet.pending : 0',
+    to: 'wallet.posted : 0',
   },
   {
     name: 'the hold is released without its extension',
@@ -27,8 +27,8 @@ const changes: readonly Change[] = [
   {
     name: 'a top-up event is not remembered',
     file: 'src/ledger/move.ts',
-    from: '    lotKind: request.lotKind,\n  });\n  if (repeated) return repeated;\n  const paid',
-    to: '    lotKind: request.lotKind,\n  });\n  void repeated;\n  const paid',
+    from: '    lotKind: request.lotKind,\n  });\n  if (repeated) return repeated;\n  if (isTooMuch',
+    to: '    lotKind: request.lotKind,\n  });\n  void repeated;\n  if (isTooMuch',
   },
   {
     name: 'a budget counts only what is spent',

@@ -140,3 +140,9 @@ function brief(value: unknown): string {
   const text = JSON.stringify(value) ?? 'nothing';
   return text.length > 160 ? `${text.slice(0, 160)}…` : text;
 }
+
+/** A usage object as a client may see it: what the operator pays is not told. */
+export function withoutVendorCosts(usage: JsonObject): JsonObject {
+  const hidden = /^(?:(?:estimated_|market_)?cost|cost_details|cost_in_usd_ticks|is_byok)$/;
+  return Object.fromEntries(Object.entries(usage).filter(([name]) => !hidden.test(name)));
+}

@@ -143,6 +143,19 @@ describe('the control API beside the gateway', () => {
     );
   });
 
+  it('refuses a top-up beyond what a balance can be, and the wallet goes on', async () => {
+    const topup = (amount_usd: string, event_id: string) =>
+      ask('POST', '/wallets/w9/topups', { amount_usd, event_id });
+    assert.equal((await topup('9000000', 'large-1')).status, 200);
+    const refused = await topup('9000000', 'large-2');
+    assert.equal(refused.status, 409);
+    assert.match(JSON.stringify(refused.body), /balance_too_large.*9007199\.254740991/);
+    assert.equal((await topup('7199.254740991', 'large-3')).status, 200);
+    const wallet = await ask('GET', '/wallets/w9');
+    assert.equal(wallet.body['available_usd'], '9007199.254740991');
+    assert.equal((await ask('POST', '/ledger/verify')).body['ok'], true);
+  });
+
   it('refuses a key that could not be used or shown', async () => {
     const made = async (more: object): Promise<number> =>
       (await ask('POST', '/keys', { name: 'k', wallet_id: 'w4', ...more })).status;

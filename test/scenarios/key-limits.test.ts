@@ -37,6 +37,25 @@ test('requests per minute count down, then the refusal says when to come again',
   assert.ok(seconds > 0 && seconds <= 30, `${seconds}`);
 });
 
+test('what costs nothing counts as a request of the key, and needs and takes no tokens', async (t) => {
+  const rig = await rigWith(t, { requests_per_minute: 5, tokens_per_minute: 20 });
+  assert.equal((await ask(rig)).status, 200, 'its answer leaves a debt of tokens');
+  const left: (string | null)[] = [];
+  for (const path of ['/v1/messages/count_tokens', '/v1/quote', '/v1/route']) {
+    const response = await rig.post(path, question);
+    assert.equal(response.status, 200, `${path} ${await response.text()}`);
+    left.push(response.headers.get('x-ratelimit-remaining-requests'));
+  }
+  assert.deepEqual(left, ['3', '2', '1']);
+  const counted = await rig.post('/v1beta/models/sim-chat:countTokens', {
+    contents: [{ parts: [{ text: 'Hello' }] }],
+  });
+  assert.equal(counted.status, 200, await counted.text());
+  const refused = await rig.post('/v1/messages/count_tokens', question);
+  assert.equal(refused.status, 429, await refused.text());
+  assert.ok(Number(refused.headers.get('retry-after')) > 0);
+});
+
 test('tokens per minute count the answer as well', async (t) => {
   const rig = await rigWith(t, { tokens_per_minute: 10_000 });
   await ask(rig);

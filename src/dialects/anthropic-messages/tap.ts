@@ -47,9 +47,12 @@ export class MessagesStreamTap implements StreamTap {
     return this.#inspectParsed(frame);
   }
 
-  annotate(frame: Frame, bill: Bill): string | undefined {
-    if (!isMessageDelta(frame)) return undefined;
-    const data = annotateUsage(frame.data, bill);
+  annotate(frame: Frame, bill: Bill | undefined): string | undefined {
+    const isEnd = isMessageDelta(frame);
+    if (bill && !isEnd) return undefined;
+    const data = isEnd
+      ? annotateUsage(frame.data, bill)
+      : annotateUsage(frame.data, bill, ['message', 'usage']);
     return data === undefined ? undefined : formatSse({ event: frame.event, data });
   }
 

@@ -9,6 +9,7 @@ import {
   type JsonObject,
   type JsonValue,
 } from '#std';
+import { withoutVendorCosts } from '../bill.ts';
 
 /**
  * Anthropic's counts as disjoint buckets. `input_tokens` excludes cache reads and writes already;
@@ -88,7 +89,10 @@ export function mergeRawUsage(earlier: JsonObject, later: JsonObject): JsonObjec
 /** The usage object as a client of this dialect reads it, with the bill when there is one. */
 export function encodeUsage(usage: Usage | undefined, bill?: Bill): JsonObject {
   const own = usage?.rawDialect === 'anthropic-messages' ? usage.raw : undefined;
-  return { ...(own ?? buildUsage(usage ?? {})), ...(bill ? encodeBill(bill) : {}) };
+  return {
+    ...(own ? withoutVendorCosts(own) : buildUsage(usage ?? {})),
+    ...(bill ? encodeBill(bill) : {}),
+  };
 }
 
 function buildUsage(usage: Usage): JsonObject {

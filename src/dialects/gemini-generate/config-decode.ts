@@ -15,7 +15,7 @@ import {
   type JsonObject,
   type JsonValue,
 } from '#std';
-import { camelised, kept } from './fields.ts';
+import { camelised, camelisedOnce, kept } from './fields.ts';
 import { schemaFromOpenApi } from './schema-decode.ts';
 
 const configFields = new Set([
@@ -52,7 +52,7 @@ export type ReadConfig = { readonly fields: Partial<ChatRequest>; readonly rest?
 
 export function readConfig(value: JsonObject | undefined, path: string): ReadConfig {
   if (!value) return { fields: {} };
-  const config = camelised(value, configFields);
+  const config = camelisedOnce(value, configFields, path);
   const format = readFormat(config, path);
   const rest: Record<string, JsonValue | undefined> = {
     ...unknownFields(config, neutralFields),

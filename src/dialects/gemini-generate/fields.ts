@@ -37,6 +37,20 @@ export function camelised(object: JsonObject, known: ReadonlySet<string>): JsonO
   return renamed ?? object;
 }
 
+/** The same for what decides on the price: said in both spellings, a vendor may obey the one that was not read here. */
+export function camelisedOnce(
+  object: JsonObject,
+  known: ReadonlySet<string>,
+  path: string,
+): JsonObject {
+  for (const key in object) {
+    const camel = key.includes('_') ? camelCase(key) : key;
+    if (camel !== key && known.has(camel) && object[camel] !== undefined)
+      throw new ReadError(fieldPath(path, key), `\`${camel}\` stands there too`);
+  }
+  return camelised(object, known);
+}
+
 function withoutUndefined(object: JsonObject): Record<string, JsonValue> {
   const copy: Record<string, JsonValue> = {};
   for (const key in object) {

@@ -11,7 +11,7 @@ import {
 import type { RequestContext } from '../dialect.ts';
 import { readConfig } from './config-decode.ts';
 import { readContents, readSystem } from './contents-decode.ts';
-import { camelised, geminiId } from './fields.ts';
+import { camelisedOnce, geminiId } from './fields.ts';
 import { readCachedContent, readToolConfig, readTools } from './tools-decode.ts';
 
 const requestFields = new Set([
@@ -45,9 +45,11 @@ const neutralFields = new Set([
  * may stand in `generateContentRequest`). Throws ReadError with the path of the field.
  */
 export function decodeRequest(body: JsonObject, context: RequestContext): ChatRequest {
-  const outer = camelised(body, requestFields);
+  const outer = camelisedOnce(body, requestFields, '');
   const inner = optionalObject(outer, 'generateContentRequest', '');
-  const wire = inner ? camelised(inner, requestFields) : outer;
+  if (inner && outer['contents'] !== undefined)
+    throw new ReadError('generateContentRequest', 'expected this or `contents`');
+  const wire = inner ? camelisedOnce(inner, requestFields, 'generateContentRequest') : outer;
   const model = context.model ?? optionalString(wire, 'model', '')?.replace(/^models\//, '');
   if (model === undefined) throw new ReadError('model', 'expected a model in the path');
   const config = readConfig(optionalObject(wire, 'generationConfig', ''), 'generationConfig');

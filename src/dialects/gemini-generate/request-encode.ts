@@ -38,7 +38,7 @@ const tiers: { readonly [tier: string]: string } = {
 function encodeServiceTier({ serviceTier }: ChatRequest, encoding: Encoding): string | undefined {
   if (serviceTier === undefined || encoding.own) return serviceTier;
   if (serviceTier === 'auto') return undefined;
-  const tier = tiers[serviceTier];
+  const tier = Object.hasOwn(tiers, serviceTier) ? tiers[serviceTier] : undefined;
   if (tier === undefined) lose(encoding, 'service_tier', `the service tier ${serviceTier}`, false);
   return tier;
 }

@@ -405,3 +405,31 @@ test('a voluntary subset of tools is what is declared, a forced one is named', (
     functionCallingConfig: { mode: 'ANY', allowedFunctionNames: ['a', 'b'] },
   });
 });
+
+test('a service tier by the name of what every object has is a loss like any unknown one', () => {
+  const asked = foreign([{ role: 'user', parts: [{ kind: 'text', text: 'hi' }] }], {
+    serviceTier: 'constructor',
+  });
+  const { value, losses } = codec.encode(asked, {});
+  assert.equal('serviceTier' in value, false);
+  assert.deepEqual(
+    losses.map(({ path }) => path),
+    ['service_tier'],
+  );
+});
+
+test('a limit that stands in both spellings, or beside a request within the request, is refused', () => {
+  const contents = [{ parts: [{ text: 'hi' }] }];
+  for (const [wire, path] of [
+    [{ generationConfig: { maxOutputTokens: 1 }, generation_config: {} }, 'generation_config'],
+    [
+      { generationConfig: { maxOutputTokens: 1, max_output_tokens: 5_000 } },
+      'generationConfig.max_output_tokens',
+    ],
+    [{ generateContentRequest: { contents } }, 'generateContentRequest'],
+  ] as const)
+    assert.throws(
+      () => read({ contents, ...wire }),
+      (error: unknown) => error instanceof ReadError && error.path === path,
+    );
+});

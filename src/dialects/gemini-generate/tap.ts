@@ -46,7 +46,7 @@ export class GeminiTap implements StreamTap {
     };
   }
 
-  annotate(frame: Frame, bill: Bill): string | undefined {
+  annotate(frame: Frame, bill: Bill | undefined): string | undefined {
     return annotateUsageMetadata(wireText(frame), bill);
   }
 

@@ -9,6 +9,7 @@ import {
   type JsonObject,
   type JsonValue,
 } from '#std';
+import { withoutVendorCosts } from '../bill.ts';
 import { enumName, geminiId } from './fields.ts';
 
 /** `Modality` in the order of google.ai.generativelanguage's protocol file. */
@@ -106,7 +107,8 @@ function clamp(value: number | undefined, bound: number | undefined): number | u
 /** `usageMetadata` as a client of this dialect reads it, with the bill when there is one. */
 export function encodeUsage(usage: Usage | undefined, bill?: Bill): JsonObject | undefined {
   if (!usage && !bill) return undefined;
-  const base = usage?.raw && usage.rawDialect === geminiId ? usage.raw : buildUsage(usage ?? {});
+  const own = usage?.rawDialect === geminiId ? usage.raw : undefined;
+  const base = own ? withoutVendorCosts(own) : buildUsage(usage ?? {});
   if (!bill) return base;
   return { ...base, cost: Number(formatUsd(bill.costNanoUsd)), receiptId: bill.receiptId };
 }

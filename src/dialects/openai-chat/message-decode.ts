@@ -60,7 +60,7 @@ export function decodeMessages(value: JsonValue | undefined): readonly Message[]
 
 function decodeMessage(wire: JsonObject, path: string, history: History): Message {
   const word = requireString(wire['role'], fieldPath(path, 'role'));
-  const role = roles[word];
+  const role = Object.hasOwn(roles, word) ? roles[word] : undefined;
   if (!role) throw new ReadError(fieldPath(path, 'role'), `unknown role ${JSON.stringify(word)}`);
   if (role === 'tool') return decodeToolMessage(wire, path, history, word === 'function');
   const parts =

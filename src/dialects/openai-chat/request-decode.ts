@@ -73,7 +73,7 @@ export function decodeRequest(wire: JsonObject, context: RequestContext): ChatRe
     responseFormat: decodeResponseFormat(wire['response_format']),
     reasoning: decodeReasoningRequest(wire),
     legacyFunctions: asArray(wire['functions']) ? true : undefined,
-    ...decodeSampling(wire),
+    ...decodeSampling(wire, 'max_completion_tokens'),
     serviceTier: optionalString(wire, 'service_tier', ''),
     endUserId: optionalString(wire, 'user', ''),
     metadata: optionalObject(wire, 'metadata', ''),
@@ -97,12 +97,16 @@ const ranges = {
   integer: { integer: true },
 } as const;
 
-/** Sampling and length, which the legacy completions share. */
-export function decodeSampling(wire: JsonObject): Partial<ChatRequest> {
+/** Sampling and length, which the legacy completions share; `limit` is the one that counts where both are said. */
+export function decodeSampling(
+  wire: JsonObject,
+  limit: 'max_completion_tokens' | 'max_tokens',
+): Partial<ChatRequest> {
+  const other = limit === 'max_tokens' ? 'max_completion_tokens' : 'max_tokens';
   return {
     outputTokensMax:
-      optionalNumber(wire, 'max_completion_tokens', '', ranges.tokens) ??
-      optionalNumber(wire, 'max_tokens', '', ranges.tokens),
+      optionalNumber(wire, limit, '', ranges.tokens) ??
+      optionalNumber(wire, other, '', ranges.tokens),
     temperature: optionalNumber(wire, 'temperature', '', ranges.temperature),
     topP: optionalNumber(wire, 'top_p', '', ranges.probability),
     topK: optionalNumber(wire, 'top_k', '', ranges.integer),

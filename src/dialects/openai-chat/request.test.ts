@@ -416,3 +416,8 @@ test('audio that is only an address is carried as it came', () => {
   ];
   assert.deepEqual(encode(decode({ messages })).value['messages'], messages);
 });
+
+test('a role by the name of what every object has is unknown', () => {
+  for (const role of ['constructor', 'toString', '__proto__'])
+    assert.throws(() => decode({ messages: [{ role, content: 'x' }] }), /unknown role/);
+});

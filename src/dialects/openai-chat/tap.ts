@@ -108,7 +108,7 @@ export function createTap(
   };
 }
 
-function annotateFrame(frame: Frame, bill: Bill): string | undefined {
+function annotateFrame(frame: Frame, bill: Bill | undefined): string | undefined {
   if (!frame.data.includes('"usage"')) return undefined;
   const data = annotateUsage(frame.data, bill);
   return data === undefined ? undefined : formatSse({ event: frame.event, data });

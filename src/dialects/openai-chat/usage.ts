@@ -16,6 +16,7 @@ import {
   type JsonObject,
   type JsonValue,
 } from '#std';
+import { withoutVendorCosts } from '../bill.ts';
 import type { ChatQuirks } from './quirks.ts';
 
 export type UsageQuirks = Pick<ChatQuirks, 'usageExcludesReasoning' | 'usageGapIsReasoning'>;
@@ -187,7 +188,8 @@ export function tellsTokens(usage: Usage): boolean {
 
 /** The usage object for a chat client: the vendor's own where it is in this dialect, else built from the buckets. */
 export function encodeUsage(usage: Usage, bill: Bill | undefined): JsonObject {
-  const base = ownRaw(usage) ?? buildUsage(usage);
+  const own = ownRaw(usage);
+  const base = own ? withoutVendorCosts(own) : buildUsage(usage);
   return bill ? { ...base, ...billFields(bill) } : base;
 }
 

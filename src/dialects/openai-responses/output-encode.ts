@@ -437,7 +437,8 @@ export class OutputBuilder {
   #nativeEnd(open: OpenNative, final: PartFinal | undefined): void {
     const value = final?.value ?? open.value;
     const type = asString(value['type']) ?? '';
-    for (const stage of nativeStages[type] ?? []) this.#itemEvent(`${type}.${stage}`, open.item);
+    const stages = Object.hasOwn(nativeStages, type) ? nativeStages[type] : undefined;
+    for (const stage of stages ?? []) this.#itemEvent(`${type}.${stage}`, open.item);
     this.#done(open.item, { ...value, id: open.item.id });
   }
 

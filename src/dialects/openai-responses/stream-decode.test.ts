@@ -286,7 +286,7 @@ test('a vendor’s own cost gives way to the bill in a whole answer', () => {
   const annotated = openaiResponses.response.annotate(body, bill);
   assert.equal(
     annotated,
-    '{ "id":"x", "usage" : {"input_tokens":1 , "cost": 2, "is_byok":false,"receipt_id":"r"} ,"z":1.0}',
+    '{ "id":"x", "usage" : {"input_tokens":1 , "cost": 2,"receipt_id":"r"} ,"z":1.0}',
   );
   assert.equal(openaiResponses.response.annotate('{"usage":null}', bill), '{"usage":null}');
   assert.deepEqual(parseJsonObject(openaiResponses.response.annotate('{"usage":{}}', bill)), {

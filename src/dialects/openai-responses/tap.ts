@@ -59,7 +59,7 @@ class ResponsesTap implements StreamTap {
     }
   }
 
-  annotate(frame: Frame, bill: Bill): string | undefined {
+  annotate(frame: Frame, bill: Bill | undefined): string | undefined {
     const { data } = frame;
     const type = typeOf(frame);
     if (!terminals.has(type)) return undefined;

@@ -11,6 +11,7 @@ import {
   type JsonObject,
   type JsonValue,
 } from '#std';
+import { withoutVendorCosts } from '../bill.ts';
 
 /**
  * Usage of a Responses object: `input_tokens` includes cached and written ones, `output_tokens`
@@ -106,25 +107,14 @@ function decimal(value: number): string {
   return text.includes('e') ? value.toFixed(12).replace(/\.?0+$/, '') : text;
 }
 
-/** Fields of vendors that would show a client what the operator paid. */
-const vendorCostFields = new Set(['cost', 'cost_details', 'is_byok', 'cost_in_usd_ticks']);
-
 /** The usage object a client of this dialect sees, with the bill in it. */
 export function encodeUsage(usage: Usage, bill: Bill | undefined): JsonObject {
   const base =
     usage.raw && usage.rawDialect === 'openai-responses'
-      ? withoutVendorCost(usage.raw)
+      ? withoutVendorCosts(usage.raw)
       : buildUsage(usage);
   if (!bill) return base;
   return { ...base, cost: Number(formatUsd(bill.costNanoUsd)), receipt_id: bill.receiptId };
-}
-
-function withoutVendorCost(raw: JsonObject): JsonObject {
-  const shown: Record<string, JsonValue> = {};
-  for (const [key, value] of Object.entries(raw)) {
-    if (value !== undefined && !vendorCostFields.has(key)) shown[key] = value;
-  }
-  return shown;
 }
 
 function buildUsage(usage: Usage): JsonObject {

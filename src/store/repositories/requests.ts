@@ -103,23 +103,33 @@ function* readPage(request: RequestQuery): Steps<RequestPage> {
   const looks = Math.max(limit + 1, request.looksMax ?? looksMax);
   const indexed = indexedConditions(request);
   const others = otherConditions(request);
-  const order = 'ORDER BY created_at_ms DESC, request_id DESC';
-  const looked = `FROM requests${whereOf(indexed)} ${order}`;
+  // How far to look comes first, and is a row and no number: between the two reads others may write.
+  const end = others.texts.length === 0 ? undefined : yield* lastLook(indexed, looks);
+  const bounds = end ? [indexed, end.reached, others] : [indexed, others];
   const rows = yield* query(
-    `SELECT * FROM (SELECT ${columns.join(', ')} ${looked} LIMIT ${looks}) AS looked${whereOf(others)} ${order} LIMIT ${limit + 1}`,
-    [...indexed.parameters, ...others.parameters],
+    `SELECT ${columns.join(', ')} FROM requests${whereOf(...bounds)} ${newestFirst} LIMIT ${limit + 1}`,
+    bounds.flatMap(({ parameters }) => parameters),
   );
   const records = rows.slice(0, limit).map(fromRow);
   const last = records.at(-1);
   if (rows.length > limit && last)
     return { records, next: `${last.createdAtMs} ${last.requestId}` };
-  if (others.texts.length === 0) return { records, next: undefined };
-  const [end] = yield* query(
-    `SELECT created_at_ms, request_id ${looked} LIMIT 1 OFFSET ${looks - 1}`,
+  return { records, next: end?.next };
+}
+
+const newestFirst = 'ORDER BY created_at_ms DESC, request_id DESC';
+
+/** The last row that may be looked at for this page; `undefined` when there are fewer. */
+function* lastLook(indexed: Conditions, looks: number) {
+  const [row] = yield* query(
+    `SELECT created_at_ms, request_id FROM requests${whereOf(indexed)} ${newestFirst} LIMIT 1 OFFSET ${looks - 1}`,
     indexed.parameters,
   );
-  const next = end && `${integerOf(end, 'created_at_ms')} ${textOf(end, 'request_id')}`;
-  return { records, next };
+  if (!row) return undefined;
+  const { add, conditions } = gathered();
+  const [atMs, requestId] = [integerOf(row, 'created_at_ms'), textOf(row, 'request_id')];
+  add('(created_at_ms, request_id) >= (?, ?)', atMs, requestId);
+  return { reached: conditions, next: `${atMs} ${requestId}` };
 }
 
 type Conditions = { readonly texts: string[]; readonly parameters: Value[] };
@@ -169,8 +179,8 @@ function* readTotals(request: Parameters<RequestRepository['totals']>[0]) {
   const [indexed, others] = [indexedConditions(request), otherConditions(request)];
   const rows = yield* query(
     `SELECT created_at_ms - created_at_ms % ${bucketMs} AS at_ms, model, count(*) AS requests,
-       sum(CASE WHEN error_code IS NULL THEN 0 ELSE 1 END) AS errors, CAST(sum(charge_nano_usd) AS BIGINT) AS charge_nano_usd,
-       CAST(sum(input_tokens) AS BIGINT) AS input_tokens, CAST(sum(output_tokens) AS BIGINT) AS output_tokens
+       sum(CASE WHEN error_code IS NULL THEN 0 ELSE 1 END) AS errors, CAST(sum(charge_nano_usd) AS TEXT) AS charge_nano_usd,
+       CAST(sum(input_tokens) AS TEXT) AS input_tokens, CAST(sum(output_tokens) AS TEXT) AS output_tokens
      FROM requests${whereOf(indexed, others)} GROUP BY 1, 2 ORDER BY 1, 2 LIMIT ${bucketsMax}`,
     [...indexed.parameters, ...others.parameters],
   );
@@ -179,9 +189,9 @@ function* readTotals(request: Parameters<RequestRepository['totals']>[0]) {
     model: textOf(row, 'model'),
     requests: integerOf(row, 'requests'),
     errors: integerOf(row, 'errors'),
-    chargeNanoUsd: nanoUsd(integerOf(row, 'charge_nano_usd')),
-    inputTokens: integerOf(row, 'input_tokens'),
-    outputTokens: integerOf(row, 'output_tokens'),
+    chargeNanoUsd: BigInt(textOf(row, 'charge_nano_usd')),
+    inputTokens: BigInt(textOf(row, 'input_tokens')),
+    outputTokens: BigInt(textOf(row, 'output_tokens')),
   }));
 }
 

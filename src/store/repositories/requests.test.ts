@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { nanoUsd, systemClock } from '#std';
+import type { CommandResult, Engine, Steps } from '../engine.ts';
+import type { RequestRecord, RequestRepository } from '../contract.ts';
+import { openStore } from '../open.ts';
+import { createRequestRepository } from './requests.ts';
+
+function record(atMs: number, errorCode: string | null): RequestRecord {
+  return {
+    requestId: `r${atMs}`,
+    walletId: 'w',
+    keyId: 'k',
+    projectId: null,
+    createdAtMs: atMs,
+    durationMs: 1,
+    firstContentMs: null,
+    status: 200,
+    errorCode,
+    dialect: 'openai-chat',
+    operation: 'chat',
+    model: 'm',
+    channelId: null,
+    chargeNanoUsd: nanoUsd(0),
+    inputTokens: 0,
+    outputTokens: 0,
+    streamed: false,
+    detail: {},
+  };
+}
+
+/** A database in which something happens between any two reads, as where several write and none waits. */
+function disturbed(engine: Engine, disturb: () => Promise<unknown>): RequestRepository {
+  const read: Engine['read'] = async (steps) => {
+    const work = steps();
+    let next = work.next();
+    while (next.done !== true) {
+      const command = next.value;
+      next = work.next(
+        await engine.read(function* (): Steps<CommandResult> {
+          return yield command;
+        }),
+      );
+      await disturb();
+    }
+    return next.value;
+  };
+  return createRequestRepository({ ...engine, read });
+}
+
+test('pages of the request log show each record once, whatever is written between their reads', async () => {
+  const store = await openStore({ url: ':memory:', clock: systemClock, nodeId: 'test' });
+  try {
+    for (let atMs = 1; atMs <= 40; atMs += 1)
+      await store.requests.append(record(atMs, atMs % 8 === 6 ? 'upstream_failed' : null));
+    let newest = 100;
+    const requests = disturbed(store.engine, async () => {
+      for (let count = 0; count < 3; count += 1)
+        await store.requests.append(record((newest += 1), null));
+    });
+    const seen: string[] = [];
+    let before: string | undefined;
+    for (let page = 0; page < 100; page += 1) {
+      const { records, next } = await requests.list({
+        errorsOnly: true,
+        limit: 2,
+        looksMax: 4,
+        ...(before === undefined ? {} : { before }),
+      });
+      seen.push(...records.map(({ requestId }) => requestId));
+      if ((before = next) === undefined) break;
+    }
+    assert.deepEqual(seen, ['r38', 'r30', 'r22', 'r14', 'r6']);
+  } finally {
+    await store.close();
+  }
+});
