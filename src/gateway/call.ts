@@ -140,11 +140,11 @@ export function decodeChat(
  * Lets go of what only another attempt would read: an answer may take minutes, and a conversation
  * megabytes. The instructions stay, because some answers repeat them.
  */
-export function forgetConversation(exchange: Exchange, call: ChatCall): void {
-  exchange.releaseBody();
-  call.body = exchange.body;
+export function forgetConversation(call: ChatCall): void {
+  call.body = new Uint8Array(0);
   call.scan = undefined;
   call.wire = {};
+  call.media.clear();
   const request: { messages: readonly Message[] } = call.request;
   request.messages = request.messages.filter(({ place }) => place === 'instructions');
 }

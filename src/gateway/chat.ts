@@ -290,11 +290,12 @@ class ChatRun {
       elapsedMs,
       onCommit: () => {
         trail.firstContentMs = elapsedMs();
-        // Nobody else is asked, unless to go on with the answer.
-        if (!kept) this.#call.media.clear();
         this.#client.begin(answerHeaders(delivery, undefined));
-        // Who may go on with the answer reads the conversation again, and so does who keeps it.
-        if (!kept && !this.#keep) forgetConversation(this.#exchange, this.#call);
+        // Nobody else is asked, unless to go on with the answer.
+        if (kept) return;
+        forgetConversation(this.#call);
+        // Whoever keeps the answer has the question in memory too: its bytes count on.
+        if (!this.#keep) this.#exchange.releaseBody();
       },
     });
     const end = await answer.run();
