@@ -7,6 +7,8 @@
 import type { RoutingSettings } from './settings.ts';
 
 const slowFactor = 3;
+/** Less than this is no sign of distress, however fast the lane usually is: our own machine may have been busy. */
+const slowExtraMs = 500;
 const samplesMinimum = 5;
 
 export class ConcurrencyLimit {
@@ -37,7 +39,7 @@ export class ConcurrencyLimit {
 
   sample(normalisedMs: number, baselineMs: number, nowMs: number): void {
     this.#samples += 1;
-    if (normalisedMs > slowFactor * baselineMs) this.#slow += 1;
+    if (normalisedMs > Math.max(slowFactor * baselineMs, baselineMs + slowExtraMs)) this.#slow += 1;
     this.#roll(nowMs);
   }
 

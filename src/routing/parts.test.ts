@@ -40,6 +40,15 @@ test('a concurrency limit steps back once per window however many answers are sl
   assert.equal(limit.limit, settings.concurrencyFloor);
 });
 
+test('a concurrency limit takes no fast lane for a distressed one when answers begin some milliseconds later', () => {
+  const limit = new ConcurrencyLimit(settings);
+  limit.begin(32, 0);
+  for (let sample = 0; sample < 10; sample++) limit.sample(400, 10, 500);
+  limit.sample(400, 10, 1_001);
+  assert.equal(limit.limit, 64);
+  assert.equal(limit.isSlowStart, true);
+});
+
 test('after distress a concurrency limit grows by a tenth per window', () => {
   const limit = new ConcurrencyLimit(settings);
   limit.begin(1, 0);
