@@ -8,6 +8,7 @@ import type { Load } from '#workers';
 import type { Config } from './config.ts';
 import { readOperatorToken } from './control-services.ts';
 import { frontLoad, frontOptions } from './front.ts';
+import { keepHeapSmall } from './heap.ts';
 import { controlPrefix, createLazyControl } from './lazy-control.ts';
 import { createMetricsListener, metricsPath } from './metrics.ts';
 import type { Opened } from './opened.ts';
@@ -28,7 +29,9 @@ export async function serveAlone(
   const front = createFront(config, books, runtime);
   const address = await front.listen();
   opened.add(() => front.close(config.stop_ms));
-  return { address, load: () => frontLoad(front, runtime), reload: runtime.reload };
+  const load = (): Load => frontLoad(front, runtime);
+  keepHeapSmall(() => load().streams);
+  return { address, load, reload: runtime.reload };
 }
 
 /**
