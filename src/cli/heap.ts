@@ -6,9 +6,11 @@
 
 import { setFlagsFromString } from 'node:v8';
 
-/** From so many open streams on the heap grows in small steps; below half of them as V8 likes. */
+/** From so many open streams on the heap grows in small steps. */
 export const crowdStreams = 1_000;
 const lookMs = 500;
+/** For a minute after there were so many it stays so: they die together, and V8 would double the heap first. */
+export const calmLooks = 120;
 
 /** What V8 is told; it reads these two flags anew at each collection. */
 export const heapFlags = {
@@ -23,11 +25,11 @@ export function keepHeapSmall(streams: () => number): void {
 
 /** Looks at the number of streams, and tells V8 when it has become another kind of load. */
 export function heapKeeper(streams: () => number, setFlag: (flag: string) => void): () => void {
-  let isCrowded = false;
+  let looksLeft = 0;
   return () => {
-    const becomes = streams() >= (isCrowded ? crowdStreams / 2 : crowdStreams);
-    if (becomes === isCrowded) return;
-    isCrowded = becomes;
-    for (const flag of isCrowded ? heapFlags.crowded : heapFlags.usual) setFlag(flag);
+    const wasCrowded = looksLeft > 0;
+    looksLeft = streams() >= crowdStreams ? calmLooks : Math.max(0, looksLeft - 1);
+    if (looksLeft > 0 === wasCrowded) return;
+    for (const flag of wasCrowded ? heapFlags.usual : heapFlags.crowded) setFlag(flag);
   };
 }
