@@ -21,6 +21,11 @@ const vendorCosts: readonly string[] = [
   'market_cost',
 ];
 
+/** Whether a text may have such members: streams that count in every frame ask it for each. */
+export function mayTellVendorCosts(text: string): boolean {
+  return text.includes('cost') || text.includes('is_byok');
+}
+
 /** A vendor's usage object as a client may see it. */
 export function withoutVendorCosts(usage: JsonObject): JsonObject {
   if (!vendorCosts.some((name) => name in usage)) return usage;
@@ -39,6 +44,7 @@ export function annotateUsage(
   bill: Bill | undefined,
   path: readonly [string, ...string[]] = ['usage'],
 ): string | undefined {
+  if (!bill && !mayTellVendorCosts(text)) return undefined;
   const [first, ...deeper] = path;
   let object = findMemberObject(text, first);
   for (const key of deeper) object = object && findMember(text, object.start, key);

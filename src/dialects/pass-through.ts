@@ -79,7 +79,10 @@ function thinkingEdit(wire: JsonObject, outputTokensMax: number | undefined): re
   return [{ key: 'thinking', value: JSON.stringify(value) }];
 }
 
-/** Vendors obey one of the two limits, or the other: where both are said, both say what is held for. */
+/**
+ * Vendors obey one of the two limits, or the other: where both are said, both say what is held for.
+ * The legacy endpoint has only `max_tokens`, and many of its vendors pass the other one over.
+ */
 function chatLimitEdits(
   dialect: 'openai-chat' | 'openai-completions',
   wire: JsonObject,
@@ -90,10 +93,10 @@ function chatLimitEdits(
     (key) => asCount(wire[key]) !== undefined,
   );
   const usual = dialect === 'openai-chat' ? 'max_completion_tokens' : 'max_tokens';
-  const limit = lowered ?? (said.length === 2 ? request.outputTokensMax : undefined);
-  return (said.length > 0 ? said : [usual])
-    .filter((key) => wire[key] !== limit)
-    .flatMap((key) => limitEdit(key, limit));
+  const isEnough = said.length > 0 && (dialect === 'openai-chat' || said.includes(usual));
+  const keys = isEnough ? said : [...said, usual];
+  const limit = lowered ?? (keys.length === 2 ? request.outputTokensMax : undefined);
+  return keys.filter((key) => wire[key] !== limit).flatMap((key) => limitEdit(key, limit));
 }
 
 function limitEdit(key: string, outputTokensMax: number | undefined): readonly JsonEdit[] {

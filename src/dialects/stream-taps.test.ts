@@ -98,3 +98,22 @@ test('gemini-generate: the arguments of a call are as large escaped as they are 
   assert.equal(new Set(sizes).size, 1);
   assert.ok((sizes[0] ?? 0) > textSize('你好, "Köln" 😀'));
 });
+
+test('gemini-generate: a frame with counts and without a price is not read again', () => {
+  const tap = geminiGenerate.stream.tap(request, {});
+  const frameOf = (usageMetadata: object): { data: string; readonly raw: Uint8Array } => {
+    const data = JSON.stringify({ candidates: [], usageMetadata });
+    return {
+      data,
+      get raw() {
+        assert.match(data, /cost/, 'there is nothing to take out');
+        return Buffer.from(`data: ${data}\n\n`);
+      },
+    };
+  };
+  assert.equal(tap.annotate(frameOf({ promptTokenCount: 5 }), undefined), undefined);
+  assert.equal(
+    tap.annotate(frameOf({ promptTokenCount: 5, cost: 0.5 }), undefined),
+    'data: {"candidates":[],"usageMetadata":{"promptTokenCount":5}}\n\n',
+  );
+});

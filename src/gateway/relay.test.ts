@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ChatRequest, DialectId } from '#canonical';
-import { anthropicMessages, geminiGenerate, openaiChat } from '#dialects';
+import { anthropicMessages, geminiGenerate, openaiChat, openaiResponses } from '#dialects';
 import { asArray, createSseParser, parseJson } from '#std';
 import { cutError, passThroughRelay, translatingRelay, type Relay } from './relay.ts';
 
@@ -103,4 +103,20 @@ test('an error in the middle of a JSON array leaves an array', () => {
   const text = Buffer.from(output).toString('utf8') + relay.fail(cutError());
   const parsed = parseJson(text);
   assert.equal(parsed.ok && asArray(parsed.value)?.length, 2);
+});
+
+test('an error in the middle of a Responses stream that passes through begins no second answer', () => {
+  const response = { id: 'resp_1', object: 'response', created_at: 7, model: 'm', output: [] };
+  const frames = [
+    { type: 'response.created', sequence_number: 0, response },
+    { type: 'response.output_text.delta', sequence_number: 1, item_id: 'msg_1', delta: 'words' },
+  ].map((data) => `event: ${data.type}\ndata: ${JSON.stringify(data)}\n\n`);
+  const relay = passThroughRelay(openaiResponses, requestOf('openai-responses'), {});
+  for (const frame of createSseParser().push(Buffer.from(frames.join('')))) relay.push(frame);
+  const told = createSseParser().push(Buffer.from(relay.fail(cutError())));
+  assert.deepEqual(
+    told.map(({ event }) => event),
+    ['error', 'response.failed'],
+  );
+  assert.match(told[1]?.data ?? '', /"id":"resp_1"/);
 });

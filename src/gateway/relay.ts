@@ -156,19 +156,27 @@ class PassThroughRelay implements Relay {
       );
       return this.fail(error);
     }
-    const relay = new TranslatingRelay(
-      this.#dialect.stream.decoder(this.#quirks),
-      this.#dialect.stream.encoder(this.#request, { framing: 'sse' }),
-      undefined,
-    );
+    const relay = this.#rewriting();
     for (const frame of this.#marks.frames()) relay.push(frame);
     this.billTold = true;
     return relay.stop(bill, estimated);
   }
 
+  /** Responses tells errors with the answer's head: that of the answer that breaks off, not of another one. */
   fail(error: GatewayError): string {
-    const encoder = this.#dialect.stream.encoder(this.#request, { framing: 'sse' });
-    return encoder.push({ kind: 'error', error });
+    const relay = this.#rewriting();
+    const [start] = this.#marks.frames();
+    if (start) relay.push(start);
+    return relay.fail(error);
+  }
+
+  /** Writes what the upstream never sent. */
+  #rewriting(): TranslatingRelay {
+    return new TranslatingRelay(
+      this.#dialect.stream.decoder(this.#quirks),
+      this.#dialect.stream.encoder(this.#request, { framing: 'sse' }),
+      undefined,
+    );
   }
 }
 

@@ -8,7 +8,10 @@ import { startRig, type Rig } from './rig.ts';
 
 const units = { input: '1', output: '10' };
 
-/** A vendor that gives every answer its whole length, by the larger limit where there are two. */
+/**
+ * A vendor that gives every answer its whole length, by the larger limit where there are two. Its legacy endpoint has
+ * a length of its own for those who do not say `max_tokens`.
+ */
 async function withGreedyVendor(
   options: { readonly balanceUsd?: number },
   work: (rig: Rig, seen: Record<string, unknown>[]) => Promise<void>,
@@ -22,7 +25,10 @@ async function withGreedyVendor(
       seen.push(body);
       const number = (key: string): number => Number(body[key] ?? 0);
       const prompts = Array.isArray(body['prompt']) ? body['prompt'].length : 1;
-      const limit = Math.max(number('max_tokens'), number('max_completion_tokens'));
+      const isLegacy = body['prompt'] !== undefined && body['max_tokens'] === undefined;
+      const limit = isLegacy
+        ? 2_000
+        : Math.max(number('max_tokens'), number('max_completion_tokens'));
       const made = limit * prompts * Math.max(1, number('n'), number('best_of'));
       const content = 'word '.repeat(20);
       const choice = { index: 0, text: content, message: { role: 'assistant', content } };
@@ -63,6 +69,7 @@ for (const [path, body] of [
   ['/v1/completions', { prompt, max_tokens: 1_000, n: 2 }],
   ['/v1/completions', { prompt: 'hi', max_tokens: 5, max_completion_tokens: 3_000 }],
   ['/v1/completions', { prompt: 'hi', max_tokens: 3_000, max_completion_tokens: 5 }],
+  ['/v1/completions', { prompt: 'hi', max_completion_tokens: 5 }],
 ] as const)
   for (const balanceUsd of [10, 0.005])
     test(`${path} with ${Object.keys(body).join(', ')} costs what was held at most, of ${balanceUsd} USD`, async () => {

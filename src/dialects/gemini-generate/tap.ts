@@ -14,7 +14,7 @@ import {
 } from '#std';
 import type { Frame, FrameFacts, StreamTap } from '../dialect.ts';
 import { decodeUpstreamErrorValue } from '../upstream-error.ts';
-import { annotateUsageMetadata } from '../bill.ts';
+import { annotateUsageMetadata, mayTellVendorCosts } from '../bill.ts';
 import { finishWord } from './finish.ts';
 import { blockReason } from './response-decode.ts';
 import { decodeUsage } from './usage.ts';
@@ -47,6 +47,7 @@ export class GeminiTap implements StreamTap {
   }
 
   annotate(frame: Frame, bill: Bill | undefined): string | undefined {
+    if (!bill && !mayTellVendorCosts(frame.data)) return undefined;
     return annotateUsageMetadata(wireText(frame), bill);
   }
 
