@@ -89,7 +89,7 @@ export function openLedger({ store, clock }: LedgerDeps): Ledger {
         return rows[0] ? holdOf(readHold(rows[0])) : undefined;
       }),
     receipt: (receiptId) => engine.read(() => readOne(receiptId)),
-    statement: (request) => engine.read(() => readStatement(request)),
+    statement: (request) => readStatement(engine, request),
     accounts: (prefix) => engine.read(() => readAccounts(prefix ?? '')),
     verify: (options) => verify(engine, options ?? {}),
   };

@@ -5,11 +5,11 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { systemClock } from '#std';
 import { openStore, query, textOf, type Command, type Row } from '#store';
-import { readStatement } from './statement.ts';
+import { readStatementPage } from './statement.ts';
 
 /** What a step asks, with a chain in which some receipts are indexed and some are not. */
 function queriesOf(): readonly Extract<Command, { run: 'query' }>[] {
-  const steps = readStatement({ walletId: 'w', fromMs: 1, untilMs: 2, before: '2-3' });
+  const steps = readStatementPage({ walletId: 'w', fromMs: 1, untilMs: 2, before: '2-3' });
   const chains: Row[] = [{ number: 0, sequence: 9, indexed: 5 }];
   const asked: Extract<Command, { run: 'query' }>[] = [];
   for (let next = steps.next(); next.done !== true;) {

@@ -1,15 +1,33 @@
 /** The receipts of a wallet, newest first: from the index, and from the receipts it lacks as yet. */
 
-import type { Row, Steps, Value } from '#store';
+import type { Engine, Row, Steps, Value } from '#store';
 import { integerOf, query } from '#store';
-import type { Statement, StatementQuery } from './contract.ts';
+import type { Receipt, Statement, StatementQuery } from './contract.ts';
 import { chainSpan, readReceipt, type StoredReceipt } from './receipt.ts';
 import { readReceiptRow, receiptColumns } from './rows.ts';
 
 const pageDefault = 50;
 const pageMax = 500;
 
-export function* readStatement(request: StatementQuery): Steps<Statement> {
+type StoredPage = {
+  readonly stored: readonly StoredReceipt[];
+  readonly next: string | undefined;
+};
+
+/** Between so many receipts others have their turn: to read hundreds at once would stop every stream. */
+const readAtOnce = 10;
+
+export async function readStatement(engine: Engine, request: StatementQuery): Promise<Statement> {
+  const { stored, next } = await engine.read(() => readStatementPage(request));
+  const receipts: Receipt[] = [];
+  for (const receipt of stored) {
+    if (receipts.length % readAtOnce === 0) await new Promise((turn) => setImmediate(turn));
+    receipts.push(readReceipt(receipt));
+  }
+  return { receipts, next };
+}
+
+export function* readStatementPage(request: StatementQuery): Steps<StoredPage> {
   const limit = Math.min(Math.max(1, Math.trunc(request.limit ?? pageDefault)), pageMax);
   const { where, parameters } = conditionsOf(request);
   // First: what enters the index meanwhile is then found twice, and not missed.
@@ -19,7 +37,7 @@ export function* readStatement(request: StatementQuery): Steps<Statement> {
   const page = stored.slice(0, limit);
   const last = page.at(-1);
   return {
-    receipts: page.map(readReceipt),
+    stored: page,
     next: stored.length > limit && last ? `${last.createdAtMs}-${last.position}` : undefined,
   };
 }
