@@ -55,11 +55,19 @@ function dialectOf(services: Services, exchange: Exchange): Dialect {
   );
 }
 
-export function handleQuote(services: Services, exchange: Exchange): Promise<void> {
-  return asFreeRequest(services, exchange, (principal, rateHeaders) =>
-    tellQuote(services, exchange, prepare(services, exchange, principal, rateHeaders)),
-  );
+type Handler = (services: Services, exchange: Exchange) => Promise<void>;
+
+/** A handler of what is read like a real request and costs nothing. */
+function preparing(
+  tell: (services: Services, exchange: Exchange, prepared: Prepared) => Promise<void>,
+): Handler {
+  return (services, exchange) =>
+    asFreeRequest(services, exchange, (principal, rateHeaders) =>
+      tell(services, exchange, prepare(services, exchange, principal, rateHeaders)),
+    );
 }
+
+export const handleQuote = preparing(tellQuote);
 
 async function tellQuote(
   services: Services,
@@ -98,11 +106,7 @@ async function tellQuote(
   exchange.respond(200, headers, JSON.stringify(body));
 }
 
-export function handleRouteDryRun(services: Services, exchange: Exchange): Promise<void> {
-  return asFreeRequest(services, exchange, (principal, rateHeaders) =>
-    tellRoute(services, exchange, prepare(services, exchange, principal, rateHeaders)),
-  );
-}
+export const handleRouteDryRun = preparing(tellRoute);
 
 async function tellRoute(
   services: Services,

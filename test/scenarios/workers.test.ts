@@ -78,6 +78,16 @@ async function verified(at: Place): Promise<void> {
   assert.equal(pendingNanoUsd, 0);
 }
 
+/** After a worker was lost: every other one answers, nothing is held, and the books are right. */
+async function servesOn(server: ServerProcess, at: Place): Promise<void> {
+  for (let index = 0; index < 4; index += 1)
+    assert.equal((await ask(server.url, at.key, {})).status, 200);
+  const { held_usd: held } = await control(server.url, '/wallets/w');
+  assert.equal(held, '0');
+  await server.end('SIGTERM');
+  await verified(at);
+}
+
 test('what both workers serve is one account: limits of a key hold, every answer has its receipt', async (t) => {
   const at = await placeOf(t, 0, { requests_per_minute: 10 });
   const server = await at.start();
@@ -145,12 +155,7 @@ test('a worker that is killed takes its own streams along and nothing else', asy
   for (const { text } of ended.filter((answer) => !whole.includes(answer)))
     assert.doesNotMatch(text, /\[DONE\]/);
   await replaced(server, victim);
-  for (let index = 0; index < 4; index += 1)
-    assert.equal((await ask(server.url, at.key, {})).status, 200);
-  const { held_usd: held } = await control(server.url, '/wallets/w');
-  assert.equal(held, '0');
-  await server.end('SIGTERM');
-  await verified(at);
+  await servesOn(server, at);
 });
 
 test('a worker that hangs is replaced, and what it held is released', async (t) => {
@@ -166,12 +171,7 @@ test('a worker that hangs is replaced, and what it held is released', async (t) 
   await replaced(server, victim);
   const whole = (await Promise.all(answers)).filter((answer) => answer?.text.includes('[DONE]'));
   assert.ok(whole.length >= 1 && whole.length <= 9, `${whole.length} of 10 streams were whole`);
-  for (let index = 0; index < 4; index += 1)
-    assert.equal((await ask(server.url, at.key, {})).status, 200);
-  const { held_usd: held } = await control(server.url, '/wallets/w');
-  assert.equal(held, '0');
-  await server.end('SIGTERM');
-  await verified(at);
+  await servesOn(server, at);
 });
 
 test('when the owner of the books is killed the workers end, and its next life puts things right', async (t) => {
