@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto';
 import type { Principal } from '#access';
 import { fail, gatewayError, GatewayFailure } from '#canonical';
 import { asNumber, asObject, asString, type JsonObject } from '#std';
+import { JoinedAbort } from '#upstream';
 import { authenticate } from './admission.ts';
 import { ExchangeAborted, type Exchange } from './http/index.ts';
 import type { Services } from './services.ts';
@@ -139,11 +140,11 @@ async function run(
   handler: IdempotentHandler,
 ): Promise<void> {
   const { transcripts, settings } = services;
-  const life = AbortSignal.any([AbortSignal.timeout(settings.requestMs), transcripts.stopping]);
+  const life = new JoinedAbort([transcripts.stopping], settings.requestMs);
   try {
-    await handler(new DetachedExchange(exchange, transcript, life), idempotency);
+    await handler(new DetachedExchange(exchange, transcript, life.signal), idempotency);
     // The handler saw its time end, and took it for a client that has left.
-    if (!transcript.head) throw outOfTime(life.reason);
+    if (!transcript.head) throw outOfTime(life.signal.reason);
     const { stored } = transcript;
     if (stored) await keepAnswer(services, principal, idempotency, stored);
     transcripts.finished(place, transcript);
@@ -151,6 +152,8 @@ async function run(
     transcript.fail(error);
     transcripts.remove(place, transcript);
     throw error;
+  } finally {
+    life.release();
   }
 }
 

@@ -4,7 +4,7 @@ import { fail, type ChatRequest, type Message, type Part } from '#canonical';
 import { passThroughEdits } from '#dialects';
 import type { OutboundRequest } from '#providers';
 import { equalsJson, spliceJson, type JsonObject } from '#std';
-import { isSendableValue } from '#upstream';
+import { isSendableValue, JoinedAbort } from '#upstream';
 import { ownWishFields, wishFields, type ChatCall, type FetchedFile } from './call.ts';
 import type { Exchange } from './http/index.ts';
 import { egressOf } from './offers.ts';
@@ -197,13 +197,12 @@ async function fetchAll(
     fail('invalid_request', `A request may name ${mediaFilesMax} URLs to be fetched at most.`);
   const left = urls.filter((url) => !fetched.has(url));
   if (left.length === 0) return;
-  const stopped = new AbortController();
-  const signal = AbortSignal.any([client, AbortSignal.timeout(mediaMs), stopped.signal]);
+  const stop = new JoinedAbort([client], mediaMs);
   let byteCount = 0;
   for (const { data } of fetched.values()) byteCount += (data.length / 4) * 3;
   const fetchNext = async (): Promise<void> => {
     for (let url = left.shift(); url !== undefined; url = left.shift()) {
-      const { bytes, mimeType } = await services.egress.fetchMedia(url, { signal });
+      const { bytes, mimeType } = await services.egress.fetchMedia(url, { signal: stop.signal });
       byteCount += bytes.length;
       if (byteCount > mediaBytesMax)
         fail('invalid_request', `The files at the URLs exceed ${mediaBytesMax} bytes together.`);
@@ -215,7 +214,7 @@ async function fetchAll(
   } finally {
     // One that cannot be had is enough: nobody waits for the others.
     left.length = 0;
-    stopped.abort();
+    stop.abort();
   }
 }
 

@@ -1,6 +1,7 @@
 import { fail, gatewayError, GatewayFailure } from '#canonical';
 import { UpstreamFailure } from './failure.ts';
 import { checkUrl } from './guard.ts';
+import { JoinedAbort } from './joined-abort.ts';
 import { mediaKind, sniffMediaType, type MediaKind } from './media-type.ts';
 import type { Upstream, UpstreamResponse } from './transport.ts';
 
@@ -78,12 +79,10 @@ export function createEgress(settings: EgressSettings): Egress {
     url: string,
     wish: { readonly kinds?: readonly MediaKind[]; readonly signal?: AbortSignal } = {},
   ): Promise<FetchedMedia> {
+    // Bounds the heads of all redirects together; the body has its own limit.
+    const deadline = new JoinedAbort(wish.signal === undefined ? [] : [wish.signal], totalMs);
     try {
-      // The signal bounds the heads of all redirects together; the body has its own limit.
-      const deadline = AbortSignal.timeout(totalMs);
-      const signal =
-        wish.signal === undefined ? deadline : AbortSignal.any([wish.signal, deadline]);
-      const answer = await follow(url, signal);
+      const answer = await follow(url, deadline.signal);
       const declared = Number(answer.header('content-length') ?? 0);
       if (declared > mediaBytesMax) {
         answer.cancel();
@@ -98,6 +97,8 @@ export function createEgress(settings: EgressSettings): Egress {
       return { bytes, mimeType };
     } catch (error) {
       throw told(error, mediaBytesMax);
+    } finally {
+      deadline.release();
     }
   }
 

@@ -16,6 +16,7 @@ export { createEgress } from './egress.ts';
 export type { Egress, EgressSettings, FetchedMedia } from './egress.ts';
 export type { MediaKind } from './media-type.ts';
 export { sniffMediaType } from './media-type.ts';
+export { JoinedAbort } from './joined-abort.ts';
 export { checkUrl } from './guard.ts';
 export { isSendableValue } from './headers.ts';
 export type { EgressPolicy, Resolve, ResolvedAddress } from './guard.ts';
