@@ -252,6 +252,14 @@ const planted: readonly Planted[] = [
     },
   },
   {
+    rule: 'no-weak-signals',
+    name: 'several reasons to stop',
+    bad: { 'src/gateway/a.ts': 'const a = AbortSignal.any([b, c]);\n' },
+    at: 'src/gateway/a.ts:1',
+    what: /AbortSignal\.any/,
+    good: { 'src/gateway/a.ts': 'const a = AbortSignal.timeout(1);\n' },
+  },
+  {
     rule: 'no-console',
     name: 'in the server',
     bad: { 'src/gateway/a.ts': 'console.error(1);\n' },

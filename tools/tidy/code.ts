@@ -104,6 +104,22 @@ export function noNakedJsonParse(tree: Tree): Finding[] {
     );
 }
 
+export function noWeakSignals(tree: Tree): Finding[] {
+  return ofSrc(tree)
+    .filter((source) => source.text.includes('AbortSignal'))
+    .flatMap((source) =>
+      find(source, (node) =>
+        isMember(node, 'AbortSignal', 'any')
+          ? {
+              what: 'AbortSignal.any',
+              why: 'its result may be collected before it is aborted',
+              remedy: "JoinedAbort from '#upstream'",
+            }
+          : undefined,
+      ),
+    );
+}
+
 const mayPrint = /^src\/cli\//;
 
 export function noConsole(tree: Tree): Finding[] {
