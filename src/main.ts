@@ -9,4 +9,7 @@ if (major < 24) {
   );
   process.exit(1);
 }
-process.exitCode = await run(process.argv.slice(2), process.env, terminal);
+// No `await`: the copy that is started is a script.
+void run(process.argv.slice(2), process.env, terminal).then((code) => {
+  process.exitCode = code;
+});

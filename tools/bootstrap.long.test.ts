@@ -9,6 +9,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  readdirSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -126,13 +127,11 @@ test('what someone installed by hand is taken as it is', () => {
 test('the program is started from a bundle, made anew when a source has changed', () => {
   const on = machine();
   assert.equal(startedFile(on), path.join(on.folder, 'src', 'main.ts'), 'there is no bundler yet');
-  cpSync(path.join(root, 'tools', 'bundle.mjs'), path.join(on.folder, 'tools', 'bundle.mjs'));
-  for (const name of ['esbuild', '@esbuild'])
-    symlinkSync(path.join(root, 'node_modules', name), path.join(on.folder, 'node_modules', name));
+  addBundler(on);
   const first = startedFile(on);
-  assert.equal(path.basename(first), 'main.mjs');
+  assert.equal(path.basename(first), 'main.cjs');
   assert.equal(startedFile(on), first);
-  appendFileSync(path.join(on.folder, 'src', 'main.ts'), 'await import("./later.ts");');
+  appendFileSync(path.join(on.folder, 'src', 'main.ts'), 'void import("./later.ts");');
   writeFileSync(path.join(on.folder, 'src', 'later.ts'), 'console.log(import.meta.url);');
   const second = start(on, ['serve']).stdout.split('\n');
   assert.notEqual(JSON.parse(second[0] ?? '').file, first);
@@ -144,6 +143,37 @@ test('the program is started from a bundle, made anew when a source has changed'
     'and Node says what is wrong',
   );
 });
+
+test('compiled code is kept for the next start, and made anew when it cannot be used', () => {
+  const on = machineWithBundler();
+  const code = path.join(path.dirname(startedFile(on)), 'serve.code');
+  const kept = readFileSync(code);
+  assert.ok(kept.length > 0);
+  startedFile(on);
+  assert.deepEqual(readFileSync(code), kept, 'it was used');
+  for (const broken of ['', 'no code', kept.subarray(0, kept.length / 2)]) {
+    writeFileSync(code, broken);
+    startedFile(on);
+    assert.ok(readFileSync(code).length > broken.length, 'it was made anew');
+  }
+  assert.equal(start(on, ['fail']).status, 7);
+  const names = readdirSync(path.dirname(code)).sort();
+  assert.deepEqual(names, ['command.code', 'main.cjs', 'program.cjs', 'serve.code']);
+});
+
+function machineWithBundler(): Machine {
+  const on = machine();
+  start(on, ['serve']);
+  addBundler(on);
+  return on;
+}
+
+function addBundler(on: Machine): void {
+  for (const name of ['bundle.mjs', 'loader.cjs'])
+    cpSync(path.join(root, 'tools', name), path.join(on.folder, 'tools', name));
+  for (const name of ['esbuild', '@esbuild'])
+    symlinkSync(path.join(root, 'node_modules', name), path.join(on.folder, 'node_modules', name));
+}
 
 function startedFile(on: Machine): string {
   return JSON.parse(start(on, ['serve']).stdout.split('\n')[0] ?? '').file;

@@ -12,12 +12,14 @@
  * finds everything in place looks at the times of the sources and hashes the lock file; npm is not
  * started.
  */
-import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
-// Not by name: an older Node does not have all of it.
-import * as nodeModule from 'node:module';
+import nodeModule from 'node:module';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+
+// An `import` loads everything that a module of Node's might lend: ten milliseconds for these two.
+const require = nodeModule.createRequire(import.meta.url);
+const { createHash } = require('node:crypto');
+const { existsSync, readdirSync, readFileSync, statSync } = require('node:fs');
 
 /** The Node that runs the program when the machine's own is older than `nodeMajorMin`. */
 const nodeVersion = '24.21.0';
@@ -96,6 +98,7 @@ function bundleFolder() {
     }
   };
   look(path.join(root, 'tools', 'bundle.mjs'));
+  look(path.join(root, 'tools', 'loader.cjs'));
   look(path.join(root, 'src'));
   const name = createHash('sha256').update(seen.join('\n')).digest('hex').slice(0, 32);
   return path.join(cache, 'program', name);
@@ -105,7 +108,7 @@ function bundleFolder() {
 async function programFile() {
   try {
     const folder = bundleFolder();
-    const file = path.join(folder, 'main.mjs');
+    const file = path.join(folder, 'main.cjs');
     if (existsSync(file)) return file;
     const { makeBundle } = await import('./bundle.mjs');
     await makeBundle({ root, folder });
@@ -129,7 +132,8 @@ function environment(extraPath) {
 async function continueAs(program) {
   nodeModule.enableCompileCache(process.env.NODE_COMPILE_CACHE ?? path.join(cache, 'compile'));
   process.argv[1] = program;
-  await import(pathToFileURL(program).href);
+  if (program.endsWith('.cjs')) require(program);
+  else await import(pathToFileURL(program).href);
 }
 
 /** Becomes the program: the same process where the platform can, otherwise a child. */

@@ -1,14 +1,22 @@
 /**
- * The program as a few files: Node needs half a second for five hundred. The sources stay what is
+ * The program as one file: Node needs half a second for five hundred. The sources stay what is
  * read, tested and debugged; this is a copy that `bootstrap.mjs` makes anew whenever one changes.
  * Plain JavaScript for the same reason as bootstrap.mjs.
  */
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 
-/** A server that runs loads parts of its copy later, so older copies are not removed at once. */
+/** A server that runs starts its workers from its copy, so older copies are not removed at once. */
 const copiesMax = 8;
 
 /** Sources that look for files beside them find those of the checkout. */
@@ -24,7 +32,7 @@ const ownPlaces = {
 };
 
 /**
- * Writes `main.mjs` and what it loads later into `folder`, all at once or not at all.
+ * Writes the program and `main.cjs`, which runs it, into `folder`, all at once or not at all.
  *
  * @param {{ root: string, folder: string }} where
  */
@@ -34,22 +42,18 @@ export async function makeBundle({ root, folder }) {
     await build({
       absWorkingDir: root,
       entryPoints: ['src/main.ts'],
-      outdir: unfinished,
-      outExtension: { '.js': '.mjs' },
+      outfile: path.join(unfinished, 'program.cjs'),
       bundle: true,
-      splitting: true,
-      format: 'esm',
+      // Of modules Node cannot be given the code that was compiled for an earlier start.
+      format: 'cjs',
       platform: 'node',
       target: 'node24',
       // Large, and hardly ever loaded: from where npm has put them.
       external: ['pg', 'undici'],
-      // Some of what is put in still asks for Node's modules in the old way.
-      banner: {
-        js: "import { createRequire as requireFrom } from 'node:module';\nconst require = requireFrom(import.meta.url);",
-      },
       plugins: [ownPlaces],
       logLevel: 'silent',
     });
+    copyFileSync(path.join(root, 'tools', 'loader.cjs'), path.join(unfinished, 'main.cjs'));
     if (!existsSync(folder)) renameSync(unfinished, folder);
   } finally {
     rmSync(unfinished, { recursive: true, force: true });
