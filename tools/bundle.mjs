@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { build } from 'esbuild';
+import { build, stop } from 'esbuild';
 
 /** A server that runs starts its workers from its copy, so older copies are not removed at once. */
 const copiesMax = 8;
@@ -56,6 +56,8 @@ export async function makeBundle({ root, folder }) {
     copyFileSync(path.join(root, 'tools', 'loader.cjs'), path.join(unfinished, 'main.cjs'));
     if (!existsSync(folder)) renameSync(unfinished, folder);
   } finally {
+    // It is a process, and would stay beside the server that is started now.
+    await stop();
     rmSync(unfinished, { recursive: true, force: true });
   }
   removeOld(path.dirname(folder));
