@@ -6,11 +6,14 @@
 
 import { setFlagsFromString } from 'node:v8';
 
-/** From so many open streams on the heap grows in small steps. */
-export const crowdStreams = 1_000;
-const lookMs = 500;
+/**
+ * From so many open streams on the heap grows in small steps. Later would be too late: thousands come
+ * within seconds, and young objects have their 64 MiB before that.
+ */
+export const crowdStreams = 250;
+const lookMs = 100;
 /** For a minute after there were so many it stays so: they die together, and V8 would double the heap first. */
-export const calmLooks = 120;
+export const calmLooks = 600;
 
 /** What V8 is told; it reads these two flags anew at each collection. */
 export const heapFlags = {

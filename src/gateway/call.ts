@@ -131,17 +131,24 @@ export function decodeChat(
     wire,
     request,
     wishes,
-    header: (name) => exchange.header(name),
+    header: headerOf(exchange),
     media: new Map(),
   };
 }
+
+/** Apart, because a function keeps all that the others beside it were made with: here the conversation. */
+function headerOf(exchange: Exchange): (name: string) => string | undefined {
+  return (name) => exchange.header(name);
+}
+
+const noBytes = new Uint8Array(0);
 
 /**
  * Lets go of what only another attempt would read: an answer may take minutes, and a conversation
  * megabytes. The instructions stay, because some answers repeat them.
  */
 export function forgetConversation(call: ChatCall): void {
-  call.body = new Uint8Array(0);
+  call.body = noBytes;
   call.scan = undefined;
   call.wire = {};
   call.media.clear();

@@ -198,20 +198,23 @@ function tailOf(
 
 /** What a stream's end has to fit to: its first frame, where something new began, and the latest content. */
 class StreamMarks {
-  readonly #starts: Frame[] = [];
-  #latest: Frame | undefined;
+  #starts: readonly Frame[] = [];
+  /** Not the frame itself: its bytes would keep all that was read with them. */
+  #event: string | undefined;
+  #data: string | undefined;
 
-  see(frame: Frame, content: boolean): void {
-    if (
-      this.#starts.length < heldFramesMax &&
-      (!this.#latest || frame.event !== this.#latest.event)
-    )
-      this.#starts.push({ event: frame.event, data: frame.data });
-    if (content || !this.#latest || frame.event !== this.#latest.event) this.#latest = frame;
+  see({ event, data }: Frame, content: boolean): void {
+    const isOther = this.#data === undefined || event !== this.#event;
+    if (isOther && this.#starts.length < heldFramesMax)
+      this.#starts = [...this.#starts, { event, data }];
+    if (!content && !isOther) return;
+    this.#event = event;
+    this.#data = data;
   }
 
   frames(): readonly Frame[] {
-    return this.#latest ? [...this.#starts, this.#latest] : this.#starts;
+    if (this.#data === undefined) return this.#starts;
+    return [...this.#starts, { event: this.#event, data: this.#data }];
   }
 }
 

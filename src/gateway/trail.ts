@@ -47,7 +47,7 @@ export class Trail {
   readonly operation: string;
   readonly #services: Services;
   readonly #startedAtMs: number;
-  readonly attempts: AttemptTrail[] = [];
+  attempts: readonly AttemptTrail[] = [];
   principal: Principal | undefined;
   model = '';
   streamed = false;
@@ -90,7 +90,7 @@ export class Trail {
       startedAtMs: this.elapsedMs(),
       outcome: 'not_sent',
     };
-    this.attempts.push(attempt);
+    this.attempts = [...this.attempts, attempt];
     return attempt;
   }
 

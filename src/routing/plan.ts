@@ -44,8 +44,8 @@ export class RoutePlan implements Plan, Chooser {
   readonly need: Need;
   readonly admission: Admission;
   readonly ineligible: Uint8Array | undefined;
-  readonly attempts: RunningAttempt[] = [];
-  readonly decisions: Decision[] = [];
+  attempts: readonly RunningAttempt[] = [];
+  decisions: readonly Decision[] = [];
   ticket: Ticket | undefined;
   readonly #state: RoutingState;
   readonly #deadlineMs: number;
@@ -226,7 +226,7 @@ export class RoutePlan implements Plan, Chooser {
       this.#hasOneLane(),
     );
     this.#running = attempt;
-    this.attempts.push(attempt);
+    this.attempts = [...this.attempts, attempt];
     return attempt;
   }
 
@@ -338,7 +338,7 @@ export class RoutePlan implements Plan, Chooser {
     if (this.decisions.length >= decisionsMaximum) return;
     const { index, how, isPanic } = this.#choice;
     const scores = copyOf(this.#state.scores, this.set.candidates.length);
-    this.decisions.push({ atMs: nowMs, isPanic, how, index, scores });
+    this.decisions = [...this.decisions, { atMs: nowMs, isPanic, how, index, scores }];
   }
 
   #giveUp(reason: GiveUpReason, retryAfterMs: number | undefined): GiveUp {

@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib';
 import {
   asBuffer,
-  createCarryBuffer,
+  CarryBuffer,
   FramingError,
   noFrames,
   type FrameParser,
@@ -35,7 +35,7 @@ export function createAwsEventStreamParser(
   limits: { readonly maxMessageBytes?: number } = {},
 ): FrameParser<AwsEventFrame> {
   const { maxMessageBytes = 1 << 24 } = limits;
-  const carry = createCarryBuffer();
+  const carry = new CarryBuffer();
   let checkedLength = 0;
 
   /** Total length of the message at `start`, once its prelude is there and checked; else 0. */

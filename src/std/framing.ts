@@ -49,65 +49,47 @@ export function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
+const emptyBuffer = Buffer.alloc(0);
+
 /**
  * The bytes of an unfinished frame. Appending doubles the capacity, so a frame that arrives in
  * n pieces costs O(n). Memory handed out in frames is never written again.
  */
-export type CarryBuffer = {
-  /** Appends; afterwards `bytes` and `length` describe everything carried. */
-  append(chunk: Buffer): void;
-  /** Forgets the first `count` bytes, which the caller has handed out as views. */
-  release(count: number): void;
-  readonly bytes: Buffer;
-  readonly length: number;
-};
+export class CarryBuffer {
+  /** Of these the first `length` are carried. */
+  bytes: Buffer = emptyBuffer;
+  length = 0;
+  #owned = false;
 
-const emptyBuffer = Buffer.alloc(0);
-
-/** Creates an empty carry buffer. */
-export function createCarryBuffer(): CarryBuffer {
-  let bytes: Buffer = emptyBuffer;
-  let length = 0;
-  let owned = false;
-
-  function append(chunk: Buffer): void {
+  append(chunk: Buffer): void {
     const added = chunk.length;
-    if (length === 0) {
-      bytes = chunk;
-      length = added;
-      owned = false;
+    if (this.length === 0) {
+      this.bytes = chunk;
+      this.length = added;
+      this.#owned = false;
       return;
     }
-    const needed = length + added;
-    if (!owned || needed > bytes.length) {
+    const needed = this.length + added;
+    if (!this.#owned || needed > this.bytes.length) {
       const grown = Buffer.allocUnsafeSlow(Math.max(needed * 2, 256));
-      bytes.copy(grown, 0, 0, length);
-      bytes = grown;
-      owned = true;
+      this.bytes.copy(grown, 0, 0, this.length);
+      this.bytes = grown;
+      this.#owned = true;
     }
-    if (added === 1) bytes[length] = chunk[0] ?? 0;
-    else chunk.copy(bytes, length);
-    length = needed;
+    if (added === 1) this.bytes[this.length] = chunk[0] ?? 0;
+    else chunk.copy(this.bytes, this.length);
+    this.length = needed;
   }
 
-  function release(count: number): void {
+  /** Forgets the first `count` bytes, which the caller has handed out as views. */
+  release(count: number): void {
     if (count === 0) return;
     // The rest moves to fresh memory with the next append; views on the old memory stay valid.
-    bytes = count >= length ? emptyBuffer : bytes.subarray(count, length);
-    length -= count;
-    owned = false;
+    const isAll = count >= this.length;
+    this.bytes = isAll ? emptyBuffer : this.bytes.subarray(count, this.length);
+    this.length -= count;
+    this.#owned = false;
   }
-
-  return {
-    append,
-    release,
-    get bytes() {
-      return bytes;
-    },
-    get length() {
-      return length;
-    },
-  };
 }
 
 /** Index of `value` in bytes[from, length), or `length` when it does not occur. */

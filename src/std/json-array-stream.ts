@@ -1,6 +1,6 @@
 import {
   asBuffer,
-  createCarryBuffer,
+  CarryBuffer,
   frameBytesMax,
   FramingError,
   noFrames,
@@ -38,7 +38,7 @@ export type JsonArrayParser = FrameParser & { readonly closed: boolean };
 
 class ElementSplitter implements JsonArrayParser {
   readonly #maxElementBytes: number;
-  readonly #carry = createCarryBuffer();
+  readonly #carry = new CarryBuffer();
   #stage: ArrayStage = 'before';
   #position = 0;
   #elementStart = 0;

@@ -1,6 +1,6 @@
 import {
   asBuffer,
-  createCarryBuffer,
+  CarryBuffer,
   frameBytesMax,
   FramingError,
   indexOfByte,
@@ -16,7 +16,7 @@ import {
  */
 export function createNdjsonParser(limits: { readonly maxLineBytes?: number } = {}): FrameParser {
   const { maxLineBytes = frameBytesMax } = limits;
-  const carry = createCarryBuffer();
+  const carry = new CarryBuffer();
   let scanned = 0;
 
   function scan(): readonly StreamFrame[] {

@@ -1,6 +1,6 @@
 import {
   asBuffer,
-  createCarryBuffer,
+  CarryBuffer,
   frameBytesMax,
   FramingError,
   indexOfByte,
@@ -50,7 +50,7 @@ export function createSseParser(limits: SseLimits = {}): SseParser {
 class WhatwgSseParser implements SseParser {
   readonly #maxLineBytes: number;
   readonly #maxEventBytes: number;
-  readonly #carry = createCarryBuffer();
+  readonly #carry = new CarryBuffer();
   readonly #pending: PendingEvent = { data: undefined, event: undefined, id: undefined };
   #lineStart = 0;
   #scanned = 0;

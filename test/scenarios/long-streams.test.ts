@@ -1,8 +1,11 @@
 /** Conversations of many bytes whose answers take long: the bytes are held until an answer begins. */
 
 import assert from 'node:assert/strict';
-import type { ServerResponse } from 'node:http';
+import { once } from 'node:events';
+import { request, type IncomingMessage, type ServerResponse } from 'node:http';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { startOddVendor, type OddVendor } from './odd-vendor.ts';
 import { startRig, type Rig } from './rig.ts';
 
@@ -28,6 +31,19 @@ const ending = [
   chunk({}, { choices: [], usage: { prompt_tokens: 9, completion_tokens: 2, total_tokens: 11 } }),
   'data: [DONE]\n\n',
 ].join('');
+
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc') as () => void;
+
+async function bytesInUse(): Promise<number> {
+  // What waits for another turn of the event loop is not kept.
+  for (let turn = 0; turn < 5; turn += 1) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    collect();
+  }
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
 
 describe('a stream that goes on for long', () => {
   let rig: Rig;
@@ -77,6 +93,27 @@ describe('a stream that goes on for long', () => {
       assert.match(text, /first /);
       assert.match(text, /last/);
       assert.doesNotMatch(text, /"error": ?\{/);
+    }
+  });
+
+  it('keeps nothing of its question in memory once it has begun', async () => {
+    const began = async (path: string): Promise<IncomingMessage> => {
+      const answer = await new Promise<IncomingMessage>((resolve) => {
+        const headers = { authorization: `Bearer ${rig.key}`, 'content-type': 'application/json' };
+        const sent = request(rig.url + path, { method: 'POST', headers }, resolve);
+        sent.end(JSON.stringify(asked[path as keyof typeof asked]));
+      });
+      await once(answer, 'data');
+      return answer;
+    };
+    for (const path of Object.keys(asked)) {
+      const answers = [await began(path)];
+      const before = await bytesInUse();
+      for (let count = 0; count < 10; count += 1) answers.push(await began(path));
+      const grown = ((await bytesInUse()) - before) / 10;
+      assert.ok(grown < question.length / 2, `${path}: ${Math.round(grown)} bytes a stream`);
+      for (const reply of open.splice(0)) reply.end(ending);
+      for (const answer of answers) await once(answer.resume(), 'end');
     }
   });
 

@@ -22,6 +22,9 @@ const tlsReadBufferBytes = 8_192;
 const tcpKeepAliveMs = 60_000;
 const sessionsMax = 256;
 
+/** An error that nobody listens for would end the process. */
+function ignore(): void {}
+
 /**
  * Opens connections for our own client: HTTP/1.1 over TCP or TLS, without Nagle's delay, the next
  * address tried when the first is slow (RFC 8305). All plain connections read into one buffer, which
@@ -51,18 +54,19 @@ export class Dialer {
       socket.destroy(Object.assign(new Error('connect timeout'), { code: 'ETIMEDOUT' }));
     }, this.#settings.connectTimeoutMs);
     this.#opening.add(socket);
-    let isWaiting = true;
+    const connected = isTls ? 'secureConnect' : 'connect';
+    const onConnect = (): void => settle(null);
+    const onClose = (): void => settle(new Error('closed while connecting'));
+    // A connection lives long, and what opened it shall not.
     const settle = (error: Error | null): void => {
-      if (!isWaiting) return;
-      isWaiting = false;
       clearTimeout(timer);
       this.#opening.delete(socket);
+      socket.on('error', ignore);
+      socket.off(connected, onConnect).off('error', settle).off('close', onClose);
       if (error === null) callback(null, socket);
       else callback(error, null);
     };
-    socket.once(isTls ? 'secureConnect' : 'connect', () => settle(null));
-    socket.on('error', settle);
-    socket.once('close', () => settle(new Error('closed while connecting')));
+    socket.on(connected, onConnect).on('error', settle).on('close', onClose);
   };
 
   /** From now on `inlet` gets what this socket receives. Without one, a byte ends the connection. */
