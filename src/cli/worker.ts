@@ -17,6 +17,7 @@ import {
 import type { Config, Environment } from './config.ts';
 import { frontLoad, frontOptions } from './front.ts';
 import { keepHeapSmall } from './heap.ts';
+import { utilization } from './loop.ts';
 import { controlPrefix } from './lazy-control.ts';
 import { metricsPath } from './metrics.ts';
 import { pipePlace } from './worker-mark.ts';
@@ -69,8 +70,9 @@ class Worker {
   ): Promise<{ readonly host: string; readonly port: number }> {
     const serving = createServing(owner, setup, this.#environment);
     this.#serving = serving;
+    const share = utilization();
     setInterval(
-      () => owner.tell('load', frontLoad(serving.front, serving.runtime)),
+      () => owner.tell('load', frontLoad(serving.front, serving.runtime), share()),
       reportMs,
     ).unref();
     keepHeapSmall(() => serving.runtime.services.heartbeats.size);

@@ -86,7 +86,8 @@ export type OwnerCalls = {
   requestEnded(facts: RequestFacts): void;
   remember(owner: string, parts: readonly Part[]): void;
   recall(owner: string, callIds: readonly string[]): readonly KeptState[];
-  load(load: Load): void;
+  /** And the share of its time that the worker's event loop worked. */
+  load(load: Load, utilization: number): void;
 };
 
 /** What a worker begins with. */

@@ -141,8 +141,9 @@ export class ServedWorker {
       },
       remember: (owner, parts) => stateMemory.remember(owner, parts),
       recall: (owner, callIds) => stateMemory.kept(owner, callIds),
-      load: (load) => {
+      load: (load, utilization) => {
         this.load = load;
+        this.#owned.router.noteUtilization(utilization);
         this.#unheard = 0;
       },
     } satisfies Partial<OwnerCalls>;
