@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { ChatRequest } from '#canonical';
 import type { Price } from '#catalog';
-import { openaiChat } from '#dialects';
+import { anthropicMessages, openaiChat } from '#dialects';
 import { nanoUsd } from '#std';
 import { affordableFits, quoteCovers, seed } from './quote-rig.ts';
 import { affordableOutputTokens, dearest, extrasOf, quote } from './quote.ts';
@@ -57,6 +57,15 @@ test('a cheap service tier is held at the list price, which is billed when the v
   assert.equal(quote(priced, { ...bound, serviceTier: 'flex' }), list);
   assert.equal(quote(priced, { ...bound, serviceTier: 'priority' }), list * 2);
   assert.equal(affordableOutputTokens(priced, 1000, list, 5000, { serviceTier: 'flex' }), 100);
+});
+
+test('a hold covers the speed and the geography that are asked for', () => {
+  const factors = { speeds: { fast: '2' }, geographies: { us: '1.1' } };
+  const priced: PriceSnapshot = { ...snapshot, price: { ...plain, ...factors } };
+  const wire = { model: 'm', max_tokens: 100, messages: [], speed: 'fast', inference_geo: 'us' };
+  const asked = extrasOf(anthropicMessages.request.decode(wire, {}));
+  const bound = { inputTokens: 1000, outputTokens: 100 };
+  assert.equal(quote(priced, { ...bound, ...asked }), (quote(priced, bound) * 22) / 10);
 });
 
 test('where long prompts are cheaper, a hold still covers one that turns out to be shorter', () => {
