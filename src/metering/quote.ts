@@ -2,7 +2,7 @@
 
 import type { ChatRequest, Part } from '#canonical';
 import type { Unit, UnitPrices } from '#catalog';
-import { asString, nanoUsd, rememberByObject, zeroNanoUsd, type NanoUsd } from '#std';
+import { asObjects, asString, nanoUsd, rememberByObject, zeroNanoUsd, type NanoUsd } from '#std';
 import { amountFor, possibleUnits, unitPrice, type PriceSnapshot, type Served } from './rate.ts';
 
 /** What a request asks for beyond text in and text out, where that may cost more. */
@@ -47,7 +47,8 @@ export function extrasOf(request: ChatRequest): Extras {
     units.add('cache_write_1h');
   if (request.modalities?.includes('audio')) units.add('output_audio');
   if (request.modalities?.includes('image')) units.add('output_image');
-  const searches = request.tools.some((tool) => tool.kind === 'web-search');
+  const searches =
+    request.tools.some((tool) => tool.kind === 'web-search') || hasSearchPlugin(request);
   // No other dialect has these two, so they are no part of the neutral request.
   const speed = asString(request.extensions['speed']);
   const geography = asString(request.extensions['inference_geo']);
@@ -58,6 +59,13 @@ export function extrasOf(request: ChatRequest): Extras {
     ...(geography === undefined ? {} : { geography }),
     ...(searches ? { webSearches: webSearchesMost } : {}),
   };
+}
+
+/** Resellers search for any model, before it is asked, where the request has this plugin. */
+function hasSearchPlugin({ extensions }: ChatRequest): boolean {
+  return asObjects(extensions['plugins']).some(
+    ({ id, enabled }) => id === 'web' && enabled !== false,
+  );
 }
 
 function addPartUnits(part: Part, units: Set<ExtraUnit>): void {
