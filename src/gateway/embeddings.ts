@@ -40,6 +40,9 @@ type EmbeddingCall = {
   readonly request: EmbeddingRequest;
   readonly route: EmbeddingRoute;
 };
+/** 4,096 numbers in the longest form that vendors write, a double with all its digits: as the number of inputs is bounded, so is an answer. */
+const vectorBytesMax = 100 * 1_024;
+
 type EmbeddingAnswer = {
   readonly kind: 'answer';
   readonly text: string;
@@ -191,7 +194,11 @@ async function tryOnce(
     const response = await sendOnce(context, request, 0);
     if (response.status >= 400)
       return await failedStatus(response, call.route.errors, services.clock.now());
-    const text = await readText(response, services.settings.answerBytesMax);
+    const bytesMax = Math.max(
+      services.settings.answerBytesMax,
+      call.request.inputs.length * vectorBytesMax,
+    );
+    const text = await readText(response, bytesMax);
     // Vectors that pass through are not read: numbers are the slowest thing to parse.
     const wire =
       dialect === call.route.dialect
