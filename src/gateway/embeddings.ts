@@ -1,6 +1,7 @@
 /** Embeddings: the same walk as a conversation, without a stream and without output to bound. */
 
 import {
+  fail,
   gatewayError,
   GatewayFailure,
   type Bill,
@@ -17,7 +18,7 @@ import { admit, authenticate, type Release } from './admission.ts';
 import { classify, failedStatus, readText, sendOnce } from './attempt.ts';
 import { parseBody, reading } from './call.ts';
 import type { AttemptFailure } from './failure.ts';
-import type { Exchange } from './http/index.ts';
+import { hasLeft, type Exchange } from './http/index.ts';
 import type { Idempotency } from './idempotency.ts';
 import { billedUsage, Funds } from './money.ts';
 import { speechChoices, type OfferCandidate } from './offers.ts';
@@ -130,7 +131,8 @@ async function serve(
       if (index > 1) await funds.attempt(route, attemptId);
       const attemptTrail = trail.begin(route, attemptId);
       const answer = await tryOnce(
-        { services, route, attempt, trail: attemptTrail, signal: exchange.signal },
+        // A whole answer is billed also when nobody waits for it.
+        { services, route, attempt, trail: attemptTrail, signal: undefined },
         call,
       );
       if (answer.kind === 'answer') {
@@ -150,6 +152,8 @@ async function serve(
         });
         trail.usage = usage;
         trail.receipt = receipt;
+        trail.clientGone = hasLeft(exchange);
+        if (trail.clientGone) return;
         return exchange.respond(
           200,
           {
@@ -163,10 +167,13 @@ async function serve(
       }
       attemptTrail.outcome = 'failed';
       attemptTrail.error = answer.failed.error.code;
+      if (exchange.aborted)
+        fail('client_closed_request', 'The client closed the connection.');
       attempt = await nextStep(plan, exchange, answer.failed);
     }
   } catch (error) {
-    await funds.release('upstream_failed', trail.failedAttempts(''));
+    const reason = exchange.aborted ? 'cancelled' : 'upstream_failed';
+    await funds.release(reason, trail.failedAttempts(''));
     throw error;
   }
 }
