@@ -154,21 +154,11 @@ async function serve(
         trail.receipt = receipt;
         trail.clientGone = hasLeft(exchange);
         if (trail.clientGone) return;
-        return exchange.respond(
-          200,
-          {
-            'content-type': 'application/json; charset=utf-8',
-            'x-manifold-receipt': bill.receiptId,
-            ...trail.rateHeaders,
-            'x-manifold-cost-usd': formatUsd(bill.costNanoUsd),
-          },
-          render(call, answer, bill),
-        );
+        return exchange.respond(200, headersOf(trail, bill), render(call, answer, bill));
       }
       attemptTrail.outcome = 'failed';
       attemptTrail.error = answer.failed.error.code;
-      if (exchange.aborted)
-        fail('client_closed_request', 'The client closed the connection.');
+      if (exchange.aborted) fail('client_closed_request', 'The client closed the connection.');
       attempt = await nextStep(plan, exchange, answer.failed);
     }
   } catch (error) {
@@ -176,6 +166,15 @@ async function serve(
     await funds.release(reason, trail.failedAttempts(''));
     throw error;
   }
+}
+
+function headersOf(trail: Trail, bill: Bill): Record<string, string> {
+  return {
+    'content-type': 'application/json; charset=utf-8',
+    'x-manifold-receipt': bill.receiptId,
+    ...trail.rateHeaders,
+    'x-manifold-cost-usd': formatUsd(bill.costNanoUsd),
+  };
 }
 
 function render(call: EmbeddingCall, answer: EmbeddingAnswer, bill: Bill): string {

@@ -103,7 +103,10 @@ test('the extras of a request are read from its parts, tools and wishes', () => 
 
 test('a search that a plugin of the vendor makes is held for as one of a tool', () => {
   const messages = [{ role: 'user', content: 'news' }];
-  assert.equal(extrasOf(decode({ messages, plugins: [{ id: 'web', max_results: 3 }] })).webSearches, 10);
+  assert.equal(
+    extrasOf(decode({ messages, plugins: [{ id: 'web', max_results: 3 }] })).webSearches,
+    10,
+  );
   const others = [{ id: 'file-parser' }, { id: 'web', enabled: false }];
   assert.equal(extrasOf(decode({ messages, plugins: others })).webSearches, undefined);
 });

@@ -10,7 +10,12 @@ const { privateKey } = generateKeyPairSync('rsa', {
   publicKeyEncoding: { type: 'spki', format: 'pem' },
 });
 const secret = JSON.stringify({ client_email: 'a@b.example', private_key: privateKey });
-const request: OutboundRequest = { method: 'POST', url: 'https://a.example/', headers: {}, body: [] };
+const request: OutboundRequest = {
+  method: 'POST',
+  url: 'https://a.example/',
+  headers: {},
+  body: [],
+};
 const minute = 60_000;
 
 /** How many tokens were fetched for two calls, with as much time between them by each of the clocks. */

@@ -64,7 +64,10 @@ for (const [dialect, path, question] of ways)
         const body = { model: 'sim-chat', stream: true, max_tokens: 50, ...question };
         const text = await (await rig.post(path, body)).text();
         assert.match(text, /internal_error|api_error/);
-        assert.ok((text.match(/^event: (?:response.created|message_start)$/gm) ?? []).length <= 1, text);
+        assert.ok(
+          (text.match(/^event: (?:response.created|message_start)$/gm) ?? []).length <= 1,
+          text,
+        );
         assert.equal((await rig.books.ledger.balance(rig.walletId)).pendingNanoUsd, 0);
       } finally {
         await rig.close();
@@ -94,7 +97,12 @@ test('an empty answer is not told behind one that has begun', async () => {
   const rig = await rigWithFirstSettlementLost([{ id: 'mute', rules: [empty] }, { id: 'well' }]);
   try {
     const messages = [{ role: 'user', content: 'hi' }];
-    const asked = { model: 'sim-chat', stream: true, messages, provider: { order: ['mute', 'well'] } };
+    const asked = {
+      model: 'sim-chat',
+      stream: true,
+      messages,
+      provider: { order: ['mute', 'well'] },
+    };
     const text = await (await rig.post('/v1/chat/completions', asked)).text();
     assert.equal(rig.vendors['mute']?.seen.length, 1);
     assert.match(text, /internal_error/);

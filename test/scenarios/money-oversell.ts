@@ -203,10 +203,7 @@ async function vendorsBill(rig: Rig, receipts: readonly Receipt[]) {
   return sums;
 }
 
-async function leftAttempts(
-  rig: Rig,
-  receipts: readonly Receipt[],
-): Promise<ReadonlySet<string>> {
+async function leftAttempts(rig: Rig, receipts: readonly Receipt[]): Promise<ReadonlySet<string>> {
   const left = new Set<string>();
   for (const { requestId = '', attempts } of receipts) {
     const failed = attempts.filter(({ outcome }) => outcome === 'failed');
