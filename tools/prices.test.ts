@@ -140,7 +140,7 @@ test('what differs is said in words, what only we know is kept, and near names a
     modelOf(
       'gpt-a',
       { input: '3', output: '8.0', cache_read: '0.3' },
-      { tiers, service_tiers: { flex: '0.5' } },
+      { tiers, service_tiers: { flex: '0.5' }, speeds: { fast: '2' } },
     ),
     modelOf('gpt-a-mini', { input: '1', output: '1' }),
   );
@@ -154,6 +154,7 @@ test('what differs is said in words, what only we know is kept, and near names a
         units: { input: '2', output: '8', cache_read: '0.3', web_search: '10000' },
         tiers: [{ above_input_tokens: 200_000, units: { input: '4' } }],
         service_tiers: { flex: '0.5' },
+        speeds: { fast: '2' },
       },
     },
   ] satisfies Change[]);

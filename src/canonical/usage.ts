@@ -29,6 +29,10 @@ export type Usage = {
   readonly reportedCostUsd?: string | undefined;
   /** Tier that the vendor says it served, where it changes the price. */
   readonly serviceTier?: string | undefined;
+  /** Speed that the vendor says it served with, where it changes the price. */
+  readonly speed?: string | undefined;
+  /** Geography that the vendor says the model was kept to, where it changes the price. */
+  readonly geography?: string | undefined;
   /** The vendor's own object and its dialect, to hand back to a client of the same dialect. */
   readonly raw?: JsonObject | undefined;
   /** The dialect of `raw`. */

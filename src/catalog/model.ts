@@ -62,6 +62,10 @@ export const priceSchema = z.strictObject({
     .optional(),
   /** Factors by service tier, decimal text (`flex: "0.5"`). */
   service_tiers: z.record(z.string(), usdPerMillion).optional(),
+  /** Factors on the prices of tokens by the speed that the answer was made with (`fast: "2"`). */
+  speeds: z.record(z.string(), usdPerMillion).optional(),
+  /** Factors on the prices of tokens by the geography that the model was kept to (`us: "1.1"`). */
+  geographies: z.record(z.string(), usdPerMillion).optional(),
 });
 
 const quirkSchema = z.record(z.string(), z.json());

@@ -6,20 +6,22 @@ import {
   findMemberObject,
   formatUsd,
   setMembers,
+  skipSpace,
   type JsonObject,
   type JsonValue,
   type TextSpan,
 } from '#std';
 
-/** Members of a usage object that tell what the operator pays: no business of the operator's customers. */
-const vendorCosts: readonly string[] = [
-  'cost',
-  'cost_details',
-  'cost_in_usd_ticks',
-  'estimated_cost',
-  'is_byok',
-  'market_cost',
-];
+/**
+ * Members of a usage object that tell what the operator pays (`cost`, `cost_details`, `market_cost`, …): no business
+ * of the operator's customers.
+ */
+const vendorCost = /^(?:cost|cost_\w+|\w+_cost|is_byok)$/;
+const vendorCostNames = /"(cost|cost_\w+|\w+_cost|is_byok)"/g;
+
+/** The same beside the words of an answer, in the vendor's remarks about how it was routed. */
+const metadataNames: readonly string[] = ['provider_metadata', 'providerMetadata'];
+const metadataCostNames = /"(cost|[a-zA-Z]+Cost)"/g;
 
 /** Whether a text may have such members: streams that count in every frame ask it for each. */
 export function mayTellVendorCosts(text: string): boolean {
@@ -28,10 +30,10 @@ export function mayTellVendorCosts(text: string): boolean {
 
 /** A vendor's usage object as a client may see it. */
 export function withoutVendorCosts(usage: JsonObject): JsonObject {
-  if (!vendorCosts.some((name) => name in usage)) return usage;
+  if (!Object.keys(usage).some((name) => vendorCost.test(name))) return usage;
   const shown: Record<string, JsonValue> = {};
   for (const [key, value] of Object.entries(usage))
-    if (value !== undefined && !vendorCosts.includes(key)) shown[key] = value;
+    if (value !== undefined && !vendorCost.test(key)) shown[key] = value;
   return shown;
 }
 
@@ -66,7 +68,7 @@ function annotateObject(
 ): string | undefined {
   if (!isObject(text, object)) return undefined;
   const inner = text.slice(object.start, object.end);
-  const foreign = vendorCosts.filter((name) => inner.includes(`"${name}"`));
+  const foreign = namesIn(inner, vendorCostNames);
   if (!bill && foreign.length === 0) return undefined;
   const hidden = bill ? foreign.filter((name) => name !== 'cost') : foreign;
   return setMembers(text, object, [
@@ -78,6 +80,35 @@ function annotateObject(
         ] as const)
       : []),
   ]);
+}
+
+/**
+ * `text` without the prices that gateways of vendors tell in `provider_metadata`, whose other members may be state that
+ * a model needs again. Only for dialects in which no answer has objects of the model's own: a quoted name followed by a
+ * colon can only be a key there, since quotes inside strings are escaped.
+ */
+export function withoutMetadataCosts(text: string): string {
+  let shown = text;
+  for (const name of metadataNames) {
+    const key = `"${name}"`;
+    for (let at = shown.indexOf(key); at >= 0; at = shown.indexOf(key, at + key.length)) {
+      const colon = skipSpace(shown, at + key.length);
+      const open = skipSpace(shown, colon + 1);
+      const gateway = shown[colon] === ':' ? findMember(shown, open, 'gateway') : undefined;
+      if (!isObject(shown, gateway)) continue;
+      const names = namesIn(shown.slice(gateway.start, gateway.end), metadataCostNames);
+      shown = setMembers(
+        shown,
+        gateway,
+        names.map((found) => [found, undefined] as const),
+      );
+    }
+  }
+  return shown;
+}
+
+function namesIn(text: string, names: RegExp): readonly string[] {
+  return [...new Set(Array.from(text.matchAll(names), ([, name = '']) => name))];
 }
 
 function isObject(text: string, span: TextSpan | undefined): span is TextSpan {

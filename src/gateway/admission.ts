@@ -79,12 +79,38 @@ export async function asFreeRequest(
   }
 }
 
-function refusal(verdict: Extract<RateVerdict, { ok: false }>): GatewayFailure {
-  const what = {
-    requests: 'requests per minute',
-    tokens: 'tokens per minute',
-    concurrency: 'requests at once',
-  }[verdict.reason];
+/** So many may be asked for in a minute whatever the limit of requests: interfaces look before they ask. */
+const readingsMin = 60;
+
+/**
+ * Who reads what is here (models, stored responses). A key with a limit of requests may read as often again, in a
+ * count of its own: a client that looks at its models must not be left without the request it looks for, nor be
+ * refused while its only request runs.
+ */
+export async function authenticateReading(
+  services: Services,
+  exchange: Exchange,
+): Promise<Principal> {
+  const principal = await authenticate(services, exchange);
+  const limit = principal.limits.requests_per_minute;
+  if (limit === undefined) return principal;
+  const limits = { requests_per_minute: Math.max(limit, readingsMin) };
+  const verdict = await services.rateLimiter.admit(`${principal.keyId} readings`, limits, 0);
+  if (!verdict.ok) throw refusal(verdict, 'readings per minute');
+  verdict.release();
+  return principal;
+}
+
+const limitNames = {
+  requests: 'requests per minute',
+  tokens: 'tokens per minute',
+  concurrency: 'requests at once',
+} as const;
+
+function refusal(
+  verdict: Extract<RateVerdict, { ok: false }>,
+  what: string = limitNames[verdict.reason],
+): GatewayFailure {
   return new GatewayFailure(
     gatewayError('rate_limited', `This key's limit of ${what} is reached.`, {
       retryAfterMs: Math.ceil(verdict.retryAfterMs),

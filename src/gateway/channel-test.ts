@@ -70,6 +70,7 @@ async function testAddress(
       { secret: channel.secret, parameters: channel.parameters },
       {
         nowMs: services.clock.now(),
+        monotonicMs: services.clock.monotonic(),
         cache: services.tokenCache,
         fetchJson: (inner) => services.upstream.fetchText(inner, egressOf(channel)),
       },

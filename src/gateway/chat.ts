@@ -185,6 +185,10 @@ class ChatRun {
   readonly #trail: Trail;
   readonly #keep: KeepAnswer | undefined;
   readonly #client: ClientStream;
+  /** Writes to a client that has read the first content: whatever comes now has its place behind that. */
+  #telling: Relay | undefined;
+  /** An answer with content is about to be charged: no other one may take its place. */
+  #isAnswered = false;
 
   constructor(
     services: Services,
@@ -221,7 +225,7 @@ class ChatRun {
         step = await nextStep(this.#plan, this.#exchange, outcome.failed);
       }
     } catch (error) {
-      if (empty && !this.#exchange.aborted) return this.#deliverEmpty(empty);
+      if (empty && !this.#isAnswered && !this.#exchange.aborted) return this.#deliverEmpty(empty);
       await this.#abandon(error);
     }
   }
@@ -280,6 +284,7 @@ class ChatRun {
     if (opened.kind === 'failed') return this.#again(delivery, opened.failed);
     if (opened.kind === 'whole') {
       if (opened.empty) return this.#again(delivery, emptyAnswer(), { answer: opened, delivery });
+      this.#isAnswered = true;
       await finishWhole(delivery, opened);
       return { kind: 'done' };
     }
@@ -289,6 +294,7 @@ class ChatRun {
       trail: attemptTrail,
       elapsedMs,
       onCommit: () => {
+        this.#telling = opened.relay;
         trail.firstContentMs = elapsedMs();
         this.#client.begin(answerHeaders(delivery, undefined));
         // Nobody else is asked, unless to go on with the answer.
@@ -306,8 +312,10 @@ class ChatRun {
         delivery: { ...delivery, relay: opened.relay },
       });
     }
+    this.#isAnswered = true;
     const delivered = { ...delivery, relay: opened.relay };
     const continued = kept && (await this.#continue(delivered, end, kept));
+    if (continued) this.#telling = continued.delivery.relay;
     if (continued) await finishStream(continued.delivery, continued.end, []);
     else await finishStream(delivered, end, answer.pending);
     return { kind: 'done' };
@@ -375,7 +383,8 @@ class ChatRun {
     this.#trail.error = known;
     const { dialect, request, form } = this.#call;
     void this.#client.write(
-      dialect.stream.encoder(request, form).push({ kind: 'error', error: known }),
+      this.#telling?.fail(known) ??
+        dialect.stream.encoder(request, form).push({ kind: 'error', error: known }),
     );
     this.#client.end();
     // Whoever waits for the outcome learns that nothing was charged, so that the same key may ask again.

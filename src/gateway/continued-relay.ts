@@ -250,7 +250,7 @@ export class ContinuedRelay implements Relay {
 function inputOf(usage: Usage | undefined): Usage | undefined {
   if (usage?.inputTokens === undefined) return undefined;
   const { inputTokens, cacheReadTokens, cacheWriteTokens, cacheWriteLongTokens } = usage;
-  const { inputAudioTokens, inputImageTokens, serviceTier } = usage;
+  const { inputAudioTokens, inputImageTokens, serviceTier, speed, geography } = usage;
   return {
     inputTokens,
     cacheReadTokens,
@@ -259,6 +259,8 @@ function inputOf(usage: Usage | undefined): Usage | undefined {
     inputAudioTokens,
     inputImageTokens,
     serviceTier,
+    speed,
+    geography,
   };
 }
 

@@ -100,6 +100,7 @@ async function askVendor(
         { secret: channel.secret, parameters: channel.parameters },
         {
           nowMs: services.clock.now(),
+          monotonicMs: services.clock.monotonic(),
           cache: services.tokenCache,
           fetchJson: (inner) => services.upstream.fetchText(inner, egressOf(channel)),
         },

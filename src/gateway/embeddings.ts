@@ -1,6 +1,7 @@
 /** Embeddings: the same walk as a conversation, without a stream and without output to bound. */
 
 import {
+  fail,
   gatewayError,
   GatewayFailure,
   type Bill,
@@ -17,7 +18,7 @@ import { admit, authenticate, type Release } from './admission.ts';
 import { classify, failedStatus, readText, sendOnce } from './attempt.ts';
 import { parseBody, reading } from './call.ts';
 import type { AttemptFailure } from './failure.ts';
-import type { Exchange } from './http/index.ts';
+import { hasLeft, type Exchange } from './http/index.ts';
 import type { Idempotency } from './idempotency.ts';
 import { billedUsage, Funds } from './money.ts';
 import { speechChoices, type OfferCandidate } from './offers.ts';
@@ -40,6 +41,9 @@ type EmbeddingCall = {
   readonly request: EmbeddingRequest;
   readonly route: EmbeddingRoute;
 };
+/** 4,096 numbers in the longest form that vendors write, a double with all its digits: as the number of inputs is bounded, so is an answer. */
+const vectorBytesMax = 100 * 1_024;
+
 type EmbeddingAnswer = {
   readonly kind: 'answer';
   readonly text: string;
@@ -127,7 +131,8 @@ async function serve(
       if (index > 1) await funds.attempt(route, attemptId);
       const attemptTrail = trail.begin(route, attemptId);
       const answer = await tryOnce(
-        { services, route, attempt, trail: attemptTrail, signal: exchange.signal },
+        // A whole answer is billed also when nobody waits for it.
+        { services, route, attempt, trail: attemptTrail, signal: undefined },
         call,
       );
       if (answer.kind === 'answer') {
@@ -147,25 +152,29 @@ async function serve(
         });
         trail.usage = usage;
         trail.receipt = receipt;
-        return exchange.respond(
-          200,
-          {
-            'content-type': 'application/json; charset=utf-8',
-            'x-manifold-receipt': bill.receiptId,
-            ...trail.rateHeaders,
-            'x-manifold-cost-usd': formatUsd(bill.costNanoUsd),
-          },
-          render(call, answer, bill),
-        );
+        trail.clientGone = hasLeft(exchange);
+        if (trail.clientGone) return;
+        return exchange.respond(200, headersOf(trail, bill), render(call, answer, bill));
       }
       attemptTrail.outcome = 'failed';
       attemptTrail.error = answer.failed.error.code;
+      if (exchange.aborted) fail('client_closed_request', 'The client closed the connection.');
       attempt = await nextStep(plan, exchange, answer.failed);
     }
   } catch (error) {
-    await funds.release('upstream_failed', trail.failedAttempts(''));
+    const reason = exchange.aborted ? 'cancelled' : 'upstream_failed';
+    await funds.release(reason, trail.failedAttempts(''));
     throw error;
   }
+}
+
+function headersOf(trail: Trail, bill: Bill): Record<string, string> {
+  return {
+    'content-type': 'application/json; charset=utf-8',
+    'x-manifold-receipt': bill.receiptId,
+    ...trail.rateHeaders,
+    'x-manifold-cost-usd': formatUsd(bill.costNanoUsd),
+  };
 }
 
 function render(call: EmbeddingCall, answer: EmbeddingAnswer, bill: Bill): string {
@@ -191,7 +200,11 @@ async function tryOnce(
     const response = await sendOnce(context, request, 0);
     if (response.status >= 400)
       return await failedStatus(response, call.route.errors, services.clock.now());
-    const text = await readText(response, services.settings.answerBytesMax);
+    const bytesMax = Math.max(
+      services.settings.answerBytesMax,
+      call.request.inputs.length * vectorBytesMax,
+    );
+    const text = await readText(response, bytesMax);
     // Vectors that pass through are not read: numbers are the slowest thing to parse.
     const wire =
       dialect === call.route.dialect

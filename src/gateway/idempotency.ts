@@ -119,6 +119,8 @@ export async function idempotently(
   const raced = services.transcripts.get(place);
   if (raced) return attach(raced, exchange, parametersHash);
   const transcript = services.transcripts.begin(place, exchange.requestId, parametersHash);
+  // Stored, and read by other processes and after a restart: only the time of day means the same to all of them.
+  // What runs or has just finished here is found in `transcripts` first, which no clock ends.
   const idempotency = { key, parametersHash, expiresAtMs: services.clock.now() + keepMs };
   const work = run(services, principal, exchange, transcript, place, idempotency, handler);
   await Promise.all([transcript.follow(exchange, lastEventId(exchange)), work]);

@@ -4,7 +4,7 @@ import { allowsModel, type Principal } from '#access';
 import { fail } from '#canonical';
 import { priceAt, type Model } from '#catalog';
 import type { JsonObject } from '#std';
-import { authenticate } from './admission.ts';
+import { authenticateReading } from './admission.ts';
 import type { Exchange } from './http/index.ts';
 import type { Snapshot } from './offers.ts';
 import type { Services } from './services.ts';
@@ -19,7 +19,7 @@ export function shapeOf(exchange: Exchange): ModelShape {
 }
 
 export async function handleModels(services: Services, exchange: Exchange): Promise<void> {
-  const principal = await authenticate(services, exchange);
+  const principal = await authenticateReading(services, exchange);
   const snapshot = services.snapshot();
   const nowMs = services.clock.now();
   const models = visible(snapshot, principal);
@@ -47,7 +47,7 @@ export async function handleModel(
   exchange: Exchange,
   name: string,
 ): Promise<void> {
-  const principal = await authenticate(services, exchange);
+  const principal = await authenticateReading(services, exchange);
   const snapshot = services.snapshot();
   const model = snapshot.find(name);
   if (!model || !visible(snapshot, principal).includes(model)) {

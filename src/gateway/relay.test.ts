@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ChatRequest, DialectId } from '#canonical';
 import { anthropicMessages, geminiGenerate, openaiChat, openaiResponses } from '#dialects';
-import { asArray, createSseParser, parseJson } from '#std';
+import { asArray, createSseParser, parseJson, parseJsonObject } from '#std';
 import { cutError, passThroughRelay, translatingRelay, type Relay } from './relay.ts';
 
 function requestOf(dialect: DialectId): ChatRequest {
@@ -119,4 +119,21 @@ test('an error in the middle of a Responses stream that passes through begins no
     ['error', 'response.failed'],
   );
   assert.match(told[1]?.data ?? '', /"id":"resp_1"/);
+});
+
+test('the error that ends a Responses stream is numbered after the last event that has left', () => {
+  const response = { id: 'resp_1', object: 'response', created_at: 7, model: 'm', output: [] };
+  const frames = [
+    { type: 'response.created', sequence_number: 0, response },
+    { type: 'response.output_text.delta', sequence_number: 40, item_id: 'msg_1', delta: 'words' },
+    { type: 'response.metadata', sequence_number: 41, metadata: { sequence_number: 7 } },
+    { type: 'response.completed', sequence_number: 42, response },
+  ].map((data) => `event: ${data.type}\ndata: ${JSON.stringify(data)}\n\n`);
+  const relay = passThroughRelay(openaiResponses, requestOf('openai-responses'), {});
+  for (const frame of createSseParser().push(Buffer.from(frames.join('')))) relay.push(frame);
+  const told = createSseParser().push(Buffer.from(relay.fail(cutError())));
+  assert.deepEqual(
+    told.map(({ data }) => parseJsonObject(data)?.['sequence_number']),
+    [42, 43],
+  );
 });

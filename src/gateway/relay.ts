@@ -76,6 +76,8 @@ class PassThroughRelay implements Relay {
   readonly #held: SseFrame[] = [];
   /** What was held until more of the answer came, the last time: it may have told the end. */
   #released: readonly SseFrame[] = [];
+  /** The last frame that has left. */
+  #left: SseFrame | undefined;
   readonly #marks = new StreamMarks();
   #holding = false;
   #usageAtEnd = false;
@@ -106,7 +108,10 @@ class PassThroughRelay implements Relay {
     if (facts.unasked) return nothing;
     this.#marks.see(frame, facts.content);
     const shown = facts.usage ? this.#withoutCosts(frame) : frame;
-    if (!this.#holding) return { output: shown.raw, content: facts.content, error: undefined };
+    if (!this.#holding) {
+      this.#left = shown;
+      return { output: shown.raw, content: facts.content, error: undefined };
+    }
     // Some vendors say in each frame why the answer ends: what stood before more of it was no tail.
     const output = facts.content ? this.#release() : undefined;
     if (this.#held.length >= heldFramesMax) return { ...nothing, error: tooLong() };
@@ -124,6 +129,7 @@ class PassThroughRelay implements Relay {
     const frames = this.#held.splice(0);
     if (frames.length === 0) return undefined;
     this.#released = frames;
+    this.#left = frames.at(-1);
     return Buffer.concat(frames.map(({ raw }) => raw));
   }
 
@@ -167,6 +173,7 @@ class PassThroughRelay implements Relay {
     const relay = this.#rewriting();
     const [start] = this.#marks.frames();
     if (start) relay.push(start);
+    if (this.#left) relay.follow(this.#left);
     return relay.fail(error);
   }
 
@@ -314,6 +321,11 @@ class TranslatingRelay implements Relay {
       finish: { reason: 'length', raw: 'length' },
     };
     return this.#render(withUsage([...ends, finish, { kind: 'finished' }], bill, usage), bill);
+  }
+
+  /** What is written next comes after a frame that somebody else has sent. */
+  follow(frame: Frame): void {
+    this.#encoder.follow?.(frame);
   }
 
   fail(error: GatewayError): string {

@@ -15,7 +15,7 @@ import {
   type StateNeeds,
 } from '#dialects';
 import { asObjects, asString, parseJsonObject, type JsonObject } from '#std';
-import { authenticate } from './admission.ts';
+import { authenticateReading } from './admission.ts';
 import { reading } from './call.ts';
 import type { Exchange } from './http/index.ts';
 import type { Services } from './services.ts';
@@ -211,7 +211,7 @@ export async function handleGetResponse(
   exchange: Exchange,
   id: string,
 ): Promise<void> {
-  const principal = await authenticate(services, exchange);
+  const principal = await authenticateReading(services, exchange);
   const response = (await loadResponse(services, principal, id)) ?? notStored(id);
   exchange.respond(
     200,
@@ -225,7 +225,7 @@ export async function handleInputItems(
   exchange: Exchange,
   id: string,
 ): Promise<void> {
-  const principal = await authenticate(services, exchange);
+  const principal = await authenticateReading(services, exchange);
   const { input } = (await loadStep(services, principal, id)) ?? notStored(id);
   const data = exchange.query.get('order') === 'asc' ? input : [...input].reverse();
   const body = {
@@ -247,7 +247,7 @@ export async function handleDeleteResponse(
   exchange: Exchange,
   id: string,
 ): Promise<void> {
-  const principal = await authenticate(services, exchange);
+  const principal = await authenticateReading(services, exchange);
   const removed = await services.store.blobs.remove(namespace, id, principal.walletId);
   if (!removed) notStored(id);
   await services.store.blobs.remove(frameNamespace, id, principal.walletId);

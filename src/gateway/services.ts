@@ -14,6 +14,7 @@ import type {
   Settlement,
   VoidRequest,
 } from '#ledger';
+import type { AuthorizeTools } from '#providers';
 import type { DistantRouter, Later } from '#routing';
 import type { Clock, NewId, Random } from '#std';
 import type { Store } from '#store';
@@ -93,7 +94,7 @@ export type Services = Shared & {
   readonly heartbeats: Heartbeats;
   readonly drains: Drains;
   readonly transcripts: Transcripts;
-  readonly tokenCache: Map<string, { readonly value: string; readonly expiresAtMs: number }>;
+  readonly tokenCache: AuthorizeTools['cache'];
   readonly settings: GatewaySettings;
   /** The current configuration; swapped as a whole when it changes. */
   snapshot(): Snapshot;

@@ -30,6 +30,8 @@ function pause(delayMs: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolvePause) => {
     const timer = setTimeout(done, delayMs);
     signal.addEventListener('abort', done, { once: true });
+    // Who has left already is not told of again.
+    if (signal.aborted) done();
     function done(): void {
       clearTimeout(timer);
       signal.removeEventListener('abort', done);

@@ -20,6 +20,27 @@ export type StoredTranscript = {
 
 type State = 'running' | 'complete' | 'broken';
 
+/** One who reads. What it waits for is its own: a promise that lives as long as the request would keep each wait. */
+class Follower {
+  next: number;
+  #waiting: PromiseWithResolvers<void> | undefined;
+
+  constructor(next: number) {
+    this.next = next;
+  }
+
+  /** Until the next {@link wake}. */
+  wait(): Promise<void> {
+    this.#waiting ??= Promise.withResolvers<void>();
+    return this.#waiting.promise;
+  }
+
+  wake(): void {
+    this.#waiting?.resolve();
+    this.#waiting = undefined;
+  }
+}
+
 export class Transcript {
   readonly requestId: string;
   readonly parametersHash: string;
@@ -34,8 +55,7 @@ export class Transcript {
   #isForgotten = false;
   #state: State = 'running';
   #failure: unknown;
-  #waiting: PromiseWithResolvers<void> | undefined;
-  readonly #followers = new Set<{ next: number }>();
+  readonly #followers = new Set<Follower>();
 
   /** @param onBytes told by how much the bytes in memory have grown or shrunk */
   constructor(
@@ -146,65 +166,64 @@ export class Transcript {
   }
 
   #wake(): void {
-    this.#waiting?.resolve();
-    this.#waiting = undefined;
-  }
-
-  #change(): Promise<void> {
-    this.#waiting ??= Promise.withResolvers<void>();
-    return this.#waiting.promise;
+    for (const follower of this.#followers) follower.wake();
   }
 
   /** Sends the answer to one client, after the event it has already seen, and follows to the end. `headers` are added. */
   async follow(exchange: Exchange, after: number, headers: ResponseHeaders = {}): Promise<void> {
-    const follower = { next: after };
+    const follower = new Follower(after);
     this.#followers.add(follower);
-    const gone = Promise.withResolvers<void>();
-    const onAbort = (): void => {
-      if (hasLeft(exchange)) gone.resolve();
-    };
+    const onAbort = (): void => follower.wake();
     exchange.signal.addEventListener('abort', onAbort, { once: true });
     try {
-      while (!this.#head && this.#state === 'running' && !hasLeft(exchange))
-        await Promise.race([this.#change(), gone.promise]);
+      while (!this.#head && this.#state === 'running' && !hasLeft(exchange)) await follower.wait();
       if (hasLeft(exchange)) return;
       if (!this.#head) throw this.#failure;
       const head = { ...this.#head, headers: { ...this.#head.headers, ...headers } };
-      if (!head.streamed) return await this.#whole(exchange, head, gone.promise);
-      await this.#stream(exchange, head, follower, gone.promise);
+      if (!head.streamed) return await this.#whole(exchange, head, follower);
+      await this.#stream(exchange, head, follower);
     } finally {
+      exchange.signal.removeEventListener('abort', onAbort);
       this.#followers.delete(follower);
       this.#dropIfUnread();
     }
   }
 
-  async #whole(exchange: Exchange, head: TranscriptHead, gone: Promise<void>): Promise<void> {
-    while (this.#state === 'running' && !hasLeft(exchange))
-      await Promise.race([this.#change(), gone]);
+  async #whole(exchange: Exchange, head: TranscriptHead, follower: Follower): Promise<void> {
+    while (this.#state === 'running' && !hasLeft(exchange)) await follower.wait();
     if (!hasLeft(exchange))
       exchange.respond(head.status, head.headers, Buffer.concat(this.#frames));
   }
 
-  async #stream(
-    exchange: Exchange,
-    head: TranscriptHead,
-    follower: { next: number },
-    gone: Promise<void>,
-  ): Promise<void> {
+  async #stream(exchange: Exchange, head: TranscriptHead, follower: Follower): Promise<void> {
     const stream = exchange.stream(head.status, head.headers);
     for (;;) {
       while (follower.next < this.#released + this.#frames.length) {
         const frame = this.#frames[follower.next - this.#released];
         if (!frame || hasLeft(exchange)) return stream.destroy();
         follower.next += 1;
-        if (!stream.write(frame)) await Promise.race([stream.drained(), gone]);
+        if (!stream.write(frame)) await drained(stream, exchange, follower);
       }
       if (hasLeft(exchange)) return stream.destroy();
       if (this.#state === 'complete') return stream.end();
       if (this.#state === 'broken') return stream.destroy();
-      await Promise.race([this.#change(), gone]);
+      await follower.wait();
     }
   }
+}
+
+/** Until the client has read on, or has left. */
+async function drained(
+  stream: ResponseStream,
+  exchange: Exchange,
+  follower: Follower,
+): Promise<void> {
+  let isDrained = false;
+  void stream.drained().then(() => {
+    isDrained = true;
+    follower.wake();
+  });
+  while (!isDrained && !hasLeft(exchange)) await follower.wait();
 }
 
 /** The exchange that a handler works on while clients come and go. */

@@ -84,6 +84,7 @@ export async function authorized(
     { secret: channel.secret, parameters: channel.parameters },
     {
       nowMs: services.clock.now(),
+      monotonicMs: services.clock.monotonic(),
       cache: services.tokenCache,
       fetchJson: (request) => services.upstream.fetchText(request, egressOf(channel)),
     },

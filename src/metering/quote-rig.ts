@@ -40,6 +40,8 @@ const extras: fc.Arbitrary<Extras> = fc.record({
     ['input_image', 'output_image'] as const,
   ),
   serviceTier: fc.constantFrom(undefined, 'flex', 'priority'),
+  speed: fc.constantFrom(undefined, 'standard', 'fast'),
+  geography: fc.constantFrom(undefined, 'global', 'us'),
   webSearches: fc.constantFrom(0, 10),
 });
 
@@ -69,6 +71,8 @@ export const quoteCovers = fc.property(
       outputTokens: output,
       webSearches: extra.webSearches,
       serviceTier: servedAsAsked ? extra.serviceTier : 'default',
+      speed: servedAsAsked ? extra.speed : 'standard',
+      geography: servedAsAsked ? extra.geography : 'not_available',
     };
     const charged = rate(snapshot, usage).amountNanoUsd;
     assert.ok(charged <= quote(snapshot, { ...extra, inputTokens, outputTokens }));

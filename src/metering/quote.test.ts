@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { ChatRequest } from '#canonical';
 import type { Price } from '#catalog';
-import { openaiChat } from '#dialects';
+import { anthropicMessages, openaiChat } from '#dialects';
 import { nanoUsd } from '#std';
 import { affordableFits, quoteCovers, seed } from './quote-rig.ts';
 import { affordableOutputTokens, dearest, extrasOf, quote } from './quote.ts';
@@ -59,6 +59,15 @@ test('a cheap service tier is held at the list price, which is billed when the v
   assert.equal(affordableOutputTokens(priced, 1000, list, 5000, { serviceTier: 'flex' }), 100);
 });
 
+test('a hold covers the speed and the geography that are asked for', () => {
+  const factors = { speeds: { fast: '2' }, geographies: { us: '1.1' } };
+  const priced: PriceSnapshot = { ...snapshot, price: { ...plain, ...factors } };
+  const wire = { model: 'm', max_tokens: 100, messages: [], speed: 'fast', inference_geo: 'us' };
+  const asked = extrasOf(anthropicMessages.request.decode(wire, {}));
+  const bound = { inputTokens: 1000, outputTokens: 100 };
+  assert.equal(quote(priced, { ...bound, ...asked }), (quote(priced, bound) * 22) / 10);
+});
+
 test('where long prompts are cheaper, a hold still covers one that turns out to be shorter', () => {
   const tiers = [{ above_input_tokens: 900, units: { input: '0.1', cache_write: '0.1' } }];
   const priced: PriceSnapshot = { ...snapshot, price: { ...plain, tiers } };
@@ -90,6 +99,16 @@ test('the extras of a request are read from its parts, tools and wishes', () => 
     serviceTier: 'priority',
     webSearches: 10,
   });
+});
+
+test('a search that a plugin of the vendor makes is held for as one of a tool', () => {
+  const messages = [{ role: 'user', content: 'news' }];
+  assert.equal(
+    extrasOf(decode({ messages, plugins: [{ id: 'web', max_results: 3 }] })).webSearches,
+    10,
+  );
+  const others = [{ id: 'file-parser' }, { id: 'web', enabled: false }];
+  assert.equal(extrasOf(decode({ messages, plugins: others })).webSearches, undefined);
 });
 
 test('the dearest of no quotes is nothing', () => {

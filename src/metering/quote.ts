@@ -2,15 +2,13 @@
 
 import type { ChatRequest, Part } from '#canonical';
 import type { Unit, UnitPrices } from '#catalog';
-import { nanoUsd, rememberByObject, zeroNanoUsd, type NanoUsd } from '#std';
-import { amountFor, possibleUnits, unitPrice, type PriceSnapshot } from './rate.ts';
+import { asObjects, asString, nanoUsd, rememberByObject, zeroNanoUsd, type NanoUsd } from '#std';
+import { amountFor, possibleUnits, unitPrice, type PriceSnapshot, type Served } from './rate.ts';
 
 /** What a request asks for beyond text in and text out, where that may cost more. */
-export type Extras = {
+export type Extras = Served & {
   /** Units besides plain input and output that the answer may be charged in. */
   readonly units?: readonly ExtraUnit[];
-  /** Tier that the request asks for. */
-  readonly serviceTier?: string | undefined;
   readonly webSearches?: number;
 };
 
@@ -49,12 +47,25 @@ export function extrasOf(request: ChatRequest): Extras {
     units.add('cache_write_1h');
   if (request.modalities?.includes('audio')) units.add('output_audio');
   if (request.modalities?.includes('image')) units.add('output_image');
-  const searches = request.tools.some((tool) => tool.kind === 'web-search');
+  const searches =
+    request.tools.some((tool) => tool.kind === 'web-search') || hasSearchPlugin(request);
+  // No other dialect has these two, so they are no part of the neutral request.
+  const speed = asString(request.extensions['speed']);
+  const geography = asString(request.extensions['inference_geo']);
   return {
     units: [...units],
     serviceTier: request.serviceTier,
+    ...(speed === undefined ? {} : { speed }),
+    ...(geography === undefined ? {} : { geography }),
     ...(searches ? { webSearches: webSearchesMost } : {}),
   };
+}
+
+/** Resellers search for any model, before it is asked, where the request has this plugin. */
+function hasSearchPlugin({ extensions }: ChatRequest): boolean {
+  return asObjects(extensions['plugins']).some(
+    ({ id, enabled }) => id === 'web' && enabled !== false,
+  );
 }
 
 function addPartUnits(part: Part, units: Set<ExtraUnit>): void {
@@ -77,9 +88,9 @@ export function quote(snapshot: PriceSnapshot, bound: Bound): NanoUsd {
 }
 
 function quoteAt(snapshot: PriceSnapshot, units: UnitPrices, bound: Bound): NanoUsd {
-  const { inputTokens, outputTokens, serviceTier, webSearches = 0, units: extras = [] } = bound;
+  const { inputTokens, outputTokens, webSearches = 0, units: extras = [] } = bound;
   const dearestUnits = extras.length === 0 ? dearestPlain(units) : dearestOf(units, extras);
-  return amountFor(snapshot, units, serviceTier, [
+  return amountFor(snapshot, units, bound, [
     [dearestUnits.input, inputTokens],
     [dearestUnits.output, outputTokens],
     ['web_search', webSearches],

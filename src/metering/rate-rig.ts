@@ -12,6 +12,8 @@ export const seed = 20_261_123;
 
 type Rational = { readonly numerator: bigint; readonly denominator: bigint };
 
+const one: Rational = { numerator: 1n, denominator: 1n };
+
 function rational(decimal: string): Rational {
   const [whole = '0', fraction = ''] = decimal.split('.');
   return { numerator: BigInt(whole + fraction), denominator: 10n ** BigInt(fraction.length) };
@@ -70,15 +72,19 @@ function exactAmount({ price, atMs, factorMillionths }: PriceSnapshot, usage: Us
     if (input > above) Object.assign(merged, units);
   }
   let total: Rational = { numerator: 0n, denominator: 1n };
-  const add = (quantity: number, text: string | undefined): void => {
+  const add = (quantity: number, text: string | undefined, more: Rational): void => {
     if (text === undefined) return;
-    total = plus(total, times({ numerator: BigInt(quantity), denominator: 1n }, rational(text)));
+    const amount = times({ numerator: BigInt(quantity), denominator: 1n }, rational(text));
+    total = plus(total, times(amount, more));
   };
+  const speed = rational(price.speeds?.[usage.speed ?? ''] ?? '1');
+  const ofTokens = times(speed, rational(price.geographies?.[usage.geography ?? ''] ?? '1'));
   for (const bucket of usageBuckets) {
     const unit = chains[bucket].find((candidate) => merged[candidate] !== undefined);
-    add(usage[bucket] ?? 0, unit === undefined ? undefined : merged[unit]);
+    const more = bucket.endsWith('Tokens') ? ofTokens : one;
+    add(usage[bucket] ?? 0, unit === undefined ? undefined : merged[unit], more);
   }
-  add(1, merged['request']);
+  add(1, merged['request'], one);
   const tier = rational(price.service_tiers?.[usage.serviceTier ?? ''] ?? '1');
   // Dollars per million units → nano-dollars: × 10⁹ / 10⁶; the group's factor is in millionths.
   const scale: Rational = { numerator: 1000n * BigInt(factorMillionths), denominator: 1_000_000n };
@@ -99,7 +105,7 @@ function assertRoundedUpOnce(amount: number, { numerator, denominator }: Rationa
 
 // ---- what is thrown at it ------------------------------------------------------------------------
 
-/** Six decimals, as finely as any vendor writes: with a tier factor of three the product is still whole. */
+/** Six decimals, as finely as any vendor writes: with all the factors of a price the product is still whole. */
 const dollars = fc
   .tuple(fc.integer({ min: 0, max: 999 }), fc.integer({ min: 0, max: 999_999 }))
   .map(([whole, millionths]) => `${whole}.${String(millionths).padStart(6, '0')}`);
@@ -132,6 +138,8 @@ const price: fc.Arbitrary<Price> = fc.record({
     { maxLength: 2 },
   ),
   service_tiers: fc.constant({ flex: '0.5', priority: '1.75' }),
+  speeds: fc.constant({ fast: '2' }),
+  geographies: fc.constant({ us: '1.1' }),
 });
 
 const quantity = fc.oneof(
@@ -144,10 +152,14 @@ const usage: fc.Arbitrary<Usage> = fc
   .tuple(
     fc.tuple(...usageBuckets.map(() => quantity)),
     fc.constantFrom(undefined, 'default', 'flex', 'priority'),
+    fc.constantFrom(undefined, 'standard', 'fast'),
+    fc.constantFrom(undefined, 'global', 'us'),
   )
-  .map(([quantities, serviceTier]) => ({
+  .map(([quantities, serviceTier, speed, geography]) => ({
     ...Object.fromEntries(usageBuckets.map((bucket, index) => [bucket, quantities[index]])),
     serviceTier,
+    speed,
+    geography,
   }));
 
 const factor = fc.oneof(

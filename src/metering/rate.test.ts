@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import type { Usage } from '#canonical';
 import type { Price, UnitPrices } from '#catalog';
 import { nanoUsd } from '#std';
 import { roundedUpOnce, seed } from './rate-rig.ts';
@@ -86,6 +87,21 @@ test('the tier of service that was served sets the price; one that the book does
   assert.equal(at('priority'), 350_000);
   assert.equal(at('default'), 200_000);
   assert.equal(at(undefined), 200_000);
+});
+
+test('speed and geography multiply what tokens cost, one upon the other, and not a web search', () => {
+  const units = { input: '4', cache_read: '0.2', output: '20', web_search: '10000' };
+  const priced = snapshotOf({ units, speeds: { fast: '2' }, geographies: { us: '1.1' } });
+  const amount = (usage: Usage): number => rate(priced, usage).amountNanoUsd;
+  const used = { inputTokens: 10, cacheReadTokens: 100, outputTokens: 5 };
+  const list = 40_000 + 20_000 + 100_000;
+  assert.equal(amount({ ...used, speed: 'standard', geography: 'global' }), list);
+  assert.equal(amount({ ...used, speed: 'fast', geography: 'not_available' }), list * 2);
+  assert.equal(amount({ ...used, geography: 'us' }), list * 1.1);
+  assert.equal(amount({ ...used, speed: 'fast', geography: 'us' }), list * 2.2);
+  assert.equal(amount({ webSearches: 1, speed: 'fast', geography: 'us' }), 10_000_000);
+  const { lines } = rate(priced, { ...used, speed: 'fast', geography: 'us' });
+  assert.equal(lines[0]?.priceNanoUsdPerMillion, 8_800_000_000);
 });
 
 test('a service tier by the name of what every object has costs the list price', () => {

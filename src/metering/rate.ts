@@ -21,7 +21,7 @@ export type PriceSnapshot = {
 export type RatedLine = {
   readonly unit: Unit;
   readonly quantity: number;
-  /** Nano-USD per million units, after service tier, before the group factor. */
+  /** Nano-USD per million units, after service tier, speed and geography, before the group factor. */
   readonly priceNanoUsdPerMillion: number;
 };
 
@@ -70,6 +70,19 @@ const quantities: readonly (readonly [Unit, (usage: Usage) => number | undefined
   ['second', (usage) => usage.seconds],
   ['character', (usage) => usage.characters],
 ];
+
+const tokenUnits: ReadonlySet<Unit> = new Set([
+  'input',
+  'cache_read',
+  'cache_write',
+  'cache_write_1h',
+  'output',
+  'reasoning',
+  'input_audio',
+  'input_image',
+  'output_audio',
+  'output_image',
+]);
 
 /** The prices that apply: daily window over base, then the tier for this input size over both. */
 export function applicableUnits(snapshot: PriceSnapshot, inputTokens: number): UnitPrices {
@@ -124,11 +137,11 @@ function readUnitPrice(units: UnitPrices, unit: Unit): bigint | undefined {
 /** The charge for `usage`. A unit that was used and has no price at all costs nothing and says so in its line. */
 export function rate(snapshot: PriceSnapshot, usage: Usage): Rated {
   const units = applicableUnits(snapshot, inputTotalTokens(usage) ?? 0);
-  const tierFactor = serviceTierFactor(snapshot.price, usage.serviceTier);
+  const factors = factorsOf(snapshot.price, usage);
   const lines: RatedLine[] = [];
   let total = 0n;
   const add = (unit: Unit, quantity: number): void => {
-    const price = tieredPrice(units, unit, tierFactor);
+    const price = factoredPrice(units, unit, factors);
     lines.push({ unit, quantity, priceNanoUsdPerMillion: Number(price) });
     total += BigInt(quantity) * price;
   };
@@ -144,28 +157,33 @@ export function rate(snapshot: PriceSnapshot, usage: Usage): Rated {
   };
 }
 
-/** A price after its tier is a whole number of nano-USD per million, rounded up: a receipt recomputes it. */
-function tieredPrice(units: UnitPrices, unit: Unit, tierFactor: bigint): bigint {
+/** A price after its factors is a whole number of nano-USD per million, rounded up: a receipt recomputes it. */
+function factoredPrice(units: UnitPrices, unit: Unit, factors: Factors): bigint {
   const price = unitPrice(units, unit) ?? 0n;
-  return tierFactor === million ? price : (price * tierFactor + million - 1n) / million;
+  let product = price;
+  let divisor = 1n;
+  for (const factor of tokenUnits.has(unit) ? factors.tokens : factors.others) {
+    product *= factor;
+    divisor *= million;
+  }
+  return divisor === 1n ? price : (product + divisor - 1n) / divisor;
 }
 
 /**
  * The most that {@link rate} gives for these quantities; `units` are those that apply. A vendor that has no room in
- * a cheap service tier may serve, and bill, in its ordinary one.
+ * a cheap service tier, or at another speed, may serve, and bill, in its ordinary one.
  */
 export function amountFor(
   snapshot: PriceSnapshot,
   units: UnitPrices,
-  serviceTier: string | undefined,
+  asked: Served,
   quantitiesByUnit: readonly (readonly [Unit, number])[],
 ): NanoUsd {
-  const asked = serviceTierFactor(snapshot.price, serviceTier);
-  const tierFactor = asked > million ? asked : million;
+  const factors = atLeastList(factorsOf(snapshot.price, asked));
   let total =
-    unitPrice(units, 'request') === undefined ? 0n : tieredPrice(units, 'request', tierFactor);
+    unitPrice(units, 'request') === undefined ? 0n : factoredPrice(units, 'request', factors);
   for (const [unit, quantity] of quantitiesByUnit)
-    if (quantity > 0) total += BigInt(quantity) * tieredPrice(units, unit, tierFactor);
+    if (quantity > 0) total += BigInt(quantity) * factoredPrice(units, unit, factors);
   return amountOf(total, snapshot.factorMillionths);
 }
 
@@ -195,14 +213,42 @@ function formulaOf(factorMillionths: number): string {
   return `ceil(sum(quantity * price_nano_usd_per_million) / 1000000${factor})`;
 }
 
-/** The factor of a service tier in millionths; a tier the book does not name costs the list price. */
-function serviceTierFactor(price: Price, tier: string | undefined): bigint {
-  const tiers = price.service_tiers;
+/** How an answer was made, or is asked for, where that changes its price. */
+export type Served = Pick<Usage, 'serviceTier' | 'speed' | 'geography'>;
+
+/** In millionths; those of one are left out. */
+type Factors = { readonly tokens: readonly bigint[]; readonly others: readonly bigint[] };
+
+const noFactors: Factors = { tokens: [], others: [] };
+
+/** A tier counts for all that is paid, speed and geography for tokens only: a web search costs the same. */
+function factorsOf(price: Price, { serviceTier, speed, geography }: Served): Factors {
+  const { service_tiers: tiers, speeds, geographies } = price;
+  if (tiers === undefined && speeds === undefined && geographies === undefined) return noFactors;
+  const others = notOne([factorOf(tiers, serviceTier)]);
+  const tokens = notOne([factorOf(speeds, speed), factorOf(geographies, geography)]);
+  return { tokens: [...others, ...tokens], others };
+}
+
+function atLeastList({ tokens, others }: Factors): Factors {
+  const raises = (factor: bigint): boolean => factor > million;
+  return { tokens: tokens.filter(raises), others: others.filter(raises) };
+}
+
+function notOne(factors: readonly bigint[]): readonly bigint[] {
+  return factors.filter((factor) => factor !== million);
+}
+
+/** A factor by its name in millionths; a name that the book does not have costs the list price. */
+function factorOf(
+  factors: { readonly [name: string]: string } | undefined,
+  name: string | undefined,
+): bigint {
   // The name is a client's or a vendor's: it may be that of something every object has.
   const factor =
-    tiers === undefined || tier === undefined || !Object.hasOwn(tiers, tier)
+    factors === undefined || name === undefined || !Object.hasOwn(factors, name)
       ? undefined
-      : tiers[tier];
+      : factors[name];
   const parsed = factor === undefined ? undefined : parseUsd(factor);
   return parsed === undefined ? million : BigInt(parsed) / 1000n;
 }

@@ -14,7 +14,12 @@ const keys = 'AKIDEXAMPLE:wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY';
 function signed(secret: string): Readonly<Record<string, string>> {
   const parameters = { region: 'eu-central-1' };
   const nowMs = Date.UTC(2026, 0, 2, 3, 4, 5);
-  const tools = { nowMs, fetchJson: () => Promise.reject(new Error('unused')), cache: new Map() };
+  const tools = {
+    nowMs,
+    monotonicMs: 0,
+    fetchJson: () => Promise.reject(new Error('unused')),
+    cache: new Map(),
+  };
   return bedrock.authorize(request, { secret, parameters }, tools).headers;
 }
 

@@ -55,12 +55,21 @@ export type Credential = {
   readonly parameters: { readonly [name: string]: string };
 };
 
+/** A token that was traded for a credential, and when it ends by either clock of `AuthorizeTools`. */
+type CachedToken = {
+  readonly value: string;
+  readonly expiresAtMs: number;
+  readonly expiresAtMonotonicMs: number;
+};
+
 export type AuthorizeTools = {
   /** Milliseconds since the epoch. */
   readonly nowMs: number;
+  /** Milliseconds by a clock that nobody sets, but that may stand still while the machine sleeps. */
+  readonly monotonicMs: number;
   /** For vendors that trade a credential for a token; cached by the provider's own key in `cache`. */
   readonly fetchJson: (request: OutboundRequest) => Promise<{ status: number; body: string }>;
-  readonly cache: Map<string, { readonly value: string; readonly expiresAtMs: number }>;
+  readonly cache: Map<string, CachedToken>;
 };
 
 /** Families of rate-limit headers, by format (routing/rate-limit-headers.ts reads them). */

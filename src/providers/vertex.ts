@@ -30,10 +30,14 @@ async function authorize(
   tools: AuthorizeTools,
 ): Promise<OutboundRequest> {
   if (!credential.secret.trimStart().startsWith('{')) return bearer(request, credential);
+  const { nowMs, monotonicMs } = tools;
   const account = parseJsonObject(credential.secret) ?? {};
   const email = asString(account['client_email']) ?? '';
   const known = tools.cache.get(`vertex ${email}`);
-  if (known && known.expiresAtMs - renewBeforeMs > tools.nowMs)
+  // The time of day may be set back, and the other clock does not see how long a machine slept.
+  const leftMs =
+    known && Math.min(known.expiresAtMs - nowMs, known.expiresAtMonotonicMs - monotonicMs);
+  if (known && leftMs !== undefined && leftMs > renewBeforeMs)
     return bearer(request, { ...credential, secret: known.value });
   const answer = await tools.fetchJson({
     url: tokenUrl,
@@ -43,7 +47,7 @@ async function authorize(
       Buffer.from(
         new URLSearchParams({
           grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer',
-          assertion: assertion(email, asString(account['private_key']) ?? '', tools.nowMs),
+          assertion: assertion(email, asString(account['private_key']) ?? '', nowMs),
         }).toString(),
       ),
     ],
@@ -52,9 +56,11 @@ async function authorize(
   const value = asString(token?.['access_token']);
   if (answer.status !== 200 || value === undefined)
     throw new Error(`no access token for the service account (status ${answer.status})`);
+  const lifeMs = (asNumber(token?.['expires_in']) ?? 3600) * 1000;
   tools.cache.set(`vertex ${email}`, {
     value,
-    expiresAtMs: tools.nowMs + (asNumber(token?.['expires_in']) ?? 3600) * 1000,
+    expiresAtMs: nowMs + lifeMs,
+    expiresAtMonotonicMs: monotonicMs + lifeMs,
   });
   return bearer(request, { ...credential, secret: value });
 }

@@ -1,7 +1,8 @@
 /**
  * Streams at once on a small wallet (T-B4 through the gateway): `node test/crash/gateway-oversell.ts
  * [streams] [balance in USD] [rounds] [seed]`. One line of JSON a round; exits 1 when the balance was
- * negative, 1 % of the refusals were false, or receipts, ledger and vendors differ by a nano-dollar.
+ * negative, 1 % of the refusals were false, or receipts, ledger and vendors differ by a nano-dollar. Attempts that were
+ * left because nothing came in time, which the vendor may bill in part, are told (`leftAttempts`) and no difference.
  */
 
 import { runOversell } from '../scenarios/money-oversell.ts';

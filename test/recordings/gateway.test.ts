@@ -21,7 +21,7 @@ const billFields =
 
 /** Vendors that report their own cost have it replaced by ours, and what else they say of it taken out. */
 const vendorCost =
-  /,?\s*"(?:cost|cost_details|cost_in_usd_ticks|estimated_cost|is_byok|market_cost)"\s*:\s*(?:[\d.e-]+|true|false|null|\{[^}]*\})/g;
+  /,?\s*"(?:cost|cost_details|cost_in_usd_ticks|estimated_cost|is_byok|market_cost|marketCost)"\s*:\s*(?:[\d.e-]+|"[\d.]+"|true|false|null|\{[^}]*\})/g;
 
 type Asked = { readonly path: string; readonly body: Record<string, unknown> };
 

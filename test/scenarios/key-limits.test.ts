@@ -56,6 +56,28 @@ test('what costs nothing counts as a request of the key, and needs and takes no 
   assert.ok(Number(refused.headers.get('retry-after')) > 0);
 });
 
+test('what only reads is bounded apart: it neither takes requests nor waits for them', async (t) => {
+  const rig = await rigWith(t, { requests_per_minute: 1, concurrency: 1 });
+  const read = async (path: string, method = 'GET'): Promise<number> => {
+    const headers = { authorization: `Bearer ${rig.key}` };
+    const response = await fetch(rig.url + path, { method, headers });
+    await response.text();
+    return response.status;
+  };
+  for (let count = 0; count < 30; count += 1) assert.equal(await read('/v1/models'), 200);
+  const answer = await ask(rig);
+  assert.equal(answer.status, 200);
+  assert.equal((await ask(rig)).status, 429);
+  assert.equal(await read('/v1/models/sim-chat'), 200, 'requests that are used up stop no reading');
+  assert.equal(await read('/v1/responses/resp_none'), 404);
+  assert.equal(await read('/v1/responses/resp_none', 'DELETE'), 404);
+  const statuses: number[] = [];
+  for (let count = 0; count < 40; count += 1)
+    statuses.push(await read('/v1/responses/resp_none/input_items'));
+  assert.equal(statuses.at(0), 404);
+  assert.equal(statuses.at(-1), 429);
+});
+
 test('tokens per minute count the answer as well', async (t) => {
   const rig = await rigWith(t, { tokens_per_minute: 10_000 });
   await ask(rig);

@@ -4,10 +4,11 @@
  */
 
 import { rate } from '#metering';
+import type { BillEntry, Rule } from '#simulator';
 import type { Receipt } from '#ledger';
-import { seededRandom, type Random } from '#std';
+import { asObjects, seededRandom, type Random } from '#std';
 import { clientDialects } from './money-dialects.ts';
-import { startRig, type Rig } from './rig.ts';
+import { recordOf, startRig, type Rig } from './rig.ts';
 
 export type OversellReport = {
   readonly streams: number;
@@ -20,7 +21,11 @@ export type OversellReport = {
   readonly looks: number;
   readonly receiptsNanoUsd: number;
   readonly ledgerNanoUsd: number;
+  /** What the vendors bill, without the attempts that were left. */
   readonly vendorsNanoUsd: number;
+  /** Attempts that were left because nothing came in time: a starved machine has them, and we bear their cost. */
+  readonly leftAttempts: number;
+  readonly leftNanoUsd: number;
   readonly revenueNanoUsd: number;
   readonly pendingNanoUsd: number;
   readonly differences: number;
@@ -40,6 +45,7 @@ export async function runOversell(
   streams: number,
   balanceUsd: number,
   seed: number,
+  rules: readonly Rule[] = [],
 ): Promise<OversellReport> {
   const random = seededRandom(seed);
   // One vendor model for each price, so that the vendor's bill says which price applies.
@@ -53,7 +59,7 @@ export async function runOversell(
   const rig = await startRig({
     balanceUsd,
     vendors: [
-      { id: 'one', channel: { models: offers, abort_stops_billing: 'yes' }, simulator },
+      { id: 'one', channel: { models: offers, abort_stops_billing: 'yes' }, simulator, rules },
       { id: 'two', channel: { models: offers, abort_stops_billing: 'no' }, simulator },
     ],
   });
@@ -171,31 +177,58 @@ async function balanceOfAll(rig: Rig, balanceUsd: number) {
   return {
     receiptsNanoUsd: receipts.reduce((sum, receipt) => sum + receipt.chargeNanoUsd, 0),
     ledgerNanoUsd: Math.round(balanceUsd * 1e9) - postedNanoUsd,
-    vendorsNanoUsd: vendorsBill(rig),
+    ...(await vendorsBill(rig, receipts)),
     revenueNanoUsd: Number((revenue?.creditsNanoUsd ?? 0n) - (revenue?.debitsNanoUsd ?? 0n)),
     pendingNanoUsd,
     differences: (await ledger.verify()).differenceCount,
   };
 }
 
-/** What the vendors' own meters say, at the prices of the book. */
-function vendorsBill(rig: Rig): number {
-  let sum = 0;
+/**
+ * What the vendors' own meters say, at the prices of the book. Set apart is only what the books themselves
+ * know as a call that failed for want of an answer in time; any other call has to be in somebody's charge.
+ */
+async function vendorsBill(rig: Rig, receipts: readonly Receipt[]) {
+  const sums = { vendorsNanoUsd: 0, leftAttempts: 0, leftNanoUsd: 0 };
+  const left = await leftAttempts(rig, receipts);
   for (const vendor of Object.values(rig.vendors)) {
     for (const entry of vendor.bill.entries) {
-      const units = prices[entry.model.replace('vendor-', '') as Model];
-      const price = {
-        version: '',
-        price: { from: '2000-01-01', source: 'test', units },
-        atMs: 0,
-        factorMillionths: 1_000_000,
-      };
-      sum += rate(price, {
-        inputTokens: entry.inputTokens,
-        outputTokens: entry.outputTokens,
-        reasoningTokens: entry.reasoningTokens,
-      }).amountNanoUsd;
+      if (!left.has(entry.attemptId ?? '')) sums.vendorsNanoUsd += amountOf(entry);
+      else {
+        sums.leftAttempts += 1;
+        sums.leftNanoUsd += amountOf(entry);
+      }
     }
   }
-  return sum;
+  return sums;
+}
+
+async function leftAttempts(rig: Rig, receipts: readonly Receipt[]): Promise<ReadonlySet<string>> {
+  const left = new Set<string>();
+  for (const { requestId = '', attempts } of receipts) {
+    const failed = attempts.filter(({ outcome }) => outcome === 'failed');
+    if (failed.length === 0) continue;
+    const trails = asObjects((await recordOf(rig, requestId)).detail['attempts']);
+    for (const { attemptId } of failed) {
+      const trail = trails.find((each) => each['attempt_id'] === attemptId);
+      if (trail?.['error'] === 'upstream_timeout' && trail['first_content_ms'] === null)
+        left.add(attemptId);
+    }
+  }
+  return left;
+}
+
+function amountOf(entry: BillEntry): number {
+  const units = prices[entry.model.replace('vendor-', '') as Model];
+  const price = {
+    version: '',
+    price: { from: '2000-01-01', source: 'test', units },
+    atMs: 0,
+    factorMillionths: 1_000_000,
+  };
+  return rate(price, {
+    inputTokens: entry.inputTokens,
+    outputTokens: entry.outputTokens,
+    reasoningTokens: entry.reasoningTokens,
+  }).amountNanoUsd;
 }

@@ -155,11 +155,13 @@ function versionOf(
   current: Price | undefined,
   { units, tiers, windows }: ForeignPrice,
 ): Change['version'] {
-  const keptTiers = current?.service_tiers;
+  const { service_tiers: keptTiers, speeds, geographies } = current ?? {};
   return {
     units: { ...current?.units, ...units },
     ...(tiers === undefined ? {} : { tiers }),
     ...(windows === undefined ? {} : { windows }),
     ...(keptTiers === undefined ? {} : { service_tiers: keptTiers }),
+    ...(speeds === undefined ? {} : { speeds }),
+    ...(geographies === undefined ? {} : { geographies }),
   };
 }

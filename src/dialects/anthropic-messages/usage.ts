@@ -39,6 +39,8 @@ export function decodeUsage(raw: JsonObject): Usage {
     reasoningTokens: total('reasoningTokens'),
     webSearches: asCount(asObject(raw['server_tool_use'])?.['web_search_requests']),
     serviceTier: asString(raw['service_tier']),
+    speed: asString(raw['speed']),
+    geography: asString(raw['inference_geo']),
     raw,
     rawDialect: 'anthropic-messages',
   };

@@ -1,6 +1,6 @@
 import type { Dialect } from '../dialect.ts';
 import { decodeUpstreamError } from '../upstream-error.ts';
-import { annotateUsage } from '../bill.ts';
+import { annotateUsage, withoutMetadataCosts } from '../bill.ts';
 import { encodeError } from './error.ts';
 import { chatQuirkNames, readChatQuirks } from './quirks.ts';
 import { decodeRequest } from './request-decode.ts';
@@ -25,7 +25,7 @@ export const openaiChat: Dialect = {
     encode: encodeResponse,
     isPlain: isPlainAnswer,
     usage: usageOf,
-    annotate: (body, bill) => annotateUsage(body, bill) ?? body,
+    annotate: (body, bill) => withoutMetadataCosts(annotateUsage(body, bill) ?? body),
   },
   error: { decode: decodeUpstreamError, encode: encodeError },
   stream: {

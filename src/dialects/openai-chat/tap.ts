@@ -13,7 +13,7 @@ import {
   type JsonValue,
 } from '#std';
 import type { Frame, FrameFacts, Quirks, StreamTap } from '../dialect.ts';
-import { annotateUsage } from '../bill.ts';
+import { annotateUsage, withoutMetadataCosts } from '../bill.ts';
 import { findError } from './find-error.ts';
 import { usageOf } from './response.ts';
 import { laterUsage, tellsTokens } from './usage.ts';
@@ -110,8 +110,11 @@ export function createTap(
 
 function annotateFrame(frame: Frame, bill: Bill | undefined): string | undefined {
   if (!frame.data.includes('"usage"')) return undefined;
-  const data = annotateUsage(frame.data, bill);
-  return data === undefined ? undefined : formatSse({ event: frame.event, data });
+  const annotated = annotateUsage(frame.data, bill);
+  // With a bill, `undefined` says that it has no place here.
+  if (annotated === undefined && bill) return undefined;
+  const data = withoutMetadataCosts(annotated ?? frame.data);
+  return data === frame.data ? undefined : formatSse({ event: frame.event, data });
 }
 
 /**

@@ -1,6 +1,6 @@
 import { shortenNumberLists } from '#std';
 import type { EmbeddingDialect } from '../dialect.ts';
-import { annotateUsage } from '../bill.ts';
+import { annotateUsage, withoutMetadataCosts } from '../bill.ts';
 import { decodeRequest, encodeRequest } from './request.ts';
 import { decodeResponse, encodeResponse } from './response.ts';
 
@@ -12,6 +12,6 @@ export const openaiEmbeddings: EmbeddingDialect = {
     decode: decodeResponse,
     encode: encodeResponse,
     outline: (body) => shortenNumberLists(body, 'embedding'),
-    annotate: (body, bill) => annotateUsage(body, bill) ?? body,
+    annotate: (body, bill) => withoutMetadataCosts(annotateUsage(body, bill) ?? body),
   },
 };

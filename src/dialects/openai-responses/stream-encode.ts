@@ -1,6 +1,6 @@
 import type { Bill, ChatEvent, ChatRequest, Finish, GatewayError, Usage } from '#canonical';
-import { formatSse, type JsonObject } from '#std';
-import type { StreamEncoder, StreamForm } from '../dialect.ts';
+import { asNumber, formatSse, parseJsonObject, type JsonObject } from '#std';
+import type { Frame, StreamEncoder, StreamForm } from '../dialect.ts';
 import { errorEvent } from './error.ts';
 import { OutputBuilder } from './output-encode.ts';
 import { responseId, responseObject, type ResponseFacts } from './response-object.ts';
@@ -42,6 +42,11 @@ class ResponsesStreamEncoder implements StreamEncoder {
     this.#written = '';
     this.#take(event);
     return this.#written;
+  }
+
+  follow(frame: Frame): void {
+    const number = asNumber(parseJsonObject(frame.data)?.['sequence_number']);
+    if (number !== undefined && Number.isSafeInteger(number)) this.#sequence = number + 1;
   }
 
   #take(event: ChatEvent): void {
