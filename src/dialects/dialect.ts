@@ -41,8 +41,8 @@ export type StreamDecoder = {
 export type StreamEncoder = {
   /** Wire text of the event, complete with framing; `''` when there is nothing to send yet. */
   push(event: ChatEvent): string;
-  /** The last frame that has left came from elsewhere: where events are numbered, the next goes on from it. */
-  follow?(frame: Frame): void;
+  /** The last frame that has left, with this data, came from elsewhere: where events are numbered, the next goes on from it. */
+  follow?(data: string): void;
 };
 
 /**

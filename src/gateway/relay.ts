@@ -76,8 +76,8 @@ class PassThroughRelay implements Relay {
   readonly #held: SseFrame[] = [];
   /** What was held until more of the answer came, the last time: it may have told the end. */
   #released: readonly SseFrame[] = [];
-  /** The last frame that has left. */
-  #left: SseFrame | undefined;
+  /** Of the last frame that has left; its bytes would keep all that was read with them. */
+  #leftData: string | undefined;
   readonly #marks = new StreamMarks();
   #holding = false;
   #usageAtEnd = false;
@@ -109,7 +109,7 @@ class PassThroughRelay implements Relay {
     this.#marks.see(frame, facts.content);
     const shown = facts.usage ? this.#withoutCosts(frame) : frame;
     if (!this.#holding) {
-      this.#left = shown;
+      this.#leftData = shown.data;
       return { output: shown.raw, content: facts.content, error: undefined };
     }
     // Some vendors say in each frame why the answer ends: what stood before more of it was no tail.
@@ -129,7 +129,7 @@ class PassThroughRelay implements Relay {
     const frames = this.#held.splice(0);
     if (frames.length === 0) return undefined;
     this.#released = frames;
-    this.#left = frames.at(-1);
+    this.#leftData = frames.at(-1)?.data;
     return Buffer.concat(frames.map(({ raw }) => raw));
   }
 
@@ -173,7 +173,7 @@ class PassThroughRelay implements Relay {
     const relay = this.#rewriting();
     const [start] = this.#marks.frames();
     if (start) relay.push(start);
-    if (this.#left) relay.follow(this.#left);
+    if (this.#leftData !== undefined) relay.follow(this.#leftData);
     return relay.fail(error);
   }
 
@@ -324,8 +324,8 @@ class TranslatingRelay implements Relay {
   }
 
   /** What is written next comes after a frame that somebody else has sent. */
-  follow(frame: Frame): void {
-    this.#encoder.follow?.(frame);
+  follow(data: string): void {
+    this.#encoder.follow?.(data);
   }
 
   fail(error: GatewayError): string {

@@ -1,6 +1,6 @@
 import type { Bill, ChatEvent, ChatRequest, Finish, GatewayError, Usage } from '#canonical';
 import { asNumber, formatSse, parseJsonObject, type JsonObject } from '#std';
-import type { Frame, StreamEncoder, StreamForm } from '../dialect.ts';
+import type { StreamEncoder, StreamForm } from '../dialect.ts';
 import { errorEvent } from './error.ts';
 import { OutputBuilder } from './output-encode.ts';
 import { responseId, responseObject, type ResponseFacts } from './response-object.ts';
@@ -44,8 +44,8 @@ class ResponsesStreamEncoder implements StreamEncoder {
     return this.#written;
   }
 
-  follow(frame: Frame): void {
-    const number = asNumber(parseJsonObject(frame.data)?.['sequence_number']);
+  follow(data: string): void {
+    const number = asNumber(parseJsonObject(data)?.['sequence_number']);
     if (number !== undefined && Number.isSafeInteger(number)) this.#sequence = number + 1;
   }
 
