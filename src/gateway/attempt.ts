@@ -4,6 +4,7 @@
  */
 
 import {
+  ChatCollector,
   gatewayError,
   GatewayFailure,
   restoreCustomCalls,
@@ -52,6 +53,8 @@ export type OpenStream = {
   readonly response: Pick<UpstreamResponse, 'pushTo' | 'pause' | 'resume' | 'cancel'>;
   readonly parser: FrameParser;
   readonly relay: Relay;
+  /** The error in what was left after the last frame: many write theirs bare, whatever they announced. */
+  readonly errorIn?: (rest: Uint8Array) => GatewayError | undefined;
 };
 
 /** A whole answer that was found good. */
@@ -221,7 +224,8 @@ function openStream(
 ): OpenStream {
   const { call, route } = context;
   const { quirks, speech } = route.speech;
-  const untouched = passThrough && call.form.framing === 'sse' && speech.framing !== 'ndjson';
+  const isLines = type.startsWith('application/x-ndjson');
+  const untouched = passThrough && call.form.framing === 'sse' && !isLines;
   const relay =
     context.relay?.(upstream, quirks) ??
     (untouched
@@ -229,12 +233,17 @@ function openStream(
       : translatingRelay(upstream, call.dialect, call.request, quirks, call.form, context.onLoss));
   const parser =
     speech.parser?.() ??
-    (type.startsWith('application/x-ndjson')
+    (isLines
       ? createNdjsonParser()
       : speech.framing === 'json-array'
         ? createJsonArrayParser()
         : createSseParser());
-  return { kind: 'stream', response, parser, relay };
+  const errorIn = (rest: Uint8Array): GatewayError | undefined => {
+    const text = textOf(Buffer.from(rest));
+    const wire = parseJsonObject(text);
+    return wire && errorInside(wire, upstream, text);
+  };
+  return { kind: 'stream', response, parser, relay, errorIn };
 }
 
 async function readWhole(
@@ -249,6 +258,8 @@ async function readWhole(
     return openArray(context, response, dialect, text);
   if (context.call.request.stream && startsLikeEvents(text))
     return openStream(context, replayed(response, text), dialect, passThrough, '');
+  if (!context.call.request.stream && startsLikeEvents(text))
+    return collected(context, dialect, text);
   const wire = parseJsonObject(text);
   if (!wire)
     throw new GatewayFailure(
@@ -267,6 +278,26 @@ async function readWhole(
     response: answer,
     usage: usage ?? answer().usage,
     empty: usage === undefined && isEmpty(answer()),
+  };
+}
+
+/** The answer of a server that streams whatever it is asked for. */
+function collected({ call, route }: AttemptContext, dialect: Dialect, text: string): WholeAnswer {
+  const decoder = dialect.stream.decoder(route.speech.quirks);
+  const collector = new ChatCollector(dialect.id);
+  const parser = createSseParser();
+  const frames = parser.push(Buffer.from(text));
+  const tail = parser.end();
+  for (const frame of tail ? [...frames, tail] : frames)
+    for (const event of decoder.push(frame)) collector.push(event);
+  for (const event of decoder.end()) collector.push(event);
+  const answer = restoreCustomCalls(collector.finish(), call.request);
+  return {
+    kind: 'whole',
+    text: undefined,
+    response: () => answer,
+    usage: answer.usage,
+    empty: isEmpty(answer),
   };
 }
 

@@ -118,11 +118,12 @@ export class StreamAnswer implements BodySink {
 
   end(): void {
     if (this.#isOver) return;
-    const { parser, relay } = this.#context.open;
+    const { parser, relay, errorIn } = this.#context.open;
     try {
       // An event without its final blank line counts where the connection ended cleanly.
       const tail = parser.end();
       if (tail) void this.#accept([tail]);
+      else if (!relay.complete) this.#error ??= errorIn?.(parser.rest());
       this.#error ??= relay.end();
     } catch (error) {
       this.#thrown = error;

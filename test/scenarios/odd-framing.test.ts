@@ -53,6 +53,44 @@ describe('an answer in an odd form', () => {
     assert.match(await response.text(), /context_length_exceeded/);
   });
 
+  it('reaches the client as events although it came in lines', async () => {
+    const lines = [
+      '{"id":"c","choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":null}]}',
+      '{"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}',
+    ];
+    answer = { type: 'application/x-ndjson', body: `${lines.join('\n')}\n` };
+    const text = await (await ask()).text();
+    const words = sseData(text).map((chunk) => (chunk['choices'] as { delta: unknown }[])[0]?.delta);
+    assert.match(JSON.stringify(words), /"content":"Hi"/);
+    assert.match(text, /\ndata: \[DONE\]\n/);
+  });
+
+  it('is whole for a client that did not ask for a stream', async () => {
+    const tail = 'data: {"id":"c","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":1}}';
+    const body = frames.replace('data: [DONE]', `${tail}\n\ndata: [DONE]`);
+    for (const type of ['text/event-stream', 'application/json']) {
+      answer = { type, body };
+      const messages = [{ role: 'user', content: 'q' }];
+      const response = await rig.post('/v1/chat/completions', { model: 'm', messages });
+      const whole = (await response.json()) as {
+        choices: { message: { content: string }; finish_reason: string }[];
+        usage: { prompt_tokens: number; cost: number };
+      };
+      assert.equal(whole.choices[0]?.message.content, 'Hi');
+      assert.equal(whole.choices[0].finish_reason, 'stop');
+      assert.equal(whole.usage.prompt_tokens, 3);
+      assert.equal(whole.usage.cost, 0.000005);
+    }
+  });
+
+  it('tells of an error that was announced as a stream and is none', async () => {
+    const error = { message: 'Tool names must be unique.', type: 'invalid_request_error' };
+    answer = { type: 'text/event-stream', body: JSON.stringify({ error }) };
+    const response = await ask();
+    assert.equal(response.status, 400);
+    assert.match(await response.text(), /Tool names must be unique/);
+  });
+
   it('is no answer when it is a page', async () => {
     answer = { type: 'text/html', body: '<html>data: soon</html>' };
     assert.equal((await ask()).status, 502);
