@@ -92,6 +92,7 @@ export default {
     {
       operation: 'chat',
       dialect: 'gemini-generate',
+      quirks: { displayNames: true },
       models: (model) => !isClaude(model),
       path: (call) =>
         `${place(call, 'google')}${encodeURIComponent(call.model)}:${call.stream ? 'streamGenerateContent?alt=sse' : 'generateContent'}`,

@@ -1,5 +1,13 @@
-import type { ChatRequest, CustomTool, FunctionTool, Tool, ToolChoice } from '#canonical';
+import type {
+  ChatRequest,
+  CustomTool,
+  FunctionTool,
+  Tool,
+  ToolChoice,
+  WebSearchTool,
+} from '#canonical';
 import { compact, fieldPath, saidFields, type JsonObject } from '#std';
+import { takeSearchOptions } from '../web-search.ts';
 import { lose, type Encoding } from './encoding.ts';
 import { answerToolName } from './quirks.ts';
 import { encodeCache } from './request-parts.ts';
@@ -68,9 +76,7 @@ function encodeTool(tool: Tool, path: string, encoding: Encoding): JsonObject | 
         : encodeCustom(tool, path, encoding);
     case 'web-search':
       if (tool.native.dialect === 'anthropic-messages') return tool.native.value;
-      if (hasOptions(tool.native.value))
-        lose(encoding, path, 'options of the web search of another vendor');
-      return { type: encoding.quirks.webSearchTool, name: 'web_search' };
+      return encodeWebSearch(tool, path, encoding);
     case 'native':
       if (tool.dialect === 'anthropic-messages') return tool.value;
       lose(
@@ -83,12 +89,16 @@ function encodeTool(tool: Tool, path: string, encoding: Encoding): JsonObject | 
   }
 }
 
-function hasOptions(value: JsonObject): boolean {
-  return Object.entries(value).some(
-    ([key, option]) =>
-      key !== 'type' &&
-      !(typeof option === 'object' && option !== null && Object.keys(option).length === 0),
-  );
+/** Anthropic takes one of the two lists of domains. */
+function encodeWebSearch(tool: WebSearchTool, path: string, encoding: Encoding): JsonObject {
+  const report = (option: string): void =>
+    lose(encoding, fieldPath(path, option), 'web search here has no such option');
+  const taken = ['user_location', 'allowed_domains', 'blocked_domains', 'max_uses'];
+  const said = takeSearchOptions(tool, taken, report);
+  const { blocked_domains: blocked, ...options } = said;
+  const both = blocked !== undefined && options['allowed_domains'] !== undefined;
+  if (both) report('blocked_domains');
+  return { type: encoding.quirks.webSearchTool, name: 'web_search', ...(both ? options : said) };
 }
 
 function encodeFunction(tool: FunctionTool, path: string, encoding: Encoding): JsonObject {

@@ -18,6 +18,7 @@ import {
   type JsonObject,
   type JsonValue,
 } from '#std';
+import { documentText } from '../document-text.ts';
 import { endSignatureForm, geminiId, textSignatureForm } from './fields.ts';
 import { mediaWire } from './media.ts';
 import type { GeminiQuirks } from './quirks.ts';
@@ -275,13 +276,18 @@ function encodeMedia(
   extensions: JsonObject,
   encoding: Encoding,
 ): JsonObject[] {
-  const wire = mediaWire(part);
+  if (part.source.kind === 'text' && !encoding.own && !encoding.forClient)
+    return [{ text: documentText(part, part.source.text) }];
+  const named = encoding.own || encoding.forClient || encoding.quirks.displayNames;
+  const wire = mediaWire(part, named);
   if (!wire) {
     lose(encoding, path, 'a file stored at another vendor', true);
     return [];
   }
   if (part.detail !== undefined && part.detail !== 'auto')
     lose(encoding, `${path}.detail`, 'the detail of an image', false);
+  if (part.title !== undefined || (part.filename !== undefined && !named))
+    lose(encoding, `${path}.filename`, 'the name of a file', false);
   const signature = encodeState(part.state, path, encoding);
   return [compact({ ...withInner(wire, extensions), thoughtSignature: signature })];
 }
@@ -332,7 +338,11 @@ function encodeResult(
   const texts: TextPart[] = [];
   const media: JsonObject[] = [];
   for (const [index, inner] of part.parts.entries()) {
+    if (!encoding.own && inner.kind === 'media')
+      reportExtensions(inner, `${path}.content[${index}]`, encoding);
     if (inner.kind === 'text') texts.push(inner);
+    else if (inner.source.kind === 'text' && !encoding.own)
+      texts.push({ kind: 'text', text: documentText(inner, inner.source.text) });
     else
       media.push(
         ...encodeMedia(

@@ -90,9 +90,9 @@ export function mimeTypeOf(part: MediaPart): string {
  * The wire part of a medium, without signature; `undefined` for a file that another vendor keeps.
  * Plain text documents become inline text files.
  */
-export function mediaWire(part: MediaPart): JsonObject | undefined {
+export function mediaWire(part: MediaPart, named: boolean): JsonObject | undefined {
   const { source } = part;
-  const displayName = part.filename;
+  const displayName = named ? part.filename : undefined;
   switch (source.kind) {
     case 'data':
       return {

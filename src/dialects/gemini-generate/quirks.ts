@@ -23,6 +23,8 @@ export type GeminiQuirks = {
   readonly fetchesUrls: boolean;
   /** Function calls and results carry the client's ids. Default true. */
   readonly toolIdsInParts: boolean;
+  /** Files may have a `displayName`: Vertex only, the Gemini API refuses a request with one. Default false. */
+  readonly displayNames: boolean;
 };
 
 export const geminiQuirkNames = [
@@ -36,6 +38,7 @@ export const geminiQuirkNames = [
   'fetchesUrls',
   'enumsAsIntegers',
   'toolIdsInParts',
+  'displayNames',
 ] as const;
 
 const allLevels: readonly string[] = ['MINIMAL', 'LOW', 'MEDIUM', 'HIGH'];
@@ -57,5 +60,6 @@ export const readQuirks = rememberByObject((quirks: Quirks): GeminiQuirks => {
     functionResponseParts: asBoolean(quirks['functionResponseParts']) ?? false,
     fetchesUrls: asBoolean(quirks['fetchesUrls']) ?? false,
     toolIdsInParts: asBoolean(quirks['toolIdsInParts']) ?? true,
+    displayNames: asBoolean(quirks['displayNames']) ?? false,
   };
 });

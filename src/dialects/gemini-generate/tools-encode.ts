@@ -1,5 +1,6 @@
 import type { ChatRequest, FunctionTool, Tool, ToolChoice } from '#canonical';
 import { asObject, compact, saidFields, type JsonObject, type JsonValue } from '#std';
+import { takeSearchOptions } from '../web-search.ts';
 import { lose, type Encoding } from './contents-encode.ts';
 import { geminiId } from './fields.ts';
 import { cachedContentTool } from './tools-decode.ts';
@@ -95,8 +96,13 @@ function encodeServerTool(
   path: string,
   encoding: Encoding,
 ): JsonObject[] {
-  if (tool.kind === 'web-search')
-    return [tool.native.dialect === geminiId ? tool.native.value : { googleSearch: {} }];
+  if (tool.kind === 'web-search') {
+    if (tool.native.dialect === geminiId) return [tool.native.value];
+    takeSearchOptions(tool, [], (option) =>
+      lose(encoding, `${path}.${option}`, 'Google searches without such an option', false),
+    );
+    return [{ googleSearch: {} }];
+  }
   if (tool.dialect === geminiId) return tool.type === cachedContentTool ? [] : [tool.value];
   lose(encoding, path, `the tool ${tool.type} of ${tool.dialect}`, true);
   return [];

@@ -5,6 +5,7 @@ import type {
   Message,
   Part,
   ReasoningPart,
+  TextPart,
   ToolCallPart,
   ToolResultPart,
 } from '#canonical';
@@ -401,8 +402,10 @@ function encodeToolResult(
   attachments: JsonObject[],
 ): JsonObject {
   const { own, losses } = context;
-  const texts = part.parts.filter((piece) => piece.kind === 'text');
-  const media = part.parts.filter((piece) => piece.kind === 'media');
+  const isMedia = (piece: TextPart | MediaPart): piece is MediaPart =>
+    piece.kind === 'media' && piece.source.kind !== 'text';
+  const texts = part.parts.filter((piece) => !isMedia(piece));
+  const media = part.parts.filter(isMedia);
   if (part.isError)
     losses.push({
       path,

@@ -1,4 +1,11 @@
-import type { ChatRequest, Loss, ResponseFormat, Tool, ToolChoice } from '#canonical';
+import type {
+  ChatRequest,
+  Loss,
+  ResponseFormat,
+  Tool,
+  ToolChoice,
+  WebSearchTool,
+} from '#canonical';
 import {
   asObject,
   asObjects,
@@ -16,6 +23,7 @@ import {
   type JsonObject,
   type JsonValue,
 } from '#std';
+import { takeSearchOptions } from '../web-search.ts';
 import type { ChatQuirks } from './quirks.ts';
 
 const webSearchTypes = new Set(['web_search', 'web_search_preview', 'openrouter:web_search']);
@@ -170,7 +178,7 @@ export function encodeTools(request: ChatRequest, quirks: ChatQuirks, losses: Lo
   for (const [index, tool] of request.tools.entries()) {
     const path = fieldPath('tools', index);
     if (tool.kind === 'web-search')
-      fields = { ...fields, ...encodeWebSearch(tool.native, quirks, tools, path, losses) };
+      fields = { ...fields, ...encodeWebSearch(tool, quirks, tools, path, losses) };
     else if (tool.kind === 'native') {
       if (tool.dialect === 'openai-chat') tools.push(tool.value);
       else losses.push({ path, reason: `chat has no tool "${tool.type}"`, changesMeaning: true });
@@ -243,20 +251,30 @@ export function cacheMark(
 }
 
 function encodeWebSearch(
-  native: { readonly dialect: string; readonly value: JsonObject },
+  tool: WebSearchTool,
   quirks: ChatQuirks,
   tools: JsonObject[],
   path: string,
   losses: Loss[],
 ): JsonObject {
+  const { native } = tool;
   if (native.dialect === 'openai-chat') {
     if (native.value['type'] === undefined) return { web_search_options: native.value };
     tools.push(native.value);
     return {};
   }
+  const options = takeSearchOptions(
+    tool,
+    quirks.webSearch === 'web_search_options' ? ['search_context_size', 'user_location'] : [],
+    (option) => {
+      if (quirks.webSearch === 'none') return;
+      const reason = 'web search here has no such option';
+      losses.push({ path: fieldPath(path, option), reason, changesMeaning: false });
+    },
+  );
   switch (quirks.webSearch) {
     case 'web_search_options':
-      return { web_search_options: {} };
+      return { web_search_options: nestedLocation(options) };
     case 'openrouter':
       tools.push({ type: 'openrouter:web_search' });
       return {};
@@ -269,6 +287,13 @@ function encodeWebSearch(
       losses.push({ path, reason: 'this upstream has no web search', changesMeaning: true });
       return {};
   }
+}
+
+function nestedLocation(options: JsonObject): JsonObject {
+  const location = asObject(options['user_location']);
+  if (!location) return options;
+  const { type, ...approximate } = location;
+  return compact({ ...options, user_location: compact({ type, approximate }) });
 }
 
 function encodeToolChoice(

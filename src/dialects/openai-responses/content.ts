@@ -26,6 +26,7 @@ import {
   type JsonValue,
 } from '#std';
 import { dataSource, dataUrlOf } from '../data-url.ts';
+import { documentText } from '../document-text.ts';
 import { decodeAnnotations, encodeAnnotations } from './annotations.ts';
 import type { ResponsesQuirks } from './quirks.ts';
 
@@ -296,7 +297,11 @@ function encodeMedia(
   context: EncodeContext,
 ): JsonObject | undefined {
   const { source } = part;
-  if (source.kind === 'text') return { type: 'input_text', text: documentText(part, source.text) };
+  if (source.kind === 'text') {
+    const text = { type: 'input_text', text: documentText(part, source.text) };
+    const mark = breakpoint(part, path, context);
+    return { ...text, ...mark, ...ownExtensions(part.extensions, path, context) };
+  }
   if (source.kind === 'file' && source.dialect !== dialect && source.dialect !== 'openai-chat') {
     context.report(path, `the file ${source.fileId} is stored at another vendor`, true);
     return undefined;
@@ -329,13 +334,6 @@ function encodeMedia(
 function audioFormat(mimeType: string | undefined): string {
   const format = mimeType?.slice('audio/'.length) ?? 'wav';
   return format === 'mpeg' ? 'mp3' : format.replace(/^x-/, '');
-}
-
-function documentText(part: MediaPart, text: string): string {
-  const title = part.title ?? part.filename;
-  return title === undefined
-    ? text
-    : `<document title=${JSON.stringify(title)}>\n${text}\n</document>`;
 }
 
 function encodeImageSource(

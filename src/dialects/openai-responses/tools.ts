@@ -27,6 +27,7 @@ import {
   type JsonObject,
   type JsonValue,
 } from '#std';
+import { takeSearchOptions } from '../web-search.ts';
 import { ownExtensions, present, type EncodeContext } from './content.ts';
 import { flattenTools, groupTools } from './namespaces.ts';
 
@@ -252,20 +253,14 @@ function encodeWebSearch(
     context.report(path, 'this upstream has no web search', true);
     return undefined;
   }
-  const location = asObject(value['user_location']);
-  const domains = asArray(value['allowed_domains']);
-  for (const field of ['max_uses', 'blocked_domains', 'timeRangeFilter', 'cache_control']) {
-    if (value[field] !== undefined)
-      context.report(fieldPath(path, field), 'web search here has no such field', false);
-  }
+  const taken = ['search_context_size', 'user_location', 'allowed_domains'];
+  const { allowed_domains: domains, ...options } = takeSearchOptions(tool, taken, (field) =>
+    context.report(fieldPath(path, field), 'web search here has no such field', false),
+  );
   return compact({
     type: context.quirks.webSearchTool,
-    search_context_size: asString(value['search_context_size']),
-    user_location: location && {
-      type: 'approximate',
-      ...(asObject(location['approximate']) ?? location),
-    },
-    filters: domains && { allowed_domains: domains },
+    ...options,
+    filters: domains === undefined ? undefined : { allowed_domains: domains },
   });
 }
 
