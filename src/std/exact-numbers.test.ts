@@ -8,9 +8,17 @@ const long = '1234567890123456789';
 test('a long number is found wherever it stands, and digits inside words are none', () => {
   for (let before = 0; before < 40; before += 1) {
     const space = ' '.repeat(before);
-    for (const text of [`[${space}${long}]`, `[${space}-9007199254740993]`, `{"a":${space}${long}}`])
+    for (const text of [
+      `[${space}${long}]`,
+      `[${space}-9007199254740993]`,
+      `{"a":${space}${long}}`,
+    ])
       assert.ok(mayHoldLongNumber(text), text);
-    for (const text of [`["${space}x${long}"]`, `[${space}123456789012345]`, `[0.${'5'.repeat(9)}]`])
+    for (const text of [
+      `["${space}x${long}"]`,
+      `[${space}123456789012345]`,
+      `[0.${'5'.repeat(9)}]`,
+    ])
       assert.ok(!mayHoldLongNumber(text), text);
   }
   assert.ok(mayHoldLongNumber(long));

@@ -60,7 +60,9 @@ describe('an answer in an odd form', () => {
     ];
     answer = { type: 'application/x-ndjson', body: `${lines.join('\n')}\n` };
     const text = await (await ask()).text();
-    const words = sseData(text).map((chunk) => (chunk['choices'] as { delta: unknown }[])[0]?.delta);
+    const words = sseData(text).map(
+      (chunk) => (chunk['choices'] as { delta: unknown }[])[0]?.delta,
+    );
     assert.match(JSON.stringify(words), /"content":"Hi"/);
     assert.match(text, /\ndata: \[DONE\]\n/);
   });
