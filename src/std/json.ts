@@ -6,6 +6,8 @@
  * tolerantly (`as…`: the value, or `undefined` when it has another type).
  */
 
+import { keepDigits, mayHoldLongNumber, roundOthers } from './exact-numbers.ts';
+
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | JsonObject;
 export type JsonObject = { readonly [key: string]: JsonValue | undefined };
 
@@ -27,7 +29,8 @@ export function parseJson(text: string): ParsedJson {
 /** Parses text whose nesting was bounded by a scan of its bytes. Never throws. */
 export function parseScannedJson(text: string): ParsedJson {
   try {
-    return { ok: true, value: JSON.parse(text) as JsonValue };
+    if (!mayHoldLongNumber(text)) return { ok: true, value: JSON.parse(text) as JsonValue };
+    return { ok: true, value: roundOthers(JSON.parse(text, keepDigits) as JsonValue) };
   } catch (error) {
     return { ok: false, message: error instanceof Error ? error.message : 'malformed JSON' };
   }
@@ -37,6 +40,13 @@ export function parseScannedJson(text: string): ParsedJson {
 export function parseJsonObject(text: string): JsonObject | undefined {
   const parsed = parseJson(text);
   return parsed.ok ? asObject(parsed.value) : undefined;
+}
+
+/** The same of the arguments or the result of a tool: whole numbers keep all their digits. */
+export function parseToolObject(text: string): JsonObject | undefined {
+  const rounded = parseJsonObject(text);
+  if (!rounded || !mayHoldLongNumber(text)) return rounded;
+  return asObject(JSON.parse(text, keepDigits) as JsonValue);
 }
 
 /**
@@ -204,7 +214,8 @@ export function optionalBoolean(
 export type NumberRange = {
   readonly minimum?: number;
   readonly maximum?: number;
-  readonly integer?: boolean;
+  /** `long`: also one of 64 bits, which is rounded. */
+  readonly integer?: boolean | 'long';
 };
 
 export function optionalNumber(
@@ -217,7 +228,8 @@ export function optionalNumber(
   if (value === undefined || value === null) return undefined;
   const at = fieldPath(path, key);
   if (typeof value !== 'number' || !Number.isFinite(value)) throw wrong(at, 'a number', value);
-  if (range.integer && !Number.isSafeInteger(value)) throw new ReadError(at, 'expected an integer');
+  const isWhole = range.integer === 'long' ? Number.isInteger : Number.isSafeInteger;
+  if (range.integer && !isWhole(value)) throw new ReadError(at, 'expected an integer');
   if (range.minimum !== undefined && value < range.minimum) {
     throw new ReadError(at, `expected at least ${range.minimum}, got ${value}`);
   }

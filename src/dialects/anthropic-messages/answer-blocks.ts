@@ -6,7 +6,7 @@ import {
   type Part,
   type ReasoningPart,
 } from '#canonical';
-import { compact, parseJsonObject, saidFields, type JsonObject } from '#std';
+import { compact, parseToolObject, saidFields, type JsonObject } from '#std';
 
 /** Called for what the client cannot be told; `field` is appended to the path of the part. */
 export type ReportLoss = (field: string, reason: string) => void;
@@ -95,7 +95,7 @@ export function reasoningBlock(
 /** Arguments as an object; text that is none is handed on in a field of its own. */
 export function inputObject(input: string, report: ReportLoss): JsonObject {
   if (input.trim() === '') return {};
-  const object = parseJsonObject(input);
+  const object = parseToolObject(input);
   if (object) return object;
   report('.input', 'the arguments are no JSON object; they are given as text in the field "input"');
   return { input };

@@ -7,7 +7,7 @@ import type {
   ToolCallPart,
   ToolResultPart,
 } from '#canonical';
-import { compact, fieldPath, parseJsonObject, saidFields, type JsonObject } from '#std';
+import { compact, fieldPath, parseToolObject, saidFields, type JsonObject } from '#std';
 import { lose, type Encoding } from './encoding.ts';
 import { encodeMedia } from './request-media.ts';
 
@@ -110,7 +110,7 @@ function encodeReasoning(part: Extract<Part, { kind: 'reasoning' }>): JsonObject
 function encodeInput(part: ToolCallPart, path: string, encoding: Encoding): JsonObject {
   if (part.custom) return { input: part.input };
   if (part.input.trim() === '') return {};
-  const object = parseJsonObject(part.input);
+  const object = parseToolObject(part.input);
   if (object) return object;
   lose(
     encoding,

@@ -89,7 +89,7 @@ function readSampling(config: JsonObject, path: string): Partial<ChatRequest> {
     temperature: optionalNumber(config, 'temperature', path, { minimum: 0, maximum: 2 }),
     topP: optionalNumber(config, 'topP', path, { minimum: 0, maximum: 1 }),
     topK: optionalNumber(config, 'topK', path, { minimum: 0 }),
-    seed: optionalNumber(config, 'seed', path, { integer: true }),
+    seed: optionalNumber(config, 'seed', path, { integer: 'long' }),
     presencePenalty: optionalNumber(config, 'presencePenalty', path, { minimum: -2, maximum: 2 }),
     frequencyPenalty: optionalNumber(config, 'frequencyPenalty', path, { minimum: -2, maximum: 2 }),
     logprobs: wantsLogprobs ? { top: top ?? 0 } : undefined,

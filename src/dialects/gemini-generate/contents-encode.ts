@@ -13,7 +13,7 @@ import {
 import {
   asObject,
   compact,
-  parseJsonObject,
+  parseToolObject,
   saidFields,
   type JsonObject,
   type JsonValue,
@@ -325,7 +325,7 @@ function encodeCall(
 /** Gemini's arguments are an object: free text, and JSON that is none, go as its one member `input`. */
 export function callArguments(part: ToolCallPart): JsonObject {
   if (part.input.trim() === '') return {};
-  const parsed = part.custom ? undefined : parseJsonObject(part.input);
+  const parsed = part.custom ? undefined : parseToolObject(part.input);
   return parsed ?? { input: part.input };
 }
 
@@ -367,7 +367,7 @@ function encodeResult(
 function resultObject(texts: readonly TextPart[], isError: boolean): JsonObject {
   const [first] = texts;
   if (texts.length === 1 && first?.extensions?.['json'] === true) {
-    const object = parseJsonObject(first.text);
+    const object = parseToolObject(first.text);
     if (object) return object;
   }
   const text = texts.map((part) => part.text).join('\n');

@@ -95,6 +95,7 @@ const ranges = {
   penalty: { minimum: -2, maximum: 2 },
   choices: { minimum: 1, maximum: 128, integer: true },
   integer: { integer: true },
+  seed: { integer: 'long' },
 } as const;
 
 /** Sampling and length, which the legacy completions share; `limit` is the one that counts where both are said. */
@@ -111,7 +112,7 @@ export function decodeSampling(
     topP: optionalNumber(wire, 'top_p', '', ranges.probability),
     topK: optionalNumber(wire, 'top_k', '', ranges.integer),
     stop: decodeStop(wire),
-    seed: optionalNumber(wire, 'seed', '', ranges.integer),
+    seed: optionalNumber(wire, 'seed', '', ranges.seed),
     presencePenalty: optionalNumber(wire, 'presence_penalty', '', ranges.penalty),
     frequencyPenalty: optionalNumber(wire, 'frequency_penalty', '', ranges.penalty),
     logitBias: optionalObject(wire, 'logit_bias', ''),

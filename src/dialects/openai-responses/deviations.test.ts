@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ChatCollector, type ChatEvent, type Part } from '#canonical';
+import { ChatCollector, inputTotalTokens, type ChatEvent, type Part } from '#canonical';
 import type { JsonObject } from '#std';
 import { emptyRequest } from '../request-rig.ts';
 import { openaiResponses } from './index.ts';
@@ -109,6 +109,19 @@ test('more cached tokens than there were in the prompt are cut to it', () => {
     output_tokens: 2,
   });
   assert.deepEqual([counts?.inputTokens, counts?.cacheReadTokens], [0, 7]);
+});
+
+test('a prompt that is counted as read from a cache and as written to it is billed once', () => {
+  const counts = decodeUsage({
+    input_tokens: 10,
+    input_tokens_details: {
+      cached_tokens: 8,
+      cache_write_tokens: 8,
+      cache_write_tokens_details: { ttl_12h: 8 },
+    },
+  });
+  assert.equal(counts && inputTotalTokens(counts), 10);
+  assert.deepEqual([counts?.cacheReadTokens, counts?.cacheWriteLongTokens], [8, 2]);
 });
 
 test('a call without arguments has the empty object, whole and streamed', () => {

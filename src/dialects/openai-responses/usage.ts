@@ -23,11 +23,10 @@ export function decodeUsage(wire: JsonValue | undefined, response?: JsonObject):
   if (!usage) return undefined;
   const inputDetails = asObject(usage['input_tokens_details']);
   const outputDetails = asObject(usage['output_tokens_details']);
-  const writes = cacheWrites(inputDetails);
   const said = asCount(usage['input_tokens']);
-  const cached = asCount(inputDetails?.['cached_tokens']);
-  // More cached than there was is what Azure's Grok reports.
-  const cacheReadTokens = cached === undefined ? undefined : Math.min(cached, said ?? cached);
+  // More cached than there was is what Azure's Grok reports; resellers count a prompt as read and as written.
+  const cacheReadTokens = atMost(asCount(inputDetails?.['cached_tokens']), said);
+  const writes = cacheWrites(inputDetails, remainder(said, cacheReadTokens));
   const reasoningTokens = asCount(outputDetails?.['reasoning_tokens']);
   const inputAudioTokens = asCount(inputDetails?.['audio_tokens']);
   const inputImageTokens = asCount(inputDetails?.['image_tokens']);
@@ -66,13 +65,24 @@ export function decodeUsage(wire: JsonValue | undefined, response?: JsonObject):
   };
 }
 
-/** OpenAI splits writes by life: 30 minutes and 12 hours; only the long one has a bucket of its own. */
-function cacheWrites(details: JsonObject | undefined): {
+function atMost(count: number | undefined, most: number | undefined): number | undefined {
+  return count === undefined ? undefined : Math.min(count, most ?? count);
+}
+
+/**
+ * OpenAI splits writes by life: 30 minutes and 12 hours; only the long one has a bucket of its own. `room`: what
+ * the prompt has besides what was read.
+ */
+function cacheWrites(
+  details: JsonObject | undefined,
+  room: number | undefined,
+): {
   short: number | undefined;
   long: number | undefined;
 } {
-  const total = asCount(details?.['cache_write_tokens']);
-  const long = asCount(asObject(details?.['cache_write_tokens_details'])?.['ttl_12h']);
+  const total = atMost(asCount(details?.['cache_write_tokens']), room);
+  const lives = asObject(details?.['cache_write_tokens_details']);
+  const long = atMost(asCount(lives?.['ttl_12h']), total ?? room);
   if (!long) return { short: total, long: undefined };
   return { short: remainder(total, long), long };
 }
