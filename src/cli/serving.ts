@@ -9,8 +9,8 @@ import type { Config } from './config.ts';
 import { readOperatorToken } from './control-services.ts';
 import { frontLoad, frontOptions } from './front.ts';
 import { keepHeapSmall } from './heap.ts';
-import { watchUtilization } from './loop.ts';
 import { controlPrefix, createLazyControl } from './lazy-control.ts';
+import { watchUtilization } from './loop.ts';
 import { createMetricsListener, metricsPath } from './metrics.ts';
 import type { Opened } from './opened.ts';
 import { storedChannels, type Books, type OwnRuntime } from './runtime.ts';
@@ -31,7 +31,7 @@ export async function serveAlone(
   const address = await front.listen();
   opened.add(() => front.close(config.stop_ms));
   const load = (): Load => frontLoad(front, runtime);
-  keepHeapSmall(() => load().streams);
+  keepHeapSmall(() => runtime.services.heartbeats.size);
   watchUtilization((share) => runtime.owned.router.noteUtilization(share));
   return { address, load, reload: runtime.reload };
 }

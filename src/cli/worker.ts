@@ -17,8 +17,8 @@ import {
 import type { Config, Environment } from './config.ts';
 import { frontLoad, frontOptions } from './front.ts';
 import { keepHeapSmall } from './heap.ts';
-import { utilization } from './loop.ts';
 import { controlPrefix } from './lazy-control.ts';
+import { utilization } from './loop.ts';
 import { metricsPath } from './metrics.ts';
 import { pipePlace } from './worker-mark.ts';
 import { createSharedRuntime, type Runtime } from './runtime.ts';

@@ -8,9 +8,9 @@ import type { JsonValue } from './json.ts';
 
 type RawJson = { readonly rawJSON: string };
 
-/** Since V8 11.4; the types of the language do not have them yet. */
+/** The types of the language do not have them yet. */
 const json = JSON as unknown as {
-  rawJSON?(text: string): RawJson;
+  rawJSON(text: string): RawJson;
   isRawJSON(value: unknown): value is RawJson;
 };
 
@@ -24,7 +24,6 @@ const valuesMax = 20_000;
  * more values than are worth it: their numbers are rounded.
  */
 export function mayHoldLongNumber(text: string): boolean {
-  if (!json.rawJSON) return false;
   for (let index = longDigits - 1; index < text.length; index += longDigits) {
     if (!isDigit(text.charCodeAt(index))) continue;
     let start = index;
@@ -64,7 +63,7 @@ export function keepDigits(_key: string, value: unknown, context?: { source?: st
   const source = context?.source;
   if (typeof value !== 'number' || source === undefined || Number.isSafeInteger(value))
     return value;
-  return /^-?\d+$/.test(source) ? json.rawJSON?.(source) : value;
+  return /^-?\d+$/.test(source) ? json.rawJSON(source) : value;
 }
 
 /** Makes digits numbers again, in place, except in arguments and results of tools. */

@@ -13,10 +13,9 @@ export class JoinedAbort {
     this.#sources = sources;
     const late = (): void => this.abort(new DOMException('It took too long.', 'TimeoutError'));
     this.#timer = setTimeout(late, timeoutMs).unref();
-    for (const source of sources) {
-      source.addEventListener('abort', this, { once: true });
-      if (source.aborted) this.abort(source.reason);
-    }
+    const aborted = sources.find((source) => source.aborted);
+    if (aborted) this.abort(aborted.reason);
+    else for (const source of sources) source.addEventListener('abort', this, { once: true });
   }
 
   get signal(): AbortSignal {

@@ -89,34 +89,33 @@ export function suppressionsGiveReasons(tree: Tree): Finding[] {
 const jsonParsers = ['src/std/json.ts', 'src/std/json-scan.ts'];
 
 export function noNakedJsonParse(tree: Tree): Finding[] {
-  return ofSrc(tree)
-    .filter((source) => !jsonParsers.includes(source.path) && source.text.includes('JSON'))
-    .flatMap((source) =>
-      find(source, (node) =>
-        isMember(node, 'JSON', 'parse')
-          ? {
-              what: 'JSON.parse',
-              why: 'what comes from outside may be deep, huge or broken',
-              remedy: "parseJson from '#std'",
-            }
-          : undefined,
-      ),
-    );
+  const others = ofSrc(tree).filter(({ path }) => !jsonParsers.includes(path));
+  return members(others, 'JSON', 'parse', {
+    what: 'JSON.parse',
+    why: 'what comes from outside may be deep, huge or broken',
+    remedy: "parseJson from '#std'",
+  });
 }
 
 export function noWeakSignals(tree: Tree): Finding[] {
-  return ofSrc(tree)
-    .filter((source) => source.text.includes('AbortSignal'))
+  return members(ofSrc(tree), 'AbortSignal', 'any', {
+    what: 'AbortSignal.any',
+    why: 'its result may be collected before it is aborted',
+    remedy: "JoinedAbort from '#upstream'",
+  });
+}
+
+/** Where `object.name` stands. Sources without the word are not walked. */
+function members(
+  sources: readonly Source[],
+  object: string,
+  name: string,
+  fault: Fault,
+): Finding[] {
+  return sources
+    .filter(({ text }) => text.includes(object))
     .flatMap((source) =>
-      find(source, (node) =>
-        isMember(node, 'AbortSignal', 'any')
-          ? {
-              what: 'AbortSignal.any',
-              why: 'its result may be collected before it is aborted',
-              remedy: "JoinedAbort from '#upstream'",
-            }
-          : undefined,
-      ),
+      find(source, (node) => (isMember(node, object, name) ? fault : undefined)),
     );
 }
 
