@@ -10,7 +10,6 @@ import { readOperatorToken } from './control-services.ts';
 import { frontLoad, frontOptions } from './front.ts';
 import { keepHeapSmall } from './heap.ts';
 import { controlPrefix, createLazyControl } from './lazy-control.ts';
-import { watchUtilization } from './loop.ts';
 import { createMetricsListener, metricsPath } from './metrics.ts';
 import type { Opened } from './opened.ts';
 import { storedChannels, type Books, type OwnRuntime } from './runtime.ts';
@@ -32,7 +31,6 @@ export async function serveAlone(
   opened.add(() => front.close(config.stop_ms));
   const load = (): Load => frontLoad(front, runtime);
   keepHeapSmall(() => runtime.services.heartbeats.size);
-  watchUtilization((share) => runtime.owned.router.noteUtilization(share));
   return { address, load, reload: runtime.reload };
 }
 
@@ -89,7 +87,6 @@ export async function serveByWorkers(
     await stopped;
   });
   const address = await workers.start();
-  watchUtilization((share) => own.owned.router.noteUtilization(share));
   // What was passed on is a connection of its worker already.
   const ownLoad = (): Load => ({ ...frontLoad(front, own), connections: 0 });
   return { address, load: () => sum([...workers.load, ownLoad()]), reload };

@@ -18,7 +18,6 @@ import type { Config, Environment } from './config.ts';
 import { frontLoad, frontOptions } from './front.ts';
 import { keepHeapSmall } from './heap.ts';
 import { controlPrefix } from './lazy-control.ts';
-import { utilization } from './loop.ts';
 import { metricsPath } from './metrics.ts';
 import { pipePlace } from './worker-mark.ts';
 import { createSharedRuntime, type Runtime } from './runtime.ts';
@@ -70,9 +69,8 @@ class Worker {
   ): Promise<{ readonly host: string; readonly port: number }> {
     const serving = createServing(owner, setup, this.#environment);
     this.#serving = serving;
-    const share = utilization();
     setInterval(
-      () => owner.tell('load', frontLoad(serving.front, serving.runtime), share()),
+      () => owner.tell('load', frontLoad(serving.front, serving.runtime)),
       reportMs,
     ).unref();
     keepHeapSmall(() => serving.runtime.services.heartbeats.size);

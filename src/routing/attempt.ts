@@ -154,8 +154,7 @@ export class RunningAttempt implements Attempt, Waiting {
     this.#stopWaiting();
     if (!Number.isNaN(this.sentAtMs)) {
       const value = lane.latency.sample(nowMs - this.sentAtMs, this.inputTokens, nowMs);
-      if (nowMs >= this.#state.busyUntilMs)
-        lane.limit.sample(value, lane.latency.baselineMs, nowMs);
+      lane.limit.sample(value, lane.latency.baselineMs, nowMs);
     }
     const laneClosed = lane.health.succeed(nowMs);
     const channelClosed = lane.channel.health.succeed(nowMs);

@@ -417,11 +417,6 @@ export type Router = {
   /** Replaces the snapshot of channels. State of channels that stay (same id and revision) is kept. */
   update(channels: readonly ChannelConfig[]): void;
   plan(request: RouteRequest): Plan;
-  /**
-   * The share of its time, from 0 to 1, that an event loop worked lately; to be told about every second.
-   * Who has no time left measures the queue before its own door, not the vendor.
-   */
-  noteUtilization(share: number): void;
   status(): RouterStatus;
 };
 

@@ -28,9 +28,6 @@ export function createRouter(options: RouterOptions): Router {
     plan(request: RouteRequest): Plan {
       return new RoutePlan(state, request);
     },
-    noteUtilization(share: number): void {
-      state.noteUtilization(share);
-    },
     status(): RouterStatus {
       return statusOf(state);
     },

@@ -37,9 +37,6 @@ export type RoutingSettings = {
   readonly concurrencyFloor: number;
   readonly concurrencyMaximum: number;
   readonly concurrencyWindowMs: number;
-  /** An event loop that worked this share of its time is no judge of others, nor for so long after. */
-  readonly busyShare: number;
-  readonly busyMs: number;
   /** Lanes with fewer samples are new and get at most this share of the choices. */
   readonly newLaneSamples: number;
   readonly newLaneShare: number;
@@ -101,8 +98,6 @@ export const defaultRoutingSettings: RoutingSettings = {
   concurrencyFloor: 8,
   concurrencyMaximum: 65_536,
   concurrencyWindowMs: 1_000,
-  busyShare: 0.9,
-  busyMs: 3_000,
   newLaneSamples: 20,
   newLaneShare: 0.05,
   retryBudgetPerRequest: 0.2,

@@ -38,8 +38,6 @@ export class RoutingState {
   readonly breakers: BreakerCount = { open: 0 };
   /** Attempts in flight. */
   active = 0;
-  /** Until then a late answer may be late by our own fault. */
-  busyUntilMs = -Infinity;
   /** Scores of the decision under way, reused to allocate nothing per choice. */
   scores = new Float64Array(64);
   #sets = new WeakMap<readonly Candidate[], CandidateSet>();
@@ -69,11 +67,6 @@ export class RoutingState {
   /** Milliseconds since the epoch that never step back: buckets must survive a corrected wall clock. */
   nowMs(): number {
     return this.clock.monotonic() + this.#monotonicOffsetMs;
-  }
-
-  noteUtilization(share: number): void {
-    const { busyShare, busyMs } = this.settings;
-    if (share >= busyShare) this.busyUntilMs = this.nowMs() + busyMs;
   }
 
   update(configs: readonly ChannelConfig[]): void {

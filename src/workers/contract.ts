@@ -86,8 +86,7 @@ export type OwnerCalls = {
   requestEnded(facts: RequestFacts): void;
   remember(owner: string, parts: readonly Part[]): void;
   recall(owner: string, callIds: readonly string[]): readonly KeptState[];
-  /** And the share of its time that the worker's event loop worked. */
-  load(load: Load, utilization: number): void;
+  load(load: Load): void;
 };
 
 /** What a worker begins with. */

@@ -141,9 +141,8 @@ export class ServedWorker {
       },
       remember: (owner, parts) => stateMemory.remember(owner, parts),
       recall: (owner, callIds) => stateMemory.kept(owner, callIds),
-      load: (load, utilization) => {
+      load: (load) => {
         this.load = load;
-        this.#owned.router.noteUtilization(utilization);
         this.#unheard = 0;
       },
     } satisfies Partial<OwnerCalls>;

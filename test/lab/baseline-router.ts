@@ -55,7 +55,6 @@ export function createBaselineRouter(policy: BaselinePolicy, clock: Clock, rando
   };
   return {
     update: () => undefined,
-    noteUtilization: () => undefined,
     plan: (request) => new BaselinePlan(request, { pick, nodeOf, observe, clock }),
     status: () => ({ lanes: [], waiting: 0, sessions: 0, retry_budget: 0, users: 0 }),
   };
