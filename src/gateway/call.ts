@@ -86,7 +86,7 @@ export function parseBody(body: Uint8Array): ParsedBody {
       path: scan.path === '' ? undefined : scan.path,
     });
   }
-  const parsed = parseScannedJson(decodeJsonText(body));
+  const parsed = parseScannedJson(decodeJsonText(body), scan.longScalar);
   if (!parsed.ok) fail('invalid_json', `The body is not valid JSON: ${parsed.message}.`);
   const wire = asObject(parsed.value);
   if (!wire) fail('invalid_request', 'The body must be a JSON object.');

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { mayHoldLongNumber } from './exact-numbers.ts';
-import { parseJson, parseJsonObject, parseToolObject } from './json.ts';
+import { decodeJsonText, scanJson } from './json-scan.ts';
+import { parseJson, parseJsonObject, parseScannedJson, parseToolObject } from './json.ts';
 
 const long = '1234567890123456789';
 
@@ -57,4 +58,24 @@ test('a body of very many values is parsed the quick way', () => {
   assert.ok(!mayHoldLongNumber(`[${many}${long}]`));
   assert.ok(!mayHoldLongNumber(`[${'[[1]],'.repeat(30_000)}${long}]`));
   assert.ok(mayHoldLongNumber(`["${' '.repeat(1_000_000)}",${long}]`));
+});
+
+test('what a scan of the bytes saw of numbers is enough to read them as exactly as without it', () => {
+  for (const [number, isLong] of [
+    [long, true],
+    ['9007199254740993', true],
+    ['-9007199254740993', true],
+    ['900719925474099', false],
+    [`"${long}"`, false],
+    [`"a ${long}"`, false],
+  ] as const)
+    for (const text of [`{"input":{"id":${number}}}`, `{"args":{"a":[1,{"b":${number}}]}}`]) {
+      const bytes = Buffer.from(text);
+      const scan = scanJson(bytes);
+      assert.ok(scan.ok);
+      assert.equal(scan.longScalar, isLong, text);
+      const parsed = parseScannedJson(decodeJsonText(bytes), scan.longScalar);
+      assert.deepEqual(parsed, parseJson(text));
+      assert.equal(JSON.stringify(parsed.ok && parsed.value), text);
+    }
 });

@@ -15,7 +15,7 @@ const json = JSON as unknown as {
 };
 
 /** Digits of the least whole number that may be rounded. */
-const longDigits = 16;
+export const longDigits = 16;
 /** The slow way takes a microsecond or two a value: a body of millions would hold all other requests up. */
 const valuesMax = 20_000;
 

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { longDigits } from './exact-numbers.ts';
 import { asBuffer, indexOfByte } from './framing.ts';
 
 /** Bounds of a scan. */
@@ -66,6 +67,8 @@ export type JsonScan =
        * spliced or forwarded.
        */
       readonly unusual: boolean;
+      /** A number, or what stands in the place of one, is as long as those that `JSON.parse` may round. */
+      readonly longScalar: boolean;
     }
   | {
       readonly ok: false;
@@ -149,6 +152,7 @@ class JsonScanner {
   #structural = 0;
   #expect = expectValue;
   unusual = false;
+  longScalar = false;
   openOffset = 0;
   closeOffset = 0;
   kind: 'object' | 'array' | 'scalar' = 'scalar';
@@ -280,6 +284,7 @@ class JsonScanner {
     const bytes = this.#bytes;
     this.#beginValue(start);
     const end = endOfClass(bytes, start, 2);
+    if (end - start >= longDigits) this.longScalar = true;
     if (this.#depth === 0) {
       this.openOffset = start;
       this.closeOffset = end;
@@ -415,8 +420,8 @@ export function scanJson(body: Uint8Array, limits: JsonScanLimits = {}): JsonSca
     const { fault, message, offset } = error;
     return { ok: false, fault, message, offset, path: scanner.path() };
   }
-  const { kind, members, openOffset, closeOffset, unusual } = scanner;
-  return { ok: true, kind, members, openOffset, closeOffset, unusual };
+  const { kind, members, openOffset, closeOffset, unusual, longScalar } = scanner;
+  return { ok: true, kind, members, openOffset, closeOffset, unusual, longScalar };
 }
 
 /** The text of JSON bytes that `scanJson` accepted, without the byte order mark. */

@@ -26,10 +26,14 @@ export function parseJson(text: string): ParsedJson {
   return parseScannedJson(text);
 }
 
-/** Parses text whose nesting was bounded by a scan of its bytes. Never throws. */
-export function parseScannedJson(text: string): ParsedJson {
+/**
+ * Parses text whose nesting was bounded by a scan of its bytes, which may have seen that no scalar of it is
+ * long. Never throws.
+ */
+export function parseScannedJson(text: string, longScalar = true): ParsedJson {
   try {
-    if (!mayHoldLongNumber(text)) return { ok: true, value: JSON.parse(text) as JsonValue };
+    if (!longScalar || !mayHoldLongNumber(text))
+      return { ok: true, value: JSON.parse(text) as JsonValue };
     return { ok: true, value: roundOthers(JSON.parse(text, keepDigits) as JsonValue) };
   } catch (error) {
     return { ok: false, message: error instanceof Error ? error.message : 'malformed JSON' };
