@@ -181,3 +181,32 @@ test('a message whose content is its text is read, whole and streamed', () => {
   assert.deepEqual(textsOf(choices[0]?.parts ?? []), wanted);
   assert.deepEqual(textsOf(partsOf(completed([item]))), wanted);
 });
+
+test('searches that the stream has shown are counted where its end lists no items', () => {
+  const search = (id: string, rest: JsonObject = {}): JsonObject => ({
+    type: 'web_search_call',
+    id,
+    status: 'completed',
+    action: { type: 'search', query: 'q' },
+    ...rest,
+  });
+  const items = [
+    search('ws_1'),
+    search('ws_2', { action: { type: 'open_page', url: 'u' } }),
+    search('ws_3', { status: 'failed' }),
+    search('ws_4'),
+  ];
+  const shown = items.flatMap((item, at) => itemEvents(item, { output_index: at }));
+  const delta = { type: 'response.output_text.delta', output_index: 4, delta: 'Hello.' };
+  const usage = { input_tokens: 3, output_tokens: 2 };
+  for (const rest of [{}, { output: [] }, { output: items }]) {
+    const last = { type: 'response.completed', response: { status: 'completed', usage, ...rest } };
+    // A delta of another item may come before a search is done.
+    const events = [...shown.slice(0, -1), delta, ...shown.slice(-1), last];
+    const told = eventsOf(events).find((event) => event.kind === 'usage');
+    assert.equal(told?.kind === 'usage' && told.usage.webSearches, 2);
+    const tap = openaiResponses.stream.tap(emptyRequest, {});
+    const facts = events.map((event) => tap.inspect({ data: JSON.stringify(event) }));
+    assert.equal(facts.at(-1)?.usage?.webSearches, 2);
+  }
+});

@@ -15,7 +15,7 @@ import { ItemNames } from './item-names.ts';
 import { createItem, type ItemDecoder, type PartEvent } from './item-stream.ts';
 import { decodeFinish } from './output-decode.ts';
 import { responseExtensions } from './response.ts';
-import { decodeUsage } from './usage.ts';
+import { decodeUsage, isSearch } from './usage.ts';
 
 /** Largest number of items one answer may hold; a stream beyond it is no answer. */
 const itemsMax = 10_000;
@@ -38,6 +38,7 @@ class ResponsesStreamDecoder implements StreamDecoder {
   #started = false;
   #over = false;
   #hasCalls = false;
+  #searches = 0;
 
   push(frame: Frame): readonly ChatEvent[] {
     const data = frame.data.trim();
@@ -111,7 +112,9 @@ class ResponsesStreamDecoder implements StreamDecoder {
     const item = this.#item(outputIndex, type, event);
     if (!item) return;
     this.#current = outputIndex;
-    this.#named.note(outputIndex, asObject(event['item']));
+    const whole = asObject(event['item']);
+    this.#named.note(outputIndex, whole);
+    if (type === 'response.output_item.done' && !item.done && isSearch(whole)) this.#searches += 1;
     item.take(type, event);
     this.#flush();
   }
@@ -182,7 +185,7 @@ class ResponsesStreamDecoder implements StreamDecoder {
       choice: 0,
       finish: decodeFinish({ ...response, ...status }, this.#hasCalls),
     });
-    const usage = decodeUsage(response['usage'], response);
+    const usage = decodeUsage(response['usage'], response, this.#searches);
     if (usage) this.#out.push({ kind: 'usage', usage });
     this.#out.push({ kind: 'finished', extensions: responseExtensions(response) });
   }
