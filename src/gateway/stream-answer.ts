@@ -6,7 +6,7 @@
 import { gatewayError, GatewayFailure, type GatewayError } from '#canonical';
 import type { Attempt } from '#routing';
 import { UpstreamFailure, type BodySink } from '#upstream';
-import { classify, type OpenStream } from './attempt.ts';
+import { classify, type OpenStream, type WholeAnswer } from './attempt.ts';
 import type { ClientStream } from './client-stream.ts';
 import type { AttemptFailure } from './failure.ts';
 import type { Exchange } from './http/index.ts';
@@ -24,6 +24,8 @@ export type StreamEnd =
   | { readonly kind: 'failed'; readonly failed: AttemptFailure }
   /** Failed after it: the client gets the error in its stream. */
   | { readonly kind: 'broken'; readonly error: GatewayError }
+  /** It was no stream, but all of the answer at once. */
+  | { readonly kind: 'whole'; readonly answer: WholeAnswer }
   /** Stopped by us because the balance ended. */
   | { readonly kind: 'exhausted' }
   | { readonly kind: 'client-gone' };
@@ -58,6 +60,7 @@ export class StreamAnswer implements BodySink {
   #timedOut = false;
   #clientGone = false;
   #error: GatewayError | undefined;
+  #whole: WholeAnswer | undefined;
   /** The body broke off, or could not be read. */
   #thrown: unknown;
   #contentTimer: NodeJS.Timeout | undefined;
@@ -118,17 +121,30 @@ export class StreamAnswer implements BodySink {
 
   end(): void {
     if (this.#isOver) return;
-    const { parser, relay, errorIn } = this.#context.open;
+    const { parser, relay } = this.#context.open;
     try {
       // An event without its final blank line counts where the connection ended cleanly.
       const tail = parser.end();
       if (tail) void this.#accept([tail]);
-      else if (!relay.complete) this.#error ??= errorIn?.(parser.rest());
-      this.#error ??= relay.end();
+      else if (!relay.complete) this.#readRest();
+      if (!this.#whole) this.#error ??= relay.end();
     } catch (error) {
       this.#thrown = error;
     }
     this.#finish();
+  }
+
+  /** An answer after the beginning of another one is nobody's. */
+  #readRest(): void {
+    const { parser, readBare } = this.#context.open;
+    const isFirst = !this.#committed && this.#pending.length === 0;
+    try {
+      const whole = readBare?.(parser.rest());
+      if (isFirst) this.#whole = whole;
+    } catch (error) {
+      if (!(error instanceof GatewayFailure)) throw error;
+      this.#error ??= error.error;
+    }
   }
 
   failed(failure: UpstreamFailure): void {
@@ -222,6 +238,7 @@ export class StreamAnswer implements BodySink {
     if (this.#clientGone) return { kind: 'client-gone' };
     if (this.#timedOut) return { kind: 'failed', failed: timeout() };
     if (this.#context.funds.exhausted) return { kind: 'exhausted' };
+    if (this.#whole) return { kind: 'whole', answer: this.#whole };
     if (this.#error)
       return this.#committed
         ? { kind: 'broken', error: this.#error }
