@@ -102,6 +102,15 @@ test('an event that breaks off in its middle leaves no complete answer', () => {
   assert.equal(last?.kind === 'error' && last.error.code, 'upstream_invalid');
 });
 
+test('a stream that ends in the middle of its last event is not complete where it passes through', () => {
+  const whole = JSON.stringify(completed([message('msg_1', 'Hello.')]));
+  for (const event of [undefined, 'response.completed']) {
+    const tap = openaiResponses.stream.tap(emptyRequest, {});
+    const facts = tap.inspect({ event, data: whole.slice(0, -5) });
+    assert.deepEqual([facts.complete, facts.error?.code], [false, 'upstream_invalid']);
+  }
+});
+
 test('more cached tokens than there were in the prompt are cut to it', () => {
   const counts = decodeUsage({
     input_tokens: 7,

@@ -1,4 +1,4 @@
-import type { Bill, ChatRequest } from '#canonical';
+import { gatewayError, type Bill, type ChatRequest, type GatewayError } from '#canonical';
 import {
   asObject,
   asObjects,
@@ -94,7 +94,9 @@ class ResponsesTap implements StreamTap {
   }
 
   #terminal(type: string, data: string): FrameFacts {
-    const response = asObject(parseJsonObject(data)?.['response']) ?? {};
+    const event = parseJsonObject(data);
+    if (!event) return { ...trailing, error: brokenEnd() };
+    const response = asObject(event['response']) ?? {};
     const usage = decodeUsage(response['usage'], response, this.#searches);
     const failed = type === 'response.failed' || response['status'] === 'failed';
     const error = failed ? { error: vendorError(asObject(response['error']) ?? {}) } : {};
@@ -123,6 +125,11 @@ class ResponsesTap implements StreamTap {
     const event = parseJsonObject(data);
     return event && asObject(event['error']) ? this.#failure(event) : quiet;
   }
+}
+
+/** A stream that ends in the middle of its last event. */
+function brokenEnd(): GatewayError {
+  return gatewayError('upstream_invalid', 'The upstream sent an event that is no JSON.');
 }
 
 const terminals = new Set([
