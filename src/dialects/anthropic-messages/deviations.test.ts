@@ -34,6 +34,31 @@ test('words of a block that was never announced are read', () => {
   );
 });
 
+test('words of another kind than the open block are in none of its parts, and not lost', () => {
+  const thought = (index: number, thinking: string): JsonObject => ({
+    type: 'content_block_delta',
+    index,
+    delta: { type: 'thinking_delta', thinking },
+  });
+  const thinking = { type: 'thinking', thinking: '', signature: '' };
+  const call = { type: 'tool_use', id: 'a', name: 'f', input: {} };
+  const begun = (content_block: JsonObject): JsonObject => ({ ...opening(0), content_block });
+  const partsOf = (...frames: readonly JsonObject[]): unknown =>
+    collected(decoded([start, ...frames, ...end])).choices[0]?.parts.map((part) =>
+      'text' in part ? [part.kind, part.text] : part.kind,
+    );
+  assert.deepEqual(partsOf(begun(thinking), thought(0, 'Hm.'), words(0, 'a'), words(0, 'b')), [
+    ['reasoning', 'Hm.'],
+    ['text', 'ab'],
+  ]);
+  assert.deepEqual(partsOf(opening(0), thought(0, 'Hm.'), words(0, 'a')), [
+    ['text', ''],
+    ['reasoning', 'Hm.'],
+    ['text', 'a'],
+  ]);
+  assert.deepEqual(partsOf(begun(call), words(0, ''), words(0, 'a')), ['tool-call', ['text', 'a']]);
+});
+
 test('a signature of thinking that is not shown is kept without an announcement', () => {
   const delta = { type: 'signature_delta', signature: 'sig' };
   const frames = [start, { type: 'content_block_delta', index: 0, delta }, words(1, 'a'), ...end];
