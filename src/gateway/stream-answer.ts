@@ -5,12 +5,14 @@
 
 import { gatewayError, GatewayFailure, type GatewayError } from '#canonical';
 import type { Attempt } from '#routing';
+import { parseJson } from '#std';
 import { UpstreamFailure, type BodySink } from '#upstream';
 import { classify, type OpenStream, type WholeAnswer } from './attempt.ts';
 import type { ClientStream } from './client-stream.ts';
 import type { AttemptFailure } from './failure.ts';
 import type { Exchange } from './http/index.ts';
 import type { Funds } from './money.ts';
+import { cutError } from './relay.ts';
 import type { Services } from './services.ts';
 import { endedByUs } from './steps.ts';
 import type { Route } from './target.ts';
@@ -125,7 +127,8 @@ export class StreamAnswer implements BodySink {
     try {
       // An event without its final blank line counts where the connection ended cleanly.
       const tail = parser.end();
-      if (tail) void this.#accept([tail]);
+      if (tail && isHalf(tail.data)) this.#error ??= relay.complete ? undefined : cutError();
+      else if (tail) void this.#accept([{ ...tail, raw: Buffer.concat([tail.raw, blankLine]) }]);
       else if (!relay.complete) this.#readRest();
       if (!this.#whole) this.#error ??= relay.end();
     } catch (error) {
@@ -260,6 +263,14 @@ export class StreamAnswer implements BodySink {
     );
     return this.#committed ? { kind: 'broken', error: failed.error } : { kind: 'failed', failed };
   }
+}
+
+/** What ends an event: what is written behind the last one must not become a part of it. */
+const blankLine = Buffer.from('\n\n');
+
+/** Whether an event breaks off in its middle. */
+function isHalf(data: string): boolean {
+  return data.trimStart().startsWith('{') && !parseJson(data).ok;
 }
 
 function asFailure(error: GatewayError): GatewayFailure {

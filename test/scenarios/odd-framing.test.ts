@@ -153,6 +153,30 @@ describe('an answer in an odd form', () => {
     }
   });
 
+  it('has its events apart where the last one ends without a blank line', async () => {
+    const [first = '', mark = ''] = frames.trimEnd().split('\n\n');
+    const open = first.replace('"stop"', 'null');
+    const told = async (body: string): Promise<string> => {
+      answer = { type: 'text/event-stream', body };
+      const messages = [{ role: 'user', content: 'q' }];
+      const request = { model: 'm', stream: true, messages };
+      return (await rig.post('/v1/chat/completions', request)).text();
+    };
+    for (const end of ['', '\n']) {
+      assert.match(await told(`${first}\n\n${mark}${end}`), /\ndata: \[DONE\]\n+: cost_usd=/);
+      assert.match(
+        await told(`${open}\n\n${first}${end}`),
+        /"finish_reason":"stop"\}\]\}\n+: cost_usd=/,
+      );
+      const cut = await told(`${open}\n\n${open}${end}`);
+      assert.equal(sseData(cut).length, 3);
+      assert.match(cut, /upstream_cut/);
+    }
+    const half = await told(`${open}\n\n${open.slice(0, -9)}`);
+    assert.equal(sseData(half).length, 2);
+    assert.match(half, /upstream_cut/);
+  });
+
   it('is an error when it is half of a whole one, or an array that is none', async () => {
     for (const body of ['{"id":"c","choices":[{"index":0,"mess', '[{"x":1}] and more']) {
       for (const type of ['text/event-stream', 'application/json']) {
