@@ -52,12 +52,14 @@ test('an item that only the end lists does not make the others new', () => {
   assert.deepEqual(kindsOf(parts), ['text', 'tool-call', 'reasoning']);
 });
 
-test('ids that change tell nothing: then places do, where the types agree', () => {
+test('ids that change tell nothing: then places do, where the types agree, or the types alone', () => {
   const streamed = itemEvents(message('x', 'Hello.'), { output_index: 0 });
   const parts = partsOf(...streamed, completed([message('y', 'Hello.'), call]));
   assert.deepEqual(kindsOf(parts), ['text', 'tool-call']);
   const other = partsOf(...streamed, completed([call, message('y', 'Hello.')]));
-  assert.deepEqual(kindsOf(other), ['text']);
+  assert.deepEqual(kindsOf(other), ['text', 'tool-call']);
+  const unclear = partsOf(...streamed, completed([call, message('y', 'Hello.'), message('z', '')]));
+  assert.deepEqual(kindsOf(unclear), ['text']);
 });
 
 test('a stream that numbers its parts from 1, and a part of another kind, repeat no words', () => {

@@ -125,6 +125,16 @@ test('items that all have the same number are none lost and none said twice', ()
   assert.deepEqual(said(...items.map(done), completed(items)), all);
 });
 
+test('what was streamed without an announcement is not said again by the end that lists it', () => {
+  const items = [{ type: 'reasoning', id: 'rs_1', summary: [] }, message, call('a', '{}')];
+  const streamed = word({ output_index: 0, item_id: 'msg_1' });
+  assert.deepEqual(said(streamed, completed(items)), ['text Hello.', 'reasoning ', 'a f {}']);
+  // Without an id and under another number its kind tells; not where there are several of it.
+  const shifted = word({ output_index: 5 });
+  assert.deepEqual(said(shifted, completed(items)), ['text Hello.', 'reasoning ', 'a f {}']);
+  assert.deepEqual(said(shifted, completed([...items, message])), ['text Hello.']);
+});
+
 test('calls with one number that interleave keep their own arguments', () => {
   const first = call('a', '{"x":1}');
   const second = call('b', '{"x":2}');

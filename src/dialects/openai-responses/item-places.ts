@@ -18,6 +18,7 @@ const furtherPlaces = 2 ** 32;
 export type HeldItem = {
   readonly place: number;
   readonly kind: ItemKind;
+  readonly itemType: string;
   readonly item: ItemDecoder;
   id: string | undefined;
   callId: string | undefined;
@@ -41,10 +42,10 @@ export class ItemPlaces {
   #current: number | undefined;
   /** Whether there were more items than an answer may hold. */
   overflows = false;
-  readonly #onBegin: (item: ItemDecoder) => void;
+  readonly #onBegin: (held: HeldItem) => void;
 
   /** `onBegin` hears of every new item. */
-  constructor(onBegin: (item: ItemDecoder) => void) {
+  constructor(onBegin: (held: HeldItem) => void) {
     this.#onBegin = onBegin;
   }
 
@@ -101,7 +102,7 @@ export class ItemPlaces {
   #begin(index: number, type: string, event: JsonObject): HeldItem | undefined {
     const itemType = itemTypeOf(type, event);
     const kind = itemKind(itemType);
-    if (kind === undefined) return undefined;
+    if (itemType === undefined || kind === undefined) return undefined;
     if (this.#byPlace.size >= itemsMax) {
       this.overflows = true;
       return undefined;
@@ -110,6 +111,7 @@ export class ItemPlaces {
     const held: HeldItem = {
       place: this.#latest.has(index) ? furtherPlaces + this.#byPlace.size : index,
       kind,
+      itemType,
       item: createItem(itemType, item),
       id: asString(item?.['id']) ?? asString(event['item_id']),
       callId: asString(item?.['call_id']),
@@ -117,7 +119,7 @@ export class ItemPlaces {
     };
     this.#byPlace.set(held.place, held);
     this.#latest.set(index, held);
-    this.#onBegin(held.item);
+    this.#onBegin(held);
     return held;
   }
 }

@@ -26,9 +26,12 @@ const itemDone = 'response.output_item.done';
 class ResponsesStreamDecoder implements StreamDecoder {
   /** Items in the order in which they began; the first one that is not done may speak. */
   readonly #queue: ItemDecoder[] = [];
-  readonly #items = new ItemPlaces((item) => this.#queue.push(item));
-  #out: ChatEvent[] = [];
   readonly #named = new ItemNames();
+  readonly #items = new ItemPlaces((held) => {
+    this.#queue.push(held.item);
+    this.#named.begin(held.place, held.itemType, held.id);
+  });
+  #out: ChatEvent[] = [];
   #partIndex = 0;
   #started = false;
   #over = false;
@@ -109,7 +112,7 @@ class ResponsesStreamDecoder implements StreamDecoder {
     if (!held) return;
     this.#start(undefined);
     const whole = asObject(event['item']);
-    this.#named.note(held.place, whole);
+    if (whole) this.#named.note(held.place, whole);
     if (type === itemDone && !held.item.done && isSearch(whole)) this.#searches += 1;
     held.item.take(type, event);
     this.#flush();
