@@ -40,6 +40,9 @@ export class ItemPlaces {
   /** Numbers of items by their ids, where the events do not say them. */
   readonly #indices = new Map<string, number>();
   #current: number | undefined;
+  /** The type of the latest event and its item, where more of the same can only belong there. */
+  #spoken = '';
+  #speaker: HeldItem | undefined;
   /** Whether there were more items than an answer may hold. */
   overflows = false;
   readonly #onBegin: (held: HeldItem) => void;
@@ -82,13 +85,19 @@ export class ItemPlaces {
   }
 
   #under(index: number, latest: HeldItem, type: string, event: JsonObject): HeldItem | undefined {
+    const goesOn = latest === this.#speaker && type === this.#spoken && this.#earlier.size === 0;
+    if (goesOn && !latest.item.done) return latest;
     const kind = itemKind(itemTypeOf(type, event));
     if (kind === undefined) return latest;
     const earlier = this.#earlier.get(index);
     const item = asObject(event['item']);
     const id = asString(event['item_id']);
     const isLatest = !earlier || id === undefined || id === latest.id;
-    if (!item && isLatest && latest.kind === kind && !latest.item.done) return latest;
+    if (!item && isLatest && latest.kind === kind && !latest.item.done) {
+      this.#speaker = type.endsWith('.delta') ? latest : undefined;
+      this.#spoken = type;
+      return latest;
+    }
     const alike = [latest, ...(earlier ?? [])].filter((held) => held.kind === kind);
     const known = item ? announced(alike, type, item) : spoken(alike, id);
     if (known) return known;
