@@ -19,6 +19,7 @@ import {
   createJsonArrayParser,
   createNdjsonParser,
   createSseParser,
+  FramingError,
   parseJsonObject,
   type FrameParser,
   type JsonObject,
@@ -53,8 +54,11 @@ export type OpenStream = {
   readonly response: Pick<UpstreamResponse, 'pushTo' | 'pause' | 'resume' | 'cancel'>;
   readonly parser: FrameParser;
   readonly relay: Relay;
-  /** The error in what was left after the last frame: many write theirs bare, whatever they announced. */
-  readonly errorIn?: (rest: Uint8Array) => GatewayError | undefined;
+  /**
+   * The whole answer in what was left after the last frame: some write it bare, whatever they announced.
+   * Throws GatewayFailure where it is an error, as many write theirs.
+   */
+  readonly readBare?: (rest: Uint8Array) => WholeAnswer | undefined;
 };
 
 /** A whole answer that was found good. */
@@ -238,12 +242,27 @@ function openStream(
       : speech.framing === 'json-array'
         ? createJsonArrayParser()
         : createSseParser());
-  const errorIn = (rest: Uint8Array): GatewayError | undefined => {
-    const text = textOf(Buffer.from(rest));
-    const wire = parseJsonObject(text);
-    return wire && errorInside(wire, upstream, text);
+  return {
+    kind: 'stream',
+    response,
+    parser,
+    relay,
+    readBare: (rest) => readBare(context, upstream, textOf(Buffer.from(rest))),
   };
-  return { kind: 'stream', response, parser, relay, errorIn };
+}
+
+/** Comments that keep a connection alive, before what was to come. */
+const leadingComments = /^(?:\s*:[^\r\n]*[\r\n])+/;
+
+function readBare(
+  context: AttemptContext,
+  dialect: Dialect,
+  rest: string,
+): WholeAnswer | undefined {
+  const text = rest.replace(leadingComments, '').trim();
+  if (text.startsWith('[')) return collected(context, dialect, text, createJsonArrayParser());
+  const wire = parseJsonObject(text);
+  return wire && wholeOf(context, dialect, wire, undefined);
 }
 
 async function readWhole(
@@ -252,40 +271,54 @@ async function readWhole(
   dialect: Dialect,
   passThrough: boolean,
 ): Promise<Opened> {
-  const { services, route } = context;
+  const { services } = context;
   const text = await readText(response, services.settings.answerBytesMax);
-  if (context.call.request.stream && text.trimStart().startsWith('['))
-    return openArray(context, response, dialect, text);
-  if (context.call.request.stream && startsLikeEvents(text))
-    return openStream(context, replayed(response, text), dialect, passThrough, '');
-  if (!context.call.request.stream && startsLikeEvents(text))
-    return collected(context, dialect, text);
+  if (text.trimStart().startsWith('['))
+    return collected(context, dialect, text, createJsonArrayParser());
+  if (startsLikeEvents(text))
+    return context.call.request.stream
+      ? openStream(context, replayed(response, text), dialect, passThrough, '')
+      : collected(context, dialect, text, createSseParser());
   const wire = parseJsonObject(text);
   if (!wire)
     throw new GatewayFailure(
       gatewayError('upstream_invalid', 'The upstream answered with something that is not JSON.'),
     );
-  const hidden = errorInside(wire, dialect, text);
-  if (hidden) return { kind: 'failed', failed: { error: hidden, failure: failureOf(hidden) } };
+  return wholeOf(context, dialect, wire, passThrough ? text : undefined);
+}
+
+/** `text`: the body, where it may pass through. Throws GatewayFailure for an error in the answer's place. */
+function wholeOf(
+  { call, route }: AttemptContext,
+  dialect: Dialect,
+  wire: JsonObject,
+  text: string | undefined,
+): WholeAnswer {
+  const hidden = errorInside(wire, dialect);
+  if (hidden) throw new GatewayFailure(hidden);
   const { quirks } = route.speech;
   let decoded: ChatResponse | undefined;
   const answer = (): ChatResponse =>
-    (decoded ??= restoreCustomCalls(dialect.response.decode(wire, quirks), context.call.request));
-  const usage = passThrough ? plainUsage(dialect, wire, quirks) : undefined;
+    (decoded ??= restoreCustomCalls(dialect.response.decode(wire, quirks), call.request));
+  const usage = text === undefined ? undefined : plainUsage(dialect, wire, quirks);
   return {
     kind: 'whole',
-    text: passThrough ? text : undefined,
+    text,
     response: answer,
     usage: usage ?? answer().usage,
     empty: usage === undefined && isEmpty(answer()),
   };
 }
 
-/** The answer of a server that streams whatever it is asked for. */
-function collected({ call, route }: AttemptContext, dialect: Dialect, text: string): WholeAnswer {
+/** A stream that came at once, from a server that streams whatever it is asked for, or as one JSON array. */
+function collected(
+  { call, route }: AttemptContext,
+  dialect: Dialect,
+  text: string,
+  parser: FrameParser,
+): WholeAnswer {
   const decoder = dialect.stream.decoder(route.speech.quirks);
   const collector = new ChatCollector(dialect.id);
-  const parser = createSseParser();
   const frames = parser.push(Buffer.from(text));
   const tail = parser.end();
   for (const frame of tail ? [...frames, tail] : frames)
@@ -308,25 +341,9 @@ function plainUsage(dialect: Dialect, wire: JsonObject, quirks: Quirks): Usage |
   return usage?.inputTokens !== undefined && usage.outputTokens !== undefined ? usage : undefined;
 }
 
-/** A stream that came as one JSON array, complete: its elements are the frames. */
-function openArray(
-  context: AttemptContext,
-  response: UpstreamResponse,
-  upstream: Dialect,
-  text: string,
-): OpenStream {
-  const { call, route, onLoss } = context;
-  const { quirks } = route.speech;
-  const relay =
-    context.relay?.(upstream, quirks) ??
-    translatingRelay(upstream, call.dialect, call.request, quirks, call.form, onLoss);
-  const parser = createJsonArrayParser();
-  return { kind: 'stream', response: replayed(response, text), parser, relay };
-}
-
 /** A stream that its vendor did not announce by its type. */
 function startsLikeEvents(text: string): boolean {
-  return /^(?:data|event|id|retry)?:/.test(text);
+  return /^\s*(?:data|event|id|retry)?:/.test(text);
 }
 
 /** A body that was read already, handed on as if it came now. */
@@ -343,11 +360,11 @@ function replayed(response: UpstreamResponse, text: string): OpenStream['respons
 }
 
 /** An error object in a 200: several vendors do it. Its own number and words say what it is. */
-function errorInside(wire: JsonObject, dialect: Dialect, text: string): GatewayError | undefined {
+function errorInside(wire: JsonObject, dialect: Dialect): GatewayError | undefined {
   const { error } = wire;
   if (error === undefined || error === null) return undefined;
   const hasAnswer = wire['choices'] ?? wire['content'] ?? wire['candidates'] ?? wire['output'];
-  return hasAnswer === undefined ? dialect.error.decode(200, text) : undefined;
+  return hasAnswer === undefined ? dialect.error.decode(200, JSON.stringify(wire)) : undefined;
 }
 
 /** An answer that ended normally and says nothing at all. */
@@ -376,6 +393,10 @@ export function classify(error: unknown): AttemptFailure {
   if (error instanceof GatewayFailure)
     return { error: error.error, failure: failureOf(error.error) };
   if (error instanceof UpstreamFailure) return classifyTransport(error);
+  if (error instanceof FramingError) {
+    const message = 'The upstream sent a stream that cannot be read.';
+    return classify(new GatewayFailure(gatewayError('upstream_invalid', message)));
+  }
   throw error;
 }
 

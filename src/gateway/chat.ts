@@ -172,6 +172,10 @@ function stateless(body: ParsedBody, state: ResolvedState | undefined): ParsedBo
 /** Told of a whole answer in the client's dialect, after it was settled. */
 export type KeepAnswer = (answer: JsonObject) => Promise<void>;
 
+type Outcome =
+  | { readonly kind: 'done' }
+  | { readonly kind: 'again'; readonly failed: AttemptFailure; readonly empty?: EmptyAnswer };
+
 type EmptyAnswer = { readonly answer: StreamAnswer | WholeAnswer; readonly delivery: Delivery };
 
 /** The attempts of one request: the first that shows content has it. */
@@ -259,9 +263,14 @@ class ChatRun {
     };
   }
 
-  async #try(
-    delivery: Delivery,
-  ): Promise<{ kind: 'done' } | { kind: 'again'; failed: AttemptFailure; empty?: EmptyAnswer }> {
+  async #whole(delivery: Delivery, answer: WholeAnswer): Promise<Outcome> {
+    if (answer.empty) return this.#again(delivery, emptyAnswer(), { answer, delivery });
+    this.#isAnswered = true;
+    await finishWhole(delivery, answer);
+    return { kind: 'done' };
+  }
+
+  async #try(delivery: Delivery): Promise<Outcome> {
     const { route, attempt, attemptTrail, trail } = delivery;
     const elapsedMs = (): number => trail.elapsedMs();
     const onLoss = (path: string, reason: string): void =>
@@ -282,12 +291,7 @@ class ChatRun {
       relay: kept && ((upstream, quirks) => kept.relay(upstream, quirks)),
     });
     if (opened.kind === 'failed') return this.#again(delivery, opened.failed);
-    if (opened.kind === 'whole') {
-      if (opened.empty) return this.#again(delivery, emptyAnswer(), { answer: opened, delivery });
-      this.#isAnswered = true;
-      await finishWhole(delivery, opened);
-      return { kind: 'done' };
-    }
+    if (opened.kind === 'whole') return this.#whole(delivery, opened);
     const answer = new StreamAnswer({
       ...delivery,
       open: opened,
@@ -306,6 +310,7 @@ class ChatRun {
     });
     const end = await answer.run();
     if (end.kind === 'failed') return this.#again(delivery, end.failed);
+    if (end.kind === 'whole') return this.#whole(delivery, end.answer);
     if (end.kind === 'complete' && !end.committed && !saysSomething(opened.relay)) {
       return this.#again(delivery, emptyAnswer(), {
         answer,
@@ -344,11 +349,7 @@ class ChatRun {
     );
   }
 
-  #again(
-    delivery: Delivery,
-    failed: AttemptFailure,
-    empty?: EmptyAnswer,
-  ): { kind: 'again'; failed: AttemptFailure; empty?: EmptyAnswer } {
+  #again(delivery: Delivery, failed: AttemptFailure, empty?: EmptyAnswer): Outcome {
     const { attemptTrail, trail } = delivery;
     attemptTrail.endedMs = trail.elapsedMs();
     attemptTrail.error = failed.error.code;

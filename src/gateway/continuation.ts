@@ -192,7 +192,7 @@ async function attemptContinuation(
     onCommit: () => undefined,
   });
   const end = await answer.run();
-  if (relay.restarted) return { kind: 'failed', failed: unfit() };
+  if (relay.restarted || end.kind === 'whole') return { kind: 'failed', failed: unfit() };
   if (end.kind === 'failed') return end;
   // An upstream that adds nothing does not say that the answer was complete.
   if (end.kind === 'complete' && !relay.hasAdded) return { kind: 'failed', failed: unfit() };

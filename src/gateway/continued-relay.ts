@@ -39,12 +39,12 @@ export class DeliveredAnswer implements StreamEncoder {
     if (event.kind === 'part-start') this.#start(event);
     if (event.kind === 'part-delta') this.#append(event.delta);
     if (event.kind === 'part-end') this.#open = undefined;
-    if (event.kind === 'logprobs') this.#isText = false;
+    if (event.kind === 'logprobs') this.#forget();
     return this.#encoder.push(event);
   }
 
   #start({ index, choice, part }: PartStart): void {
-    this.#isText &&= choice === 0 && part.kind === 'text' && this.#parts === 0;
+    if (choice !== 0 || part.kind !== 'text' || this.#parts !== 0) this.#forget();
     this.#open = index;
     this.#parts += 1;
     if ('text' in part) this.#append(part.text);
@@ -53,15 +53,21 @@ export class DeliveredAnswer implements StreamEncoder {
 
   #append(text: string): void {
     this.generatedSize += textSize(text);
-    if (this.#isText) this.#text += text;
+    if (!this.#isText) return;
+    this.#text += text;
+    if (this.#text.length > textCharactersMax) this.#forget();
+  }
+
+  /** What cannot be continued need not be kept. */
+  #forget(): void {
+    this.#isText = false;
+    this.#text = '';
   }
 
   /** The text to be continued; `undefined` where more than one open text has been delivered, or none. */
   get continuable(): string | undefined {
     if (!this.#isText || this.#open === undefined || this.#text.trim() === '') return undefined;
-    return this.#text.length <= textCharactersMax && this.#text.isWellFormed()
-      ? this.#text
-      : undefined;
+    return this.#text.isWellFormed() ? this.#text : undefined;
   }
 
   /** Index of the part that is open. */

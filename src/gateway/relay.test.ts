@@ -137,3 +137,21 @@ test('the error that ends a Responses stream is numbered after the last event th
     [42, 43],
   );
 });
+
+test('nothing behind the mark of the end reaches the client, but its counts do', () => {
+  const chunk = (delta: object, rest: object = {}): string =>
+    `data: ${JSON.stringify({ id: 'c', choices: [{ index: 0, delta, finish_reason: null }], ...rest })}\n\n`;
+  const mark = 'data: [DONE]\n\n';
+  const counts = { usage: { prompt_tokens: 3, completion_tokens: 1 } };
+  const relay = passThroughRelay(openaiChat, requestOf('openai-chat'), {});
+  const behind =
+    chunk({ content: 'more' }) +
+    mark +
+    `data: ${JSON.stringify({ choices: [], ...counts })}\n\n` +
+    'data: {"error":{"message":"Gone."}}\n\n';
+  const { early, late } = play(relay, chunk({ content: 'Hi' }) + mark + behind);
+  assert.equal(early, chunk({ content: 'Hi' }));
+  assert.equal(late, mark);
+  assert.deepEqual([relay.usage?.inputTokens, relay.usage?.outputTokens], [3, 1]);
+  assert.equal(relay.generatedSize, 2);
+});

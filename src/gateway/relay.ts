@@ -17,6 +17,7 @@ import {
 import type {
   Dialect,
   Frame,
+  FrameFacts,
   Quirks,
   StreamDecoder,
   StreamEncoder,
@@ -80,6 +81,8 @@ class PassThroughRelay implements Relay {
   #leftData: string | undefined;
   readonly #marks = new StreamMarks();
   #holding = false;
+  /** The terminal mark was seen. Gemini has none: there a later frame may say more. */
+  #isOver = false;
   #usageAtEnd = false;
   complete = false;
   usage: Usage | undefined;
@@ -96,13 +99,17 @@ class PassThroughRelay implements Relay {
 
   push(frame: SseFrame): RelayStep {
     const facts = this.#tap.inspect(frame);
+    if (this.#isOver) return this.#afterEnd(frame, facts);
     this.generatedSize += facts.generatedSize;
     // What an error says about usage is not what an answer used.
     if (facts.usage && !facts.error) {
       this.usage = facts.usage;
       this.#usageAtEnd = facts.closing;
     }
-    if (facts.complete) this.complete = true;
+    if (facts.complete) {
+      this.complete = true;
+      this.#isOver = this.#dialect.id !== 'gemini-generate';
+    }
     if (facts.error) return { output: undefined, content: false, error: facts.error };
     if (facts.closing) this.#holding = true;
     if (facts.unasked) return nothing;
@@ -117,6 +124,13 @@ class PassThroughRelay implements Relay {
     if (this.#held.length >= heldFramesMax) return { ...nothing, error: tooLong() };
     this.#held.push(shown);
     return { output, content: facts.content, error: undefined };
+  }
+
+  /** Nothing is said behind the end, but it may be counted; some end a stream of Responses by chat's mark too. */
+  #afterEnd(frame: SseFrame, facts: FrameFacts): RelayStep {
+    if (facts.usage && !facts.error) this.usage = facts.usage;
+    if (frame.data === '[DONE]' && this.#held.at(-1)?.data !== '[DONE]') this.#held.push(frame);
+    return nothing;
   }
 
   /** Vendors that resell may tell their price before the end, where no bill of ours takes its place. */

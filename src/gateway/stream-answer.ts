@@ -5,12 +5,14 @@
 
 import { gatewayError, GatewayFailure, type GatewayError } from '#canonical';
 import type { Attempt } from '#routing';
+import { parseJson } from '#std';
 import { UpstreamFailure, type BodySink } from '#upstream';
-import { classify, type OpenStream } from './attempt.ts';
+import { classify, type OpenStream, type WholeAnswer } from './attempt.ts';
 import type { ClientStream } from './client-stream.ts';
 import type { AttemptFailure } from './failure.ts';
 import type { Exchange } from './http/index.ts';
 import type { Funds } from './money.ts';
+import { cutError } from './relay.ts';
 import type { Services } from './services.ts';
 import { endedByUs } from './steps.ts';
 import type { Route } from './target.ts';
@@ -24,6 +26,8 @@ export type StreamEnd =
   | { readonly kind: 'failed'; readonly failed: AttemptFailure }
   /** Failed after it: the client gets the error in its stream. */
   | { readonly kind: 'broken'; readonly error: GatewayError }
+  /** It was no stream, but all of the answer at once. */
+  | { readonly kind: 'whole'; readonly answer: WholeAnswer }
   /** Stopped by us because the balance ended. */
   | { readonly kind: 'exhausted' }
   | { readonly kind: 'client-gone' };
@@ -58,6 +62,7 @@ export class StreamAnswer implements BodySink {
   #timedOut = false;
   #clientGone = false;
   #error: GatewayError | undefined;
+  #whole: WholeAnswer | undefined;
   /** The body broke off, or could not be read. */
   #thrown: unknown;
   #contentTimer: NodeJS.Timeout | undefined;
@@ -118,17 +123,31 @@ export class StreamAnswer implements BodySink {
 
   end(): void {
     if (this.#isOver) return;
-    const { parser, relay, errorIn } = this.#context.open;
+    const { parser, relay } = this.#context.open;
     try {
       // An event without its final blank line counts where the connection ended cleanly.
       const tail = parser.end();
-      if (tail) void this.#accept([tail]);
-      else if (!relay.complete) this.#error ??= errorIn?.(parser.rest());
-      this.#error ??= relay.end();
+      if (tail && isHalf(tail.data)) this.#error ??= relay.complete ? undefined : cutError();
+      else if (tail) void this.#accept([{ ...tail, raw: Buffer.concat([tail.raw, blankLine]) }]);
+      else if (!relay.complete) this.#readRest();
+      if (!this.#whole) this.#error ??= relay.end();
     } catch (error) {
       this.#thrown = error;
     }
     this.#finish();
+  }
+
+  /** An answer after the beginning of another one is nobody's. */
+  #readRest(): void {
+    const { parser, readBare } = this.#context.open;
+    const isFirst = !this.#committed && this.#pending.length === 0;
+    try {
+      const whole = readBare?.(parser.rest());
+      if (isFirst) this.#whole = whole;
+    } catch (error) {
+      if (!(error instanceof GatewayFailure)) throw error;
+      this.#error ??= error.error;
+    }
   }
 
   failed(failure: UpstreamFailure): void {
@@ -222,6 +241,7 @@ export class StreamAnswer implements BodySink {
     if (this.#clientGone) return { kind: 'client-gone' };
     if (this.#timedOut) return { kind: 'failed', failed: timeout() };
     if (this.#context.funds.exhausted) return { kind: 'exhausted' };
+    if (this.#whole) return { kind: 'whole', answer: this.#whole };
     if (this.#error)
       return this.#committed
         ? { kind: 'broken', error: this.#error }
@@ -243,6 +263,14 @@ export class StreamAnswer implements BodySink {
     );
     return this.#committed ? { kind: 'broken', error: failed.error } : { kind: 'failed', failed };
   }
+}
+
+/** What ends an event: what is written behind the last one must not become a part of it. */
+const blankLine = Buffer.from('\n\n');
+
+/** Whether an event breaks off in its middle. */
+function isHalf(data: string): boolean {
+  return data.trimStart().startsWith('{') && !parseJson(data).ok;
 }
 
 function asFailure(error: GatewayError): GatewayFailure {

@@ -16,16 +16,20 @@ describe('an answer in an odd form', () => {
       response.end(answer.body);
     });
     const models = { m: { prices: { input: '1', output: '2' }, output_tokens: 100 } };
-    rig = await startRig({ vendors: [], channels: [vendor.channel({ models })] });
+    const google = { id: 'google', dialect: 'gemini-generate', models: { g: models.m } };
+    rig = await startRig({
+      vendors: [],
+      channels: [vendor.channel({ models }), vendor.channel(google)],
+    });
   });
   after(async () => {
     await rig.close();
     vendor.close();
   });
 
-  const ask = (): Promise<Response> =>
+  const ask = (model = 'm'): Promise<Response> =>
     rig.post('/v1/chat/completions', {
-      model: 'm',
+      model,
       stream: true,
       messages: [{ role: 'user', content: 'q' }],
     });
@@ -33,8 +37,15 @@ describe('an answer in an odd form', () => {
     'data: {"id":"c","choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n';
 
   it('is read as a stream although its head says otherwise or nothing', async () => {
-    for (const type of ['text/plain', '']) {
-      answer = { type, body: frames };
+    const starts = ['', '\n\r\n\n', ': waiting\n\n', '\n: waiting\n\n'];
+    for (const [type, start] of starts.flatMap(
+      (text) =>
+        [
+          ['text/plain', text],
+          ['', text],
+        ] as const,
+    )) {
+      answer = { type, body: start + frames };
       const response = await ask();
       assert.equal(response.headers.get('content-type')?.split(';')[0], 'text/event-stream');
       const [first] = sseData(await response.text());
@@ -91,6 +102,88 @@ describe('an answer in an odd form', () => {
     const response = await ask();
     assert.equal(response.status, 400);
     assert.match(await response.text(), /Tool names must be unique/);
+  });
+
+  it('is told as a stream although it came whole, announced as one or not', async () => {
+    const body = JSON.stringify(
+      {
+        id: 'c',
+        choices: [
+          { index: 0, message: { role: 'assistant', content: 'Hi' }, finish_reason: 'stop' },
+        ],
+        usage: { prompt_tokens: 3, completion_tokens: 1 },
+      },
+      undefined,
+      1,
+    );
+    const starts = ['', '\n\n', ': waiting\n\n: waiting\n\n'];
+    for (const type of ['text/event-stream', 'application/json'])
+      for (const start of type === 'text/event-stream' ? starts : ['']) {
+        answer = { type, body: `${start}${body}\n` };
+        const response = await ask();
+        assert.equal(response.status, 200);
+        const text = await response.text();
+        assert.match(text, /"content":"Hi"/);
+        assert.match(text, /"finish_reason":"stop"/);
+        assert.match(text, /\ndata: \[DONE\]\n/);
+        assert.equal(response.headers.get('x-manifold-cost-usd'), '0.000005');
+      }
+  });
+
+  it('is told as a stream although it came as an array, announced as events or not', async () => {
+    const chunk = (text: string, rest: object): object => ({
+      candidates: [{ index: 0, content: { role: 'model', parts: [{ text }] }, ...rest }],
+      usageMetadata: { promptTokenCount: 3, candidatesTokenCount: 1 },
+    });
+    const body = JSON.stringify([chunk('H', {}), chunk('i', { finishReason: 'STOP' })]);
+    const contents = [{ role: 'user', parts: [{ text: 'q' }] }];
+    for (const type of ['text/event-stream', 'application/json', '']) {
+      answer = { type, body };
+      const text = await (await ask('g')).text();
+      assert.match(text, /"content":"Hi"/);
+      assert.match(text, /"finish_reason":"stop"/);
+      for (const framing of ['?alt=sse', '']) {
+        const own = await rig.post(`/v1beta/models/g:streamGenerateContent${framing}`, {
+          contents,
+        });
+        const said = await own.text();
+        assert.match(said, /"text":\s*"Hi"/);
+        assert.match(said, /"finishReason":\s*"STOP"/);
+      }
+    }
+  });
+
+  it('has its events apart where the last one ends without a blank line', async () => {
+    const [first = '', mark = ''] = frames.trimEnd().split('\n\n');
+    const open = first.replace('"stop"', 'null');
+    const told = async (body: string): Promise<string> => {
+      answer = { type: 'text/event-stream', body };
+      const messages = [{ role: 'user', content: 'q' }];
+      const request = { model: 'm', stream: true, messages };
+      return (await rig.post('/v1/chat/completions', request)).text();
+    };
+    for (const end of ['', '\n']) {
+      assert.match(await told(`${first}\n\n${mark}${end}`), /\ndata: \[DONE\]\n+: cost_usd=/);
+      assert.match(
+        await told(`${open}\n\n${first}${end}`),
+        /"finish_reason":"stop"\}\]\}\n+: cost_usd=/,
+      );
+      const cut = await told(`${open}\n\n${open}${end}`);
+      assert.equal(sseData(cut).length, 3);
+      assert.match(cut, /upstream_cut/);
+    }
+    const half = await told(`${open}\n\n${open.slice(0, -9)}`);
+    assert.equal(sseData(half).length, 2);
+    assert.match(half, /upstream_cut/);
+  });
+
+  it('is an error when it is half of a whole one, or an array that is none', async () => {
+    for (const body of ['{"id":"c","choices":[{"index":0,"mess', '[{"x":1}] and more']) {
+      for (const type of ['text/event-stream', 'application/json']) {
+        answer = { type, body };
+        assert.equal((await ask()).status, 502);
+      }
+    }
   });
 
   it('is no answer when it is a page', async () => {

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { JsonObject } from '#std';
+import { emptyRequest } from '../request-rig.ts';
 import { anthropicMessages } from './index.ts';
 import { block, collected, decoded, end, start } from './messages-rig.ts';
 
@@ -32,6 +33,31 @@ test('words of a block that was never announced are read', () => {
       ['text', 'ab'],
     ],
   );
+});
+
+test('words of another kind than the open block are in none of its parts, and not lost', () => {
+  const thought = (index: number, thinking: string): JsonObject => ({
+    type: 'content_block_delta',
+    index,
+    delta: { type: 'thinking_delta', thinking },
+  });
+  const thinking = { type: 'thinking', thinking: '', signature: '' };
+  const call = { type: 'tool_use', id: 'a', name: 'f', input: {} };
+  const begun = (content_block: JsonObject): JsonObject => ({ ...opening(0), content_block });
+  const partsOf = (...frames: readonly JsonObject[]): unknown =>
+    collected(decoded([start, ...frames, ...end])).choices[0]?.parts.map((part) =>
+      'text' in part ? [part.kind, part.text] : part.kind,
+    );
+  assert.deepEqual(partsOf(begun(thinking), thought(0, 'Hm.'), words(0, 'a'), words(0, 'b')), [
+    ['reasoning', 'Hm.'],
+    ['text', 'ab'],
+  ]);
+  assert.deepEqual(partsOf(opening(0), thought(0, 'Hm.'), words(0, 'a')), [
+    ['text', ''],
+    ['reasoning', 'Hm.'],
+    ['text', 'a'],
+  ]);
+  assert.deepEqual(partsOf(begun(call), words(0, ''), words(0, 'a')), ['tool-call', ['text', 'a']]);
 });
 
 test('a signature of thinking that is not shown is kept without an announcement', () => {
@@ -67,6 +93,27 @@ test('blocks that interleave are an error and not an answer with holes', () => {
     -1,
   );
   assert.equal(last?.kind === 'error' && last.error.code, 'upstream_invalid');
+});
+
+test('zeros at the end do not make the prompt of the start empty', () => {
+  const counts = (usage: JsonObject): readonly JsonObject[] => [
+    { type: 'message_start', message: { usage: { input_tokens: 30, cache_read_input_tokens: 5 } } },
+    ...block(0, { type: 'text', text: 'a' }),
+    { type: 'message_delta', delta: { stop_reason: 'end_turn' }, usage },
+    { type: 'message_stop' },
+  ];
+  const none = { input_tokens: 0, cache_read_input_tokens: 0, output_tokens: 7 };
+  for (const [usage, wanted] of [
+    [none, [30, 5, 7]],
+    [{ ...none, cache_read_input_tokens: 35 }, [0, 35, 7]],
+  ] as const) {
+    const told = collected(decoded(counts(usage))).usage;
+    assert.deepEqual([told?.inputTokens, told?.cacheReadTokens, told?.outputTokens], wanted);
+    const tap = stream.tap(emptyRequest, {});
+    const seen = counts(usage).map((event) => tap.inspect({ data: JSON.stringify(event) }).usage);
+    const last = seen.findLast((each) => each !== undefined);
+    assert.deepEqual([last?.inputTokens, last?.cacheReadTokens, last?.outputTokens], wanted);
+  }
 });
 
 test('blank events and a spaced mark say nothing', () => {

@@ -200,11 +200,9 @@ export class MessagesStreamDecoder implements StreamDecoder {
       );
     switch (delta['type']) {
       case 'text_delta':
-        return open.part.kind === 'text' ? this.#append(open, asString(delta['text']) ?? '') : [];
+        return this.#words(open, data, 'text', asString(delta['text']) ?? '');
       case 'thinking_delta':
-        return open.part.kind === 'reasoning'
-          ? this.#append(open, asString(delta['thinking']) ?? '')
-          : [];
+        return this.#words(open, data, 'reasoning', asString(delta['thinking']) ?? '');
       case 'input_json_delta':
         return this.#inputDelta(open, asString(delta['partial_json']) ?? '');
       case 'citations_delta':
@@ -214,7 +212,18 @@ export class MessagesStreamDecoder implements StreamDecoder {
     }
   }
 
-  /** Words of a block that was never announced begin one of their kind; other deltas say nothing alone. */
+  #words(
+    open: OpenBlock,
+    data: JsonObject,
+    kind: 'text' | 'reasoning',
+    words: string,
+  ): readonly ChatEvent[] {
+    if (open.part.kind === kind || words === '') return this.#append(open, words);
+    if (open.part.kind === 'native') return [];
+    return this.#strayDelta(data, kind === 'text' ? 'text_delta' : 'thinking_delta');
+  }
+
+  /** Words of a block that was never announced, or is of another kind, begin one of theirs; other deltas say nothing alone. */
   #strayDelta(data: JsonObject, type: string): readonly ChatEvent[] {
     const kind = kindsOfDeltas.get(type);
     if (kind === undefined) return [];

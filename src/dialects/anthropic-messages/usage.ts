@@ -76,12 +76,23 @@ function readBuckets(raw: JsonObject): Buckets {
   };
 }
 
-/** Later usage over earlier: `message_delta` is cumulative, and its fields that are not null win. */
+const promptFields = ['input_tokens', 'cache_read_input_tokens', 'cache_creation_input_tokens'];
+
+function promptTokens(raw: JsonObject): number {
+  return promptFields.reduce((sum, field) => sum + (asCount(raw[field]) ?? 0), 0);
+}
+
+/**
+ * Later usage over earlier: `message_delta` is cumulative, and its fields that are not null win. No prompt
+ * becomes empty: vendors that write zeros at the end have not counted it there.
+ */
 export function mergeRawUsage(earlier: JsonObject, later: JsonObject): JsonObject {
   const merged: Record<string, JsonValue> = {};
+  const keepsPrompt = promptTokens(later) === 0 && promptTokens(earlier) > 0;
   for (const source of [earlier, later]) {
     for (const [key, value] of Object.entries(source)) {
       if (value === undefined || (value === null && key in merged)) continue;
+      if (keepsPrompt && source === later && promptFields.includes(key)) continue;
       merged[key] = value;
     }
   }

@@ -72,3 +72,14 @@ test('arguments as text are arguments, whole and streamed', () => {
   );
   assert.deepEqual(deltas, ['{"x":1}']);
 });
+
+test('a call after the reason of the end is what the answer ends with', () => {
+  const call = { functionCall: { name: 'f', args: { x: 1 } } };
+  const candidate = { content: { role: 'model', parts: [call] } };
+  for (const reason of ['STOP', 'MAX_TOKENS']) {
+    const events = eventsOf([chunk('a', reason), { candidates: [candidate] }]);
+    const end = events.find((event) => event.kind === 'end');
+    const wanted = reason === 'STOP' ? 'tool-calls' : 'length';
+    assert.deepEqual(end?.kind === 'end' && end.finish, { reason: wanted, raw: reason });
+  }
+});

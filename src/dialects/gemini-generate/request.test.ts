@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { unwrapState, wrapState, type ChatRequest, type Message, type Part } from '#canonical';
 import { asArray, asObject, ReadError, type JsonObject } from '#std';
-import { geminiGenerate } from './index.ts';
+import { anthropicMessages, geminiGenerate, openaiChat, openaiResponses } from '../index.ts';
 
 const { request: codec } = geminiGenerate;
 
@@ -432,4 +432,37 @@ test('a limit that stands in both spellings, or beside a request within the requ
       () => read({ contents, ...wire }),
       (error: unknown) => error instanceof ReadError && error.path === path,
     );
+});
+
+test('validated calls are voluntary ones elsewhere, and themselves at Gemini', () => {
+  const declarations = ['f', 'g'].map((name) => ({ name, description: 'd' }));
+  for (const names of [undefined, ['f']]) {
+    const functionCallingConfig = {
+      mode: 'VALIDATED',
+      ...(names ? { allowedFunctionNames: names } : {}),
+    };
+    const request = geminiGenerate.request.decode(
+      {
+        contents: [{ role: 'user', parts: [{ text: 'q' }] }],
+        tools: [{ functionDeclarations: declarations }],
+        toolConfig: { functionCallingConfig },
+      },
+      { model: 'm' },
+    );
+    const own = geminiGenerate.request.encode(request, {});
+    assert.deepEqual(own.losses, []);
+    assert.deepEqual(own.value['toolConfig'], { functionCallingConfig });
+    assert.deepEqual(own.value['tools'], [{ functionDeclarations: declarations }]);
+    for (const dialect of [openaiChat, openaiResponses, anthropicMessages]) {
+      const { value, losses } = dialect.request.encode(request, {});
+      const said = JSON.stringify(value['tool_choice'] ?? 'auto');
+      assert.match(said, /"auto"/);
+      assert.equal(
+        JSON.stringify([value['tools'], said]).includes('"g"'),
+        !names || said.includes('allowed'),
+      );
+      assert.ok(losses.some(({ path }) => path.startsWith('toolConfig')));
+      assert.ok(losses.every(({ changesMeaning }) => !changesMeaning));
+    }
+  }
 });

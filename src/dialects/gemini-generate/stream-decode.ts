@@ -251,6 +251,9 @@ export class GeminiStreamDecoder implements StreamDecoder {
     if (!open) return;
     choice.call = undefined;
     choice.hasCalls = true;
+    // The reason may have come before its call.
+    if (choice.finish?.reason === 'stop')
+      choice.finish = decodeFinish(choice.finish.raw, choice.hasCalls);
     const call = { ...open.call, input: open.arguments.text() };
     const scope = callScope(this.#id, call.name, call.input);
     const part = namedCall(call, call.id ?? makeToolId(scope, this.#calls));

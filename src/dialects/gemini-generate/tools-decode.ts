@@ -99,14 +99,21 @@ export function readToolConfig(value: JsonValue | undefined, path: string): Read
   const config = camelised(calling, callingFields);
   const unknown = unknownFields(config, callingFields);
   if (Object.keys(unknown).length > 0) rest['functionCallingConfig'] = unknown;
-  const toolChoice = readChoice(config, at);
+  const { toolChoice, own } = readChoice(config, at);
+  if (own) rest['functionCallingConfig'] = { ...unknown, ...own };
   return {
     ...(toolChoice ? { toolChoice } : {}),
     ...(Object.keys(rest).length > 0 ? { rest } : {}),
   };
 }
 
-function readChoice(config: JsonObject, path: string): ToolChoice | undefined {
+type ReadChoice = {
+  readonly toolChoice?: ToolChoice;
+  /** What only Gemini can be told of it. */
+  readonly own?: JsonObject;
+};
+
+function readChoice(config: JsonObject, path: string): ReadChoice {
   const mode = readMode(config['mode'], fieldPath(path, 'mode'));
   const names = (optionalArray(config, 'allowedFunctionNames', path) ?? []).map((name, index) =>
     requireString(name, `${path}.allowedFunctionNames[${index}]`),
@@ -115,23 +122,30 @@ function readChoice(config: JsonObject, path: string): ToolChoice | undefined {
   switch (mode) {
     case undefined:
     case 'MODE_UNSPECIFIED':
-      return undefined;
+      return {};
     case 'NONE':
-      return { kind: 'none' };
+      return { toolChoice: { kind: 'none' } };
     case 'AUTO':
-      return names.length > 0 ? { kind: 'allowed', mode: 'auto', names } : { kind: 'auto' };
+      return { toolChoice: voluntary(names) };
     case 'ANY':
-      if (only === undefined) return { kind: 'required' };
-      return names.length === 1
-        ? { kind: 'tool', name: only }
-        : { kind: 'allowed', mode: 'required', names };
-    case 'VALIDATED':
+      if (only === undefined) return { toolChoice: { kind: 'required' } };
       return {
-        kind: 'native',
-        dialect: geminiId,
-        value: { mode, ...(names.length > 0 ? { allowedFunctionNames: names } : {}) },
+        toolChoice:
+          names.length === 1
+            ? { kind: 'tool', name: only }
+            : { kind: 'allowed', mode: 'required', names },
+      };
+    case 'VALIDATED':
+      // The model decides as with AUTO; only that its calls keep to their schema cannot be said elsewhere.
+      return {
+        toolChoice: voluntary(names),
+        own: { mode, ...(names.length > 0 ? { allowedFunctionNames: names } : {}) },
       };
   }
+}
+
+function voluntary(names: readonly string[]): ToolChoice {
+  return names.length > 0 ? { kind: 'allowed', mode: 'auto', names } : { kind: 'auto' };
 }
 
 /** Modes are read in any case (clients write `any`) and as integers. */

@@ -10,7 +10,7 @@ import { schemaForJsonField, schemaForOpenApi } from './schema-encode.ts';
 export function encodeTools(request: ChatRequest, encoding: Encoding): JsonObject {
   const declarations: JsonObject[] = [];
   const others: JsonObject[] = [];
-  for (const [index, tool] of chosenTools(request).entries()) {
+  for (const [index, tool] of chosenTools(request, ownCalling(request, encoding)).entries()) {
     const path = `tools[${index}]`;
     if (tool.kind === 'function') declarations.push(encodeFunction(tool, path, encoding));
     else if (tool.kind === 'custom') declarations.push(encodeCustom(tool, path, encoding));
@@ -37,9 +37,16 @@ function cachedContentOf({ tools }: ChatRequest): JsonValue | undefined {
   return undefined;
 }
 
-/** Gemini restricts to names only when a call is forced; a voluntary subset is all that is declared. */
-function chosenTools(request: ChatRequest): readonly Tool[] {
+/** What a client of Gemini has said of calls in Gemini's terms alone. */
+function ownCalling({ extensions }: ChatRequest, { own }: Encoding): JsonObject | undefined {
+  const config = own ? asObject(extensions['toolConfig']) : undefined;
+  return asObject(config?.['functionCallingConfig']);
+}
+
+/** Gemini restricts to names when a call is forced or validated; another voluntary subset is all that is declared. */
+function chosenTools(request: ChatRequest, own: JsonObject | undefined): readonly Tool[] {
   const choice = request.toolChoice;
+  if (own?.['allowedFunctionNames'] !== undefined) return request.tools;
   if (choice?.kind !== 'allowed' || choice.mode !== 'auto') return request.tools;
   return request.tools.filter(
     (tool) =>
@@ -119,7 +126,7 @@ function encodeToolConfig(
   const choice = request.toolChoice && encodeChoice(request.toolChoice, encoding);
   // Without tools a choice is refused.
   const calling = hasTools || encoding.own ? choice : undefined;
-  const unknown = asObject(rest?.['functionCallingConfig']);
+  const unknown = ownCalling(request, encoding);
   if (!calling && !rest) return undefined;
   return compact({
     ...rest,

@@ -52,12 +52,14 @@ test('an item that only the end lists does not make the others new', () => {
   assert.deepEqual(kindsOf(parts), ['text', 'tool-call', 'reasoning']);
 });
 
-test('ids that change tell nothing: then places do, where the types agree', () => {
+test('ids that change tell nothing: then places do, where the types agree, or the types alone', () => {
   const streamed = itemEvents(message('x', 'Hello.'), { output_index: 0 });
   const parts = partsOf(...streamed, completed([message('y', 'Hello.'), call]));
   assert.deepEqual(kindsOf(parts), ['text', 'tool-call']);
   const other = partsOf(...streamed, completed([call, message('y', 'Hello.')]));
-  assert.deepEqual(kindsOf(other), ['text']);
+  assert.deepEqual(kindsOf(other), ['text', 'tool-call']);
+  const unclear = partsOf(...streamed, completed([call, message('y', 'Hello.'), message('z', '')]));
+  assert.deepEqual(kindsOf(unclear), ['text']);
 });
 
 test('a stream that numbers its parts from 1, and a part of another kind, repeat no words', () => {
@@ -100,6 +102,15 @@ test('an event that breaks off in its middle leaves no complete answer', () => {
   const broken = '{"type":"response.output_text.delta","output_index":0,"delta":"Hel';
   const last = eventsOf([added ?? {}, broken, done ?? {}, completed([])]).at(-1);
   assert.equal(last?.kind === 'error' && last.error.code, 'upstream_invalid');
+});
+
+test('a stream that ends in the middle of its last event is not complete where it passes through', () => {
+  const whole = JSON.stringify(completed([message('msg_1', 'Hello.')]));
+  for (const event of [undefined, 'response.completed']) {
+    const tap = openaiResponses.stream.tap(emptyRequest, {});
+    const facts = tap.inspect({ event, data: whole.slice(0, -5) });
+    assert.deepEqual([facts.complete, facts.error?.code], [false, 'upstream_invalid']);
+  }
 });
 
 test('more cached tokens than there were in the prompt are cut to it', () => {
@@ -180,4 +191,33 @@ test('a message whose content is its text is read, whole and streamed', () => {
     parts.map((part) => (part.kind === 'text' ? { kind: 'text', text: part.text } : part.kind));
   assert.deepEqual(textsOf(choices[0]?.parts ?? []), wanted);
   assert.deepEqual(textsOf(partsOf(completed([item]))), wanted);
+});
+
+test('searches that the stream has shown are counted where its end lists no items', () => {
+  const search = (id: string, rest: JsonObject = {}): JsonObject => ({
+    type: 'web_search_call',
+    id,
+    status: 'completed',
+    action: { type: 'search', query: 'q' },
+    ...rest,
+  });
+  const items = [
+    search('ws_1'),
+    search('ws_2', { action: { type: 'open_page', url: 'u' } }),
+    search('ws_3', { status: 'failed' }),
+    search('ws_4'),
+  ];
+  const shown = items.flatMap((item, at) => itemEvents(item, { output_index: at }));
+  const delta = { type: 'response.output_text.delta', output_index: 4, delta: 'Hello.' };
+  const usage = { input_tokens: 3, output_tokens: 2 };
+  for (const rest of [{}, { output: [] }, { output: items }]) {
+    const last = { type: 'response.completed', response: { status: 'completed', usage, ...rest } };
+    // A delta of another item may come before a search is done.
+    const events = [...shown.slice(0, -1), delta, ...shown.slice(-1), last];
+    const told = eventsOf(events).find((event) => event.kind === 'usage');
+    assert.equal(told?.kind === 'usage' && told.usage.webSearches, 2);
+    const tap = openaiResponses.stream.tap(emptyRequest, {});
+    const facts = events.map((event) => tap.inspect({ data: JSON.stringify(event) }));
+    assert.equal(facts.at(-1)?.usage?.webSearches, 2);
+  }
 });

@@ -12,12 +12,17 @@ function idsOf(item: JsonObject | undefined): readonly string[] {
  */
 export class ItemNames {
   /** Types by index. */
-  readonly #known = new Map<number, string | undefined>();
+  readonly #known = new Map<number, string>();
   readonly #indices = new Map<string, number>();
 
-  /** `item` as an event of the stream holds it; events inside an item hold none. */
-  note(outputIndex: number, item: JsonObject | undefined): void {
-    this.#known.set(outputIndex, asString(item?.['type']) ?? this.#known.get(outputIndex));
+  /** An item began, with the type and the id that its events tell, whether it was announced or not. */
+  begin(outputIndex: number, itemType: string, id: string | undefined): void {
+    this.#known.set(outputIndex, itemType);
+    if (id !== undefined && id !== '' && !this.#indices.has(id)) this.#indices.set(id, outputIndex);
+  }
+
+  /** `item` as an event of the stream holds it. */
+  note(outputIndex: number, item: JsonObject): void {
     for (const id of idsOf(item)) if (!this.#indices.has(id)) this.#indices.set(id, outputIndex);
   }
 
@@ -32,9 +37,28 @@ export class ItemNames {
     }
     const aligned = [...this.#known].every(([index, type]) => {
       const item = items[index];
-      return item !== undefined && (type === undefined || item['type'] === type);
+      return item?.['type'] === type;
     });
-    return aligned ? items.map((_, at) => at) : [];
+    return aligned ? items.map((_, at) => at) : this.#placesByType(items, byId, unfound);
+  }
+
+  /** As many items of a type as were streamed are those; a type of which none was streamed is new. */
+  #placesByType(
+    items: readonly JsonObject[],
+    byId: readonly (number | undefined)[],
+    unfound: readonly number[],
+  ): readonly number[] {
+    const waiting = Map.groupBy(unfound, (index) => this.#known.get(index));
+    const listed = Map.groupBy(
+      items.filter((_, at) => byId[at] === undefined),
+      (item) => asString(item['type']),
+    );
+    for (const [type, indices] of waiting)
+      if (listed.get(type)?.length !== indices.length) return [];
+    const next = Math.max(-1, ...this.#known.keys()) + 1;
+    return items.map(
+      (item, at) => byId[at] ?? waiting.get(asString(item['type']))?.shift() ?? next + at,
+    );
   }
 
   #indexOf(item: JsonObject): number | undefined {

@@ -1,7 +1,7 @@
 /** One output item of a stream on its way: events in, parts out. */
 
 import type { Citation, Part, PartFinal, TokenLogprob } from '#canonical';
-import { asCount, asObject, asString, type JsonObject, type JsonValue } from '#std';
+import { asCount, asObject, asString, compact, type JsonObject, type JsonValue } from '#std';
 import { saysNoArguments } from '../no-arguments.ts';
 import { decodeAnnotation } from './annotations.ts';
 import { decodeMessageFields } from './items-decode.ts';
@@ -32,31 +32,52 @@ export type ItemDecoder = {
   close(): void;
 };
 
-/** The decoder of the item that an event begins; by the event's name when the item itself was not announced. */
-export function createItem(item: JsonObject | undefined, type: string): ItemDecoder | undefined {
-  switch (item ? asString(item['type']) : typeByEvent(type)) {
+export type ItemKind = 'message' | 'reasoning' | 'call' | 'native';
+
+/** The type of the item that an event speaks of; by the event's name where it does not hold the item. */
+export function itemTypeOf(type: string, event: JsonObject): string | undefined {
+  const item = asObject(event['item']);
+  return item ? asString(item['type']) : typeByEvent(type, event);
+}
+
+export function itemKind(itemType: string | undefined): ItemKind | undefined {
+  switch (itemType) {
     case undefined:
-      return undefined;
+    case 'message':
+    case 'reasoning':
+      return itemType;
+    case 'function_call':
+    case 'custom_tool_call':
+      return 'call';
+    default:
+      return 'native';
+  }
+}
+
+/** The decoder of an item; `item` is what announced it, if anything did. */
+export function createItem(
+  itemType: string | undefined,
+  item: JsonObject | undefined,
+): ItemDecoder {
+  switch (itemType) {
     case 'message':
       return new MessageDecoder(item);
     case 'reasoning':
       return new ReasoningDecoder(item);
     case 'function_call':
-      return new CallDecoder('function_call');
     case 'custom_tool_call':
-      return new CallDecoder('custom_tool_call');
+      return new CallDecoder(itemType);
     default:
       return new NativeDecoder();
   }
 }
 
-function typeByEvent(type: string): string | undefined {
-  if (
-    type.startsWith('response.output_text.') ||
-    type.startsWith('response.refusal.') ||
-    type.startsWith('response.content_part.')
-  )
+function typeByEvent(type: string, event: JsonObject): string | undefined {
+  if (type.startsWith('response.output_text.') || type.startsWith('response.refusal.'))
     return 'message';
+  // Both kinds have content, and open models put their thinking there.
+  if (type.startsWith('response.content_part.'))
+    return asObject(event['part'])?.['type'] === 'reasoning_text' ? 'reasoning' : 'message';
   if (type.startsWith('response.reasoning')) return 'reasoning';
   if (type.startsWith('response.function_call_arguments.')) return 'function_call';
   if (type.startsWith('response.custom_tool_call_input.')) return 'custom_tool_call';
@@ -241,6 +262,12 @@ class ReasoningDecoder implements ItemDecoder {
       case 'response.reasoning.delta':
         this.#delta('full', asString(event['delta']) ?? '', 0);
         return;
+      case 'response.reasoning_summary_text.done':
+        this.#whole('summary', asString(event['text']) ?? '', asCount(event['summary_index']) ?? 0);
+        return;
+      case 'response.reasoning_text.done':
+        this.#whole('full', asString(event['text']) ?? '', 0);
+        return;
       case 'response.output_item.done':
         this.#complete(asObject(event['item']) ?? {});
         return;
@@ -262,6 +289,12 @@ class ReasoningDecoder implements ItemDecoder {
     this.#summaryIndex = summaryIndex;
     this.#text += separator + delta;
     this.events.push({ kind: 'delta', delta: separator + delta });
+  }
+
+  /** A text whose deltas never came. */
+  #whole(form: 'summary' | 'full', text: string, summaryIndex: number): void {
+    if (this.#text === '' || (this.#form === form && summaryIndex > this.#summaryIndex))
+      this.#delta(form, text, summaryIndex);
   }
 
   #complete(item: JsonObject): void {
@@ -290,6 +323,8 @@ class CallDecoder implements ItemDecoder {
   #ended = false;
   /** Arguments that came before the call had a name. */
   #waiting = '';
+  /** What the end of the arguments tells of a call that was never announced. */
+  #told: JsonObject = {};
 
   constructor(type: string) {
     this.#type = type;
@@ -307,6 +342,7 @@ class CallDecoder implements ItemDecoder {
         return;
       case 'response.function_call_arguments.done':
       case 'response.custom_tool_call_input.done':
+        this.#told = compact({ name: event['name'], id: event['item_id'] });
         this.#add(missingRest(this.#input, callInput({ ...event, type: this.#type })));
         return;
       case 'response.output_item.done':
@@ -352,10 +388,10 @@ class CallDecoder implements ItemDecoder {
   #complete(item: JsonObject): void {
     this.done = true;
     if (!this.#started) {
-      const name = asString(item['name']);
+      const told = { ...this.#told, ...item };
       // A call that never got a name cannot be run.
-      if (name === undefined) return;
-      this.#announce({ ...item, call_id: item['call_id'] ?? item['id'] ?? '' });
+      if (asString(told['name']) === undefined) return;
+      this.#announce({ ...told, call_id: told['call_id'] ?? told['id'] ?? '' });
     }
     this.#add(missingRest(this.#input, callInput({ ...item, type: this.#type })));
     if (this.#type === 'function_call' && this.#input === '') this.#add('{}');

@@ -1,6 +1,5 @@
 import { gatewayError, type ChatEvent } from '#canonical';
 import {
-  asCount,
   asNumber,
   asObject,
   asObjects,
@@ -12,32 +11,32 @@ import {
 import type { Frame, Quirks, StreamDecoder } from '../dialect.ts';
 import { vendorError } from './error.ts';
 import { ItemNames } from './item-names.ts';
-import { createItem, type ItemDecoder, type PartEvent } from './item-stream.ts';
+import { ItemPlaces } from './item-places.ts';
+import type { ItemDecoder, PartEvent } from './item-stream.ts';
 import { decodeFinish } from './output-decode.ts';
 import { responseExtensions } from './response.ts';
-import { decodeUsage } from './usage.ts';
+import { decodeUsage, isSearch } from './usage.ts';
 
-/** Largest number of items one answer may hold; a stream beyond it is no answer. */
-const itemsMax = 10_000;
+const itemDone = 'response.output_item.done';
 
 /**
- * Reads the events of a Responses stream. Keyed on `output_index`, because item ids rotate at some
- * vendors; tolerant of missing `event` lines, missing intermediate events and a `[DONE]`. Items
- * that interleave are put one after another.
+ * Reads the events of a Responses stream. Tolerant of missing `event` lines, missing intermediate
+ * events and a `[DONE]`. Items that interleave are put one after another.
  */
 class ResponsesStreamDecoder implements StreamDecoder {
-  readonly #items = new Map<number, ItemDecoder>();
-  /** Indices of items by their ids, where the events do not say them. */
-  readonly #indices = new Map<string, number>();
   /** Items in the order in which they began; the first one that is not done may speak. */
   readonly #queue: ItemDecoder[] = [];
-  #out: ChatEvent[] = [];
   readonly #named = new ItemNames();
-  #current: number | undefined;
+  readonly #items = new ItemPlaces((held) => {
+    this.#queue.push(held.item);
+    this.#named.begin(held.place, held.itemType, held.id);
+  });
+  #out: ChatEvent[] = [];
   #partIndex = 0;
   #started = false;
   #over = false;
   #hasCalls = false;
+  #searches = 0;
 
   push(frame: Frame): readonly ChatEvent[] {
     const data = frame.data.trim();
@@ -62,6 +61,10 @@ class ResponsesStreamDecoder implements StreamDecoder {
   #fail(code: 'upstream_cut' | 'upstream_invalid', message: string): void {
     this.#over = true;
     this.#out.push({ kind: 'error', error: gatewayError(code, message) });
+  }
+
+  #failTooMany(): void {
+    this.#fail('upstream_invalid', 'The upstream sent too many items.');
   }
 
   #take(type: string, event: JsonObject): void {
@@ -104,44 +107,15 @@ class ResponsesStreamDecoder implements StreamDecoder {
   }
 
   #itemEvent(type: string, event: JsonObject): void {
-    const outputIndex =
-      asCount(event['output_index']) ?? this.#indexById(event) ?? this.#unnumbered(type);
-    if (outputIndex === undefined) return;
+    const held = this.#items.find(type, event);
+    if (this.#items.overflows) return this.#failTooMany();
+    if (!held) return;
     this.#start(undefined);
-    const item = this.#item(outputIndex, type, event);
-    if (!item) return;
-    this.#current = outputIndex;
-    this.#named.note(outputIndex, asObject(event['item']));
-    item.take(type, event);
+    const whole = asObject(event['item']);
+    if (whole) this.#named.note(held.place, whole);
+    if (type === itemDone && !held.item.done && isSearch(whole)) this.#searches += 1;
+    held.item.take(type, event);
     this.#flush();
-  }
-
-  /** Some servers number nothing: then the id tells which item is meant, and a new one comes next. */
-  #indexById(event: JsonObject): number | undefined {
-    const item = asObject(event['item']);
-    const id = asString(event['item_id']) ?? asString(item?.['id']) ?? asString(item?.['call_id']);
-    if (id === undefined || id === '') return undefined;
-    const known = this.#indices.get(id);
-    if (known !== undefined || this.#indices.size >= itemsMax) return known;
-    const index = Math.max(this.#indices.size, this.#items.size);
-    this.#indices.set(id, index);
-    return index;
-  }
-
-  /** Without number and id, events speak of the item that was announced last. */
-  #unnumbered(type: string): number | undefined {
-    return type === 'response.output_item.added' ? this.#items.size : this.#current;
-  }
-
-  #item(outputIndex: number, type: string, event: JsonObject): ItemDecoder | undefined {
-    const known = this.#items.get(outputIndex);
-    if (known) return known;
-    if (this.#items.size >= itemsMax) return undefined;
-    const item = createItem(asObject(event['item']), type);
-    if (!item) return undefined;
-    this.#items.set(outputIndex, item);
-    this.#queue.push(item);
-    return item;
   }
 
   /** Hands out what the first unfinished item has said, and everything of items done before it. */
@@ -175,6 +149,7 @@ class ResponsesStreamDecoder implements StreamDecoder {
     if (response['status'] === 'failed') return this.#error(asObject(response['error']) ?? {});
     this.#start(response);
     this.#completeItems(response['output']);
+    if (this.#items.overflows) return this.#failTooMany();
     this.#over = true;
     const status = type === 'response.incomplete' ? { status: 'incomplete' } : {};
     this.#out.push({
@@ -182,7 +157,7 @@ class ResponsesStreamDecoder implements StreamDecoder {
       choice: 0,
       finish: decodeFinish({ ...response, ...status }, this.#hasCalls),
     });
-    const usage = decodeUsage(response['usage'], response);
+    const usage = decodeUsage(response['usage'], response, this.#searches);
     if (usage) this.#out.push({ kind: 'usage', usage });
     this.#out.push({ kind: 'finished', extensions: responseExtensions(response) });
   }
@@ -192,10 +167,7 @@ class ResponsesStreamDecoder implements StreamDecoder {
     const items = asObjects(output);
     for (const [at, place] of this.#named.places(items).entries()) {
       const event = { item: items[at] };
-      this.#item(place, 'response.output_item.done', event)?.take(
-        'response.output_item.done',
-        event,
-      );
+      this.#items.at(place, itemDone, event)?.item.take(itemDone, event);
     }
     for (const item of this.#queue) if (!item.done) item.close();
     this.#flush();

@@ -1,4 +1,4 @@
-import type { Bill, ChatRequest } from '#canonical';
+import { gatewayError, type Bill, type ChatRequest, type GatewayError } from '#canonical';
 import {
   asObject,
   asObjects,
@@ -13,7 +13,7 @@ import {
 import type { Frame, FrameFacts, Quirks, StreamTap } from '../dialect.ts';
 import { annotateUsage } from '../bill.ts';
 import { vendorError } from './error.ts';
-import { decodeUsage } from './usage.ts';
+import { decodeUsage, isSearch } from './usage.ts';
 
 const quiet: FrameFacts = {
   content: false,
@@ -34,6 +34,7 @@ class ResponsesTap implements StreamTap {
   #sizeOfItem = 0;
   #sizeTotal = 0;
   #complete = false;
+  #searches = 0;
 
   inspect(frame: Frame): FrameFacts {
     const { data } = frame;
@@ -81,16 +82,22 @@ class ResponsesTap implements StreamTap {
   #itemDone(data: string): FrameFacts {
     const streamed = this.#sizeOfItem > 0;
     this.#sizeOfItem = 0;
+    // What built-in tools did has no deltas, but another item's may come between.
+    if (streamed && !data.includes('"web_search_call"')) return quiet;
+    const item = asObject(parseJsonObject(data)?.['item']);
+    if (isSearch(item)) this.#searches += 1;
     if (streamed) return quiet;
-    const generatedSize = itemSize(asObject(parseJsonObject(data)?.['item']));
+    const generatedSize = itemSize(item);
     if (generatedSize === 0) return quiet;
     this.#sizeTotal += generatedSize;
     return { content: true, generatedSize, closing: false, complete: false, unasked: false };
   }
 
   #terminal(type: string, data: string): FrameFacts {
-    const response = asObject(parseJsonObject(data)?.['response']) ?? {};
-    const usage = decodeUsage(response['usage'], response);
+    const event = parseJsonObject(data);
+    if (!event) return { ...trailing, error: brokenEnd() };
+    const response = asObject(event['response']) ?? {};
+    const usage = decodeUsage(response['usage'], response, this.#searches);
     const failed = type === 'response.failed' || response['status'] === 'failed';
     const error = failed ? { error: vendorError(asObject(response['error']) ?? {}) } : {};
     let generatedSize = 0;
@@ -118,6 +125,11 @@ class ResponsesTap implements StreamTap {
     const event = parseJsonObject(data);
     return event && asObject(event['error']) ? this.#failure(event) : quiet;
   }
+}
+
+/** A stream that ends in the middle of its last event. */
+function brokenEnd(): GatewayError {
+  return gatewayError('upstream_invalid', 'The upstream sent an event that is no JSON.');
 }
 
 const terminals = new Set([

@@ -15,10 +15,14 @@ import { withoutVendorCosts } from '../bill.ts';
 
 /**
  * Usage of a Responses object: `input_tokens` includes cached and written ones, `output_tokens`
- * includes reasoning (OpenAI API reference, Responses, `usage`). `output` is the answer's items,
- * from which searches run by the vendor are counted.
+ * includes reasoning (OpenAI API reference, Responses, `usage`). Searches run by the vendor are counted
+ * from the response's items, or are those that the stream has shown: some vendors end it without its items.
  */
-export function decodeUsage(wire: JsonValue | undefined, response?: JsonObject): Usage | undefined {
+export function decodeUsage(
+  wire: JsonValue | undefined,
+  response?: JsonObject,
+  searchesShown = 0,
+): Usage | undefined {
   const usage = asObject(wire);
   if (!usage) return undefined;
   const inputDetails = asObject(usage['input_tokens_details']);
@@ -57,7 +61,7 @@ export function decodeUsage(wire: JsonValue | undefined, response?: JsonObject):
     inputImageTokens,
     outputAudioTokens,
     outputImageTokens,
-    webSearches: webSearches(usage, response),
+    webSearches: webSearches(usage, response, searchesShown),
     reportedCostUsd: reportedCost(usage),
     serviceTier: asString(response?.['service_tier']),
     raw: usage,
@@ -87,16 +91,22 @@ function cacheWrites(
   return { short: remainder(total, long), long };
 }
 
-function webSearches(usage: JsonObject, response: JsonObject | undefined): number | undefined {
+/** Whether an item is a search that was run; opening a page is none. */
+export function isSearch(item: JsonObject | undefined): boolean {
+  if (item?.['type'] !== 'web_search_call' || item['status'] === 'failed') return false;
+  const action = asString(asObject(item['action'])?.['type']);
+  return action === undefined || action === 'search';
+}
+
+function webSearches(
+  usage: JsonObject,
+  response: JsonObject | undefined,
+  shown: number,
+): number | undefined {
   const reported =
     asCount(asObject(usage['server_side_tool_usage_details'])?.['web_search_calls']) ??
     asCount(asObject(asObject(response?.['tool_usage'])?.['web_search'])?.['num_requests']);
-  let count = 0;
-  for (const item of asObjects(response?.['output'])) {
-    if (item['type'] !== 'web_search_call' || item['status'] === 'failed') continue;
-    const action = asString(asObject(item['action'])?.['type']);
-    if (action === undefined || action === 'search') count += 1;
-  }
+  const count = Math.max(shown, asObjects(response?.['output']).filter(isSearch).length);
   if (reported !== undefined) return Math.max(reported, count);
   return count === 0 ? undefined : count;
 }
