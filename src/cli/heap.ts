@@ -1,7 +1,8 @@
 /**
- * How much V8 takes for garbage. Left to itself it gives a growing heap up to four times what lives, and
- * young objects 64 MiB, which is right for many short requests. Thousands of open streams are the other way
- * round: what they hold lives for minutes, and little dies. Figures: docs/benchmarks.md, W6.
+ * How much V8 takes for garbage. Left to itself it looks through the whole heap for each 8 MiB more while
+ * little is asked, and a large body brings as much; three times what lives is room for some of them. Thousands
+ * of open streams are the other way round: what they hold lives for minutes, and little dies. Figures:
+ * docs/benchmarks.md, W3, W4 and W6.
  */
 
 import { setFlagsFromString } from 'node:v8';
@@ -18,11 +19,12 @@ export const calmLooks = 600;
 /** What V8 is told; it reads these two flags anew at each collection. */
 export const heapFlags = {
   crowded: ['--heap-growing-percent=20', '--semi-space-growth-factor=1'],
-  usual: ['--heap-growing-percent=0', '--semi-space-growth-factor=2'],
+  usual: ['--heap-growing-percent=200', '--semi-space-growth-factor=2'],
 } as const;
 
-/** Keeps the heap of a process small while it has many streams. Does not keep the process alive. */
-export function keepHeapSmall(streams: () => number): void {
+/** Lets the heap of a process grow as its load needs it, from now on. Does not keep the process alive. */
+export function keepHeapFit(streams: () => number): void {
+  for (const flag of heapFlags.usual) setFlagsFromString(flag);
   setInterval(heapKeeper(streams, setFlagsFromString), lookMs).unref();
 }
 

@@ -8,7 +8,7 @@ import type { Load } from '#workers';
 import type { Config } from './config.ts';
 import { readOperatorToken } from './control-services.ts';
 import { frontLoad, frontOptions } from './front.ts';
-import { keepHeapSmall } from './heap.ts';
+import { keepHeapFit } from './heap.ts';
 import { controlPrefix, createLazyControl } from './lazy-control.ts';
 import { createMetricsListener, metricsPath } from './metrics.ts';
 import type { Opened } from './opened.ts';
@@ -30,7 +30,7 @@ export async function serveAlone(
   const address = await front.listen();
   opened.add(() => front.close(config.stop_ms));
   const load = (): Load => frontLoad(front, runtime);
-  keepHeapSmall(() => runtime.services.heartbeats.size);
+  keepHeapFit(() => runtime.services.heartbeats.size);
   return { address, load, reload: runtime.reload };
 }
 

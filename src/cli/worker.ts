@@ -16,7 +16,7 @@ import {
 } from '#workers';
 import type { Config, Environment } from './config.ts';
 import { frontLoad, frontOptions } from './front.ts';
-import { keepHeapSmall } from './heap.ts';
+import { keepHeapFit } from './heap.ts';
 import { controlPrefix } from './lazy-control.ts';
 import { metricsPath } from './metrics.ts';
 import { pipePlace } from './worker-mark.ts';
@@ -73,7 +73,7 @@ class Worker {
       () => owner.tell('load', frontLoad(serving.front, serving.runtime)),
       reportMs,
     ).unref();
-    keepHeapSmall(() => serving.runtime.services.heartbeats.size);
+    keepHeapFit(() => serving.runtime.services.heartbeats.size);
     return serving.front.listen();
   }
 
