@@ -16,7 +16,7 @@ import {
 
 /** Everything that decides the price of a request, frozen when it is admitted. */
 export type PriceSnapshot = {
-  /** Names the book entry and multiplier, for the receipt: `gpt-5.2@2025-12-11`. */
+  /** Names the book entry and multiplier, for the receipt: `gpt-5.2@2025-12-11#3fa90c1b`. */
   readonly version: string;
   readonly price: Price;
   /** Start of the request: chooses the daily window. */
