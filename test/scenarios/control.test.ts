@@ -178,6 +178,22 @@ describe('the control API beside the gateway', () => {
     assert.equal((await ask('DELETE', '/channels/mine')).status, 200);
   });
 
+  it('refuses a channel with a price that no unit has, and says where it stands', async () => {
+    const channel = {
+      dialect: 'openai-chat',
+      base_url: 'https://models.example.com/v1',
+      secret: 's',
+    };
+    for (const [prices, complaint] of [
+      [{ imput: '1', output: '2' }, /^models: m: prices: Unrecognized key: "imput"$/],
+      [{ input: 1 }, /^models: m: prices: input: .*expected string, received number$/],
+    ] as const) {
+      const put = await ask('PUT', '/channels/priced', { ...channel, models: { m: { prices } } });
+      assert.equal(put.status, 400);
+      assert.match(z.object({ message: z.string() }).parse(put.body['error']).message, complaint);
+    }
+  });
+
   it('verifies the ledger', async () => {
     const { body } = await ask('POST', '/ledger/verify');
     assert.equal(body['ok'], true);
