@@ -4,7 +4,7 @@ import { testChannel } from '#gateway';
 import { parseJsonObject } from '#std';
 import { requiredWord, table, textOption, withBooks, type CommandContext } from './command.ts';
 import { channelStatus } from './channel-status.ts';
-import { readChannel } from './channels.ts';
+import { readNewChannel } from './channels.ts';
 import { ConfigError, loadConfig } from './config.ts';
 import { createRuntime, storedChannels, type Runtime } from './runtime.ts';
 
@@ -50,7 +50,7 @@ async function add(context: CommandContext, id: string): Promise<number> {
     ?.split(',')
     .map((name) => name.trim())
     .filter((name) => name !== '');
-  const definition = readChannel({
+  const definition = readNewChannel({
     id,
     provider: textOption(context, 'provider'),
     dialect: textOption(context, 'dialect'),
@@ -76,9 +76,26 @@ async function add(context: CommandContext, id: string): Promise<number> {
     context.output.line(
       `Channel ${id} is stored. A running server takes it within five seconds; try \`manifold channel test ${id}\`.`,
     );
+    const unpriced = unpricedModels(runtime.snapshot(), id);
+    if (unpriced.length > 0)
+      context.output.error(
+        `Without a price, and so refused: ${unpriced.join(', ')}. Add it again with --prices '{"input":"0.5","output":"1.5"}' (US dollars per million tokens), or with --prices free.`,
+      );
     return 0;
   });
 }
+
+function unpricedModels(snapshot: Snapshot, channelId: string): readonly string[] {
+  return snapshot.models
+    .filter((model) =>
+      snapshot
+        .offersOf(model)
+        .some((offer) => offer.channel.id === channelId && offer.prices.length === 0),
+    )
+    .map((model) => model.id);
+}
+
+type Snapshot = ReturnType<Runtime['snapshot']>;
 
 async function list(context: CommandContext): Promise<number> {
   return withRuntime(context, async (runtime) => {

@@ -2,7 +2,8 @@
 
 import type * as z from 'zod';
 import type { Channel } from '#gateway';
-import { channelSchema, type ChannelDefinition, type Provider } from '#providers';
+import { channelSchema, providersById, type ChannelDefinition, type Provider } from '#providers';
+import { checkUrl, UpstreamFailure } from '#upstream';
 import { ConfigError, type Environment } from './config.ts';
 
 export type Providers = { readonly [id: string]: Provider };
@@ -14,6 +15,31 @@ export function readChannel(given: unknown): ChannelDefinition {
   const parsed = channelSchema.safeParse(given);
   if (parsed.success) return parsed.data;
   throw new ConfigError(complaints(parsed.error.issues, []).join('\n'));
+}
+
+/** {@link readChannel} for what somebody gives now: an address that would never be called is refused as well. */
+export function readNewChannel(given: unknown): ChannelDefinition {
+  const definition = readChannel(given);
+  checkAddresses(definition);
+  return definition;
+}
+
+/** Throws {@link ConfigError} when no request to this channel could be sent, whatever its names resolve to. */
+export function checkAddresses(definition: ChannelDefinition): void {
+  const { id, provider = '', allow_private: allowPrivate = false } = definition;
+  const usual = definition.base_url ?? providersById[provider]?.baseUrl ?? '';
+  for (const base of definition.base_urls ?? [usual]) {
+    if (base === '' || base.includes('{')) continue;
+    try {
+      checkUrl(base, { allowPrivate });
+    } catch (error) {
+      if (!(error instanceof UpstreamFailure)) throw error;
+      const remedy = allowPrivate
+        ? ''
+        : ' A server of your own, with a private address or without TLS, needs `allow_private: true` (`channel add --allow-private`).';
+      throw new ConfigError(`Channel \`${id}\`, ${base}: ${error.message}.${remedy}`);
+    }
+  }
 }
 
 function complaints(issues: readonly Issue[], place: readonly string[]): readonly string[] {

@@ -13,7 +13,7 @@ import {
 import { builtInModels, createCatalog, nearestNames } from '#catalog';
 import { providersById } from '#providers';
 import * as z from 'zod';
-import { likelyBranch, resolveChannel } from './channels.ts';
+import { checkAddresses, likelyBranch, resolveChannel } from './channels.ts';
 import { ConfigError, type Environment } from './config-error.ts';
 import { configSchema, type Config } from './config-schema.ts';
 
@@ -220,7 +220,10 @@ function checkReferences(config: Config, environment: Environment, locate: Locat
       );
     }
     ids.add(channel.id);
-    located(where, () => resolveChannel(channel, providersById, environment));
+    located(where, () => {
+      resolveChannel(channel, providersById, environment);
+      checkAddresses(channel);
+    });
   }
   const aliases = Object.entries(config.aliases);
   if (aliases.length === 0) return;

@@ -31,6 +31,12 @@ const mistakes: readonly (readonly [text: string, place: string, words: RegExp])
     '5:27',
     /no setting `imput` under `channels\[0\].models.m.prices`. Did you mean `input`\?/,
   ],
+  [
+    `${channel}    base_url: http://127.0.0.1:11434\n`,
+    '2:5',
+    /only https URLs are called. A server of your own.* needs `allow_private: true`/,
+  ],
+  [`${channel}    base_url: https://10.0.0.5\n`, '2:5', /is private. A server of your own/],
   ['listen:\n  port: abc\n', '2:3', /`listen.port`: expected number, received string. Port;/],
   ['listen:\n  port: 70000\n', '2:3', /<=65535/],
   ['listen:\n port: 1\n  host: x\n', '2:8', /not valid YAML.*indentation/],

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { ControlServices } from '#control';
-import { readChannel } from './channels.ts';
+import { readNewChannel } from './channels.ts';
 import { ConfigError, type Config } from './config.ts';
 import { rateReceipt } from './rate-receipt.ts';
 import { storedChannels, type Books, type OwnRuntime } from './runtime.ts';
@@ -41,7 +41,7 @@ export function controlServices(books: Books, runtime: OwnRuntime): ControlServi
         const kept = body['secret'] === undefined && secret !== undefined ? { secret } : {};
         const others = stored.filter((definition) => definition.id !== id);
         try {
-          const definition = readChannel({ ...kept, ...body, id });
+          const definition = readNewChannel({ ...kept, ...body, id });
           runtime.reload([...others, definition]);
           await store.channels.put(id, definition);
         } catch (error) {
