@@ -160,6 +160,8 @@ describe('the control API beside the gateway', () => {
     const made = async (more: object): Promise<number> =>
       (await ask('POST', '/keys', { name: 'k', wallet_id: 'w4', ...more })).status;
     assert.equal(await made({ expires_at_ms: 8_640_000_000_000_001 }), 400);
+    assert.equal(await made({ expires_at_ms: Math.floor(Date.now() / 1_000) + 86_400 }), 400);
+    assert.equal(await made({ expires_at_ms: Date.now() + 86_400_000 }), 200);
     const daily = { window: 'daily', limit_nano_usd: 1_000_000_000 };
     assert.equal(await made({ limits: { budgets: [daily, daily] } }), 400);
     assert.equal(await made({ limits: { ip_ranges: ['10.1/16'] } }), 400);
