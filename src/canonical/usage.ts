@@ -39,6 +39,27 @@ export type Usage = {
   readonly rawDialect?: DialectId | undefined;
 };
 
+/** What has a price: the names under `prices` of a configuration, and in the lines of a receipt. */
+export const priceUnits = [
+  'input',
+  'cache_read',
+  'cache_write',
+  'cache_write_1h',
+  'output',
+  'reasoning',
+  'input_audio',
+  'input_image',
+  'output_audio',
+  'output_image',
+  'web_search',
+  'image',
+  'second',
+  'character',
+  'request',
+] as const;
+
+export type PriceUnit = (typeof priceUnits)[number];
+
 /** Numeric buckets, in the order they are shown. */
 export const usageBuckets = [
   'inputTokens',

@@ -4,6 +4,7 @@
  */
 
 import * as z from 'zod';
+import type { PriceUnit } from '#canonical';
 
 /** Decimal US dollars per million units, as text: prices never pass through a float. */
 const usdPerMillion = z
@@ -33,7 +34,7 @@ export const unitPricesSchema = z.strictObject({
   second: usdPerMillion.optional(),
   character: usdPerMillion.optional(),
   request: usdPerMillion.optional(),
-});
+} satisfies Record<PriceUnit, z.ZodType>);
 
 export const priceSchema = z.strictObject({
   /** First day (UTC) on which it holds; the latest one that has begun is used. */

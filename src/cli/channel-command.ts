@@ -1,10 +1,10 @@
 /** `manifold channel add | list | status | test | remove`. */
 
 import { testChannel } from '#gateway';
-import { channelSchema } from '#providers';
 import { parseJsonObject } from '#std';
 import { requiredWord, table, textOption, withBooks, type CommandContext } from './command.ts';
 import { channelStatus } from './channel-status.ts';
+import { readNewChannel } from './channels.ts';
 import { ConfigError, loadConfig } from './config.ts';
 import { createRuntime, storedChannels, type Runtime } from './runtime.ts';
 
@@ -50,7 +50,7 @@ async function add(context: CommandContext, id: string): Promise<number> {
     ?.split(',')
     .map((name) => name.trim())
     .filter((name) => name !== '');
-  const parsed = channelSchema.safeParse({
+  const definition = readNewChannel({
     id,
     provider: textOption(context, 'provider'),
     dialect: textOption(context, 'dialect'),
@@ -59,32 +59,43 @@ async function add(context: CommandContext, id: string): Promise<number> {
     ...offered(models, textOption(context, 'prices')),
     ...(context.values['allow-private'] === true ? { allow_private: true } : {}),
   });
-  if (!parsed.success)
-    throw new ConfigError(
-      parsed.error.issues
-        .map((issue) => [...issue.path.map(String), issue.message].join(': '))
-        .join('\n'),
-    );
   return withRuntime(context, async (runtime, books) => {
     const stored = await storedChannels(books.store);
-    const others = stored.filter((definition) => definition.id !== id);
+    const others = stored.filter((other) => other.id !== id);
     // Throws with the remedy when the provider or a parameter is missing.
-    runtime.reload([...others, parsed.data]);
-    await books.store.channels.put(id, parsed.data);
+    runtime.reload([...others, definition]);
+    await books.store.channels.put(id, definition);
     await books.store.audit.append({
       auditId: books.newId('aud'),
       createdAtMs: Date.now(),
       actor: 'cli',
       action: 'channel.add',
       target: id,
-      detail: { provider: parsed.data.provider ?? '' },
+      detail: { provider: definition.provider ?? '' },
     });
     context.output.line(
       `Channel ${id} is stored. A running server takes it within five seconds; try \`manifold channel test ${id}\`.`,
     );
+    const unpriced = unpricedModels(runtime.snapshot(), id);
+    if (unpriced.length > 0)
+      context.output.error(
+        `Without a price, and so refused: ${unpriced.join(', ')}. Add it again with --prices '{"input":"0.5","output":"1.5"}' (US dollars per million tokens), or with --prices free.`,
+      );
     return 0;
   });
 }
+
+function unpricedModels(snapshot: Snapshot, channelId: string): readonly string[] {
+  return snapshot.models
+    .filter((model) =>
+      snapshot
+        .offersOf(model)
+        .some((offer) => offer.channel.id === channelId && offer.prices.length === 0),
+    )
+    .map((model) => model.id);
+}
+
+type Snapshot = ReturnType<Runtime['snapshot']>;
 
 async function list(context: CommandContext): Promise<number> {
   return withRuntime(context, async (runtime) => {

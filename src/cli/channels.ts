@@ -1,10 +1,65 @@
 /** Channels from all three sources: the configuration file, the store, and keys in the environment. */
 
+import type * as z from 'zod';
 import type { Channel } from '#gateway';
-import { channelSchema, type ChannelDefinition, type Provider } from '#providers';
+import { channelSchema, providersById, type ChannelDefinition, type Provider } from '#providers';
+import { checkUrl, UpstreamFailure } from '#upstream';
 import { ConfigError, type Environment } from './config.ts';
 
 export type Providers = { readonly [id: string]: Provider };
+
+type Issue = z.core.$ZodIssue;
+
+/** A channel as it was given or stored. Throws {@link ConfigError} with what is wrong. */
+export function readChannel(given: unknown): ChannelDefinition {
+  const parsed = channelSchema.safeParse(given);
+  if (parsed.success) return parsed.data;
+  throw new ConfigError(complaints(parsed.error.issues, []).join('\n'));
+}
+
+/** {@link readChannel} for what somebody gives now: an address that would never be called is refused as well. */
+export function readNewChannel(given: unknown): ChannelDefinition {
+  const definition = readChannel(given);
+  checkAddresses(definition);
+  return definition;
+}
+
+/** Throws {@link ConfigError} when no request to this channel could be sent, whatever its names resolve to. */
+export function checkAddresses(definition: ChannelDefinition): void {
+  const { id, provider = '', allow_private: allowPrivate = false } = definition;
+  const usual = definition.base_url ?? providersById[provider]?.baseUrl ?? '';
+  for (const base of definition.base_urls ?? [usual]) {
+    if (base === '' || base.includes('{')) continue;
+    try {
+      checkUrl(base, { allowPrivate });
+    } catch (error) {
+      if (!(error instanceof UpstreamFailure)) throw error;
+      const remedy = allowPrivate
+        ? ''
+        : ' A server of your own, with a private address or without TLS, needs `allow_private: true` (`channel add --allow-private`).';
+      throw new ConfigError(`Channel \`${id}\`, ${base}: ${error.message}.${remedy}`);
+    }
+  }
+}
+
+function complaints(issues: readonly Issue[], place: readonly string[]): readonly string[] {
+  return issues.flatMap((issue) => {
+    const inner = issue.code === 'invalid_union' ? likelyBranch(issue.errors) : undefined;
+    const path = [...place, ...issue.path.map(String)];
+    return inner ? complaints(inner, path) : [[...path, issue.message].join(': ')];
+  });
+}
+
+/** The reading that got furthest: what the writer most likely meant. `undefined` when none got anywhere. */
+export function likelyBranch(
+  branches: readonly (readonly Issue[])[],
+): readonly Issue[] | undefined {
+  const deep = branches.filter((issues) => issues.some((issue) => issue.path.length > 0));
+  const unknown = branches.filter((issues) =>
+    issues.some((issue) => issue.code === 'unrecognized_keys'),
+  );
+  return deep[0] ?? unknown[0];
+}
 
 /** Resolves a definition against its provider. Throws {@link ConfigError} with the remedy. */
 export function resolveChannel(

@@ -13,7 +13,7 @@ import {
 import { builtInModels, createCatalog, nearestNames } from '#catalog';
 import { providersById } from '#providers';
 import * as z from 'zod';
-import { resolveChannel } from './channels.ts';
+import { checkAddresses, likelyBranch, resolveChannel } from './channels.ts';
 import { ConfigError, type Environment } from './config-error.ts';
 import { configSchema, type Config } from './config-schema.ts';
 
@@ -162,18 +162,12 @@ function nameOf(path: Path): string {
   return parts.join('').replace(/^\./, '');
 }
 
-/** The reading that got furthest: what the writer most likely meant. `undefined` when none got anywhere. */
-function likelyBranch(branches: readonly (readonly Issue[])[]): readonly Issue[] | undefined {
-  const deep = branches.filter((issues) => issues.some((issue) => issue.path.length > 0));
-  const unknown = branches.filter((issues) =>
-    issues.some((issue) => issue.code === 'unrecognized_keys'),
-  );
-  return deep[0] ?? unknown[0];
-}
-
 function unknownSetting(path: Path, key: string): string {
   const schema = schemaAt(path);
-  const known = schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
+  const readings = schema instanceof z.ZodUnion ? schema.options : [schema];
+  const known = readings.flatMap((reading) =>
+    reading instanceof z.ZodObject ? Object.keys(reading.shape) : [],
+  );
   const [nearest] = nearestNames(key, known, 1);
   const place = path.length === 0 ? '' : ` under \`${nameOf(path)}\``;
   const remedy =
@@ -197,8 +191,10 @@ function schemaAt(path: Path): z.ZodType | undefined {
 
 function childOf(schema: z.core.$ZodType, name: string | number): z.core.$ZodType | undefined {
   if (schema instanceof z.ZodObject) return (schema.shape as Record<string, z.ZodType>)[name];
-  if (schema instanceof z.ZodArray) return schema.element;
+  if (schema instanceof z.ZodArray) return typeof name === 'number' ? schema.element : undefined;
   if (schema instanceof z.ZodRecord) return schema.valueType;
+  if (schema instanceof z.ZodUnion)
+    return schema.options.map((reading) => childOf(bare(reading), name)).find(Boolean);
   return undefined;
 }
 
@@ -224,7 +220,10 @@ function checkReferences(config: Config, environment: Environment, locate: Locat
       );
     }
     ids.add(channel.id);
-    located(where, () => resolveChannel(channel, providersById, environment));
+    located(where, () => {
+      resolveChannel(channel, providersById, environment);
+      checkAddresses(channel);
+    });
   }
   const aliases = Object.entries(config.aliases);
   if (aliases.length === 0) return;

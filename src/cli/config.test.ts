@@ -26,6 +26,17 @@ const channel = 'channels:\n  - id: a\n    provider: openai\n    secret: x\n';
 const mistakes: readonly (readonly [text: string, place: string, words: RegExp])[] = [
   ['listn:\n  port: 1\n', '1:1', /no setting `listn`. Did you mean `listen`\?/],
   ['data: x\nlisten:\n  prot: 1\n', '3:3', /no setting `prot` under `listen`.*`port`/],
+  [
+    `${channel}    models: {m: {prices: {imput: '1', output: '2'}}}\n`,
+    '5:27',
+    /no setting `imput` under `channels\[0\].models.m.prices`. Did you mean `input`\?/,
+  ],
+  [
+    `${channel}    base_url: http://127.0.0.1:11434\n`,
+    '2:5',
+    /only https URLs are called. A server of your own.* needs `allow_private: true`/,
+  ],
+  [`${channel}    base_url: https://10.0.0.5\n`, '2:5', /is private. A server of your own/],
   ['listen:\n  port: abc\n', '2:3', /`listen.port`: expected number, received string. Port;/],
   ['listen:\n  port: 70000\n', '2:3', /<=65535/],
   ['listen:\n port: 1\n  host: x\n', '2:8', /not valid YAML.*indentation/],

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { ControlServices } from '#control';
-import { channelSchema } from '#providers';
+import { readNewChannel } from './channels.ts';
 import { ConfigError, type Config } from './config.ts';
 import { rateReceipt } from './rate-receipt.ts';
 import { storedChannels, type Books, type OwnRuntime } from './runtime.ts';
@@ -39,19 +39,15 @@ export function controlServices(books: Books, runtime: OwnRuntime): ControlServi
         // The secret is never shown, so a change of anything else must not lose it.
         const secret = stored.find((definition) => definition.id === id)?.secret;
         const kept = body['secret'] === undefined && secret !== undefined ? { secret } : {};
-        const parsed = channelSchema.safeParse({ ...kept, ...body, id });
-        if (!parsed.success)
-          return parsed.error.issues
-            .map((issue) => `${issue.path.join('.')}: ${issue.message}`)
-            .join('; ');
         const others = stored.filter((definition) => definition.id !== id);
         try {
-          runtime.reload([...others, parsed.data]);
+          const definition = readNewChannel({ ...kept, ...body, id });
+          runtime.reload([...others, definition]);
+          await store.channels.put(id, definition);
         } catch (error) {
           if (error instanceof ConfigError) return error.message;
           throw error;
         }
-        await store.channels.put(id, parsed.data);
         return undefined;
       },
       async remove(id) {

@@ -109,6 +109,8 @@ async function serveCommand(context: CommandContext): Promise<number> {
     process.exit(code);
   }
   const workers = textOption(context, 'workers');
+  // Who reads that it listens may tell it to stop at once.
+  const stopped = stopSignal();
   const server = await serve(
     {
       configFile: textOption(context, 'config'),
@@ -122,7 +124,7 @@ async function serveCommand(context: CommandContext): Promise<number> {
   );
   // Otherwise only an orderly end would keep the compiled code for the next start.
   flushCompileCache();
-  await stopSignal();
+  await stopped;
   context.output.error('Stopping: running requests may finish.');
   await server.stop();
   for (const path of (await profile?.stop()) ?? []) context.output.error(`Profile: ${path}`);

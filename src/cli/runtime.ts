@@ -27,7 +27,7 @@ import {
   type Snapshot,
 } from '#gateway';
 import { openLedger, type Ledger } from '#ledger';
-import { channelSchema, providersById, type ChannelDefinition } from '#providers';
+import { providersById, type ChannelDefinition } from '#providers';
 import { createRouter } from '#routing';
 import { allDocuments, openStore, type Store } from '#store';
 import { createNewId, systemClock, systemRandom, type NewId } from '#std';
@@ -40,7 +40,7 @@ import {
 } from '#telemetry';
 import { createEgress, createUpstream } from '#upstream';
 import type { Owned } from '#workers';
-import { channelsFromEnvironment, resolveChannel } from './channels.ts';
+import { channelsFromEnvironment, readChannel, resolveChannel } from './channels.ts';
 import { ConfigError, type Config, type Environment } from './config.ts';
 import { dataError } from './start-error.ts';
 import { writeOnce } from './write-once.ts';
@@ -245,7 +245,16 @@ function checkAliases(config: Config, find: (name: string) => unknown): void {
 /** Channels made with `manifold channel add`. */
 export async function storedChannels(store: Store): Promise<readonly ChannelDefinition[]> {
   const documents = await allDocuments(store.channels);
-  return documents.map((document) => channelSchema.parse(document.body));
+  return documents.map(({ id, body }) => {
+    try {
+      return readChannel(body);
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      throw new ConfigError(
+        `The stored channel \`${id}\` cannot be used. Remove it with \`manifold channel remove ${id}\`, and add it again.\n${error.message}`,
+      );
+    }
+  });
 }
 
 function allChannels(

@@ -41,6 +41,7 @@ export async function simulate(context: CommandContext): Promise<number> {
   const host = textOption(context, 'host') ?? '127.0.0.1';
   const port = readPort(textOption(context, 'port') ?? portDefault, '--port');
   await checkPort(host, port);
+  const stopped = stopSignal();
   const simulator = await openSimulator({
     host,
     port,
@@ -50,7 +51,7 @@ export async function simulate(context: CommandContext): Promise<number> {
   context.output.line(
     `The simulator answers on ${simulator.url} in every dialect, with any key. Models: ${listed(simulator.models)}.`,
   );
-  await stopSignal();
+  await stopped;
   await simulator.close();
   return 0;
 }

@@ -245,6 +245,12 @@ const keyRoutes: readonly ControlRoute[] = [
     }),
     response: keySchema.extend({ key: z.string() }),
     async handle({ services, body, actor }) {
+      if (body.expires_at_ms !== undefined && body.expires_at_ms <= services.clock.now())
+        throw new ControlRefusal(
+          400,
+          'invalid_body',
+          'expires_at_ms: is past already. Milliseconds since 1970 are expected, not seconds.',
+        );
       const { key, record } = await services.access.createKey({
         name: body.name,
         walletId: body.wallet_id,

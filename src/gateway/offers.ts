@@ -3,6 +3,7 @@
  * per change of configuration into an immutable snapshot; a request only looks things up.
  */
 
+import { hash } from 'node:crypto';
 import type { Catalog, Model, Price } from '#catalog';
 import { modelSchema, priceAt } from '#catalog';
 import type { DialectId } from '#canonical';
@@ -166,6 +167,12 @@ function pricesOf(
   const units = settings.prices === 'free' ? { input: '0', output: '0' } : settings.prices;
   return [{ from: '2000-01-01', source: `channel ${channelId}`, units }];
 }
+
+/** Names a price by its day and a mark of what it says: what an operator changes in place is another version. */
+export const versionOf = rememberByObject(({ from, source: _, ...said }: Price) => {
+  const mark = hash('sha256', JSON.stringify(said)).slice(0, 8);
+  return `${from}#${mark}`;
+});
 
 const cachePeriodMs = 5 * 60_000;
 

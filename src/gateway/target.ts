@@ -22,6 +22,7 @@ import type { ChatCall, Wishes } from './call.ts';
 import type { FallbackRequest } from './fallback.ts';
 import {
   speechChoices,
+  versionOf,
   type Offer,
   type OfferCandidate,
   type Snapshot,
@@ -269,7 +270,7 @@ export function snapshotPrice(
   const factorMillionths = principal.limits.price_factor_millionths ?? 1_000_000;
   const factor = factorMillionths === 1_000_000 ? '' : `*${factorMillionths}`;
   return {
-    version: `${offer.channel.id}/${offer.name}@${price.from}${factor}`,
+    version: `${offer.channel.id}/${offer.name}@${versionOf(price)}${factor}`,
     price,
     atMs,
     factorMillionths,

@@ -72,7 +72,7 @@ export const quoteCovers = fc.property(
       webSearches: extra.webSearches,
       serviceTier: servedAsAsked ? extra.serviceTier : 'default',
       speed: servedAsAsked ? extra.speed : 'standard',
-      geography: servedAsAsked ? extra.geography : 'not_available',
+      geography: servedAsAsked ? (extra.geography ?? 'us') : 'not_available',
     };
     const charged = rate(snapshot, usage).amountNanoUsd;
     assert.ok(charged <= quote(snapshot, { ...extra, inputTokens, outputTokens }));

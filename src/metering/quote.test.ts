@@ -65,7 +65,17 @@ test('a hold covers the speed and the geography that are asked for', () => {
   const wire = { model: 'm', max_tokens: 100, messages: [], speed: 'fast', inference_geo: 'us' };
   const asked = extrasOf(anthropicMessages.request.decode(wire, {}));
   const bound = { inputTokens: 1000, outputTokens: 100 };
-  assert.equal(quote(priced, { ...bound, ...asked }), (quote(priced, bound) * 22) / 10);
+  assert.equal(quote(priced, { ...bound, ...asked }), (quote(snapshot, bound) * 22) / 10);
+});
+
+test('a hold covers the dearest geography where none is asked for: the vendor takes that of its customer', () => {
+  const geographies = { eu: '1', us: '1.1', home: '0.9' };
+  const priced: PriceSnapshot = { ...snapshot, price: { ...plain, geographies } };
+  const bound = { inputTokens: 1000, outputTokens: 100 };
+  const list = quote(snapshot, bound);
+  assert.equal(quote(priced, bound), (list * 11) / 10);
+  for (const geography of ['global', 'eu', 'home'])
+    assert.equal(quote(priced, { ...bound, geography }), list);
 });
 
 test('where long prompts are cheaper, a hold still covers one that turns out to be shorter', () => {

@@ -5,11 +5,18 @@
 
 import type { Price, Unit, UnitPrices } from '#catalog';
 import { inputTotalTokens, type Usage } from '#canonical';
-import { nanoUsd, nanoUsdPerUsd, parseUsd, zeroNanoUsd, type NanoUsd } from '#std';
+import {
+  nanoUsd,
+  nanoUsdPerUsd,
+  parseUsd,
+  rememberByObject,
+  zeroNanoUsd,
+  type NanoUsd,
+} from '#std';
 
 /** Everything that decides the price of a request, frozen when it is admitted. */
 export type PriceSnapshot = {
-  /** Names the book entry and multiplier, for the receipt: `gpt-5.2@2025-12-11`. */
+  /** Names the book entry and multiplier, for the receipt: `gpt-5.2@2025-12-11#3fa90c1b`. */
   readonly version: string;
   readonly price: Price;
   /** Start of the request: chooses the daily window. */
@@ -171,7 +178,8 @@ function factoredPrice(units: UnitPrices, unit: Unit, factors: Factors): bigint 
 
 /**
  * The most that {@link rate} gives for these quantities; `units` are those that apply. A vendor that has no room in
- * a cheap service tier, or at another speed, may serve, and bill, in its ordinary one.
+ * a cheap service tier, or at another speed, may serve, and bill, in its ordinary one. Where no geography is asked
+ * for, it is the default of the operator's account with the vendor, which may be the dearest.
  */
 export function amountFor(
   snapshot: PriceSnapshot,
@@ -179,7 +187,7 @@ export function amountFor(
   asked: Served,
   quantitiesByUnit: readonly (readonly [Unit, number])[],
 ): NanoUsd {
-  const factors = atLeastList(factorsOf(snapshot.price, asked));
+  const factors = atLeastList(factorsOf(snapshot.price, wherever(snapshot.price, asked)));
   let total =
     unitPrice(units, 'request') === undefined ? 0n : factoredPrice(units, 'request', factors);
   for (const [unit, quantity] of quantitiesByUnit)
@@ -229,6 +237,18 @@ function factorsOf(price: Price, { serviceTier, speed, geography }: Served): Fac
   const tokens = notOne([factorOf(speeds, speed), factorOf(geographies, geography)]);
   return { tokens: [...others, ...tokens], others };
 }
+
+function wherever({ geographies }: Price, asked: Served): Served {
+  if (geographies === undefined || asked.geography !== undefined) return asked;
+  return { ...asked, geography: dearestName(geographies) };
+}
+
+const dearestName = rememberByObject((factors: Readonly<Record<string, string>>) => {
+  const [first] = Object.keys(factors).toSorted((one, other) =>
+    factorOf(factors, one) < factorOf(factors, other) ? 1 : -1,
+  );
+  return first;
+});
 
 function atLeastList({ tokens, others }: Factors): Factors {
   const raises = (factor: bigint): boolean => factor > million;

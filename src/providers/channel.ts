@@ -4,12 +4,21 @@
  */
 
 import * as z from 'zod';
+import { priceUnits, type PriceUnit } from '#canonical';
 
 const positive = z.number().int().positive();
 
-const unitPrices = z.record(
-  z.string(),
-  z.string().regex(/^\d{1,7}(\.\d{1,9})?$/, 'US dollars per million units, as text'),
+const unitPrice = z
+  .string()
+  .regex(/^\d{1,7}(\.\d{1,9})?$/, 'US dollars per million units, as text')
+  .optional();
+
+/** A unit with a wrong name would cost nothing. */
+const unitPrices = z.strictObject(
+  Object.fromEntries(priceUnits.map((unit) => [unit, unitPrice])) as Record<
+    PriceUnit,
+    typeof unitPrice
+  >,
 );
 
 /** A model as this channel offers it, where the catalog does not know it or knows it differently. */

@@ -4,7 +4,7 @@
  */
 
 import { spawn, type ChildProcess } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { configSchema, openBooks, type Books } from '#cli';
 import { nanoUsd } from '#std';
@@ -68,6 +68,7 @@ export async function fillWallets(
 
 export type ServerProcess = {
   readonly url: string;
+  readonly pid: number;
   /** From the start of the process until it listens, recovery included. */
   readonly readyMs: number;
   /** Processes that it has started. Linux only. */
@@ -80,13 +81,20 @@ export type ServerProcess = {
 
 const startTimeoutMs = 60_000;
 
-/** Rejects with what the server said when it does not listen in time. */
-export async function startServer({ configFile }: ServerFiles): Promise<ServerProcess> {
+/**
+ * Rejects with what the server said when it does not listen in time. `atTerminal` gives it one to read from; Linux only.
+ */
+export async function startServer(
+  { configFile }: ServerFiles,
+  options: { readonly atTerminal?: boolean } = {},
+): Promise<ServerProcess> {
   const began = performance.now();
   const main = join(import.meta.dirname, '../../src/main.ts');
+  const terminal = options.atTerminal === true ? openSync('/dev/ptmx', 'r+') : undefined;
   const child = spawn(process.execPath, [main, 'serve', '--config', configFile], {
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [terminal ?? 'ignore', 'pipe', 'pipe'],
   });
+  if (terminal !== undefined) closeSync(terminal);
   const gone = new Promise<number | null>((exited) => child.once('exit', exited));
   const timer = setTimeout(() => child.kill('SIGKILL'), startTimeoutMs);
   const url = await listening(child);
@@ -94,14 +102,15 @@ export async function startServer({ configFile }: ServerFiles): Promise<ServerPr
   return {
     url,
     readyMs: performance.now() - began,
+    pid: child.pid ?? 0,
     workers: () => childrenOf(child.pid ?? 0),
     async end(signal) {
       child.kill(signal);
       return gone;
     },
     stopListening() {
-      child.stdout.destroy();
-      child.stderr.destroy();
+      child.stdout?.destroy();
+      child.stderr?.destroy();
     },
   };
 }

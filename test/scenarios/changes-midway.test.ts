@@ -106,7 +106,7 @@ async function receiptsOf(rig: Rig): Promise<readonly Receipt[]> {
 
 function checkAgreed(receipt: Receipt | undefined): void {
   assert.equal(receipt?.kind, 'usage');
-  assert.equal(receipt.priceVersion, 'made-a/sim-chat@2000-01-01');
+  assert.match(receipt.priceVersion, /^made-a\/sim-chat@2000-01-01#[0-9a-f]{8}$/);
   const priced = receipt.lines.map(({ unit, priceNanoUsdPerMillion: price }) => [unit, price]);
   assert.deepEqual(priced, [
     ['input', 1_000_000_000_000],
@@ -189,5 +189,18 @@ test('a price that falls to nothing between two requests is that of the second, 
       assert.equal(response.status, 200, await response.text());
       assert.equal(response.headers.get('x-manifold-cost-usd') === '0', price === 'free');
     }
+  });
+});
+
+test('the version of a price on a receipt is another one as soon as the price is', async () => {
+  await withRig([], async (rig) => {
+    for (const price of [prices, { ...prices, output: '3' }, prices]) {
+      rig.runtime.reload([made(rig, 'a', price)]);
+      const response = await rig.post('/v1/chat/completions', { ...question, max_tokens: 100 });
+      assert.equal(response.status, 200, await response.text());
+    }
+    const [again, changed, first] = (await receiptsOf(rig)).map((receipt) => receipt.priceVersion);
+    assert.notEqual(changed, first);
+    assert.equal(again, first);
   });
 });

@@ -59,6 +59,10 @@ const refusals: readonly (readonly [words: readonly string[], says: RegExp])[] =
   [['ledger', 'refund', 'w', 'lot', '--amount=-1'], /`-1` is not an amount/],
   [['ledger', 'refund', 'w', 'lot', '--reason', ' '], /--reason is empty/],
   [['channel', 'add', 'a', '--provider', 'nobody'], /no provider `nobody`. Known: /],
+  [
+    ['channel', 'add', 'a', '--dialect', 'openai-chat', '--base-url', 'http://127.0.0.1:1/v1'],
+    /only https URLs are called. .*--allow-private/,
+  ],
 ];
 
 for (const [words, says] of refusals) {
@@ -105,6 +109,16 @@ test('a key is printed alone, works with a wallet that has money, and is revoked
   assert.equal((await call(at, 'key', 'revoke', keyId)).code, 0);
   assert.match((await call(at, 'key', 'list')).out, /ci .* w1 .* revoked/);
   assert.match((await call(at, 'ledger', 'verify')).out, /0 differences/);
+});
+
+test('a model that would be refused for want of a price is named when its channel is added', async (t) => {
+  const at = place(t);
+  const server = ['--dialect', 'openai-chat', '--base-url', 'https://models.example.com/v1'];
+  const words = ['channel', 'add', 'a', ...server, '--secret', 's', '--models', 'mine,yours'];
+  const made = await call(at, ...words);
+  assert.equal(made.code, 0, made.err);
+  assert.match(made.err, /Without a price, and so refused: mine, yours\. .*--prices free/);
+  assert.equal((await call(at, ...words, '--prices', 'free')).err, '');
 });
 
 test('a moment of expiry is in UTC, whatever the zone of the machine', async (t) => {

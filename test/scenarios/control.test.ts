@@ -160,6 +160,8 @@ describe('the control API beside the gateway', () => {
     const made = async (more: object): Promise<number> =>
       (await ask('POST', '/keys', { name: 'k', wallet_id: 'w4', ...more })).status;
     assert.equal(await made({ expires_at_ms: 8_640_000_000_000_001 }), 400);
+    assert.equal(await made({ expires_at_ms: Math.floor(Date.now() / 1_000) + 86_400 }), 400);
+    assert.equal(await made({ expires_at_ms: Date.now() + 86_400_000 }), 200);
     const daily = { window: 'daily', limit_nano_usd: 1_000_000_000 };
     assert.equal(await made({ limits: { budgets: [daily, daily] } }), 400);
     assert.equal(await made({ limits: { ip_ranges: ['10.1/16'] } }), 400);
@@ -176,6 +178,22 @@ describe('the control API beside the gateway', () => {
     assert.ok(!JSON.stringify((await ask('GET', '/channels')).body).includes('very-secret'));
     assert.equal((await ask('PUT', '/channels/bad', { provider: 'nobody' })).status, 400);
     assert.equal((await ask('DELETE', '/channels/mine')).status, 200);
+  });
+
+  it('refuses a channel with a price that no unit has, and says where it stands', async () => {
+    const channel = {
+      dialect: 'openai-chat',
+      base_url: 'https://models.example.com/v1',
+      secret: 's',
+    };
+    for (const [prices, complaint] of [
+      [{ imput: '1', output: '2' }, /^models: m: prices: Unrecognized key: "imput"$/],
+      [{ input: 1 }, /^models: m: prices: input: .*expected string, received number$/],
+    ] as const) {
+      const put = await ask('PUT', '/channels/priced', { ...channel, models: { m: { prices } } });
+      assert.equal(put.status, 400);
+      assert.match(z.object({ message: z.string() }).parse(put.body['error']).message, complaint);
+    }
   });
 
   it('verifies the ledger', async () => {

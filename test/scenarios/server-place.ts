@@ -19,7 +19,7 @@ export type Place = {
   readonly files: ServerFiles;
   readonly vendor: RunningSimulator;
   readonly key: string;
-  start(): Promise<ServerProcess>;
+  start(options?: Parameters<typeof startServer>[1]): Promise<ServerProcess>;
 };
 
 type PlaceOptions = {
@@ -59,8 +59,8 @@ export async function place(t: TestContext, options: PlaceOptions): Promise<Plac
     await vendor.close();
     rmSync(folder, { recursive: true, force: true });
   });
-  const start = async (): Promise<ServerProcess> => {
-    const server = await startServer(files);
+  const start: Place['start'] = async (startOptions) => {
+    const server = await startServer(files, startOptions);
     running.push(server);
     return server;
   };

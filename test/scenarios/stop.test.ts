@@ -122,7 +122,7 @@ for (const workers of [1, 2])
   describe(`a server of ${workers} that is told to stop`, () => {
     it('lets its streams end when its terminal closes', async (t) => {
       const at = await placeOf(t, 60, { workers });
-      const server = await at.start();
+      const server = await at.start({ atTerminal: true });
       const reader = await readBeginning(ask(at, server, {}));
       server.stopListening();
       // A terminal tells every process that it started, and its shell may tell them once more.
@@ -131,6 +131,17 @@ for (const workers of [1, 2])
       assert.match(await reader.rest(), /\[DONE\]/);
       assert.equal(await told[0], 0);
       assert.equal((await receiptsLeft(at))[0]?.usageSource, 'provider');
+    });
+
+    it('serves on when a terminal closes that it was detached from, as `nohup` does', async (t) => {
+      const at = await placeOf(t, 0, { workers });
+      const server = await at.start();
+      process.kill(server.pid, 'SIGHUP');
+      for (const worker of server.workers()) process.kill(worker, 'SIGHUP');
+      // A signal that ended it would have done so by then.
+      await pause(300);
+      assert.equal((await ask(at, server, {})).status, 200);
+      assert.equal(await server.end('SIGTERM'), 0);
     });
 
     it('serves on when nobody reads its log any more', async (t) => {
