@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { receiptIdOf } from '#ledger';
-import { StoreUnavailableError } from '#store';
+import { openLedger, receiptIdOf } from '#ledger';
+import { nanoUsd } from '#std';
+import { openStore, StoreUnavailableError } from '#store';
 import { testClocks } from './ledger-clocks.ts';
-import { openFixture } from './ledger-fixture.ts';
+import { manualClock, openFixture } from './ledger-fixture.ts';
 import { checkModel } from './ledger-model-run.ts';
 import { startCluster } from './ledger-postgres-cluster.ts';
 import { testNodes } from './ledger-nodes.ts';
@@ -24,6 +25,33 @@ else {
   const freshUrl = async () => ({ url: await cluster.freshUrl(), remove: () => undefined });
   testNodes(freshUrl, rounds);
   testClocks(freshUrl);
+
+  test('nodes that write for the first time at the same moment all get a place, and what they all say is done once', async () => {
+    const url = await cluster.freshUrl();
+    const clock = manualClock();
+    const names = ['one', 'two', 'three', 'four', 'five', 'six'];
+    const nodes = await Promise.all(
+      names.map(async (nodeId) => {
+        const store = await openStore({ url, clock, nodeId });
+        return { store, ledger: openLedger({ store, clock }) };
+      }),
+    );
+    const money = { amountNanoUsd: nanoUsd(5), source: 'test', actor: 'test' };
+    const results = await Promise.all(
+      nodes.map(({ ledger }) =>
+        ledger.credit({ ...money, walletId: 'w', eventId: 'e', lotKind: 'paid' }),
+      ),
+    );
+    assert.equal(results.filter((result) => result.ok && !result.repeated).length, 1);
+    assert.equal((await nodes[0]?.ledger.balance('w'))?.postedNanoUsd, 5);
+    await Promise.all(
+      nodes.map(({ ledger }, index) =>
+        ledger.credit({ ...money, walletId: `w${index}`, eventId: `e${index}`, lotKind: 'paid' }),
+      ),
+    );
+    assert.deepEqual((await nodes[0]?.ledger.verify())?.differences, []);
+    for (const { store } of nodes) await store.close();
+  });
 
   test('the database restarts under load: nothing acknowledged is lost, and work goes on by itself', async () => {
     const fixture = await open();
