@@ -37,3 +37,14 @@ test('a start in a folder that may not be written asks for another folder, not f
   assert.match(told.message, /The data folder \/data cannot be used/);
   assert.doesNotMatch(told.message, /backup/);
 });
+
+test('a start on a disk that refuses asks to look at the disk, not for a backup', () => {
+  const cause = Object.assign(new Error('disk I/O error'), {
+    code: 'ERR_SQLITE_ERROR',
+    errcode: 4874,
+  });
+  const told = dataError(cause, '/data', undefined);
+  assert.ok(told instanceof ConfigError, String(told));
+  assert.match(told.message, /has space left/);
+  assert.doesNotMatch(told.message, /backup/);
+});
