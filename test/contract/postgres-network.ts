@@ -22,6 +22,9 @@ export type Network = {
   close(): Promise<void>;
 };
 
+/** When the system of who is still there finds that the other one is not. */
+const keepAliveMs = 20_000;
+
 export async function startNetwork(databaseUrl: string): Promise<Network> {
   const target = new URL(databaseUrl);
   const open = new Set<Socket>();
@@ -83,6 +86,8 @@ export async function startNetwork(databaseUrl: string): Promise<Network> {
     vanish: () => {
       vanished = true;
       for (const socket of open) silent.add(socket);
+      const lost = [...open];
+      setTimeout(() => lost.forEach((socket) => socket.destroy()), keepAliveMs).unref();
     },
     appear: () => {
       vanished = false;
