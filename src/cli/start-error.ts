@@ -1,6 +1,7 @@
 /** What keeps a program from starting, in words: folders, ports, databases. */
 
 import { createServer } from 'node:net';
+import { NewerDatabaseError } from '#store';
 import { ConfigError } from './config-error.ts';
 
 /** Whether somebody could listen there. Throws {@link ConfigError} with the remedy when not. */
@@ -46,10 +47,16 @@ export function dataError(
   folder: string,
   databaseUrl: string | undefined,
 ): unknown {
+  const place = databaseUrl === undefined ? `in ${folder}` : `at ${withoutPassword(databaseUrl)}`;
+  if (error instanceof NewerDatabaseError) {
+    return new ConfigError(
+      `The database ${place} was last used by a newer Manifold, and this one does not know its tables. Start that version or a later one, or restore a backup from before.`,
+    );
+  }
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
   if (databaseUrl !== undefined && isUnreachable(cause)) {
     return new ConfigError(
-      `The database at ${withoutPassword(databaseUrl)} cannot be used: ${wordsOf(cause)}. Check that it runs, its address, and its user in DATABASE_URL.`,
+      `The database ${place} cannot be used: ${wordsOf(cause)}. Check that it runs, its address, and its user in DATABASE_URL.`,
     );
   }
   switch (codeOf(cause)) {

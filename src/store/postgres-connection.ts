@@ -162,7 +162,7 @@ export class Connection {
   }
 }
 
-type Waiting = { resolve(): void; reject(reason: unknown): void };
+type Waiting = { resolve(): void; reject(reason: Error): void };
 
 /** Read connections, opened when needed; one that fails is thrown away. */
 export class Pool {
@@ -208,7 +208,8 @@ export class Pool {
     try {
       return await Connection.open(this.#place);
     } catch (error) {
-      for (const waiting of this.#waiting) waiting.reject(error);
+      const reason = error instanceof Error ? error : new Error(String(error));
+      for (const waiting of this.#waiting) waiting.reject(reason);
       throw error;
     }
   }
