@@ -6,8 +6,6 @@ import type { Command, CommandResult, Row, Steps, Value, WriteStatement } from '
 import { numberParameters, postgresLoad, postgresWrite } from './statements.ts';
 
 const connectTimeoutMs = 5000;
-/** A batch that stands still for so long, its process stopped or out of reach, gives its locks back. */
-const idleShare = 3;
 /** How long a connection is quiet before it is asked whether the other end is there. */
 const quietMs = 10_000;
 const readConnectionsMax = 4;
@@ -34,7 +32,11 @@ function readOther(type: number, format: 'text' | 'binary'): (text: string) => u
  * The writer only looks up keys. Its plans are made while tables are empty and then kept, so a
  * sequential scan must not be among them.
  */
-export const writeSession = 'SET synchronous_commit = on; SET enable_seqscan = off; SET jit = off';
+export function writeSession({ answerMs }: Place): string {
+  // A batch that stands still, its process stopped or out of reach, gives its locks back.
+  const stillMs = Math.ceil(answerMs / 3);
+  return `SET synchronous_commit = on; SET enable_seqscan = off; SET jit = off; SET idle_in_transaction_session_timeout = ${stillMs}`;
+}
 const readSession = 'SET default_transaction_read_only = on';
 
 /** Where the database is, and how long it may take to answer. */
@@ -52,7 +54,6 @@ export class Connection {
       connectionTimeoutMillis: Math.min(connectTimeoutMs, answerMs),
       keepAlive: true,
       keepAliveInitialDelayMillis: quietMs,
-      idle_in_transaction_session_timeout: Math.ceil(answerMs / idleShare),
       statement_timeout: answerMs,
       // One that is too slow says so itself; one that says nothing cannot be reached.
       query_timeout: Math.ceil(answerMs * 1.3),

@@ -34,7 +34,8 @@ const migrationLock = 7_205_759_403;
 
 export async function openPostgresEngine(options: PostgresOptions): Promise<Engine> {
   const { url, answerMsMax: answerMs = answerMsDefault } = options;
-  const first = await Connection.open({ url, answerMs }, writeSession);
+  const place = { url, answerMs };
+  const first = await Connection.open(place, writeSession(place));
   let epoch: number;
   try {
     epoch = await first.transact('BEGIN', function* () {
@@ -164,7 +165,7 @@ class PostgresEngine implements Engine {
 
   async #connected(): Promise<Connection> {
     if (this.#writer?.broken === true) await this.#dropWriter();
-    this.#writer ??= await Connection.open(this.#place, writeSession);
+    this.#writer ??= await Connection.open(this.#place, writeSession(this.#place));
     return this.#writer;
   }
 
