@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import pg from 'pg';
 import { openLedger, receiptIdOf } from '#ledger';
 import { nanoUsd } from '#std';
 import { openStore, StoreUnavailableError } from '#store';
@@ -51,6 +52,30 @@ else {
     );
     assert.deepEqual((await nodes[0]?.ledger.verify())?.differences, []);
     for (const { store } of nodes) await store.close();
+  });
+
+  test('a node that comes after 1,024 others is told to take the name of one of them, and can', async () => {
+    const url = await cluster.freshUrl();
+    const clock = manualClock();
+    const credit = async (nodeId: string, eventId: string) => {
+      const store = await openStore({ url, clock, nodeId });
+      const money = { walletId: 'w', amountNanoUsd: nanoUsd(5), lotKind: 'paid' } as const;
+      try {
+        const ledger = openLedger({ store, clock });
+        return await ledger.credit({ ...money, eventId, source: 'test', actor: 'test' });
+      } finally {
+        await store.close();
+      }
+    };
+    assert.ok((await credit('first', 'e1')).ok);
+    const client = new pg.Client({ connectionString: url });
+    await client.connect();
+    await client.query(
+      "INSERT INTO chains SELECT 'n' || i, i, 1, 'x', 0 FROM generate_series(1, 1023) AS i",
+    );
+    await client.end();
+    await assert.rejects(credit('late', 'e2'), /node_id of an earlier one/);
+    assert.ok((await credit('first', 'e2')).ok);
   });
 
   test('the database restarts under load: nothing acknowledged is lost, and work goes on by itself', async () => {
