@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
+import { NewerDatabaseError } from '#store';
 import { ConfigError } from './config-error.ts';
 import { dataError } from './start-error.ts';
 
@@ -36,4 +37,28 @@ test('a start in a folder that may not be written asks for another folder, not f
   assert.ok(told instanceof ConfigError, String(told));
   assert.match(told.message, /The data folder \/data cannot be used/);
   assert.doesNotMatch(told.message, /backup/);
+});
+
+test('a start on a disk that refuses asks to look at the disk, not for a backup', () => {
+  const cause = Object.assign(new Error('disk I/O error'), {
+    code: 'ERR_SQLITE_ERROR',
+    errcode: 4874,
+  });
+  const told = dataError(cause, '/data', undefined);
+  assert.ok(told instanceof ConfigError, String(told));
+  assert.match(told.message, /has space left/);
+  assert.doesNotMatch(told.message, /backup/);
+});
+
+test('a database of a newer version is told as such, without its password', () => {
+  const error = new NewerDatabaseError(9, 5);
+  for (const [url, place] of [
+    [undefined, 'in /data'],
+    ['postgres://u:secret@h/db', 'at h/db'],
+  ] as const) {
+    const told = dataError(error, '/data', url);
+    assert.ok(told instanceof ConfigError, String(told));
+    assert.match(told.message, /newer Manifold/);
+    assert.ok(told.message.includes(place) && !told.message.includes('secret'), told.message);
+  }
 });

@@ -1,6 +1,7 @@
 /** What keeps a program from starting, in words: folders, ports, databases. */
 
 import { createServer } from 'node:net';
+import { NewerDatabaseError } from '#store';
 import { ConfigError } from './config-error.ts';
 
 /** Whether somebody could listen there. Throws {@link ConfigError} with the remedy when not. */
@@ -46,10 +47,16 @@ export function dataError(
   folder: string,
   databaseUrl: string | undefined,
 ): unknown {
+  const place = databaseUrl === undefined ? `in ${folder}` : `at ${withoutPassword(databaseUrl)}`;
+  if (error instanceof NewerDatabaseError) {
+    return new ConfigError(
+      `The database ${place} was last used by a newer Manifold, and this one does not know its tables. Start that version or a later one, or restore a backup from before.`,
+    );
+  }
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
   if (databaseUrl !== undefined && isUnreachable(cause)) {
     return new ConfigError(
-      `The database at ${withoutPassword(databaseUrl)} cannot be used: ${wordsOf(cause)}. Check that it runs, its address, and its user in DATABASE_URL.`,
+      `The database ${place} cannot be used: ${wordsOf(cause)}. Check that it runs, its address, and its user in DATABASE_URL.`,
     );
   }
   switch (codeOf(cause)) {
@@ -65,6 +72,7 @@ export function dataError(
     case 'ERR_SQLITE_ERROR':
       if (resultOf(cause) === full) return noSpace(folder);
       if (isOfTheFolder.has(resultOf(cause) ?? 0)) return unusable(folder, cause);
+      if (resultOf(cause) === inputOutput) return diskError(folder, cause);
       return new ConfigError(
         `The database in ${folder} cannot be used: ${wordsOf(cause)}. Keep the file, and start with a backup or another folder: MANIFOLD_DATA=FOLDER.`,
       );
@@ -77,6 +85,12 @@ function noSpace(folder: string): ConfigError {
   return new ConfigError(`There is no space left for the data folder ${folder}. Free some.`);
 }
 
+function diskError(folder: string, cause: unknown): ConfigError {
+  return new ConfigError(
+    `The disk of the data folder ${folder} refuses (${wordsOf(cause)}). Look whether it has space left and is sound.`,
+  );
+}
+
 function unusable(folder: string, cause: unknown): ConfigError {
   return new ConfigError(
     `The data folder ${folder} cannot be used: ${wordsOf(cause)}. Change its owner, or choose another: MANIFOLD_DATA=FOLDER.`,
@@ -85,6 +99,8 @@ function unusable(folder: string, cause: unknown): ConfigError {
 
 /** SQLITE_FULL: nothing is wrong with the file. */
 const full = 13;
+/** SQLITE_IOERR: also of a full disk, where SQLite maps its shared memory. */
+const inputOutput = 10;
 /** SQLITE_PERM, SQLITE_READONLY and SQLITE_CANTOPEN: nor with these, it may only not be written. */
 const isOfTheFolder: ReadonlySet<number> = new Set([3, 8, 14]);
 

@@ -37,7 +37,14 @@ import type { Relay } from './relay.ts';
 import { StreamAnswer, type StreamEnd } from './stream-answer.ts';
 import { keepResponse, resolveState, type ResolvedState } from './responses.ts';
 import { nextStep, routeOf, unlessClientLeft } from './steps.ts';
-import { affordableRoutes, resolve, routeRequest, withinCostCap, type Target } from './target.ts';
+import {
+  affordableRoutes,
+  resolve,
+  routeRequest,
+  withinCostCap,
+  type Route,
+  type Target,
+} from './target.ts';
 import { Trail } from './trail.ts';
 
 export type ChatRoute = {
@@ -219,10 +226,9 @@ class ChatRun {
     try {
       for (let index = 1; ; index += 1) {
         this.#checkClient();
-        const { previous } = this.#trail;
-        const delivery = this.#delivery(step, index);
-        if (index > 1) await this.#funds.attempt(delivery.route, delivery.attemptId, previous);
-        const outcome = await this.#try(delivery);
+        const route = routeOf(this.#target, step);
+        if (index > 1) await this.#record(route, index);
+        const outcome = await this.#try(this.#delivery(step, route, index));
         if (outcome.kind === 'done') return;
         if (outcome.empty) empty = outcome.empty;
         this.#checkClient();
@@ -242,11 +248,18 @@ class ChatRun {
       );
   }
 
-  #delivery(attempt: Attempt, index: number): Delivery {
-    const route = routeOf(this.#target, attempt);
-    const attemptId = `${this.#exchange.requestId}.${index}`;
-    const { losses } = route;
-    this.#trail.losses = losses;
+  #attemptId(index: number): string {
+    return `${this.#exchange.requestId}.${index}`;
+  }
+
+  /** Before the trail knows of it: a call that could not be recorded is not made, and has no outcome. */
+  #record(route: Route, index: number): Promise<void> {
+    return this.#funds.attempt(route, this.#attemptId(index), this.#trail.previous);
+  }
+
+  #delivery(attempt: Attempt, route: Route, index: number): Delivery {
+    const attemptId = this.#attemptId(index);
+    this.#trail.losses = route.losses;
     return {
       services: this.#services,
       exchange: this.#exchange,
@@ -338,10 +351,11 @@ class ChatRun {
       {
         plan: this.#plan,
         begin: async (attempt, route) => {
-          const { previous, attempts, losses } = this.#trail;
-          const begun = { ...this.#delivery(attempt, attempts.length + 1), route };
+          const { attempts, losses } = this.#trail;
+          const index = attempts.length + 1;
+          await this.#record(route, index);
+          const begun = this.#delivery(attempt, route, index);
           this.#trail.losses = losses;
-          await this.#funds.attempt(route, begun.attemptId, previous);
           return begun;
         },
         failed: (begun, failed) => void this.#again(begun, failed),

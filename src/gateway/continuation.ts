@@ -127,7 +127,8 @@ async function continueOnce(broken: Broken, run: ContinuationRun): Promise<Conti
     const attempt = await nextAttempt(run.plan, exchange, failed);
     const route = attempt && routes.get(attempt.candidate as OfferCandidate);
     if (!attempt || !route) return undefined;
-    const begun = await run.begin(attempt, route);
+    const begun = await beginOf(run, attempt, route);
+    if (!begun) return undefined;
     services.log('info', 'answer.continued', {
       request_id: exchange.requestId,
       from: delivery.route.offer.channel.id,
@@ -141,6 +142,20 @@ async function continueOnce(broken: Broken, run: ContinuationRun): Promise<Conti
       trail.clientGone = hasLeft(exchange);
       return undefined;
     }
+  }
+}
+
+/** Without a durable record nothing is sent; what was delivered is settled as it stands. */
+async function beginOf(
+  run: ContinuationRun,
+  attempt: Attempt,
+  route: Route,
+): Promise<Delivery | undefined> {
+  try {
+    return await run.begin(attempt, route);
+  } catch (error) {
+    if (error instanceof GatewayFailure) return undefined;
+    throw error;
   }
 }
 

@@ -407,8 +407,8 @@ export function availableOf(error: GatewayError): NanoUsd | undefined {
   return typeof text === 'string' ? parseUsd(text) : undefined;
 }
 
-/** Pauses while a database restarts or moves. */
-const againAfterMs = [250, 500, 1_000, 2_000, 4_000];
+/** Pauses while a database restarts or moves: half a minute in sum. */
+const againAfterMs = [250, 500, 1_000, 2_000, 4_000, 8_000, 15_000];
 
 /** The end of a hold: the vendor has been paid by then, so it is tried for some seconds. To repeat it is safe. */
 async function persistently<T>(work: () => Promise<T>): Promise<T> {

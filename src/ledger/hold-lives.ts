@@ -10,6 +10,9 @@ import type { Operation, OperationResult } from './lane.ts';
 /** Who writes, and since which start of its. */
 type Writer = { readonly nodeId: string; readonly epoch: number };
 
+/** Longer than any pause between two attempts to end a hold, with what the database may take to answer. */
+const leftForMs = 300_000;
+
 export class HoldLives {
   readonly #clock: Clock;
   /** When the holds of this process are over, by request. */
@@ -44,6 +47,15 @@ export class HoldLives {
     if (expiresAtMs === undefined || lifetime === 'job') return;
     const endsAtMs = this.#clock.monotonic() + (expiresAtMs - this.#clock.now());
     this.#ends.set(requestId, Math.max(endsAtMs, this.#ends.get(requestId) ?? endsAtMs));
+  }
+
+  /**
+   * The database was away when something of this request was said, perhaps its end. Who holds it tries
+   * again for a while; after that nobody will, and what is left of it should not stay for its whole life.
+   */
+  leave(requestId: string): void {
+    const endsAtMs = this.#clock.monotonic() + leftForMs;
+    this.#ends.set(requestId, Math.min(endsAtMs, this.#ends.get(requestId) ?? endsAtMs));
   }
 
   /** Requests of this process whose holds are over, whatever the time of day. */

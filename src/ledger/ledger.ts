@@ -1,7 +1,7 @@
 import type { Clock, NanoUsd } from '#std';
 import { nanoUsd } from '#std';
 import type { Steps, Store } from '#store';
-import { integerOf, load, query, textOf } from '#store';
+import { integerOf, load, query, StoreUnavailableError, textOf } from '#store';
 import type {
   AccountTotals,
   Balance,
@@ -62,10 +62,23 @@ export function openLedger({ store, clock }: LedgerDeps): Ledger {
     }
     return engine.submit(lane, operation) as Promise<Result>;
   };
+  /** What the database did not take may have happened, and its request may be given up. */
+  const submitOf = <Result extends OperationResult>(
+    requestId: string,
+    check: () => void,
+    operation: Operation,
+  ): Promise<Result> => {
+    const result = submit<Result>(check, operation);
+    result.catch((error: unknown) => {
+      if (error instanceof StoreUnavailableError) lives.leave(requestId);
+    });
+    return result;
+  };
   const move = (check: () => void, operation: Operation): Promise<MoveResult> =>
     submit(check, operation);
   const ledger: Omit<Ledger, 'recover' | 'sweep' | 'abandon'> = {
-    reserve: (request) => submit(() => checkReserve(request), { kind: 'reserve', request }),
+    reserve: (request) =>
+      submitOf(request.requestId, () => checkReserve(request), { kind: 'reserve', request }),
     attempt: (requestId, intent, previous) =>
       submit(() => checkIntent(requestId, intent), {
         kind: 'attempt',
@@ -75,8 +88,12 @@ export function openLedger({ store, clock }: LedgerDeps): Ledger {
       }),
     extend: (request) => submit(() => checkExtend(request), { kind: 'extend', request }),
     settle: (settlement) =>
-      submit(() => checkSettlement(settlement), { kind: 'settle', settlement }),
-    void: (request) => submit(() => checkVoid(request), { kind: 'void', request }),
+      submitOf(settlement.requestId, () => checkSettlement(settlement), {
+        kind: 'settle',
+        settlement,
+      }),
+    void: (request) =>
+      submitOf(request.requestId, () => checkVoid(request), { kind: 'void', request }),
     credit: (request) => move(() => checkCredit(request), { kind: 'credit', request }),
     refund: (request) => move(() => checkRefund(request), { kind: 'refund', request }),
     adjust: (request) => move(() => checkAdjust(request), { kind: 'adjust', request }),

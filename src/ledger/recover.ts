@@ -93,7 +93,8 @@ async function sweep(
   const { engine, clock, lives } = deps;
   const nowMs = clock.now();
   const endedIds = lives.ended(sweepMax);
-  const ended = await holdsOf(deps, endedIds);
+  // Jobs are ended by whoever asks after them.
+  const ended = (await holdsOf(deps, endedIds)).filter(({ lifetime }) => lifetime === 'process');
   const rows = await engine.read(() =>
     query(`${holdSelect} WHERE expires_at_ms <= ? ORDER BY expires_at_ms LIMIT ${sweepMax}`, [
       nowMs,

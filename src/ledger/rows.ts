@@ -3,7 +3,7 @@
 import type { JsonObject, JsonValue } from '#std';
 import { asArray, parseJson, parseJsonObject } from '#std';
 import type { LoadStatement, Row, Steps } from '#store';
-import { integerOf, load, query, textOf, textOrNull } from '#store';
+import { StoreUnavailableError, integerOf, load, query, textOf, textOrNull } from '#store';
 import type { AttemptEntry, Books, HoldEntry, LotEntry, WalletEntry } from './books.ts';
 import { inSpendingOrder } from './books.ts';
 import type { LotKind } from './contract.ts';
@@ -188,8 +188,17 @@ export function* loadChain(books: Books): Steps<void> {
     return;
   }
   const [last] = yield* query('SELECT count(*) AS chains FROM chains', []);
-  books.chain.number = last ? integerOf(last, 'chains') : 0;
+  const number = last ? integerOf(last, 'chains') : 0;
+  if (number >= chainsMax)
+    throw new StoreUnavailableError(
+      'store_unavailable',
+      `${chainsMax} nodes have written to this database, and it has room for no more names: give this node a node_id of an earlier one that no longer runs`,
+    );
+  books.chain.number = number;
 }
+
+/** By a CHECK of the table: places in all chains must be exact numbers. */
+const chainsMax = 1024;
 
 export function readHold(row: Row): HoldEntry {
   const scopesText = textOf(row, 'scopes');

@@ -19,6 +19,14 @@ export class StoreUnavailableError extends Error {
   }
 }
 
+/** The database has a schema that this program does not know yet: it is not touched. */
+export class NewerDatabaseError extends Error {
+  constructor(found: number, known: number) {
+    super(`the database is of a newer version (migration ${found}, known up to ${known})`);
+    this.name = 'NewerDatabaseError';
+  }
+}
+
 /** An API key as stored. The secret itself is never stored, only its keyed digest. */
 export type KeyRecord = {
   readonly keyId: string;

@@ -1,3 +1,4 @@
+import { NewerDatabaseError } from './contract.ts';
 import type { Steps } from './engine.ts';
 import { migrations } from './schema.ts';
 
@@ -18,10 +19,7 @@ export function* migrate(kind: 'sqlite' | 'postgres', nowMs: number): Steps<void
   const applied = new Set(typeof rows === 'number' ? [] : rows.map((row) => Number(row['number'])));
   const newest = migrations.at(-1)?.number ?? 0;
   for (const number of applied) {
-    if (number > newest)
-      throw new Error(
-        `the database is of a newer version (migration ${number}, known up to ${newest})`,
-      );
+    if (number > newest) throw new NewerDatabaseError(number, newest);
   }
   for (const migration of migrations) {
     if (applied.has(migration.number)) continue;

@@ -1,20 +1,17 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import pg from 'pg';
 import { applyBatch, enqueue, type Queued } from './batch.ts';
 import { StoreUnavailableError } from './contract.ts';
-import type {
-  Command,
-  CommandResult,
-  Engine,
-  Lane,
-  Row,
-  SnapshotReader,
-  Steps,
-  Value,
-  WriteStatement,
-} from './engine.ts';
+import type { Engine, Lane, SnapshotReader, Steps } from './engine.ts';
 import { migrate } from './migrate.ts';
-import { numberParameters, postgresLoad, postgresWrite } from './statements.ts';
+import {
+  concernsOneOperation,
+  Connection,
+  errorCode,
+  Pool,
+  unavailable,
+  writeSession,
+  type Place,
+} from './postgres-connection.ts';
 
 export type PostgresOptions = {
   readonly url: string;
@@ -25,21 +22,20 @@ export type PostgresOptions = {
   readonly answerMsMax?: number;
 };
 
-const connectTimeoutMs = 5000;
 /** A statement that takes longer is stuck behind a lock or a dead disk. */
 const answerMsDefault = 15_000;
-const readConnectionsMax = 4;
 /** How long a database that restarts or moves is asked what became of a commit, and how often. */
 const askMsMax = 10_000;
 const askEveryMs = 100;
-/** A batch that lost a deadlock or a serialization conflict is run again. */
+/** A batch that lost a deadlock, a serialization conflict or a race for a key is run again. */
 const conflictRetriesMax = 5;
 /** Any number, the same for all nodes: one of them migrates, the others wait. */
 const migrationLock = 7_205_759_403;
 
 export async function openPostgresEngine(options: PostgresOptions): Promise<Engine> {
   const { url, answerMsMax: answerMs = answerMsDefault } = options;
-  const first = await Connection.open({ url, answerMs }, writeSession);
+  const place = { url, answerMs };
+  const first = await Connection.open(place, writeSession(place));
   let epoch: number;
   try {
     epoch = await first.transact('BEGIN', function* () {
@@ -169,7 +165,7 @@ class PostgresEngine implements Engine {
 
   async #connected(): Promise<Connection> {
     if (this.#writer?.broken === true) await this.#dropWriter();
-    this.#writer ??= await Connection.open(this.#place, writeSession);
+    this.#writer ??= await Connection.open(this.#place, writeSession(this.#place));
     return this.#writer;
   }
 
@@ -206,202 +202,6 @@ class PostgresEngine implements Engine {
   }
 }
 
-/** Exact, or an error: a sum that passes the safe integers must be read as text. */
-function readInteger(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value))
-    throw new RangeError(`the database holds an integer that is not exact here: ${text}`);
-  return value;
-}
-
-const bigintType = 20;
-const types: pg.CustomTypesConfig = {
-  getTypeParser: (type: number, format?: string): ((text: string) => unknown) =>
-    type === bigintType ? readInteger : readOther(type, format === 'binary' ? 'binary' : 'text'),
-};
-
-function readOther(type: number, format: 'text' | 'binary'): (text: string) => unknown {
-  return pg.types.getTypeParser(type, format) as (text: string) => unknown;
-}
-
-/**
- * The writer only looks up keys. Its plans are made while tables are empty and then kept, so a
- * sequential scan must not be among them.
- */
-const writeSession = 'SET synchronous_commit = on; SET enable_seqscan = off; SET jit = off';
-const readSession = 'SET default_transaction_read_only = on';
-
-/** Where the database is, and how long it may take to answer. */
-type Place = { readonly url: string; readonly answerMs: number };
-
-class Connection {
-  readonly #client: pg.Client;
-  readonly #names = new Map<string, string>();
-  readonly #texts = new Map<unknown, string>();
-  broken = false;
-
-  static async open({ url, answerMs }: Place, session: string = readSession): Promise<Connection> {
-    const client = new pg.Client({
-      connectionString: url,
-      connectionTimeoutMillis: connectTimeoutMs,
-      statement_timeout: answerMs,
-      // One that is too slow says so itself; one that says nothing cannot be reached.
-      query_timeout: Math.ceil(answerMs * 1.3),
-      application_name: 'manifold',
-      types,
-    });
-    const connection = new Connection(client);
-    try {
-      await client.connect();
-      await client.query(session);
-    } catch (error) {
-      await connection.close();
-      throw unavailable(error);
-    }
-    return connection;
-  }
-
-  private constructor(client: pg.Client) {
-    this.#client = client;
-    client.on('error', () => {
-      this.broken = true;
-    });
-    client.on('end', () => {
-      this.broken = true;
-    });
-  }
-
-  async transact<R>(begin: string, steps: () => Steps<R>): Promise<R> {
-    try {
-      await this.execute(begin);
-      const result = await this.drive(steps());
-      await this.execute('COMMIT');
-      return result;
-    } catch (error) {
-      if (!this.broken) await this.execute('ROLLBACK').catch(() => (this.broken = true));
-      throw error;
-    }
-  }
-
-  async drive<R>(steps: Steps<R>): Promise<R> {
-    let next = steps.next();
-    while (next.done !== true) next = steps.next(await this.run(next.value));
-    return next.value;
-  }
-
-  async execute(sql: string): Promise<void> {
-    await this.#ask({ text: sql });
-  }
-
-  async run(command: Command): Promise<CommandResult> {
-    switch (command.run) {
-      case 'query':
-        return (await this.#send(this.#text(command.sql, numberParameters), command.parameters))
-          .rows as Row[];
-      case 'change':
-        return (
-          (await this.#send(this.#text(command.sql, numberParameters), command.parameters))
-            .rowCount ?? 0
-        );
-      case 'load':
-        return (await this.#send(this.#text(command.load, postgresLoad), [command.keys]))
-          .rows as Row[];
-      case 'write':
-        return (
-          (
-            await this.#send(
-              this.#text(command.write, postgresWrite),
-              columnsOf(command.write, command.rows),
-            )
-          ).rowCount ?? 0
-        );
-    }
-  }
-
-  async close(): Promise<void> {
-    this.broken = true;
-    await this.#client.end().catch(() => undefined);
-  }
-
-  /** Each text is prepared once per connection. Schema statements are many and used once. */
-  #send(text: string, values: readonly unknown[]): Promise<pg.QueryResult> {
-    if (text.startsWith('CREATE')) return this.#ask({ text });
-    let name = this.#names.get(text);
-    if (name === undefined && this.#names.size < 500) {
-      name = `m${this.#names.size}`;
-      this.#names.set(text, name);
-    }
-    return this.#ask({ text, values: [...values], ...(name === undefined ? {} : { name }) });
-  }
-
-  async #ask(question: pg.QueryConfig): Promise<pg.QueryResult> {
-    try {
-      return await this.#client.query(question);
-    } catch (error) {
-      // What comes after it would wait for the same answer.
-      if (isTimeout(error)) this.broken = true;
-      throw error;
-    }
-  }
-
-  #text<Key>(key: Key, make: (key: Key) => string): string {
-    const known = this.#texts.get(key);
-    if (known !== undefined) return known;
-    const text = make(key);
-    if (this.#texts.size < 1000) this.#texts.set(key, text);
-    return text;
-  }
-}
-
-/** Read connections, opened when needed; one that fails is thrown away. */
-class Pool {
-  readonly #place: Place;
-  readonly #idle: Connection[] = [];
-  readonly #waiting: (() => void)[] = [];
-  #open = 0;
-
-  constructor(place: Place) {
-    this.#place = place;
-  }
-
-  async use<R>(work: (connection: Connection) => Promise<R>): Promise<R> {
-    while (this.#open >= readConnectionsMax && this.#idle.length === 0) {
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    }
-    let connection = this.#idle.pop();
-    // It ended while nobody used it: the database was restarted, or something between grew tired of it.
-    while (connection?.broken === true) {
-      this.#open -= 1;
-      connection = this.#idle.pop();
-    }
-    this.#open += connection ? 0 : 1;
-    try {
-      connection ??= await Connection.open(this.#place);
-      return await work(connection);
-    } catch (error) {
-      throw unavailable(error);
-    } finally {
-      if (connection && !connection.broken) this.#idle.push(connection);
-      else {
-        this.#open -= 1;
-        void connection?.close();
-      }
-      this.#waiting.shift()?.();
-    }
-  }
-
-  async close(): Promise<void> {
-    await Promise.all(this.#idle.splice(0).map((connection) => connection.close()));
-  }
-}
-
-function columnsOf(
-  write: WriteStatement,
-  rows: readonly (readonly Value[])[],
-): readonly (readonly Value[])[] {
-  return write.columns.map((_, index) => rows.map((row) => row[index] ?? null));
-}
-
 function* raiseEpoch(nodeId: string, nowMs: number): Steps<number> {
   const rows = yield {
     run: 'query',
@@ -430,34 +230,8 @@ function* fenced(
   return yield* applyBatch(batch);
 }
 
-/** SQLSTATE (https://www.postgresql.org/docs/15/errcodes-appendix.html) or a socket error's name. */
-function errorCode(error: unknown): string | undefined {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  return typeof code === 'string' ? code : undefined;
-}
-
+/** Also a row that another node has made at the same moment: the second look finds it. */
 function isConflict(error: unknown): boolean {
   const code = errorCode(error);
-  return code === '40001' || code === '40P01';
-}
-
-function isTimeout(error: unknown): boolean {
-  return error instanceof Error && error.message === 'Query read timeout';
-}
-
-/** A broken constraint or a bug in one operation must not fail the others of its batch. */
-function concernsOneOperation(error: unknown): boolean {
-  if (error instanceof StoreUnavailableError) return false;
-  const code = errorCode(error);
-  return code?.startsWith('23') ?? (error instanceof TypeError || error instanceof RangeError);
-}
-
-function unavailable(error: unknown): unknown {
-  if (error instanceof StoreUnavailableError || concernsOneOperation(error)) return error;
-  const reason = error instanceof Error ? error.message : 'unknown';
-  return new StoreUnavailableError(
-    'store_unavailable',
-    `PostgreSQL could not do it (${errorCode(error) ?? 'no code'}): ${reason}`,
-    error,
-  );
+  return code === '40001' || code === '40P01' || code === '23505';
 }

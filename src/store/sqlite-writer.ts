@@ -20,6 +20,7 @@ import {
   isOfSqlite,
   pageBytes,
 } from './sqlite-connection.ts';
+import { watchFile } from './same-file.ts';
 import { WriteLock } from './write-lock.ts';
 
 export type Synchronous = 'FULL' | 'NORMAL' | 'OFF';
@@ -63,6 +64,7 @@ export class SqliteWriter {
   /** Opened for its flushes only; SQLite has its own. */
   #log: number | undefined;
   readonly #checkpointer: Checkpointer | undefined;
+  readonly #checkFile: (() => void) | undefined;
 
   constructor(options: SqliteWriterOptions) {
     this.#options = options;
@@ -73,6 +75,7 @@ export class SqliteWriter {
     this.connection = new Connection(path, mode, pages * ownCheckpointFactor);
     this.#lock = new WriteLock(this.connection, path);
     if (path === ':memory:') return;
+    this.#checkFile = watchFile(path);
     this.#checkpointer = new Checkpointer(
       { path, synchronous: mode },
       pages * pageBytes,
@@ -265,6 +268,7 @@ export class SqliteWriter {
 
   /** `true` when the transaction ended and must be begun again. */
   #catchUp(): boolean {
+    this.#checkFile?.();
     const [row] = this.connection.query('PRAGMA data_version');
     const version = Number(row?.['data_version']);
     if (version !== this.#version) {

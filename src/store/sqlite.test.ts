@@ -4,6 +4,7 @@ import fs, {
   existsSync,
   mkdtempSync,
   readdirSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
@@ -179,6 +180,27 @@ test('acknowledged rows that the database refuses stop the writer, and say so', 
     assert.equal(reasons.length, 1);
     await assert.rejects(open({ nodeId: 'other' }), /break a rule/);
   }));
+
+for (const [name, change] of [
+  ['deleted', (path: string) => rmSync(path)],
+  ['replaced', (path: string) => renameSync(copyOf(path), path)],
+] as const)
+  test(`a database file that is ${name} under its writer is not written any more, and that is said`, () =>
+    inFolder(async ({ path, open }) => {
+      const reasons: string[] = [];
+      const engine = await open({ onStop: (reason) => reasons.push(reason.message) });
+      assert.equal(await engine.submit(counting, 1), 1);
+      await engine.submit(direct, 1);
+      change(path);
+      await assert.rejects(engine.submit(counting, 1), /deleted or replaced/);
+      await assert.rejects(engine.submit(direct, 1), /deleted or replaced/);
+      assert.equal(reasons.length, 1);
+    }));
+
+function copyOf(path: string): string {
+  copyFileSync(path, `${path}.copy`);
+  return `${path}.copy`;
+}
 
 test('operations that can wait go with others, and not later than at the end', () =>
   inFolder(async ({ open }) => {

@@ -4,16 +4,20 @@ import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { nanoUsd } from '#std';
 import { openLedger, type Ledger } from '#ledger';
-import { openStore } from '#store';
+import { openStore, StoreUnavailableError, type Engine, type Store } from '#store';
 import { manualClock } from './ledger-fixture.ts';
 
-const lifeMs = 60_000;
+const lifeMs = 3_600_000;
+/** When a request that lost its database is given up. */
+const leftForMs = 300_000;
 const dayMs = 86_400_000;
 
 type Node = {
   readonly ledger: Ledger;
   /** The time of day is set, and nothing else happens. */
   set(byMs: number): void;
+  /** From now on nothing can be written, or can again. */
+  away(isAway: boolean): void;
   /** Time passes. */
   pass(ms: number): void;
   reserve(requestId: string): Promise<boolean>;
@@ -21,6 +25,26 @@ type Node = {
 };
 
 type FreshUrl = () => Promise<{ readonly url: string; remove(): void }>;
+
+/** The engine of a store that is away at times. */
+function outageOf({ engine }: Store, isAway: () => boolean): Engine {
+  return {
+    kind: engine.kind,
+    nodeId: engine.nodeId,
+    epoch: engine.epoch,
+    get stateVersion() {
+      return engine.stateVersion;
+    },
+    submit: (lane, operation) =>
+      isAway()
+        ? Promise.reject(new StoreUnavailableError('store_unavailable', 'it restarts'))
+        : engine.submit(lane, operation),
+    read: (steps) => engine.read(steps),
+    snapshot: (work) => engine.snapshot(work),
+    checkStorage: () => engine.checkStorage(),
+    close: () => engine.close(),
+  };
+}
 
 /** Two nodes on one database with 1,000 in the wallet. */
 async function twoNodes(t: TestContext, freshUrl: FreshUrl): Promise<readonly [Node, Node]> {
@@ -31,9 +55,14 @@ async function twoNodes(t: TestContext, freshUrl: FreshUrl): Promise<readonly [N
     const clock = { ...ticking, now: () => ticking.now() + setByMs };
     const store = await openStore({ url, clock, nodeId, synchronous: 'OFF' });
     t.after(() => store.close());
-    const ledger = openLedger({ store, clock });
+    let isAway = false;
+    const ledger = openLedger({
+      store: { ...store, engine: outageOf(store, () => isAway) },
+      clock,
+    });
     return {
       ledger,
+      away: (now) => void (isAway = now),
       set: (byMs) => void (setByMs += byMs),
       pass: (ms) => ticking.advance(ms),
       reserve: async (requestId) => {
@@ -93,5 +122,26 @@ export function testClocks(freshUrl: FreshUrl): void {
     south.pass(lifeMs);
     assert.equal((await south.ledger.sweep()).expired, 1);
     assert.equal((await south.ledger.balance('w')).pendingNanoUsd, 0);
+  });
+
+  test('a hold whose end was lost with the database is freed some minutes later, not at the end of its life', async (t) => {
+    const [north] = await twoNodes(t, freshUrl);
+    for (const requestId of ['r1', 'r2']) assert.ok(await north.reserve(requestId));
+    north.away(true);
+    for (const requestId of ['r1', 'r2', 'r3'])
+      await assert.rejects(
+        requestId === 'r3' ? north.reserve(requestId) : north.settle(requestId),
+        StoreUnavailableError,
+      );
+    north.away(false);
+    north.pass(leftForMs - 1);
+    assert.equal((await north.ledger.sweep()).expired, 0);
+    // Who still tries is in time.
+    assert.ok(await north.settle('r2'));
+    north.pass(1);
+    assert.equal((await north.ledger.sweep()).expired, 1);
+    const { pendingNanoUsd, postedNanoUsd } = await north.ledger.balance('w');
+    assert.deepEqual([pendingNanoUsd, postedNanoUsd], [0, 930]);
+    assert.deepEqual((await north.ledger.verify()).differences, []);
   });
 }

@@ -13,8 +13,10 @@ import pg from 'pg';
 export type Cluster = {
   /** A new, empty schema of its own. */
   freshUrl(): Promise<string>;
-  /** As after a crash: no connection survives. */
-  restart(): Promise<void>;
+  /** Whether who connects from now on may only read, as on a standby. */
+  onlyReads(yes: boolean): Promise<void>;
+  /** As after a crash, or in order; no connection survives either. */
+  restart(mode?: 'immediate' | 'fast'): Promise<void>;
   stop(): void;
 };
 
@@ -105,7 +107,16 @@ export async function startCluster(flush: 'on' | 'off' = 'off'): Promise<Cluster
       await client.end();
       return `${url}?options=${encodeURIComponent(`-c search_path=t${schemas}`)}`;
     },
-    restart: () => runLater('pg_ctl', ...start, '-m', 'immediate', 'restart'),
+    onlyReads: async (yes) => {
+      const client = new pg.Client({ connectionString: url });
+      await client.connect();
+      await client.query('SET default_transaction_read_only = off');
+      await client.query(
+        `ALTER ROLE manifold ${yes ? 'SET default_transaction_read_only = on' : 'RESET default_transaction_read_only'}`,
+      );
+      await client.end();
+    },
+    restart: (mode = 'immediate') => runLater('pg_ctl', ...start, '-m', mode, 'restart'),
     stop: () => {
       run('pg_ctl', '-D', data, '-m', 'immediate', '-w', 'stop');
       rmSync(folder, { recursive: true, force: true });

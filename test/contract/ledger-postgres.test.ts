@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { receiptIdOf } from '#ledger';
-import { StoreUnavailableError } from '#store';
+import pg from 'pg';
+import { openLedger, receiptIdOf } from '#ledger';
+import { nanoUsd } from '#std';
+import { openStore, StoreUnavailableError } from '#store';
 import { testClocks } from './ledger-clocks.ts';
-import { openFixture } from './ledger-fixture.ts';
+import { manualClock, openFixture } from './ledger-fixture.ts';
 import { checkModel } from './ledger-model-run.ts';
 import { startCluster } from './ledger-postgres-cluster.ts';
 import { testNodes } from './ledger-nodes.ts';
@@ -24,6 +26,57 @@ else {
   const freshUrl = async () => ({ url: await cluster.freshUrl(), remove: () => undefined });
   testNodes(freshUrl, rounds);
   testClocks(freshUrl);
+
+  test('nodes that write for the first time at the same moment all get a place, and what they all say is done once', async () => {
+    const url = await cluster.freshUrl();
+    const clock = manualClock();
+    const names = ['one', 'two', 'three', 'four', 'five', 'six'];
+    const nodes = await Promise.all(
+      names.map(async (nodeId) => {
+        const store = await openStore({ url, clock, nodeId });
+        return { store, ledger: openLedger({ store, clock }) };
+      }),
+    );
+    const money = { amountNanoUsd: nanoUsd(5), source: 'test', actor: 'test' };
+    const results = await Promise.all(
+      nodes.map(({ ledger }) =>
+        ledger.credit({ ...money, walletId: 'w', eventId: 'e', lotKind: 'paid' }),
+      ),
+    );
+    assert.equal(results.filter((result) => result.ok && !result.repeated).length, 1);
+    assert.equal((await nodes[0]?.ledger.balance('w'))?.postedNanoUsd, 5);
+    await Promise.all(
+      nodes.map(({ ledger }, index) =>
+        ledger.credit({ ...money, walletId: `w${index}`, eventId: `e${index}`, lotKind: 'paid' }),
+      ),
+    );
+    assert.deepEqual((await nodes[0]?.ledger.verify())?.differences, []);
+    for (const { store } of nodes) await store.close();
+  });
+
+  test('a node that comes after 1,024 others is told to take the name of one of them, and can', async () => {
+    const url = await cluster.freshUrl();
+    const clock = manualClock();
+    const credit = async (nodeId: string, eventId: string) => {
+      const store = await openStore({ url, clock, nodeId });
+      const money = { walletId: 'w', amountNanoUsd: nanoUsd(5), lotKind: 'paid' } as const;
+      try {
+        const ledger = openLedger({ store, clock });
+        return await ledger.credit({ ...money, eventId, source: 'test', actor: 'test' });
+      } finally {
+        await store.close();
+      }
+    };
+    assert.ok((await credit('first', 'e1')).ok);
+    const client = new pg.Client({ connectionString: url });
+    await client.connect();
+    await client.query(
+      "INSERT INTO chains SELECT 'n' || i, i, 1, 'x', 0 FROM generate_series(1, 1023) AS i",
+    );
+    await client.end();
+    await assert.rejects(credit('late', 'e2'), /node_id of an earlier one/);
+    assert.ok((await credit('first', 'e2')).ok);
+  });
 
   test('the database restarts under load: nothing acknowledged is lost, and work goes on by itself', async () => {
     const fixture = await open();

@@ -7,12 +7,23 @@ export type Network = {
   readonly url: string;
   /** From now on nothing comes through the connections that are open; new ones work. */
   fallSilent(): void;
+  /** As when its machine is gone: who connects hears nothing either. */
+  vanish(): void;
+  /** Ends `vanish`; what was open stays silent. */
+  appear(): void;
+  /** Every answer of the database comes so much later. */
+  slow(ms: number): void;
   /** Ends the connections that are open; new ones work. */
   cut(): void;
+  /** From the next COMMIT on nothing comes through its connection, which stays open. */
+  holdCommit(): void;
   /** The next COMMIT reaches the database, its answer reaches nobody, and nobody gets in for `ms`. */
   breakCommit(ms: number): void;
   close(): Promise<void>;
 };
+
+/** When the system of who is still there finds that the other one is not. */
+const keepAliveMs = 20_000;
 
 export async function startNetwork(databaseUrl: string): Promise<Network> {
   const target = new URL(databaseUrl);
@@ -20,8 +31,15 @@ export async function startNetwork(databaseUrl: string): Promise<Network> {
   const silent = new WeakSet<Socket>();
   let breakForMs: number | undefined;
   let refusing = false;
+  let vanished = false;
+  let holdsCommit = false;
+  let slowMs = 0;
   const server = createServer((client) => {
     if (refusing) return client.destroy();
+    if (vanished) {
+      open.add(client);
+      return client.on('error', () => {}).once('close', () => open.delete(client));
+    }
     const database = connect(Number(target.port), target.hostname);
     for (const socket of [client, database]) {
       open.add(socket);
@@ -29,6 +47,10 @@ export async function startNetwork(databaseUrl: string): Promise<Network> {
       socket.once('close', () => open.delete(socket));
     }
     client.on('data', (bytes) => {
+      if (holdsCommit && bytes.includes('COMMIT')) {
+        holdsCommit = false;
+        silent.add(client);
+      }
       if (silent.has(client)) return;
       database.write(bytes);
       if (breakForMs === undefined || !bytes.includes('COMMIT')) return;
@@ -39,9 +61,16 @@ export async function startNetwork(databaseUrl: string): Promise<Network> {
       client.destroy();
     });
     database.on('data', (bytes) => {
-      if (!silent.has(client) && !client.destroyed) client.write(bytes);
+      const pass = (): void => {
+        if (!silent.has(client) && !client.destroyed) client.write(bytes);
+      };
+      if (slowMs === 0) pass();
+      else setTimeout(pass, slowMs);
     });
-    client.once('close', () => database.end());
+    client.once('close', () => {
+      // As when the machine is gone: the database hears nothing of it.
+      if (!silent.has(client)) database.end();
+    });
     database.once('close', () => client.destroy());
     return undefined;
   });
@@ -54,8 +83,23 @@ export async function startNetwork(databaseUrl: string): Promise<Network> {
     fallSilent: () => {
       for (const socket of open) silent.add(socket);
     },
+    vanish: () => {
+      vanished = true;
+      for (const socket of open) silent.add(socket);
+      const lost = [...open];
+      setTimeout(() => lost.forEach((socket) => socket.destroy()), keepAliveMs).unref();
+    },
+    appear: () => {
+      vanished = false;
+    },
+    slow: (ms) => {
+      slowMs = ms;
+    },
     cut: () => {
       for (const socket of open) socket.destroy();
+    },
+    holdCommit: () => {
+      holdsCommit = true;
     },
     breakCommit: (ms) => {
       breakForMs = ms;

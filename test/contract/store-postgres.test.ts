@@ -51,4 +51,57 @@ else {
     await store.close();
     await network.close();
   });
+
+  test('a node that stands still in the middle of a batch does not stop the others', async () => {
+    const url = await cluster.freshUrl();
+    const network = await startNetwork(url);
+    const options = { clock: manualClock(), answerMsMax: 1_500 };
+    const still = await openStore({ ...options, url: network.url, nodeId: 'still' });
+    const other = await openStore({ ...options, url, nodeId: 'other' });
+    await other.settings.put('a', { name: 'a' });
+    network.holdCommit();
+    const lost = assert.rejects(still.settings.put('a', { name: 'still' }), /could not do it/);
+    // The row is locked by then.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    await other.settings.put('a', { name: 'other' });
+    await lost;
+    assert.deepEqual((await other.settings.get('a'))?.body, { name: 'other' });
+    await still.settings.put('a', { name: 'back' });
+    await other.close();
+    await still.close();
+    await network.close();
+  });
+
+  test('when the database cannot be reached, a crowd of reads is told so at once, and works when it is back', async () => {
+    const network = await startNetwork(await cluster.freshUrl());
+    const store = await openStore({ url: network.url, clock: manualClock(), answerMsMax: 500 });
+    await store.settings.put('a', { name: 'a' });
+    await Promise.all(Array.from({ length: 4 }, () => store.settings.get('a')));
+    network.vanish();
+    const began = performance.now();
+    const crowd = Array.from({ length: 100 }, () => store.settings.get('a'));
+    const results = await Promise.allSettled(crowd);
+    assert.ok(results.every(({ status }) => status === 'rejected'));
+    assert.ok(performance.now() - began < 3_000, `${performance.now() - began} ms`);
+    network.appear();
+    assert.ok(await store.settings.get('a'));
+    await store.close();
+    await network.close();
+  });
+
+  test('a database that may only be read is left for one that writes', async () => {
+    const network = await startNetwork(await cluster.freshUrl());
+    const store = await openStore({ url: network.url, clock: manualClock() });
+    await cluster.onlyReads(true);
+    network.cut();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    try {
+      await assert.rejects(store.settings.put('a', { name: 'a' }), /25006/);
+    } finally {
+      await cluster.onlyReads(false);
+    }
+    await store.settings.put('a', { name: 'a' });
+    await store.close();
+    await network.close();
+  });
 }

@@ -9,10 +9,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Books } from '#cli';
-import type { Receipt } from '#ledger';
-import { startSimulator, type BillEntry, type Rule, type RunningSimulator } from '#simulator';
+import { startSimulator, type Rule, type RunningSimulator } from '#simulator';
 import { seededRandom, systemClock } from '#std';
+import { compare, Notes } from './gateway-accounts.ts';
 import { fillWallets, openData, startServer, writeConfig } from './gateway-process.ts';
 import { runLane, Witness } from './gateway-lanes.ts';
 
@@ -66,9 +65,7 @@ const files = writeConfig(folder, {
 const keys = await fillWallets(folder, streams, wallets, 50);
 const witness = new Witness();
 const readyMs: number[] = [];
-const seen = new Set<string>();
-const billed = new Map<string, BillEntry>();
-let unnamed = 0;
+const notes = new Notes();
 let differences = 0;
 let workersKilled = 0;
 
@@ -86,7 +83,7 @@ readyMs.push(last.readyMs);
 await last.end('SIGTERM');
 
 const books = await openData(folder);
-const report = await compare(books);
+const report = await compare(books, wallets, notes, witness);
 await books.store.close();
 for (const simulator of Object.values(vendors)) await simulator.close();
 rmSync(folder, { recursive: true, force: true });
@@ -99,8 +96,9 @@ const wrong =
   report.negative_wallets +
   report.cost_mismatches +
   report.differences +
+  differences +
   witness.unbilled +
-  unnamed;
+  notes.unnamed;
 const failed = wrong > 0 || report.vendor_calls === 0 || report.acknowledged === 0;
 console.log(
   JSON.stringify({
@@ -113,8 +111,9 @@ console.log(
     aborted: witness.aborted,
     refused: witness.refused,
     unbilled: witness.unbilled,
-    unnamed,
+    unnamed: notes.unnamed,
     ...report,
+    differences: differences + report.differences,
     ready_p50_ms: Math.round(readyMs[Math.floor(readyMs.length / 2)] ?? 0),
     ready_max_ms: Math.round(readyMs.at(-1) ?? 0),
     seconds: Math.round((performance.now() - start) / 1_000),
@@ -147,7 +146,7 @@ async function live(life: number): Promise<void> {
   over.now = true;
   await server.end('SIGKILL');
   await Promise.all(lanes);
-  for (const simulator of Object.values(vendors)) takeNotes(simulator);
+  for (const simulator of Object.values(vendors)) notes.take(simulator);
 }
 
 function passing(timeMs: number): Promise<void> {
@@ -161,108 +160,4 @@ function kill(pid: number): boolean {
   } catch {
     return false;
   }
-}
-
-/** What the vendor saw and billed in this life; it keeps a thousand requests only. */
-function takeNotes(simulator: RunningSimulator): void {
-  for (const request of simulator.seen.splice(0)) {
-    const attemptId = request.headers['x-client-request-id'];
-    if (attemptId === undefined) unnamed += 1;
-    else seen.add(attemptId);
-  }
-  for (const entry of simulator.bill.entries)
-    if (entry.attemptId !== undefined) billed.set(entry.attemptId, entry);
-  simulator.bill.clear();
-}
-
-async function compare({ ledger }: Books) {
-  const receipts = new Map<string, Receipt>();
-  let openNanoUsd = 0;
-  let negativeWallets = 0;
-  let doublePosts = 0;
-  for (let index = 0; index < wallets; index += 1) {
-    const walletId = `w${index}`;
-    const { availableNanoUsd, pendingNanoUsd, postedNanoUsd } = await ledger.balance(walletId);
-    openNanoUsd += pendingNanoUsd;
-    if (availableNanoUsd < 0 || postedNanoUsd < 0) negativeWallets += 1;
-    let sum = 0;
-    for (let before: string | undefined; ;) {
-      const page = await ledger.statement({
-        walletId,
-        limit: 500,
-        ...(before === undefined ? {} : { before }),
-      });
-      for (const receipt of page.receipts) {
-        sum -= receipt.chargeNanoUsd;
-        if (receipt.requestId === undefined) continue;
-        if (receipts.has(receipt.requestId)) doublePosts += 1;
-        receipts.set(receipt.requestId, receipt);
-      }
-      before = page.next;
-      if (before === undefined) break;
-    }
-    if (sum !== postedNanoUsd) doublePosts += 1;
-  }
-  const verified = await ledger.verify();
-  return {
-    vendor_calls: seen.size,
-    vendor_bills: billed.size,
-    receipts: receipts.size,
-    acknowledged: witness.acknowledged.size,
-    orphans: countOrphans(receipts),
-    lost_acknowledgements: countLost(receipts),
-    double_posts: doublePosts,
-    open_nano_usd: openNanoUsd,
-    negative_wallets: negativeWallets,
-    ...compareCosts(receipts),
-    differences: differences + verified.differenceCount,
-    first_differences: verified.differences.slice(0, 3),
-  };
-}
-
-function countOrphans(receipts: ReadonlyMap<string, Receipt>): number {
-  const known = new Set<string>();
-  for (const receipt of receipts.values())
-    for (const attempt of receipt.attempts)
-      if (attempt.channelId !== 'unrecorded') known.add(attempt.attemptId);
-  return [...seen].filter((attemptId) => !known.has(attemptId)).length;
-}
-
-function countLost(receipts: ReadonlyMap<string, Receipt>): number {
-  const byId = new Map([...receipts.values()].map((receipt) => [receipt.receiptId, receipt]));
-  return [...witness.acknowledged].filter(
-    ([receiptId, charge]) => byId.get(receiptId)?.chargeNanoUsd !== charge,
-  ).length;
-}
-
-/** Where the vendor told its usage, the receipt has exactly what the vendor billed. */
-function compareCosts(receipts: ReadonlyMap<string, Receipt>) {
-  let exact = 0;
-  let mismatches = 0;
-  let unknown = 0;
-  let estimated = 0;
-  for (const receipt of receipts.values()) {
-    if (
-      receipt.kind === 'void' &&
-      receipt.attempts.some((attempt) => attempt.outcome === 'unknown')
-    )
-      unknown += 1;
-    if (receipt.usageSource === 'estimated') estimated += 1;
-    const entry =
-      receipt.usageSource === 'provider' ? billed.get(receipt.postedAttemptId ?? '') : undefined;
-    if (!entry) continue;
-    const { inputTokens, outputTokens, reasoningTokens = 0 } = receipt.usage;
-    const same =
-      inputTokens === entry.inputTokens &&
-      outputTokens === entry.outputTokens &&
-      reasoningTokens === entry.reasoningTokens;
-    if (same) exact += 1;
-    else mismatches += 1;
-  }
-  return {
-    cost_exact: exact,
-    cost_mismatches: mismatches,
-    cost_estimated: estimated,
-    unknown_outcomes: unknown,
-  };
 }

@@ -11,6 +11,31 @@ export class Witness {
   aborted = 0;
   refused = 0;
   unbilled = 0;
+  /** Answers that broke off without a word. */
+  broken = 0;
+  /** Refusals of ours that do not say what is wrong, or not when to come again. */
+  unclear = 0;
+  longestMs = 0;
+  /** How often each refusal was heard, by status and code. */
+  readonly refusals: Record<string, number> = {};
+
+  summary() {
+    const { asked, aborted, refused, broken, unbilled, unclear, longestMs, refusals } = this;
+    return { asked, aborted, refused, broken, unbilled, unclear, longest_ms: longestMs, refusals };
+  }
+
+  hearRefusal(status: number, text: string, retryAfter: string | null): void {
+    const known =
+      /[a-z]+_(?:unavailable|error|balance|failed|cut|down|exhausted|limited|channel|exceeded)\b/g;
+    const said = text.match(known) ?? [];
+    const code = said.find((word) => word !== 'server_error' && word !== 'api_error') ?? '';
+    const name = `${status} ${code}`;
+    this.refusals[name] = (this.refusals[name] ?? 0) + 1;
+    if (code === 'internal_error' || (status >= 500 && retryAfter === null)) {
+      this.unclear += 1;
+      if (this.unclear <= 5) console.error('unclear:', status, text.slice(-600));
+    }
+  }
 }
 
 export type LaneOptions = {
@@ -27,11 +52,14 @@ export type LaneOptions = {
 /** One request after another. Every failure is the server's death or was asked for. */
 export async function runLane(options: LaneOptions): Promise<void> {
   while (!options.over.now) {
+    const began = performance.now();
     try {
       await askOnce(options);
     } catch {
       // The server is gone, or this client left.
     }
+    const took = Math.round(performance.now() - began);
+    options.witness.longestMs = Math.max(options.witness.longestMs, took);
     await new Promise((turn) => setTimeout(turn, 5));
   }
 }
@@ -63,8 +91,13 @@ async function askOnce({
       signal: leave.signal,
     });
     const text = await response.text();
+    if (response.status !== 200 || /"error"|response\.failed/.test(text))
+      witness.hearRefusal(response.status, text, response.headers.get('retry-after'));
     if (response.status !== 200) witness.refused += 1;
     else note(witness, text, (name) => response.headers.get(name));
+  } catch (error) {
+    if (!leave.signal.aborted) witness.broken += 1;
+    throw error;
   } finally {
     clearTimeout(timer);
   }

@@ -5,6 +5,7 @@
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { configSchema, openBooks, type Books } from '#cli';
 import { nanoUsd } from '#std';
@@ -15,8 +16,9 @@ export type ServerFiles = { readonly folder: string; readonly configFile: string
 export function writeConfig(
   folder: string,
   settings: Readonly<Record<string, unknown>>,
+  name = 'config.yaml',
 ): ServerFiles {
-  const configFile = join(folder, 'config.yaml');
+  const configFile = join(folder, name);
   writeFileSync(
     configFile,
     JSON.stringify({
@@ -31,9 +33,13 @@ export function writeConfig(
   return { folder, configFile };
 }
 
+/** Where else its data is: a database of several nodes, and their pepper. */
+export type Elsewhere = { readonly database_url?: string; readonly pepper?: string };
+
 /** The data of the server while it does not run. */
-export function openData(folder: string): Promise<Books> {
-  return openBooks(configSchema.parse({ data: folder, log_level: 'error' }), 'checker');
+export function openData(folder: string, elsewhere: Elsewhere = {}): Promise<Books> {
+  const config = configSchema.parse({ data: folder, log_level: 'error', ...elsewhere });
+  return openBooks(config, 'checker');
 }
 
 /** Wallets with money, and one key for each lane. */
@@ -42,8 +48,9 @@ export async function fillWallets(
   lanes: number,
   wallets: number,
   usdEach: number,
+  elsewhere: Elsewhere = {},
 ): Promise<readonly string[]> {
-  const books = await openData(folder);
+  const books = await openData(folder, elsewhere);
   for (let index = 0; index < wallets; index += 1) {
     await books.ledger.credit({
       walletId: `w${index}`,
@@ -134,5 +141,17 @@ function listening(child: ChildProcess): Promise<string> {
       read(text);
     });
     child.once('exit', (code) => failed(new Error(`the server ended with ${code}: ${said}`)));
+  });
+}
+
+/** A port that is free now, for a server that has to come back to it. */
+export function freePort(): Promise<number> {
+  return new Promise((found, failed) => {
+    const probe = createServer();
+    probe.once('error', failed);
+    probe.listen(0, '127.0.0.1', () => {
+      const address = probe.address();
+      probe.close(() => found(typeof address === 'object' && address ? address.port : 0));
+    });
   });
 }

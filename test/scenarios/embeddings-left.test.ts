@@ -4,14 +4,20 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { startRig, type Rig } from './rig.ts';
 
-async function leaveAfter(rig: Rig, ms: number): Promise<void> {
+/** A client that waits until a vendor has its question, and then no longer. */
+async function leave(rig: Rig): Promise<void> {
+  const waiting = new AbortController();
   const asked = fetch(`${rig.url}/v1/embeddings`, {
     method: 'POST',
     headers: { authorization: `Bearer ${rig.key}`, 'content-type': 'application/json' },
     body: JSON.stringify({ model: 'sim-embedding', input: ['some words', 'and others'] }),
-    signal: AbortSignal.timeout(ms),
+    signal: waiting.signal,
   });
-  await assert.rejects(asked);
+  const left = assert.rejects(asked);
+  while (Object.values(rig.vendors).every(({ seen }) => seen.length === 0))
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  waiting.abort();
+  await left;
 }
 
 async function settled(rig: Rig) {
@@ -28,7 +34,7 @@ async function settled(rig: Rig) {
 test('a client that leaves pays for the embeddings that were made for it', async () => {
   const rig = await startRig({ vendors: [{ id: 'one', rules: [{ fault: { delay_ms: 400 } }] }] });
   try {
-    await leaveAfter(rig, 150);
+    await leave(rig);
     const receipt = await settled(rig);
     assert.equal(receipt.kind, 'usage');
     assert.ok(receipt.chargeNanoUsd > 0);
@@ -43,7 +49,7 @@ test('nobody else is asked for a client that has left', async () => {
   const vendors = ['one', 'two'].map((id) => ({ id, rules: [failing] }));
   const rig = await startRig({ vendors });
   try {
-    await leaveAfter(rig, 150);
+    await leave(rig);
     assert.equal((await settled(rig)).kind, 'void');
     const calls = Object.values(rig.vendors).flatMap(({ seen }) => seen);
     assert.equal(calls.length, 1);

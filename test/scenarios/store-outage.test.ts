@@ -5,10 +5,13 @@ import { test } from 'node:test';
 import { StoreUnavailableError } from '#store';
 import { startRig, type RigOptions } from './rig.ts';
 
-/** Settlements and voids find the database gone `failures` times. */
+type Ending = 'settle' | 'void' | 'attempt';
+
+/** These operations, all together, find the database gone `failures` times. */
 function outage(
   failures: number,
   code: StoreUnavailableError['code'] = 'store_unavailable',
+  operations: readonly Ending[] = ['settle', 'void'],
 ): NonNullable<RigOptions['services']> {
   let left = failures;
   const orGone = <Words extends unknown[], R>(work: (...words: Words) => Promise<R>) => {
@@ -21,9 +24,15 @@ function outage(
   };
   return (services) => {
     const { ledger } = services;
+    const isGone = (operation: Ending) => operations.includes(operation);
     return {
       ...services,
-      ledger: { ...ledger, settle: orGone(ledger.settle), void: orGone(ledger.void) },
+      ledger: {
+        ...ledger,
+        settle: isGone('settle') ? orGone(ledger.settle) : ledger.settle,
+        void: isGone('void') ? orGone(ledger.void) : ledger.void,
+        attempt: isGone('attempt') ? orGone(ledger.attempt) : ledger.attempt,
+      },
     };
   };
 }
@@ -53,6 +62,48 @@ test('a hold whose request failed is freed when the database is back', async () 
   try {
     assert.equal((await rig.post('/v1/chat/completions', question)).status, 400);
     assert.equal((await rig.books.ledger.balance(rig.walletId)).pendingNanoUsd, 0);
+  } finally {
+    await rig.close();
+  }
+});
+
+test('a call that could not be recorded was not made, and the books have no trace of it', async () => {
+  const ill = [{ fault: { status: 500 } }];
+  const rig = await startRig({
+    services: outage(1, 'store_unavailable', ['attempt']),
+    vendors: [
+      { id: 'one', rules: ill },
+      { id: 'two', rules: ill },
+    ],
+  });
+  try {
+    const response = await rig.post('/v1/chat/completions', question);
+    assert.equal(response.status, 503);
+    assert.match(await response.text(), /storage_unavailable/);
+    const calls = Object.values(rig.vendors).map(({ seen }) => seen.length);
+    assert.deepEqual(calls.sort(), [0, 1]);
+    assert.deepEqual((await rig.books.ledger.verify()).differences, []);
+  } finally {
+    await rig.close();
+  }
+});
+
+test('a cut answer whose continuation could not be recorded is charged as far as it came', async () => {
+  const rig = await startRig({
+    services: outage(1, 'store_unavailable', ['attempt']),
+    config: { streaming: { continue_cut_answers: true } },
+    vendors: ['one', 'two'].map((id) => ({
+      id,
+      rules: [{ fault: { cut_at_byte: 900 } }],
+      channel: { quirks: { prefill: true } },
+    })),
+  });
+  try {
+    const response = await rig.post('/v1/chat/completions', { ...question, stream: true });
+    assert.match(await response.text(), /upstream_cut/);
+    const { receipts } = await rig.books.ledger.statement({ walletId: rig.walletId, limit: 1 });
+    assert.equal(receipts[0]?.kind, 'usage');
+    assert.deepEqual((await rig.books.ledger.verify()).differences, []);
   } finally {
     await rig.close();
   }
