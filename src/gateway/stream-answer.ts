@@ -5,6 +5,7 @@
 
 import { gatewayError, GatewayFailure, type GatewayError } from '#canonical';
 import type { Attempt } from '#routing';
+import type { StreamFrame } from '#std';
 import { UpstreamFailure, type BodySink } from '#upstream';
 import { classify, type OpenStream } from './attempt.ts';
 import type { ClientStream } from './client-stream.ts';
@@ -43,6 +44,7 @@ export type StreamContext = {
 
 /** How long a request may live on because its client is slow: the upstream has ended by then. */
 const slowReaderMs = 1_000;
+const blankLine = Buffer.from('\n\n');
 const longestTimerMs = 2_147_483_647;
 /** What may come before the first content, in bytes or characters: some repeat the whole question. */
 const pendingLengthMax = 16 * 2 ** 20;
@@ -122,7 +124,7 @@ export class StreamAnswer implements BodySink {
     try {
       // An event without its final blank line counts where the connection ended cleanly.
       const tail = parser.end();
-      if (tail) void this.#accept([tail]);
+      if (tail) void this.#accept([withBlankLine(tail)]);
       else if (!relay.complete) this.#error ??= errorIn?.(parser.rest());
       this.#error ??= relay.end();
     } catch (error) {
@@ -243,6 +245,11 @@ export class StreamAnswer implements BodySink {
     );
     return this.#committed ? { kind: 'broken', error: failed.error } : { kind: 'failed', failed };
   }
+}
+
+/** Readers of clients pass over an event that no blank line ends, and what is written next would stand in it. */
+function withBlankLine(frame: StreamFrame): StreamFrame {
+  return { ...frame, raw: Buffer.concat([frame.raw, blankLine]) };
 }
 
 function asFailure(error: GatewayError): GatewayFailure {

@@ -67,6 +67,14 @@ describe('an answer in an odd form', () => {
     assert.match(text, /\ndata: \[DONE\]\n/);
   });
 
+  it('ends its last event, though the connection closed before the blank line', async () => {
+    for (const cut of [1, 2]) {
+      answer = { type: 'text/event-stream', body: frames.slice(0, -cut) };
+      const text = await (await ask()).text();
+      assert.match(text, /\n\ndata: \[DONE\]\n\n/);
+    }
+  });
+
   it('is whole for a client that did not ask for a stream', async () => {
     const tail = 'data: {"id":"c","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":1}}';
     const body = frames.replace('data: [DONE]', `${tail}\n\ndata: [DONE]`);
