@@ -5,7 +5,7 @@
 
 import { gatewayError, GatewayFailure, type GatewayError } from '#canonical';
 import type { Attempt } from '#routing';
-import type { StreamFrame } from '#std';
+import { parseJson, type StreamFrame } from '#std';
 import { UpstreamFailure, type BodySink } from '#upstream';
 import { classify, type OpenStream } from './attempt.ts';
 import type { ClientStream } from './client-stream.ts';
@@ -124,7 +124,7 @@ export class StreamAnswer implements BodySink {
     try {
       // An event without its final blank line counts where the connection ended cleanly.
       const tail = parser.end();
-      if (tail) void this.#accept([withBlankLine(tail)]);
+      if (tail && isWhole(tail)) void this.#accept([withBlankLine(tail)]);
       else if (!relay.complete) this.#error ??= errorIn?.(parser.rest());
       this.#error ??= relay.end();
     } catch (error) {
@@ -245,6 +245,11 @@ export class StreamAnswer implements BodySink {
     );
     return this.#committed ? { kind: 'broken', error: failed.error } : { kind: 'failed', failed };
   }
+}
+
+/** Half an event is none: a client's reader would break at it, and never see the error that follows. */
+function isWhole({ data }: StreamFrame): boolean {
+  return data.trim() === '[DONE]' || parseJson(data).ok;
 }
 
 /** Readers of clients pass over an event that no blank line ends, and what is written next would stand in it. */
