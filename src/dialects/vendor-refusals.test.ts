@@ -2,6 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { openaiChat } from './openai-chat/index.ts';
+import { openaiResponses } from './openai-responses/index.ts';
 import { decodeUpstreamError } from './upstream-error.ts';
 
 type Case = readonly [what: string, status: number, body: unknown, kind: string];
@@ -200,4 +202,27 @@ test('a refusal inside a stream is told by its words where it has no number', ()
   );
   assert.equal(kind({ code: 'insufficient_quota', message: 'No more.' }), 'quota-exhausted');
   assert.equal(kind({ code: 'x', message: 'Broken.' }), 'server');
+});
+
+test('a fault of the request keeps the code of its vendor in both dialects of OpenAI', () => {
+  const error = { message: 'Not this.', code: 'unsupported_parameter', param: 'x' };
+  const decoded = decodeUpstreamError(400, JSON.stringify({ error }));
+  for (const dialect of [openaiChat, openaiResponses]) {
+    const inner = dialect.error.encode(decoded, 'r').body['error'];
+    assert.match(JSON.stringify(inner), /"param":"x","code":"unsupported_parameter"/);
+  }
+  const encoder = openaiResponses.stream.encoder(
+    {
+      dialect: 'openai-responses',
+      model: 'm',
+      messages: [],
+      tools: [],
+      stream: true,
+      streamUsage: true,
+      extensions: {},
+    },
+    { framing: 'sse' },
+    () => undefined,
+  );
+  assert.match(encoder.push({ kind: 'error', error: decoded }), /"code":"unsupported_parameter"/);
 });
