@@ -72,3 +72,11 @@ test('arguments as text are arguments, whole and streamed', () => {
   );
   assert.deepEqual(deltas, ['{"x":1}']);
 });
+
+test('an answer that failed on its calls is no good answer', () => {
+  const words = ['MALFORMED_FUNCTION_CALL', 'TOO_MANY_TOOL_CALLS', 'MISSING_THOUGHT_SIGNATURE'];
+  for (const finishReason of words) {
+    const { choices } = response.decode({ candidates: [{ finishReason }] }, {});
+    assert.deepEqual(choices[0]?.finish, { reason: 'error', raw: finishReason });
+  }
+});
