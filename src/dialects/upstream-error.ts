@@ -136,21 +136,29 @@ const contextLength = new RegExp(
     'prompt exceeds max length',
     'too many tokens:[^.]{0,80}cannot exceed',
     'inputs`? tokens \\+ `?max_new_tokens`? must be',
+    'must be less than (?:or equal to )?max_seq_len',
+    'context length of only',
+    'greater than the context length',
+    'prompt 超长',
   ].join('|'),
   'i',
 );
 const quotaExhausted =
-  /insufficient[_ ](?:quota|balance|funds|credits?)|exceeded_current_quota|billing_(?:error|hard_limit)|billing details|credit balance is too low|requires more credits|out of credits|arrearage|account[^.]{0,30}overdue|payment required|no longer has[^.]{0,20}credits|spending limit|余额不足/i;
+  /insufficient[_ ](?:quota|balance|funds|credits?)|exceeded_current_quota|billing_(?:error|hard_limit)|billing details|credit balance is too low|requires more credits|out of credits|arrearage|account[^.]{0,30}overdue|payment required|no longer has[^.]{0,20}credits|specified api usage limits|(?:used all|any) (?:available )?credits|balance (?:is )?insufficient|free_?tier_?only|enable billing|spending limit|余额不足|欠费/i;
 const credentialWords =
-  /invalid[_ -]?(?:x-)?api[_ -]?key|incorrect api key|api[_ ]key[_ ](?:invalid|not valid|expired)|API key not valid|authentication[_ ](?:error|fails)|invalid_authentication|unauthenticated|invalid subscription key|invalid (?:bearer )?token|unrecognized_?client|security token[^.]{0,30}invalid|no auth credentials|account_deactivated|organization_restricted/i;
+  /invalid[_ -]?(?:x-)?api[_ -]?key|incorrect api key|api[_ ]key[_ ](?:invalid|not valid|expired)|API key not valid|authentication[_ ](?:error|fails)|invalid_authentication|unauthenticated|invalid subscription key|invalid (?:bearer )?token|unrecognized_?client|security token[^.]{0,30}invalid|no auth credentials|account_deactivated|organization_restricted|user location is not supported/i;
 const contentFilter =
-  /content[_ -]?filter|content management policy|content[_ ]policy|responsibleaipolicy|moderation_(?:blocked|error)|data_inspection_failed|safety system|flagged (?:for|as)|prohibited_content|high risk|sensitive content|new_sensitive|contentfilter/i;
+  /content[_ -]?filter|content management policy|content[_ ]policy|violates usage guidelines|responsibleaipolicy|moderation_(?:blocked|error)|data_?inspection_?failed|safety system|flagged (?:for|as)|prohibited_content|high risk|content exists risk|(?:text|image|audio|video)riskdetection|sensitive ?(?:content|information)|new_sensitive|contentfilter|不安全或敏感/i;
 const modelMissing =
-  /model[_ ]not[_ ]found|deploymentnotfound|deployment[^.]{0,60}does not exist|model[^.]{0,120}(?:does not exist|not exist|not found|is not found|not supported by|is not available|unknown model)|unknown model|no such model|not a valid model|no endpoints found|invalid[_ ]model|model_not_supported|not allowed to sample|not have access to (?:this |the )?model|model identifier is invalid|on-demand throughput/i;
+  /model[_ ]not[_ ]found|deploymentnotfound|deployment[^.]{0,60}does not exist|model(?:[^.]|\.(?=\S)){0,120}(?:does not exist|not exist|not found|is not found|not supported by|is not available|unknown model|been decommissioned|不存在)|unknown model|no such model|not a valid model|no endpoints found|invalid[_ ]model|model_not_supported|not allowed to sample|模型不存在|(?:not|n['’]t) have access to (?:this |the )?model|does not work with the specified model|model identifier is invalid|on-demand throughput/i;
 const overloadedWords =
   /overloaded|server[_ ]is[_ ]busy|engine_overloaded|no capacity|at capacity|temporarily unavailable|resource_temporarily/i;
 const rateLimitWords =
   /rate[_ -]?limit|too many requests|resource_exhausted|throttl|tokens per (?:min|day)|requests per/i;
+/** Something of the vendor's that a request names: a file, an item of an earlier answer, a cached prompt. */
+const namedThing =
+  /\b(?:files?|items?|cachedcontent|container|vector ?store|prompt|skill|response|conversation)\b/i;
+const thingMissing = /not found|no such|not exist|permission to access|expired/i;
 
 /** A refusal may quote the whole request: the vendor's own words stand before it or after. */
 const ownWordsMax = 4_000;
@@ -170,15 +178,22 @@ function classify(status: number, facts: UpstreamErrorFacts): UpstreamErrorKind 
   if (status < 500 && credentialWords.test(text)) return 'credential';
   if ((status === 400 || status === 403 || status === 422) && contentFilter.test(text))
     return 'content-filter';
+  if ((status === 403 || status === 404) && missesThing(facts.message)) return 'request';
   if (status === 403) return modelMissing.test(text) ? 'model-missing' : 'credential';
   if (status === 404) return 'model-missing';
   if (status === 400 && modelMissing.test(text)) return 'model-missing';
   if (status === 429) return 'rate-limited';
   if (status === 529 || status === 503) return 'overloaded';
   if (status >= 500) return overloadedWords.test(text) ? 'overloaded' : 'server';
-  if (status === 408 || status === 409 || status === 425 || status === 498) return 'server';
+  if ([408, 409, 424, 425, 498].includes(status)) return 'server';
   if (status === 400 && rateLimitWords.test(words)) return 'rate-limited';
   return 'request';
+}
+
+/** What a client named is not there, or is another account's: neither the model nor the key is at fault. */
+function missesThing(message: string): boolean {
+  const words = ownWords(message);
+  return namedThing.test(words) && thingMissing.test(words) && !/\bmodels?\b/i.test(words);
 }
 
 /** The status of an error that came with HTTP 200: the body's own number, else by its words. */
@@ -199,7 +214,9 @@ function statusOf(value: JsonValue, facts: UpstreamErrorFacts): number {
     /invalid_request|invalid_argument|invalid-argument|tool_use_failed|context_length/i.test(words)
   )
     return 400;
-  return contextLength.test(facts.message) ? 400 : 500;
+  const text = `${words} ${ownWords(facts.message)}`;
+  if (contextLength.test(text) || contentFilter.test(text)) return 400;
+  return quotaExhausted.test(text) ? 429 : 500;
 }
 
 // ---- forms of bodies ------------------------------------------------------------------------
@@ -226,6 +243,8 @@ function factsOf(inner: JsonObject, outer: JsonObject): UpstreamErrorFacts {
     ...details.map((detail) => asString(detail['reason'])),
     inner === outer ? undefined : asString(outer['code']),
   ].filter((word): word is string => word !== undefined && word !== '' && word !== 'error');
+  // OpenRouter tells what a moderation found beside a message of any wording.
+  if (asArray(metadata?.['reasons'])) words.push('moderation_error');
   const raw = asString(metadata?.['raw']);
   const message = messageOf(inner);
   return {

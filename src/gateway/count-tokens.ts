@@ -14,6 +14,7 @@ import type { Exchange } from './http/index.ts';
 import { egressOf, speechChoices } from './offers.ts';
 import type { Services } from './services.ts';
 import { findModel } from './target.ts';
+import { forwardedHeaders } from './wire.ts';
 
 export type CountRoute = {
   readonly dialect: Dialect;
@@ -94,7 +95,11 @@ async function askVendor(
         {
           url: path.startsWith('https://') ? path : channel.baseUrl + path,
           method: 'POST',
-          headers: { 'content-type': 'application/json', ...choice.speech.headers },
+          headers: {
+            'content-type': 'application/json',
+            ...choice.speech.headers,
+            ...forwardedHeaders(exchange, choice.speech),
+          },
           body: [body],
         },
         { secret: channel.secret, parameters: channel.parameters },

@@ -268,9 +268,9 @@ export class StreamAnswer implements BodySink {
 /** What ends an event: what is written behind the last one must not become a part of it. */
 const blankLine = Buffer.from('\n\n');
 
-/** Whether an event breaks off in its middle. */
+/** Whether an event breaks off in its middle: a client's reader would break at it, and never see the error that follows. */
 function isHalf(data: string): boolean {
-  return data.trimStart().startsWith('{') && !parseJson(data).ok;
+  return data.trim() !== '[DONE]' && !parseJson(data).ok;
 }
 
 function asFailure(error: GatewayError): GatewayFailure {

@@ -2,7 +2,7 @@
 
 import { fail, type ChatRequest, type Message, type Part } from '#canonical';
 import { passThroughEdits } from '#dialects';
-import type { OutboundRequest } from '#providers';
+import type { OutboundRequest, Speech } from '#providers';
 import { equalsJson, spliceJson, type JsonObject } from '#std';
 import { isSendableValue, JoinedAbort } from '#upstream';
 import { ownWishFields, wishFields, type ChatCall, type FetchedFile } from './call.ts';
@@ -29,17 +29,21 @@ export async function outbound(
   const body =
     (passThrough ? untouched(call, route, outputTokensMax) : undefined) ??
     (await encoded(services, call, route, outputTokensMax, client));
-  const forwarded = passThrough ? forwardedHeaders(call, route) : {};
+  const forwarded = passThrough ? forwardedHeaders(call, route.speech.speech) : {};
   return {
     request: await authorized(services, route, body, call.request.stream, forwarded),
     passThrough,
   };
 }
 
-function forwardedHeaders(call: ChatCall, route: Route): Readonly<Record<string, string>> {
+/** The client's headers that go on with a request of its own dialect. */
+export function forwardedHeaders(
+  client: { header(name: string): string | undefined },
+  speech: Speech,
+): Readonly<Record<string, string>> {
   const headers: Record<string, string> = {};
-  for (const name of route.speech.speech.forwards ?? []) {
-    const value = call.header(name);
+  for (const name of speech.forwards ?? []) {
+    const value = client.header(name);
     if (value === undefined) continue;
     // The transport would refuse it too, and the channel would be taken for one that is out of reach.
     if (!isSendableValue(value))

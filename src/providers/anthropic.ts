@@ -13,6 +13,7 @@ export default {
       dialect: 'anthropic-messages',
       path: () => '/messages/count_tokens',
       headers: { 'anthropic-version': '2023-06-01' },
+      forwards: ['anthropic-version', 'anthropic-beta'],
     },
   ],
   authorize: (request, credential) => withHeader(request, 'x-api-key', credential.secret),

@@ -78,6 +78,24 @@ describe('an answer in an odd form', () => {
     assert.match(text, /\ndata: \[DONE\]\n/);
   });
 
+  it('ends its last event, though the connection closed before the blank line', async () => {
+    for (const cut of [1, 2]) {
+      answer = { type: 'text/event-stream', body: frames.slice(0, -cut) };
+      const text = await (await ask()).text();
+      assert.match(text, /\n\ndata: \[DONE\]\n\n/);
+    }
+  });
+
+  it('ends with its error alone, though the connection closed in the middle of an event', async () => {
+    const begun = frames.slice(0, frames.indexOf('data: [DONE]')).replace('"stop"', 'null');
+    for (const rest of ['da', 'data: {"id":"c","cho', 'event: x\ndata:', 'data: {"id":"c"\n']) {
+      answer = { type: 'text/event-stream', body: begun + rest };
+      const chunks = sseData(await (await ask()).text());
+      assert.equal(chunks.length, 2, rest);
+      assert.match(JSON.stringify(chunks[1]), /"code":"upstream_cut"/);
+    }
+  });
+
   it('is whole for a client that did not ask for a stream', async () => {
     const tail = 'data: {"id":"c","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":1}}';
     const body = frames.replace('data: [DONE]', `${tail}\n\ndata: [DONE]`);

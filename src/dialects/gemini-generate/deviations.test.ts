@@ -83,3 +83,11 @@ test('a call after the reason of the end is what the answer ends with', () => {
     assert.deepEqual(end?.kind === 'end' && end.finish, { reason: wanted, raw: reason });
   }
 });
+
+test('an answer that failed on its calls is no good answer', () => {
+  const words = ['MALFORMED_FUNCTION_CALL', 'TOO_MANY_TOOL_CALLS', 'MISSING_THOUGHT_SIGNATURE'];
+  for (const finishReason of words) {
+    const { choices } = response.decode({ candidates: [{ finishReason }] }, {});
+    assert.deepEqual(choices[0]?.finish, { reason: 'error', raw: finishReason });
+  }
+});

@@ -51,6 +51,7 @@ const reasons: { readonly [raw: string]: FinishReason } = {
   MALFORMED_RESPONSE: 'error',
   UNEXPECTED_TOOL_CALL: 'error',
   TOO_MANY_TOOL_CALLS: 'error',
+  MISSING_THOUGHT_SIGNATURE: 'error',
 };
 
 /** The reason a candidate gives; the default that protobuf prints for a missing one is none. */

@@ -290,15 +290,31 @@ export function decodeAnnotations(value: JsonValue | undefined): readonly Citati
   });
 }
 
-/** Perplexity's and xAI's `citations`: a list of URLs beside the answer, titles in `search_results`. */
+const noCitations: readonly Citation[] = [];
+
+/**
+ * Sources beside the answer: Perplexity's and xAI's `citations`, a list of URLs whose titles stand in
+ * `search_results`; that list itself, which Perplexity is to keep; Z.ai's `web_search`.
+ */
 export function decodeUrlCitations(wire: JsonObject): readonly Citation[] {
-  const results = asObjects(wire['search_results']);
-  return (asArray(wire['citations']) ?? []).flatMap((element): Citation[] => {
-    const url = asString(element) ?? asString(asObject(element)?.['url']);
-    if (url === undefined) return [];
+  const { citations, search_results: found, web_search: searched } = wire;
+  // Nearly all chunks of a stream have none.
+  if (!citations && !found && !searched) return noCitations;
+  const listed = asArray(citations);
+  if (!listed) return [...asObjects(found), ...asObjects(searched)].flatMap(sourceOf);
+  const results = asObjects(found);
+  return listed.flatMap((element): readonly Citation[] => {
+    const url = asString(element);
+    if (url === undefined) return sourceOf(asObject(element) ?? {});
     const title = asString(results.find((result) => result['url'] === url)?.['title']);
     return [{ url, ...(title === undefined ? {} : { title }) }];
   });
+}
+
+function sourceOf(source: JsonObject): readonly Citation[] {
+  const url = asString(source['url']) ?? asString(source['link']) ?? '';
+  const title = asString(source['title']);
+  return url === '' ? [] : [{ url, ...(title === undefined ? {} : { title }) }];
 }
 
 /** Citations belong to the last text, where vendors' offsets count from. */

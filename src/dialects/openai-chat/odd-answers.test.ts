@@ -99,6 +99,28 @@ test('sources that are named after the reason stand at the text', () => {
   ]);
 });
 
+test('sources are read from each list in which a vendor puts them', () => {
+  const cited = (beside: JsonObject): unknown => {
+    const streamed = read([chunk({ content: 'a' }, { finish_reason: 'stop' }, beside)]);
+    const message = { content: 'a' };
+    const wire = { id: 'c', choices: [{ message, finish_reason: 'stop' }], ...beside };
+    const whole = openaiChat.response.decode(wire, {});
+    assert.deepEqual(streamed.choices[0]?.parts, whole.choices[0]?.parts);
+    const [part] = whole.choices[0]?.parts ?? [];
+    return part?.kind === 'text' ? part.citations : undefined;
+  };
+  const url = 'https://example.org';
+  const source = { url, title: 'Example' };
+  const found = [{ ...source, date: '2026-01-02' }];
+  assert.deepEqual(cited({ citations: [url], search_results: found }), [source]);
+  assert.deepEqual(cited({ search_results: found }), [source]);
+  assert.deepEqual(cited({ citations: null, search_results: found }), [source]);
+  assert.deepEqual(cited({ web_search: [{ title: 'Example', link: url, refer: 'ref_1' }] }), [
+    source,
+  ]);
+  assert.equal(cited({ web_search: [{ title: 'Example', link: '' }] }), undefined);
+});
+
 test('an empty usage object at the end takes nothing back', () => {
   const chunks = [
     chunk({ content: 'a' }, { finish_reason: 'stop' }, { usage }),

@@ -38,8 +38,13 @@ export function openaiErrorCode(error: GatewayError): string {
     case 'insufficient_balance':
       return 'insufficient_quota';
     default:
-      return error.code;
+      return requestCode(error);
   }
+}
+
+/** The registry's code; a fault of the request keeps the vendor's, which clients act upon. */
+function requestCode({ code, upstream }: GatewayError): string {
+  return upstream?.kind === 'request' ? (upstream.code ?? code) : code;
 }
 
 /** `{"error": {message, type, param, code}}` (OpenAI API reference, errors). */
@@ -51,7 +56,7 @@ export function encodeError(
     message: error.message,
     type: errorRegistry[error.code].openai,
     param: error.path ?? null,
-    code: error.code,
+    code: requestCode(error),
     details: error.details,
     request_id: requestId,
   });
