@@ -14,15 +14,17 @@ import {
   type Part,
   type Usage,
 } from '#canonical';
-import type {
-  Dialect,
-  Frame,
-  FrameFacts,
-  Quirks,
-  StreamDecoder,
-  StreamEncoder,
-  StreamForm,
-  StreamTap,
+import {
+  halfFrameError,
+  isHalfFrame,
+  type Dialect,
+  type Frame,
+  type FrameFacts,
+  type Quirks,
+  type StreamDecoder,
+  type StreamEncoder,
+  type StreamForm,
+  type StreamTap,
 } from '#dialects';
 import { textSize, type SseFrame } from '#std';
 import { StateGatherer } from './state-memory.ts';
@@ -100,6 +102,7 @@ class PassThroughRelay implements Relay {
   push(frame: SseFrame): RelayStep {
     const facts = this.#tap.inspect(frame);
     if (this.#isOver) return this.#afterEnd(frame, facts);
+    if (breaksOff(frame.data)) return { ...nothing, error: halfFrameError() };
     this.generatedSize += facts.generatedSize;
     // What an error says about usage is not what an answer used.
     if (facts.usage && !facts.error) {
@@ -238,6 +241,13 @@ class StreamMarks {
     return [...this.#starts, { event: this.#event, data: this.#data }];
   }
 }
+
+/** Taps do not read what they only measure: that a frame breaks off is seen at its last byte, before any parse. */
+function breaksOff(data: string): boolean {
+  return data.charCodeAt(data.length - 1) !== closingBrace && isHalfFrame(data);
+}
+
+const closingBrace = 0x7d;
 
 /** Vendors leave the terminal mark out: an answer that said why it ended is complete all the same. */
 function endsWell(dialect: Dialect, quirks: Quirks, tail: readonly SseFrame[]): boolean {

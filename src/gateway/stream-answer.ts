@@ -4,8 +4,8 @@
  */
 
 import { gatewayError, GatewayFailure, type GatewayError } from '#canonical';
+import { isHalfFrame } from '#dialects';
 import type { Attempt } from '#routing';
-import { parseJson } from '#std';
 import { UpstreamFailure, type BodySink } from '#upstream';
 import { classify, type OpenStream, type WholeAnswer } from './attempt.ts';
 import type { ClientStream } from './client-stream.ts';
@@ -127,7 +127,7 @@ export class StreamAnswer implements BodySink {
     try {
       // An event without its final blank line counts where the connection ended cleanly.
       const tail = parser.end();
-      if (tail && isHalf(tail.data)) this.#error ??= relay.complete ? undefined : cutError();
+      if (tail && isHalfFrame(tail.data)) this.#error ??= relay.complete ? undefined : cutError();
       else if (tail) void this.#accept([{ ...tail, raw: Buffer.concat([tail.raw, blankLine]) }]);
       else if (!relay.complete) this.#readRest();
       if (!this.#whole) this.#error ??= relay.end();
@@ -267,11 +267,6 @@ export class StreamAnswer implements BodySink {
 
 /** What ends an event: what is written behind the last one must not become a part of it. */
 const blankLine = Buffer.from('\n\n');
-
-/** Whether an event breaks off in its middle. */
-function isHalf(data: string): boolean {
-  return data.trimStart().startsWith('{') && !parseJson(data).ok;
-}
 
 function asFailure(error: GatewayError): GatewayFailure {
   return new GatewayFailure(error);

@@ -17,6 +17,7 @@ import {
   type JsonValue,
 } from '#std';
 import type { Frame, Quirks, StreamDecoder } from '../dialect.ts';
+import { halfFrameError, isHalfFrame } from '../half-frame.ts';
 import { saysNoArguments } from '../no-arguments.ts';
 import { decodeUpstreamErrorValue } from '../upstream-error.ts';
 import { decodeFinish } from './finish.ts';
@@ -70,10 +71,7 @@ export class MessagesStreamDecoder implements StreamDecoder {
     if (this.#closed || text === '' || text === '[DONE]') return [];
     const parsed = parseJson(text);
     const data = parsed.ok ? asObject(parsed.value) : undefined;
-    if (!data)
-      return this.#fail(
-        gatewayError('upstream_invalid', 'The upstream sent an event that is not a JSON object.'),
-      );
+    if (!data) return isHalfFrame(text) ? this.#fail(halfFrameError()) : [];
     const type = asString(data['type']) ?? frame.event;
     switch (type) {
       case 'message_start':

@@ -11,6 +11,7 @@ import {
 import type { Frame, FrameFacts, StreamTap } from '../dialect.ts';
 import { decodeUpstreamErrorValue } from '../upstream-error.ts';
 import { annotateUsage } from '../bill.ts';
+import { halfFrameError, isHalfFrame } from '../half-frame.ts';
 import { decodeUsage, mergeRawUsage } from './usage.ts';
 
 const nothing: FrameFacts = {
@@ -74,7 +75,10 @@ export class MessagesStreamTap implements StreamTap {
   #inspectParsed(frame: Frame): FrameFacts {
     const parsed = parseJson(frame.data);
     const data = parsed.ok ? asObject(parsed.value) : undefined;
-    if (!data) return this.#quiet();
+    if (!data)
+      return isHalfFrame(frame.data)
+        ? { ...this.#quiet(), error: halfFrameError() }
+        : this.#quiet();
     switch (asString(data['type']) ?? frame.event) {
       case 'content_block_delta':
         return this.#content(textSize(generatedText(asObject(data['delta']))));

@@ -15,6 +15,7 @@ import {
 import type { Frame, FrameFacts, StreamTap } from '../dialect.ts';
 import { decodeUpstreamErrorValue } from '../upstream-error.ts';
 import { annotateUsageMetadata, mayTellVendorCosts } from '../bill.ts';
+import { halfFrameError } from '../half-frame.ts';
 import { finishWord } from './finish.ts';
 import { blockReason } from './response-decode.ts';
 import { decodeUsage } from './usage.ts';
@@ -59,7 +60,14 @@ export class GeminiTap implements StreamTap {
     const parsed = parseJson(data);
     const chunk = parsed.ok ? asObject(asArray(parsed.value)?.[0] ?? parsed.value) : undefined;
     if (!chunk)
-      return { content: false, generatedSize: 0, closing: false, complete: false, unasked: false };
+      return {
+        content: false,
+        generatedSize: 0,
+        closing: this.#isComplete(),
+        complete: this.#isComplete(),
+        unasked: false,
+        ...(parsed.ok ? {} : { error: halfFrameError() }),
+      };
     const error: GatewayError | undefined = asObject(chunk['error'])
       ? decodeUpstreamErrorValue(200, chunk)
       : undefined;

@@ -19,6 +19,7 @@ import {
   type JsonValue,
 } from '#std';
 import type { Frame, Quirks, StreamDecoder } from '../dialect.ts';
+import { halfFrameError, isHalfFrame } from '../half-frame.ts';
 import {
   choiceDetails,
   createdAtOf,
@@ -111,14 +112,9 @@ class ChatStreamDecoder implements StreamDecoder {
     if (this.#over) return [];
     const data = frame.data.trim();
     if (data === '[DONE]') return this.#finish(true);
-    if (data === '') return [];
     const parsed = parseJson(data);
-    if (!parsed.ok)
-      return this.#fail(
-        gatewayError('upstream_invalid', 'The upstream provider sent a frame that is not JSON.'),
-      );
-    const wire = asObject(parsed.value);
-    if (!wire) return [];
+    const wire = parsed.ok ? asObject(parsed.value) : undefined;
+    if (!wire) return isHalfFrame(data) ? this.#fail(halfFrameError()) : [];
     const events: ChatEvent[] = [];
     this.#readTop(wire, events);
     const failure = findError(wire, frame.event, this.#quirks);

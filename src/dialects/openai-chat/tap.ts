@@ -14,6 +14,7 @@ import {
 } from '#std';
 import type { Frame, FrameFacts, Quirks, StreamTap } from '../dialect.ts';
 import { annotateUsage, withoutMetadataCosts } from '../bill.ts';
+import { halfFrameError, isHalfFrame } from '../half-frame.ts';
 import { findError } from './find-error.ts';
 import { usageOf } from './response.ts';
 import { laterUsage, tellsTokens } from './usage.ts';
@@ -102,7 +103,8 @@ export function createTap(
       }
       const parsed = parseJson(data);
       const wire = parsed.ok ? asObject(parsed.value) : undefined;
-      return wire ? inspectParsed(wire, frame) : said(0);
+      if (wire) return inspectParsed(wire, frame);
+      return isHalfFrame(data) ? { ...said(0), error: halfFrameError() } : said(0);
     },
     annotate: (frame, bill) => annotateFrame(frame, bill),
   };
@@ -147,6 +149,7 @@ function plainSize(
   for (const match of data.matchAll(words)) {
     const start = match.index + match[0].length;
     const { end, size } = jsonStringSize(data, start);
+    if (data[end] !== '"') return undefined;
     if (size === 0) continue;
     // Words in two fields at once: a parse knows which of them are the same words said twice.
     if (known.size > 0) return undefined;

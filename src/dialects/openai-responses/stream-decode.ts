@@ -1,4 +1,4 @@
-import { gatewayError, type ChatEvent } from '#canonical';
+import { gatewayError, type ChatEvent, type GatewayError } from '#canonical';
 import {
   asNumber,
   asObject,
@@ -9,6 +9,7 @@ import {
   type JsonValue,
 } from '#std';
 import type { Frame, Quirks, StreamDecoder } from '../dialect.ts';
+import { halfFrameError, isHalfFrame } from '../half-frame.ts';
 import { vendorError } from './error.ts';
 import { ItemNames } from './item-names.ts';
 import { ItemPlaces } from './item-places.ts';
@@ -45,26 +46,26 @@ class ResponsesStreamDecoder implements StreamDecoder {
     this.#out = [];
     const event = parsed.ok ? asObject(parsed.value) : undefined;
     if (event) this.#take(asString(event['type']) ?? frame.event ?? '', event);
-    // Noise is passed over; half an event has said something that is lost now.
-    else if (!parsed.ok && data.startsWith('{'))
-      this.#fail('upstream_invalid', 'The upstream sent an event that is no JSON.');
+    else if (isHalfFrame(data)) this.#fail(halfFrameError());
     return this.#out;
   }
 
   end(): readonly ChatEvent[] {
     if (this.#over) return [];
     this.#out = [];
-    this.#fail('upstream_cut', 'The upstream ended the answer before it was complete.');
+    this.#fail(
+      gatewayError('upstream_cut', 'The upstream ended the answer before it was complete.'),
+    );
     return this.#out;
   }
 
-  #fail(code: 'upstream_cut' | 'upstream_invalid', message: string): void {
+  #fail(error: GatewayError): void {
     this.#over = true;
-    this.#out.push({ kind: 'error', error: gatewayError(code, message) });
+    this.#out.push({ kind: 'error', error });
   }
 
   #failTooMany(): void {
-    this.#fail('upstream_invalid', 'The upstream sent too many items.');
+    this.#fail(gatewayError('upstream_invalid', 'The upstream sent too many items.'));
   }
 
   #take(type: string, event: JsonObject): void {
@@ -174,8 +175,7 @@ class ResponsesStreamDecoder implements StreamDecoder {
   }
 
   #error(error: JsonObject): void {
-    this.#over = true;
-    this.#out.push({ kind: 'error', error: vendorError(error) });
+    this.#fail(vendorError(error));
   }
 }
 

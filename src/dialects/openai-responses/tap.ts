@@ -1,4 +1,4 @@
-import { gatewayError, type Bill, type ChatRequest, type GatewayError } from '#canonical';
+import type { Bill, ChatRequest } from '#canonical';
 import {
   asObject,
   asObjects,
@@ -12,6 +12,7 @@ import {
 } from '#std';
 import type { Frame, FrameFacts, Quirks, StreamTap } from '../dialect.ts';
 import { annotateUsage } from '../bill.ts';
+import { halfFrameError, isHalfFrame } from '../half-frame.ts';
 import { vendorError } from './error.ts';
 import { decodeUsage, isSearch } from './usage.ts';
 
@@ -84,7 +85,9 @@ class ResponsesTap implements StreamTap {
     this.#sizeOfItem = 0;
     // What built-in tools did has no deltas, but another item's may come between.
     if (streamed && !data.includes('"web_search_call"')) return quiet;
-    const item = asObject(parseJsonObject(data)?.['item']);
+    const event = parseJsonObject(data);
+    if (!event && isHalfFrame(data)) return { ...quiet, error: halfFrameError() };
+    const item = asObject(event?.['item']);
     if (isSearch(item)) this.#searches += 1;
     if (streamed) return quiet;
     const generatedSize = itemSize(item);
@@ -95,7 +98,7 @@ class ResponsesTap implements StreamTap {
 
   #terminal(type: string, data: string): FrameFacts {
     const event = parseJsonObject(data);
-    if (!event) return { ...trailing, error: brokenEnd() };
+    if (!event) return { ...trailing, error: halfFrameError() };
     const response = asObject(event['response']) ?? {};
     const usage = decodeUsage(response['usage'], response, this.#searches);
     const failed = type === 'response.failed' || response['status'] === 'failed';
@@ -125,11 +128,6 @@ class ResponsesTap implements StreamTap {
     const event = parseJsonObject(data);
     return event && asObject(event['error']) ? this.#failure(event) : quiet;
   }
-}
-
-/** A stream that ends in the middle of its last event. */
-function brokenEnd(): GatewayError {
-  return gatewayError('upstream_invalid', 'The upstream sent an event that is no JSON.');
 }
 
 const terminals = new Set([

@@ -1,0 +1,159 @@
+/** Streams of vendors that break off or add something: passed through and translated, they end alike. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { ChatRequest, Usage } from '#canonical';
+import {
+  anthropicMessages,
+  geminiGenerate,
+  openaiChat,
+  openaiResponses,
+  type Dialect,
+} from '#dialects';
+import { createSseParser } from '#std';
+import { passThroughRelay, translatingRelay, type Relay } from './relay.ts';
+
+function requestOf(dialect: Dialect, rest: Partial<ChatRequest> = {}): ChatRequest {
+  return {
+    dialect: dialect.id,
+    model: 'm',
+    messages: [],
+    tools: [],
+    stream: true,
+    streamUsage: true,
+    extensions: {},
+    ...rest,
+  };
+}
+
+/** The same upstream for a client of its dialect, and for one of another. */
+function relaysOf(dialect: Dialect, rest: Partial<ChatRequest> = {}): readonly Relay[] {
+  const other = dialect === anthropicMessages ? openaiChat : anthropicMessages;
+  const request = requestOf(other, rest);
+  return [
+    passThroughRelay(dialect, requestOf(dialect, rest), {}),
+    translatingRelay(dialect, other, request, {}, { framing: 'sse' }, () => {}),
+  ];
+}
+
+type Told = {
+  /** What the client has before the charge. */
+  readonly early: string;
+  readonly error: string | undefined;
+  readonly usage: Usage | undefined;
+};
+
+function play(relay: Relay, frames: readonly (string | object)[]): Told {
+  const texts = frames.map((frame) => (typeof frame === 'string' ? frame : JSON.stringify(frame)));
+  const body = texts.map((text) => `data: ${text}\n\n`).join('');
+  let early = '';
+  for (const frame of createSseParser().push(Buffer.from(body))) {
+    const { output, error } = relay.push(frame);
+    if (error) return { early, error: error.code, usage: relay.usage };
+    if (output !== undefined) early += Buffer.from(output).toString('utf8');
+  }
+  return { early, error: relay.end()?.code, usage: relay.usage };
+}
+
+const chatChunk = (delta: object, reason: string | null = null, index = 0): object => ({
+  id: 'c',
+  choices: [{ index, delta, finish_reason: reason }],
+});
+const chatCall = (input: string): object =>
+  chatChunk({ tool_calls: [{ index: 0, id: 'a', function: { name: 'f', arguments: input } }] });
+const geminiChunk = (text: string, rest: object = {}): object => ({
+  candidates: [{ content: { parts: [{ text }] }, ...rest }],
+});
+const blockDelta = (text: string): object => ({
+  type: 'content_block_delta',
+  index: 0,
+  delta: { type: 'text_delta', text },
+});
+const outputDelta = (delta: string): object => ({
+  type: 'response.output_text.delta',
+  output_index: 0,
+  delta,
+});
+
+type Stream = {
+  readonly dialect: Dialect;
+  readonly start: readonly object[];
+  readonly pieces: readonly object[];
+  readonly end: readonly (object | string)[];
+};
+
+const streams: readonly Stream[] = [
+  {
+    dialect: openaiChat,
+    start: [chatChunk({ role: 'assistant', content: 'Hi' })],
+    pieces: [chatChunk({ content: ' you' }), chatCall('{"x":1}')],
+    end: [chatChunk({}, 'stop'), '[DONE]'],
+  },
+  {
+    dialect: anthropicMessages,
+    start: [
+      { type: 'message_start', message: { id: 'm', usage: { input_tokens: 1 } } },
+      { type: 'content_block_start', index: 0, content_block: { type: 'text', text: '' } },
+    ],
+    pieces: [blockDelta('Hi'), { type: 'content_block_stop', index: 0 }],
+    end: [
+      { type: 'message_delta', delta: { stop_reason: 'end_turn' }, usage: { output_tokens: 1 } },
+      { type: 'message_stop' },
+    ],
+  },
+  {
+    dialect: geminiGenerate,
+    start: [geminiChunk('Hi')],
+    pieces: [
+      geminiChunk(' you'),
+      { candidates: [{ content: { parts: [{ functionCall: { name: 'f', args: { x: 1 } } }] } }] },
+    ],
+    end: [geminiChunk('', { finishReason: 'STOP' })],
+  },
+  {
+    dialect: openaiResponses,
+    start: [outputDelta('Hi')],
+    pieces: [
+      outputDelta(' you'),
+      {
+        type: 'response.output_item.done',
+        output_index: 1,
+        item: { type: 'function_call', call_id: 'a', name: 'f', arguments: '{}' },
+      },
+    ],
+    end: [{ type: 'response.completed', response: { status: 'completed', output: [] } }],
+  },
+];
+
+for (const { dialect, start, pieces, end } of streams) {
+  test(`${dialect.id}: a frame that breaks off in the middle of a stream leaves no complete answer`, () => {
+    for (const piece of pieces) {
+      const text = JSON.stringify(piece);
+      for (const half of [text.slice(0, -6), text.slice(0, text.length / 2)])
+        for (const relay of relaysOf(dialect)) {
+          const told = play(relay, [...start, half, ...end]);
+          assert.equal(told.error, 'upstream_invalid', half);
+          assert.equal(relay.complete, false);
+        }
+    }
+  });
+}
+
+test('what is no event is passed over, and the mark of the end may stand between spaces', () => {
+  for (const { dialect, start, pieces, end } of streams) {
+    const noises = dialect === geminiGenerate ? ['', ' '] : ['', ' ', 'ping', '"ping"', '[ping]'];
+    const marked = end.map((frame) => (frame === '[DONE]' ? '  [DONE]  ' : frame));
+    for (const relay of relaysOf(dialect)) {
+      const frames = [...start, ...noises, ...pieces.slice(0, 1), ...noises, ...marked];
+      assert.equal(play(relay, frames).error, undefined, dialect.id);
+    }
+  }
+});
+
+test('two frames in one, and words that end only with their frame, are no plain words', () => {
+  const chunk = JSON.stringify(chatChunk({ content: 'Hi' }));
+  const open = '{"choices":[{"index":0,"delta":{"content":"Hi}';
+  for (const broken of [`${chunk}data: ${chunk}`, open])
+    for (const relay of relaysOf(openaiChat))
+      assert.equal(play(relay, [broken, '[DONE]']).error, 'upstream_invalid');
+});
