@@ -157,3 +157,45 @@ test('two frames in one, and words that end only with their frame, are no plain 
     for (const relay of relaysOf(openaiChat))
       assert.equal(play(relay, [broken, '[DONE]']).error, 'upstream_invalid');
 });
+
+test('a Gemini stream is complete when it is closed, not when it has said why it ends', () => {
+  for (const relay of relaysOf(geminiGenerate)) {
+    const [frame] = createSseParser().push(
+      Buffer.from(`data: ${JSON.stringify(geminiChunk('Hi', { finishReason: 'STOP' }))}\n\n`),
+    );
+    assert.ok(frame);
+    relay.push(frame);
+    assert.equal(relay.complete, false);
+    assert.equal(relay.end(), undefined);
+    assert.equal(relay.complete, true);
+  }
+});
+
+test('counts of Gemini stay where a later frame tells no output, and are its own where it does', () => {
+  const counts = { promptTokenCount: 9, candidatesTokenCount: 4, thoughtsTokenCount: 2 };
+  for (const later of [
+    { promptTokenCount: 9 },
+    { promptTokenCount: 9, candidatesTokenCount: null },
+    { trafficType: 'ON_DEMAND' },
+  ])
+    for (const relay of relaysOf(geminiGenerate)) {
+      const end = { finishReason: 'STOP' };
+      const { error, usage } = play(relay, [
+        geminiChunk('Hi', { ...end, index: 0 }),
+        { usageMetadata: counts },
+        { usageMetadata: later },
+      ]);
+      assert.equal(error, undefined);
+      assert.deepEqual(
+        [usage?.inputTokens, usage?.outputTokens, usage?.reasoningTokens],
+        [9, 4, 2],
+      );
+    }
+  // Google leaves zeros out.
+  for (const relay of relaysOf(geminiGenerate)) {
+    const last = { usageMetadata: { promptTokenCount: 87, thoughtsTokenCount: 78 } };
+    const said = geminiChunk('Hi', { finishReason: 'STOP' });
+    const { usage } = play(relay, [said, { usageMetadata: counts }, last]);
+    assert.deepEqual([usage?.outputTokens, usage?.reasoningTokens], [0, 78]);
+  }
+});

@@ -83,8 +83,8 @@ class PassThroughRelay implements Relay {
   #leftData: string | undefined;
   readonly #marks = new StreamMarks();
   #holding = false;
-  /** The terminal mark was seen. Gemini has none: there a later frame may say more. */
-  #isOver = false;
+  /** Gemini has no terminal mark: a later frame may say more, and only the close of the stream completes it. */
+  #mayEnd = false;
   #usageAtEnd = false;
   complete = false;
   usage: Usage | undefined;
@@ -101,7 +101,7 @@ class PassThroughRelay implements Relay {
 
   push(frame: SseFrame): RelayStep {
     const facts = this.#tap.inspect(frame);
-    if (this.#isOver) return this.#afterEnd(frame, facts);
+    if (this.complete) return this.#afterEnd(frame, facts);
     if (breaksOff(frame.data)) return { ...nothing, error: halfFrameError() };
     this.generatedSize += facts.generatedSize;
     // What an error says about usage is not what an answer used.
@@ -110,8 +110,8 @@ class PassThroughRelay implements Relay {
       this.#usageAtEnd = facts.closing;
     }
     if (facts.complete) {
-      this.complete = true;
-      this.#isOver = this.#dialect.id !== 'gemini-generate';
+      this.#mayEnd = true;
+      this.complete = this.#dialect.id !== 'gemini-generate';
     }
     if (facts.error) return { output: undefined, content: false, error: facts.error };
     if (facts.closing) this.#holding = true;
@@ -151,6 +151,7 @@ class PassThroughRelay implements Relay {
   }
 
   end(): GatewayError | undefined {
+    this.complete ||= this.#mayEnd;
     // Without a terminal mark the dialect decides whether what came last was an end.
     if (!this.complete && this.#holding) {
       const tail = [...this.#released, ...this.#held];

@@ -177,6 +177,19 @@ describe('an answer in an odd form', () => {
     assert.match(half, /upstream_cut/);
   });
 
+  it('is cut in the middle of a frame of Gemini also where an earlier one said why it ends', async () => {
+    const part = (text: string): string =>
+      JSON.stringify({ candidates: [{ content: { parts: [{ text }] }, finishReason: 'STOP' }] });
+    answer = {
+      type: 'text/event-stream',
+      body: `data: ${part('Hi')}\n\ndata: ${part('you').slice(0, -9)}`,
+    };
+    const contents = [{ role: 'user', parts: [{ text: 'q' }] }];
+    const own = await rig.post('/v1beta/models/g:streamGenerateContent?alt=sse', { contents });
+    for (const text of [await own.text(), await (await ask('g')).text()])
+      assert.match(text, /upstream_cut|before it was complete|before the answer was complete/);
+  });
+
   it('is an error when it is half of a whole one, or an array that is none', async () => {
     for (const body of ['{"id":"c","choices":[{"index":0,"mess', '[{"x":1}] and more']) {
       for (const type of ['text/event-stream', 'application/json']) {

@@ -11,6 +11,7 @@ import {
   skipString,
   textSize,
   type JsonObject,
+  type JsonValue,
 } from '#std';
 import type { Frame, FrameFacts, StreamTap } from '../dialect.ts';
 import { decodeUpstreamErrorValue } from '../upstream-error.ts';
@@ -18,7 +19,7 @@ import { annotateUsageMetadata, mayTellVendorCosts } from '../bill.ts';
 import { halfFrameError } from '../half-frame.ts';
 import { finishWord } from './finish.ts';
 import { blockReason } from './response-decode.ts';
-import { decodeUsage } from './usage.ts';
+import { laterUsage } from './usage.ts';
 
 /** Members whose frame is read in full: they decide, or hold more text than the answer's. */
 const marker =
@@ -28,6 +29,7 @@ const marker =
 export class GeminiTap implements StreamTap {
   readonly #choiceCount: number;
   readonly #finished = new Set<number>();
+  #usage: Usage | undefined;
 
   constructor(request: ChatRequest) {
     this.#choiceCount = request.choiceCount ?? 1;
@@ -40,7 +42,7 @@ export class GeminiTap implements StreamTap {
     return {
       content: generatedSize > 0,
       generatedSize,
-      usage: scanUsage(data),
+      usage: this.#count(scanUsage(data)),
       closing: this.#isComplete(),
       complete: this.#isComplete(),
       unasked: false,
@@ -54,6 +56,12 @@ export class GeminiTap implements StreamTap {
 
   #isComplete(): boolean {
     return this.#finished.size >= this.#choiceCount;
+  }
+
+  /** Nothing where the frame counts nothing. */
+  #count(metadata: JsonValue | undefined): Usage | undefined {
+    if (metadata === undefined) return undefined;
+    return (this.#usage = laterUsage(this.#usage, metadata));
   }
 
   #read(data: string): FrameFacts {
@@ -85,11 +93,10 @@ export class GeminiTap implements StreamTap {
     if (blockReason(chunk) !== undefined)
       for (let index = 0; index < this.#choiceCount; index += 1) this.#finished.add(index);
     const complete = this.#isComplete();
-    const usage = decodeUsage(chunk['usageMetadata']);
     return {
       content,
       generatedSize,
-      usage,
+      usage: this.#count(chunk['usageMetadata']),
       closing: complete || error !== undefined,
       complete,
       unasked: false,
@@ -143,13 +150,13 @@ function textMembersSize(data: string): number {
 const usageKey = /"usageMetadata"\s*:\s*(?=\{)/;
 
 /** Parses only the usage out of a frame. */
-function scanUsage(data: string): Usage | undefined {
+function scanUsage(data: string): JsonValue | undefined {
   const match = usageKey.exec(data);
   if (!match) return undefined;
   const start = match.index + match[0].length;
   const end = endOfObject(data, start);
   const parsed = parseJson(data.slice(start, end));
-  return parsed.ok ? decodeUsage(parsed.value) : undefined;
+  return parsed.ok ? parsed.value : undefined;
 }
 
 function endOfObject(text: string, start: number): number {
