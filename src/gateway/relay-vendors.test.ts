@@ -199,3 +199,19 @@ test('counts of Gemini stay where a later frame tells no output, and are its own
     assert.deepEqual([usage?.outputTokens, usage?.reasoningTokens], [0, 78]);
   }
 });
+
+test('an Anthropic message may be counted by its last event, and by its first only not at its end', () => {
+  const [start, begun] = streams[1]?.start ?? [];
+  const delta = { type: 'message_delta', delta: { stop_reason: 'end_turn' } };
+  const stop = { type: 'message_stop' };
+  for (const relay of relaysOf(anthropicMessages)) {
+    const last = { ...stop, usage: { output_tokens: 7 } };
+    const told = play(relay, [start ?? {}, begun ?? {}, blockDelta('Hi'), delta, last]);
+    assert.deepEqual([told.error, told.usage?.outputTokens], [undefined, 7]);
+    assert.deepEqual([told.usage?.inputTokens, relay.usageAtEnd], [1, true]);
+  }
+  for (const relay of relaysOf(anthropicMessages)) {
+    play(relay, [start ?? {}, begun ?? {}, blockDelta('Hi'), delta, stop]);
+    assert.equal(relay.usageAtEnd, false);
+  }
+});

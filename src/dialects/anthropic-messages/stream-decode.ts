@@ -85,7 +85,7 @@ export class MessagesStreamDecoder implements StreamDecoder {
       case 'message_delta':
         return this.#messageDelta(data);
       case 'message_stop':
-        return this.#stop();
+        return this.#stop(data);
       case 'error':
         return this.#fail(decodeUpstreamErrorValue(200, data));
       default:
@@ -288,11 +288,16 @@ export class MessagesStreamDecoder implements StreamDecoder {
     return events;
   }
 
+  #countAtEnd(data: JsonObject): void {
+    const usage = asObject(data['usage']);
+    if (!usage) return;
+    this.#usageAtEnd = true;
+    this.#usage = mergeRawUsage(this.#usage ?? {}, usage);
+  }
+
   #messageDelta(data: JsonObject): readonly ChatEvent[] {
     const delta = asObject(data['delta']) ?? {};
-    const usage = asObject(data['usage']);
-    if (usage) this.#usageAtEnd = true;
-    if (usage) this.#usage = mergeRawUsage(this.#usage ?? {}, usage);
+    this.#countAtEnd(data);
     this.#finish = mergeRawUsage(this.#finish, delta);
     Object.assign(
       this.#extensions,
@@ -302,11 +307,12 @@ export class MessagesStreamDecoder implements StreamDecoder {
     return [];
   }
 
-  #stop(): readonly ChatEvent[] {
+  #stop(data: JsonObject): readonly ChatEvent[] {
     if (!this.#started)
       return this.#fail(
         gatewayError('upstream_invalid', 'The upstream ended an answer that it never began.'),
       );
+    this.#countAtEnd(data);
     const events: ChatEvent[] = [...this.#closeBlock()];
     this.#closed = true;
     const finish = decodeFinish(this.#finish, this.#toolCalls > 0);
