@@ -200,6 +200,21 @@ test('counts of Gemini stay where a later frame tells no output, and are its own
   }
 });
 
+test('what is counted behind the mark of the end is counted, and told in its place', () => {
+  const usage = { prompt_tokens: 3, completion_tokens: 1 };
+  const said = [chatChunk({ content: 'Hi' }), chatChunk({}, 'stop'), '[DONE]'];
+  for (const relay of relaysOf(openaiChat)) {
+    const told = play(relay, [...said, { choices: [], usage }, '[DONE]']);
+    assert.equal(told.error, undefined);
+    assert.deepEqual([told.usage?.inputTokens, told.usage?.outputTokens], [3, 1]);
+    assert.equal(relay.usageAtEnd, true);
+  }
+  const [, translating] = relaysOf(openaiChat);
+  assert.ok(translating);
+  play(translating, [...said, { choices: [], usage }]);
+  assert.match(translating.close(undefined), /"output_tokens":1.*message_stop/s);
+});
+
 test('an Anthropic message may be counted by its last event, and by its first only not at its end', () => {
   const [start, begun] = streams[1]?.start ?? [];
   const delta = { type: 'message_delta', delta: { stop_reason: 'end_turn' } };
