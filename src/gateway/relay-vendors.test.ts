@@ -215,6 +215,30 @@ test('what is counted behind the mark of the end is counted, and told in its pla
   assert.match(translating.close(undefined), /"output_tokens":1.*message_stop/s);
 });
 
+test('a vendor that ignores the number of choices and marks no end is complete', () => {
+  const asked = { choiceCount: 2 };
+  const first = chatChunk({ content: 'Hi' });
+  const second = chatChunk({ content: 'Ho' }, null, 1);
+  for (const relay of relaysOf(openaiChat, asked))
+    assert.equal(play(relay, [first, chatChunk({}, 'stop')]).error, undefined);
+  for (const relay of relaysOf(geminiGenerate, asked)) {
+    const last = geminiChunk(' you', { finishReason: 'STOP' });
+    assert.equal(play(relay, [geminiChunk('Hi'), last]).error, undefined);
+  }
+  for (const relay of relaysOf(geminiGenerate, asked)) {
+    const frames = [geminiChunk('Hi', { index: 1 }), geminiChunk('', { finishReason: 'STOP' })];
+    assert.equal(play(relay, frames).error, 'upstream_cut');
+  }
+  for (const relay of relaysOf(openaiChat, asked))
+    assert.equal(play(relay, [first, second, chatChunk({}, 'stop')]).error, 'upstream_cut');
+  for (const relay of relaysOf(openaiChat, asked)) {
+    const inTurn = [first, chatChunk({}, 'stop'), second, second, chatChunk({}, 'stop', 1)];
+    assert.equal(play(relay, inTurn).error, undefined);
+  }
+  for (const relay of relaysOf(openaiChat, asked))
+    assert.equal(play(relay, [first, chatChunk({}, 'stop'), second]).error, 'upstream_cut');
+});
+
 test('an Anthropic message may be counted by its last event, and by its first only not at its end', () => {
   const [start, begun] = streams[1]?.start ?? [];
   const delta = { type: 'message_delta', delta: { stop_reason: 'end_turn' } };

@@ -77,14 +77,10 @@ class PassThroughRelay implements Relay {
   readonly #quirks: Quirks;
   readonly #tap: StreamTap;
   readonly #held: SseFrame[] = [];
-  /** What was held until more of the answer came, the last time: it may have told the end. */
-  #released: readonly SseFrame[] = [];
   /** Of the last frame that has left; its bytes would keep all that was read with them. */
   #leftData: string | undefined;
   readonly #marks = new StreamMarks();
   #holding = false;
-  /** Gemini has no terminal mark: a later frame may say more, and only the close of the stream completes it. */
-  #mayEnd = false;
   #usageAtEnd = false;
   complete = false;
   usage: Usage | undefined;
@@ -109,10 +105,7 @@ class PassThroughRelay implements Relay {
       this.usage = facts.usage;
       this.#usageAtEnd = facts.closing;
     }
-    if (facts.complete) {
-      this.#mayEnd = true;
-      this.complete = this.#dialect.id !== 'gemini-generate';
-    }
+    if (facts.complete) this.complete = true;
     if (facts.error) return { output: undefined, content: false, error: facts.error };
     if (facts.closing) this.#holding = true;
     if (facts.unasked) return nothing;
@@ -145,18 +138,12 @@ class PassThroughRelay implements Relay {
   #release(): Uint8Array | undefined {
     const frames = this.#held.splice(0);
     if (frames.length === 0) return undefined;
-    this.#released = frames;
     this.#leftData = frames.at(-1)?.data;
     return Buffer.concat(frames.map(({ raw }) => raw));
   }
 
   end(): GatewayError | undefined {
-    this.complete ||= this.#mayEnd;
-    // Without a terminal mark the dialect decides whether what came last was an end.
-    if (!this.complete && this.#holding) {
-      const tail = [...this.#released, ...this.#held];
-      this.complete = endsWell(this.#dialect, this.#quirks, tail);
-    }
+    this.complete ||= this.#tap.mayEnd === true;
     return this.complete ? undefined : cutError();
   }
 
@@ -249,14 +236,6 @@ function breaksOff(data: string): boolean {
 }
 
 const closingBrace = 0x7d;
-
-/** Vendors leave the terminal mark out: an answer that said why it ended is complete all the same. */
-function endsWell(dialect: Dialect, quirks: Quirks, tail: readonly SseFrame[]): boolean {
-  const decoder = dialect.stream.decoder(quirks);
-  for (const frame of tail)
-    if (decoder.push(frame).some((event) => event.kind === 'error')) return false;
-  return decoder.end().every((event) => event.kind !== 'error');
-}
 
 /** Different dialects: frames → canonical events → frames. */
 export function translatingRelay(

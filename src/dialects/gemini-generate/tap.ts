@@ -16,6 +16,7 @@ import {
 import type { Frame, FrameFacts, StreamTap } from '../dialect.ts';
 import { decodeUpstreamErrorValue } from '../upstream-error.ts';
 import { annotateUsageMetadata, mayTellVendorCosts } from '../bill.ts';
+import { ChoiceEnds } from '../choice-ends.ts';
 import { halfFrameError } from '../half-frame.ts';
 import { finishWord } from './finish.ts';
 import { blockReason } from './response-decode.ts';
@@ -28,7 +29,7 @@ const marker =
 /** What frames of a pass-through stream mean. Plain text frames are scanned, not parsed. */
 export class GeminiTap implements StreamTap {
   readonly #choiceCount: number;
-  readonly #finished = new Set<number>();
+  readonly #ends = new ChoiceEnds();
   #usage: Usage | undefined;
 
   constructor(request: ChatRequest) {
@@ -37,14 +38,15 @@ export class GeminiTap implements StreamTap {
 
   inspect(frame: Frame): FrameFacts {
     const { data } = frame;
-    if (marker.test(data)) return this.#read(data);
+    // Of several candidates each frame is read: it says which of them it goes on with.
+    if (this.#choiceCount > 1 || marker.test(data)) return this.#read(data);
     const generatedSize = textMembersSize(data);
     return {
       content: generatedSize > 0,
       generatedSize,
       usage: this.#count(scanUsage(data)),
-      closing: this.#isComplete(),
-      complete: this.#isComplete(),
+      closing: this.#isOver(),
+      complete: false,
       unasked: false,
     };
   }
@@ -54,8 +56,12 @@ export class GeminiTap implements StreamTap {
     return annotateUsageMetadata(wireText(frame), bill);
   }
 
-  #isComplete(): boolean {
-    return this.#finished.size >= this.#choiceCount;
+  get mayEnd(): boolean {
+    return this.#ends.mayEnd;
+  }
+
+  #isOver(): boolean {
+    return this.#ends.count >= this.#choiceCount;
   }
 
   /** Nothing where the frame counts nothing. */
@@ -71,8 +77,8 @@ export class GeminiTap implements StreamTap {
       return {
         content: false,
         generatedSize: 0,
-        closing: this.#isComplete(),
-        complete: this.#isComplete(),
+        closing: this.#isOver(),
+        complete: false,
         unasked: false,
         ...(parsed.ok ? {} : { error: halfFrameError() }),
       };
@@ -87,18 +93,17 @@ export class GeminiTap implements StreamTap {
         generatedSize += size;
         content ||= size > 0 || asObject(part['functionCall']) !== undefined;
       }
-      if (finishWord(candidate['finishReason']) !== undefined)
-        this.#finished.add(asCount(candidate['index']) ?? position);
+      const index = asCount(candidate['index']) ?? position;
+      this.#ends.note(index, finishWord(candidate['finishReason']) !== undefined);
     }
     if (blockReason(chunk) !== undefined)
-      for (let index = 0; index < this.#choiceCount; index += 1) this.#finished.add(index);
-    const complete = this.#isComplete();
+      for (let index = 0; index < this.#choiceCount; index += 1) this.#ends.note(index, true);
     return {
       content,
       generatedSize,
       usage: this.#count(chunk['usageMetadata']),
-      closing: complete || error !== undefined,
-      complete,
+      closing: this.#isOver() || error !== undefined,
+      complete: false,
       unasked: false,
       ...(error ? { error } : {}),
     };
