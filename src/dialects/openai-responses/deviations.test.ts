@@ -221,3 +221,49 @@ test('searches that the stream has shown are counted where its end lists no item
     assert.equal(facts.at(-1)?.usage?.webSearches, 2);
   }
 });
+
+test('words that go back to an earlier content of their message are not lost', () => {
+  const delta = (content_index: number, value: string, rest: JsonObject = {}): JsonObject => ({
+    type: 'response.output_text.delta',
+    output_index: 0,
+    content_index,
+    delta: value,
+    ...rest,
+  });
+  const whole = (content_index: number, value: string): JsonObject => ({
+    type: 'response.output_text.done',
+    output_index: 0,
+    content_index,
+    text: value,
+  });
+  const textsOf = (...events: readonly JsonObject[]): readonly string[] =>
+    partsOf(...events, completed([])).map((part) => (part.kind === 'text' ? part.text : part.kind));
+  const item = { type: 'message', id: 'msg_1', content: [text('One more.'), text('Two.')] };
+  const [added, done] = itemEvents(item, { output_index: 0 });
+  const pieces = [added ?? {}, delta(0, 'One'), delta(1, 'Two.')];
+  const parts = ['One', 'Two.', ' more.'];
+  assert.deepEqual(textsOf(...pieces, delta(0, ' more.'), done ?? {}), parts);
+  assert.deepEqual(textsOf(...pieces, whole(0, 'One more.'), whole(1, 'Two.'), done ?? {}), parts);
+  assert.deepEqual(textsOf(...pieces, done ?? {}), parts);
+  // What comes after the end of a content belongs to nothing.
+  assert.deepEqual(
+    textsOf(delta(0, 'One'), whole(0, 'One'), delta(1, 'Two.'), done ?? {}).length,
+    3,
+  );
+  const closed = { type: 'response.content_part.done', output_index: 0, content_index: 0 };
+  const end = { ...closed, part: text('One') };
+  assert.deepEqual(textsOf(delta(0, 'One'), end, delta(1, 'Two.'), delta(0, '!')), ['One', 'Two.']);
+});
+
+test('the log probabilities of a content that is interrupted are told once', () => {
+  const delta = (content_index: number, token: string): JsonObject => ({
+    type: 'response.output_text.delta',
+    output_index: 0,
+    content_index,
+    delta: token,
+    logprobs: [{ token, logprob: -1 }],
+  });
+  const told = eventsOf([delta(0, 'a'), delta(1, 'b'), delta(0, 'c'), completed([])]);
+  const tokens = told.flatMap((event) => (event.kind === 'logprobs' ? event.tokens : []));
+  assert.deepEqual(tokens.map(({ token }) => token).sort(), ['a', 'b', 'c']);
+});
