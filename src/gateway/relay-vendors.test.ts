@@ -10,7 +10,7 @@ import {
   openaiResponses,
   type Dialect,
 } from '#dialects';
-import { createSseParser } from '#std';
+import { createSseParser, nanoUsd } from '#std';
 import { passThroughRelay, translatingRelay, type Relay } from './relay.ts';
 
 function requestOf(dialect: Dialect, rest: Partial<ChatRequest> = {}): ChatRequest {
@@ -253,4 +253,19 @@ test('an Anthropic message may be counted by its last event, and by its first on
     play(relay, [start ?? {}, begun ?? {}, blockDelta('Hi'), delta, stop]);
     assert.equal(relay.usageAtEnd, false);
   }
+});
+
+test('a client is told what is billed where its upstream counted searches and no tokens', () => {
+  const search = { type: 'web_search_call', id: 'ws_1', status: 'completed' };
+  const done = { type: 'response.output_item.done', output_index: 1, item: search };
+  const [, relay] = relaysOf(openaiResponses);
+  assert.ok(relay);
+  const end = streams[3]?.end ?? [];
+  const { usage } = play(relay, [outputDelta('Hi'), done, ...end]);
+  assert.equal(usage?.webSearches, 1);
+  const billed = { webSearches: 1, inputTokens: 5, outputTokens: 2 };
+  assert.match(
+    relay.close({ costNanoUsd: nanoUsd(5), receiptId: 'r' }, billed),
+    /"input_tokens":5.*"output_tokens":2/,
+  );
 });

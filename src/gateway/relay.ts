@@ -405,12 +405,16 @@ function withUsage(
   bill: Bill | undefined,
   billed: Usage | undefined,
 ): readonly ChatEvent[] {
-  const latest = events.findLast((event) => event.kind === 'usage');
+  const latest = events.findLast((event) => event.kind === 'usage' && tellsTokens(event.usage));
   const others = events.filter((event) => event.kind !== 'usage');
   if (!latest && !bill) return others;
   const at = others.findIndex((event) => event.kind === 'finished');
   const usage: ChatEvent = latest ?? { kind: 'usage', usage: billed ?? {} };
   return at < 0 ? [...others, usage] : [...others.slice(0, at), usage, ...others.slice(at)];
+}
+
+function tellsTokens(usage: Usage): boolean {
+  return (usage.inputTokens ?? usage.outputTokens) !== undefined;
 }
 
 function startsWithContent(event: Extract<ChatEvent, { kind: 'part-start' }>): boolean {

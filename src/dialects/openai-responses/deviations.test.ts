@@ -267,3 +267,41 @@ test('the log probabilities of a content that is interrupted are told once', () 
   const tokens = told.flatMap((event) => (event.kind === 'logprobs' ? event.tokens : []));
   assert.deepEqual(tokens.map(({ token }) => token).sort(), ['a', 'b', 'c']);
 });
+
+test('what only the end of a text or of a call’s input tells is counted once where it passes through', () => {
+  const ends: readonly (readonly [JsonObject, number])[] = [
+    [{ type: 'response.output_text.done', text: 'Hello.' }, 6],
+    [{ type: 'response.refusal.done', refusal: 'No.' }, 3],
+    [{ type: 'response.reasoning_summary_text.done', text: 'Hm.' }, 3],
+    [{ type: 'response.function_call_arguments.done', arguments: '{"x":1}' }, 7],
+    [{ type: 'response.custom_tool_call_input.done', input: 'ls' }, 2],
+    [{ type: 'response.content_part.done', part: text('Hello.') }, 6],
+  ];
+  for (const [end, size] of ends) {
+    const tap = openaiResponses.stream.tap(emptyRequest, {});
+    const sizes = [end, end, completed([message('m', 'Hello.')])].map((event) => {
+      const facts = tap.inspect({ data: JSON.stringify(event) });
+      return [facts.generatedSize, facts.content];
+    });
+    assert.deepEqual(sizes, [
+      [size, true],
+      [0, false],
+      [0, false],
+    ]);
+  }
+});
+
+test('searches are counted also where the end of a stream counts no tokens', () => {
+  const search = { type: 'web_search_call', id: 'ws_1', status: 'completed' };
+  const shown = itemEvents(search, { output_index: 0 });
+  const delta = { type: 'response.output_text.delta', output_index: 1, delta: 'Hello.' };
+  for (const last of [completed([]), completed([search])]) {
+    const events = [...shown, delta, last];
+    const told = eventsOf(events).find((event) => event.kind === 'usage');
+    assert.deepEqual(told?.kind === 'usage' && told.usage, { webSearches: 1 });
+    const tap = openaiResponses.stream.tap(emptyRequest, {});
+    const facts = events.map((event) => tap.inspect({ data: JSON.stringify(event) }));
+    assert.equal(facts.at(-1)?.usage?.webSearches, 1);
+  }
+  assert.equal(decodeUsage(undefined, { output: [] }), undefined);
+});

@@ -43,6 +43,14 @@ class ResponsesTap implements StreamTap {
     const type = typeOf(frame);
     if (type.endsWith('.delta')) return this.#delta(data);
     switch (type) {
+      case 'response.output_text.done':
+      case 'response.refusal.done':
+      case 'response.reasoning_text.done':
+      case 'response.reasoning_summary_text.done':
+      case 'response.function_call_arguments.done':
+      case 'response.custom_tool_call_input.done':
+      case 'response.content_part.done':
+        return this.#sizeOfItem > 0 ? quiet : this.#content(wholeSize(data));
       case 'response.output_item.done':
         return this.#itemDone(data);
       case 'response.completed':
@@ -70,11 +78,11 @@ class ResponsesTap implements StreamTap {
   }
 
   #delta(data: string): FrameFacts {
-    const size = deltaSize(data);
-    return size === 0 ? quiet : this.#content(size);
+    return this.#content(deltaSize(data));
   }
 
   #content(generatedSize: number): FrameFacts {
+    if (generatedSize === 0) return quiet;
     this.#sizeOfItem += generatedSize;
     this.#sizeTotal += generatedSize;
     return { content: true, generatedSize, closing: false, complete: false, unasked: false };
@@ -156,6 +164,14 @@ function deltaSize(data: string): number {
   while (data.charCodeAt(start) === 0x20 || data.charCodeAt(start) === 0x3a) start += 1;
   if (data.charCodeAt(start) !== 0x22) return 0;
   return jsonStringSize(data, start + 1).size;
+}
+
+/** Size of what an event tells at the end of a text, or of a call's input, whose deltas never came. */
+function wholeSize(data: string): number {
+  const event = parseJsonObject(data);
+  const part = asObject(event?.['part']) ?? event ?? {};
+  const said = part['text'] ?? part['refusal'] ?? part['arguments'] ?? part['input'];
+  return textSize(asString(said) ?? '');
 }
 
 /** Size of what the model wrote in a whole item; built-in calls count as one, for they are content. */
