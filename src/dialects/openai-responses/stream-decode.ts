@@ -11,9 +11,9 @@ import {
 import type { Frame, Quirks, StreamDecoder } from '../dialect.ts';
 import { halfFrameError, isHalfFrame } from '../half-frame.ts';
 import { vendorError } from './error.ts';
-import { ItemNames } from './item-names.ts';
+import { idsOf, placesOf } from './item-names.ts';
 import { ItemPlaces } from './item-places.ts';
-import type { ItemDecoder, PartEvent } from './item-stream.ts';
+import type { PartEvent } from './item-stream.ts';
 import { decodeFinish } from './output-decode.ts';
 import { responseExtensions } from './response.ts';
 import { decodeUsage, isSearch } from './usage.ts';
@@ -25,13 +25,9 @@ const itemDone = 'response.output_item.done';
  * events and a `[DONE]`. Items that interleave are put one after another.
  */
 class ResponsesStreamDecoder implements StreamDecoder {
-  /** Items in the order in which they began; the first one that is not done may speak. */
-  readonly #queue: ItemDecoder[] = [];
-  readonly #named = new ItemNames();
-  readonly #items = new ItemPlaces((held) => {
-    this.#queue.push(held.item);
-    this.#named.begin(held.place, held.itemType, held.id);
-  });
+  readonly #items = new ItemPlaces();
+  /** Of the items in their order, the first that is not done: it may speak. */
+  #speaker = 0;
   #out: ChatEvent[] = [];
   #partIndex = 0;
   #started = false;
@@ -113,7 +109,7 @@ class ResponsesStreamDecoder implements StreamDecoder {
     if (!held) return;
     this.#start(undefined);
     const whole = asObject(event['item']);
-    if (whole) this.#named.note(held.place, whole);
+    if (whole) for (const id of idsOf(whole)) held.ids.add(id);
     if (type === itemDone && !held.item.done && isSearch(whole)) this.#searches += 1;
     held.item.take(type, event);
     this.#flush();
@@ -121,12 +117,13 @@ class ResponsesStreamDecoder implements StreamDecoder {
 
   /** Hands out what the first unfinished item has said, and everything of items done before it. */
   #flush(): void {
-    for (let item = this.#queue[0]; item; item = this.#queue[0]) {
+    const { all } = this.#items;
+    for (let item = all[this.#speaker]?.item; item; item = all[this.#speaker]?.item) {
       for (const event of item.events.splice(0)) this.#emit(event);
       if (!item.done) return;
       if (item.logprobs.length > 0)
         this.#out.push({ kind: 'logprobs', choice: 0, tokens: item.logprobs });
-      this.#queue.shift();
+      this.#speaker += 1;
     }
   }
 
@@ -166,11 +163,11 @@ class ResponsesStreamDecoder implements StreamDecoder {
   /** Items that the stream left open or never mentioned, from the complete response. */
   #completeItems(output: JsonValue | undefined): void {
     const items = asObjects(output);
-    for (const [at, place] of this.#named.places(items).entries()) {
+    for (const [at, place] of placesOf(items, this.#items.all).entries()) {
       const event = { item: items[at] };
       this.#items.at(place, itemDone, event)?.item.take(itemDone, event);
     }
-    for (const item of this.#queue) if (!item.done) item.close();
+    for (const { item } of this.#items.all) if (!item.done) item.close();
     this.#flush();
   }
 
