@@ -333,11 +333,9 @@ class CallDecoder implements ItemDecoder {
   readonly logprobs: readonly TokenLogprob[] = [];
   done = false;
   readonly #type: string;
+  /** All that has come; what comes before the call has a name waits for it. */
   #input = '';
   #started = false;
-  #ended = false;
-  /** Arguments that came before the call had a name. */
-  #waiting = '';
   /** What the end of the arguments tells of a call that was never announced. */
   #told: JsonObject = {};
 
@@ -380,7 +378,7 @@ class CallDecoder implements ItemDecoder {
     this.#started = true;
     const part = decodeCall({ ...item, type: this.#type });
     this.events.push({ kind: 'start', part: { ...part, input: '' } });
-    this.#push(this.#waiting);
+    this.#push(this.#input);
     // Some vendors put the first arguments, or all of them, into the announcement.
     this.#delta(missingRest(this.#input, callInput({ ...item, type: this.#type })));
   }
@@ -393,11 +391,10 @@ class CallDecoder implements ItemDecoder {
   #add(delta: string): void {
     this.#input += delta;
     if (this.#started) this.#push(delta);
-    else this.#waiting += delta;
   }
 
   #push(delta: string): void {
-    if (delta !== '' && !this.#ended) this.events.push({ kind: 'delta', delta });
+    if (delta !== '') this.events.push({ kind: 'delta', delta });
   }
 
   #complete(item: JsonObject): void {
@@ -410,7 +407,6 @@ class CallDecoder implements ItemDecoder {
     }
     this.#add(missingRest(this.#input, callInput({ ...item, type: this.#type })));
     if (this.#type === 'function_call' && this.#input === '') this.#add('{}');
-    this.#ended = true;
     const { extensions } = decodeCall({ ...item, type: this.#type });
     this.events.push({ kind: 'end', ...(extensions ? { final: { extensions } } : {}) });
   }
