@@ -305,3 +305,23 @@ test('searches are counted also where the end of a stream counts no tokens', () 
   }
   assert.equal(decodeUsage(undefined, { output: [] }), undefined);
 });
+
+test('a built-in call that ends as one of another kind is one part all the same', () => {
+  const search = { type: 'web_search_call', status: 'in_progress' };
+  const image = { type: 'image_generation_call', status: 'completed', result: 'AAAA' };
+  for (const [first, last] of [
+    [search, image],
+    [image, search],
+  ] as const) {
+    const told = eventsOf([
+      { type: 'response.output_item.added', output_index: 0, item: first },
+      { type: 'response.output_item.done', output_index: 0, item: last },
+      completed([]),
+    ]);
+    const parts = told.filter(({ kind }) => kind === 'part-start' || kind === 'part-end');
+    assert.deepEqual(
+      parts.map(({ kind }) => kind),
+      ['part-start', 'part-end'],
+    );
+  }
+});

@@ -418,6 +418,7 @@ class NativeDecoder implements ItemDecoder {
   readonly logprobs: readonly TokenLogprob[] = [];
   done = false;
   #announced: JsonObject | undefined;
+  #started = false;
 
   take(type: string, event: JsonObject): void {
     if (this.done) return;
@@ -436,22 +437,20 @@ class NativeDecoder implements ItemDecoder {
     if (this.#announced) return;
     this.#announced = item;
     // An image is announced when it is there: its part holds data from the start.
-    if (item['type'] !== 'image_generation_call')
-      this.events.push({
-        kind: 'start',
-        part: { kind: 'native', dialect: 'openai-responses', value: item },
-      });
+    if (item['type'] === 'image_generation_call') return;
+    this.#started = true;
+    const part = { kind: 'native', dialect: 'openai-responses', value: item } as const;
+    this.events.push({ kind: 'start', part });
   }
 
   #complete(item: JsonObject): void {
     this.done = true;
-    const announced = this.#announced !== undefined && item['type'] !== 'image_generation_call';
-    const [part] = decodeOutputItem(item);
-    if (!part) return;
-    if (announced) {
+    if (this.#started) {
       this.events.push({ kind: 'end', final: { value: item } });
       return;
     }
+    const [part] = decodeOutputItem(item);
+    if (!part) return;
     if (part.kind === 'media' && part.source.kind === 'data') {
       const { extensions: _extensions, ...head } = part;
       this.events.push(
