@@ -332,8 +332,8 @@ export type ChatResponse = {
  *     start (part-start part-delta* part-end | logprobs)* end(per choice)   usage?   (finished | error)
  *
  * `start` comes first and once; parts of one choice never overlap; `index` is unique over the whole
- * stream and counts up from 0; after `finished` or `error` nothing follows. An upstream that stops
- * before its own terminal mark gives `error`, never `finished`.
+ * stream and counts up from 0; after `finished` or `error` nothing follows but usage that a vendor told
+ * too late. An upstream that stops before its own terminal mark gives `error`, never `finished`.
  */
 export type ChatEvent =
   /** `dialect`: of the upstream, in which `extensions` of the parts and of `finished` are said. */

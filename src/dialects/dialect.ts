@@ -70,6 +70,8 @@ export type FrameFacts = {
 
 export type StreamTap = {
   inspect(frame: Frame): FrameFacts;
+  /** Whether a stream without a terminal mark may close here: all that has begun has said why it ends. */
+  readonly mayEnd?: boolean;
   /**
    * The frame (wire text, with framing) with the bill in its usage object, and without a vendor's own price there;
    * `undefined` when it has no such object, or nothing to change.

@@ -1,5 +1,6 @@
 export type * from './dialect.ts';
 export * from './pass-through.ts';
+export { halfFrameError, isHalfFrame } from './half-frame.ts';
 export * from './gemini-generate/index.ts';
 export { anthropicCountTokens, anthropicMessages } from './anthropic-messages/index.ts';
 export * from './openai-responses/index.ts';

@@ -89,12 +89,15 @@ export async function finishWhole(delivery: Delivery, answer: WholeAnswer): Prom
 /** A client that wanted a stream from an upstream that gave a whole answer gets the answer's events. */
 function streamWhole(delivery: Delivery, answer: WholeAnswer, usage: Usage, bill: Bill): void {
   const { call, client } = delivery;
+  // A head that has left before tells no price.
+  const isTold = !client.begun || call.request.streamUsage || call.form.framing !== 'sse';
   client.begin(answerHeaders(delivery, bill));
   const encoder = call.dialect.stream.encoder(call.request, call.form);
   for (const event of explode({ ...answer.response(), usage, bill })) {
     const text = encoder.push(event);
     if (text !== '') void client.write(text);
   }
+  if (!isTold) void client.write(billComment(bill));
   client.end();
 }
 

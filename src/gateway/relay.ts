@@ -14,15 +14,17 @@ import {
   type Part,
   type Usage,
 } from '#canonical';
-import type {
-  Dialect,
-  Frame,
-  FrameFacts,
-  Quirks,
-  StreamDecoder,
-  StreamEncoder,
-  StreamForm,
-  StreamTap,
+import {
+  halfFrameError,
+  isHalfFrame,
+  type Dialect,
+  type Frame,
+  type FrameFacts,
+  type Quirks,
+  type StreamDecoder,
+  type StreamEncoder,
+  type StreamForm,
+  type StreamTap,
 } from '#dialects';
 import { textSize, type SseFrame } from '#std';
 import { StateGatherer } from './state-memory.ts';
@@ -75,14 +77,10 @@ class PassThroughRelay implements Relay {
   readonly #quirks: Quirks;
   readonly #tap: StreamTap;
   readonly #held: SseFrame[] = [];
-  /** What was held until more of the answer came, the last time: it may have told the end. */
-  #released: readonly SseFrame[] = [];
   /** Of the last frame that has left; its bytes would keep all that was read with them. */
   #leftData: string | undefined;
   readonly #marks = new StreamMarks();
   #holding = false;
-  /** The terminal mark was seen. Gemini has none: there a later frame may say more. */
-  #isOver = false;
   #usageAtEnd = false;
   complete = false;
   usage: Usage | undefined;
@@ -99,17 +97,15 @@ class PassThroughRelay implements Relay {
 
   push(frame: SseFrame): RelayStep {
     const facts = this.#tap.inspect(frame);
-    if (this.#isOver) return this.#afterEnd(frame, facts);
+    if (this.complete) return this.#afterEnd(frame, facts);
+    if (breaksOff(frame.data)) return { ...nothing, error: halfFrameError() };
     this.generatedSize += facts.generatedSize;
     // What an error says about usage is not what an answer used.
     if (facts.usage && !facts.error) {
       this.usage = facts.usage;
       this.#usageAtEnd = facts.closing;
     }
-    if (facts.complete) {
-      this.complete = true;
-      this.#isOver = this.#dialect.id !== 'gemini-generate';
-    }
+    if (facts.complete) this.complete = true;
     if (facts.error) return { output: undefined, content: false, error: facts.error };
     if (facts.closing) this.#holding = true;
     if (facts.unasked) return nothing;
@@ -142,17 +138,12 @@ class PassThroughRelay implements Relay {
   #release(): Uint8Array | undefined {
     const frames = this.#held.splice(0);
     if (frames.length === 0) return undefined;
-    this.#released = frames;
     this.#leftData = frames.at(-1)?.data;
     return Buffer.concat(frames.map(({ raw }) => raw));
   }
 
   end(): GatewayError | undefined {
-    // Without a terminal mark the dialect decides whether what came last was an end.
-    if (!this.complete && this.#holding) {
-      const tail = [...this.#released, ...this.#held];
-      this.complete = endsWell(this.#dialect, this.#quirks, tail);
-    }
+    this.complete ||= this.#tap.mayEnd === true;
     return this.complete ? undefined : cutError();
   }
 
@@ -239,13 +230,12 @@ class StreamMarks {
   }
 }
 
-/** Vendors leave the terminal mark out: an answer that said why it ended is complete all the same. */
-function endsWell(dialect: Dialect, quirks: Quirks, tail: readonly SseFrame[]): boolean {
-  const decoder = dialect.stream.decoder(quirks);
-  for (const frame of tail)
-    if (decoder.push(frame).some((event) => event.kind === 'error')) return false;
-  return decoder.end().every((event) => event.kind !== 'error');
+/** Taps do not read what they only measure: that a frame breaks off is seen at its last byte, before any parse. */
+function breaksOff(data: string): boolean {
+  return data.charCodeAt(data.length - 1) !== closingBrace && isHalfFrame(data);
 }
+
+const closingBrace = 0x7d;
 
 /** Different dialects: frames → canonical events → frames. */
 export function translatingRelay(
@@ -415,12 +405,16 @@ function withUsage(
   bill: Bill | undefined,
   billed: Usage | undefined,
 ): readonly ChatEvent[] {
-  const latest = events.findLast((event) => event.kind === 'usage');
+  const latest = events.findLast((event) => event.kind === 'usage' && tellsTokens(event.usage));
   const others = events.filter((event) => event.kind !== 'usage');
   if (!latest && !bill) return others;
   const at = others.findIndex((event) => event.kind === 'finished');
   const usage: ChatEvent = latest ?? { kind: 'usage', usage: billed ?? {} };
   return at < 0 ? [...others, usage] : [...others.slice(0, at), usage, ...others.slice(at)];
+}
+
+function tellsTokens(usage: Usage): boolean {
+  return (usage.inputTokens ?? usage.outputTokens) !== undefined;
 }
 
 function startsWithContent(event: Extract<ChatEvent, { kind: 'part-start' }>): boolean {

@@ -61,9 +61,16 @@ export function assertStreamGrammar(events: readonly ChatEvent[]): void {
   const ended = new Set<number>();
   let nextIndex = 0;
   let usageSeen = false;
-  for (const [position, event] of events.entries()) {
+  const finish = events.findIndex((event) => event.kind === 'finished');
+  const behind = finish < 0 ? [] : events.slice(finish + 1);
+  assert.ok(
+    behind.every((event) => event.kind === 'usage'),
+    'only counts come behind the end',
+  );
+  const length = events.length - behind.length;
+  for (const [position, event] of events.slice(0, length).entries()) {
     const at = `event ${position} (${event.kind})`;
-    const last = position === events.length - 1;
+    const last = position === length - 1;
     assert.equal(
       last,
       event.kind === 'finished' || event.kind === 'error',

@@ -160,7 +160,7 @@ function checkTap(
     assert.equal(facts.error, undefined);
     if (facts.closing && tap.annotate(frame, bill)?.includes('rcp_contract')) billed += 1;
   }
-  assert.equal(complete, true, 'the end was seen');
+  assert.ok(complete || tap.mayEnd, 'the end was seen');
   assert.equal(billed, 1, 'one held frame takes the bill');
   assert.equal(inputTotalTokens(usage ?? {}), inputTotalTokens(response.usage ?? {}));
   assert.equal(outputTotalTokens(usage ?? {}), outputTotalTokens(response.usage ?? {}));

@@ -195,6 +195,19 @@ describe('an answer in an odd form', () => {
     assert.match(half, /upstream_cut/);
   });
 
+  it('is cut in the middle of a frame of Gemini also where an earlier one said why it ends', async () => {
+    const part = (text: string): string =>
+      JSON.stringify({ candidates: [{ content: { parts: [{ text }] }, finishReason: 'STOP' }] });
+    answer = {
+      type: 'text/event-stream',
+      body: `data: ${part('Hi')}\n\ndata: ${part('you').slice(0, -9)}`,
+    };
+    const contents = [{ role: 'user', parts: [{ text: 'q' }] }];
+    const own = await rig.post('/v1beta/models/g:streamGenerateContent?alt=sse', { contents });
+    for (const text of [await own.text(), await (await ask('g')).text()])
+      assert.match(text, /upstream_cut|before it was complete|before the answer was complete/);
+  });
+
   it('is an error when it is half of a whole one, or an array that is none', async () => {
     for (const body of ['{"id":"c","choices":[{"index":0,"mess', '[{"x":1}] and more']) {
       for (const type of ['text/event-stream', 'application/json']) {
@@ -207,5 +220,41 @@ describe('an answer in an odd form', () => {
   it('is no answer when it is a page', async () => {
     answer = { type: 'text/html', body: '<html>data: soon</html>' };
     assert.equal((await ask()).status, 502);
+  });
+});
+
+describe('an answer that comes whole when the head has left', () => {
+  let rig: Rig;
+  let vendor: OddVendor;
+  before(async () => {
+    const message = { role: 'assistant', content: 'Hi' };
+    const usage = { prompt_tokens: 3, completion_tokens: 1 };
+    const whole = { id: 'c', choices: [{ index: 0, message, finish_reason: 'stop' }], usage };
+    vendor = await startOddVendor((request, response) => {
+      request.resume();
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.flushHeaders();
+      setTimeout(() => response.end(JSON.stringify(whole)), 100);
+    });
+    const models = { m: { prices: { input: '1', output: '2' }, output_tokens: 100 } };
+    const config = { streaming: { hold_headers_ms: 10 } };
+    rig = await startRig({ vendors: [], channels: [vendor.channel({ models })], config });
+  });
+  after(async () => {
+    await rig.close();
+    vendor.close();
+  });
+
+  it('tells its price once, in its usage or behind its end', async () => {
+    const body = { model: 'm', stream: true, messages: [{ role: 'user', content: 'q' }] };
+    for (const include_usage of [false, true]) {
+      const request = { ...body, stream_options: { include_usage } };
+      const response = await rig.post('/v1/chat/completions', request);
+      assert.equal(response.headers.get('x-manifold-cost-usd'), null);
+      const text = await response.text();
+      assert.match(text, /"content":"Hi"/);
+      assert.equal(/\ndata: \[DONE\]\n\n: cost_usd=0\.000005 /.test(text), !include_usage);
+      assert.equal(text.includes('"cost":0.000005'), include_usage);
+    }
   });
 });

@@ -17,6 +17,7 @@ import {
   type JsonValue,
 } from '#std';
 import type { Frame, Quirks, StreamDecoder } from '../dialect.ts';
+import { halfFrameError, isHalfFrame } from '../half-frame.ts';
 import { saysNoArguments } from '../no-arguments.ts';
 import { decodeUpstreamErrorValue } from '../upstream-error.ts';
 import { decodeFinish } from './finish.ts';
@@ -70,10 +71,7 @@ export class MessagesStreamDecoder implements StreamDecoder {
     if (this.#closed || text === '' || text === '[DONE]') return [];
     const parsed = parseJson(text);
     const data = parsed.ok ? asObject(parsed.value) : undefined;
-    if (!data)
-      return this.#fail(
-        gatewayError('upstream_invalid', 'The upstream sent an event that is not a JSON object.'),
-      );
+    if (!data) return isHalfFrame(text) ? this.#fail(halfFrameError()) : [];
     const type = asString(data['type']) ?? frame.event;
     switch (type) {
       case 'message_start':
@@ -87,7 +85,7 @@ export class MessagesStreamDecoder implements StreamDecoder {
       case 'message_delta':
         return this.#messageDelta(data);
       case 'message_stop':
-        return this.#stop();
+        return this.#stop(data);
       case 'error':
         return this.#fail(decodeUpstreamErrorValue(200, data));
       default:
@@ -290,11 +288,16 @@ export class MessagesStreamDecoder implements StreamDecoder {
     return events;
   }
 
+  #countAtEnd(data: JsonObject): void {
+    const usage = asObject(data['usage']);
+    if (!usage) return;
+    this.#usageAtEnd = true;
+    this.#usage = mergeRawUsage(this.#usage ?? {}, usage);
+  }
+
   #messageDelta(data: JsonObject): readonly ChatEvent[] {
     const delta = asObject(data['delta']) ?? {};
-    const usage = asObject(data['usage']);
-    if (usage) this.#usageAtEnd = true;
-    if (usage) this.#usage = mergeRawUsage(this.#usage ?? {}, usage);
+    this.#countAtEnd(data);
     this.#finish = mergeRawUsage(this.#finish, delta);
     Object.assign(
       this.#extensions,
@@ -304,11 +307,12 @@ export class MessagesStreamDecoder implements StreamDecoder {
     return [];
   }
 
-  #stop(): readonly ChatEvent[] {
+  #stop(data: JsonObject): readonly ChatEvent[] {
     if (!this.#started)
       return this.#fail(
         gatewayError('upstream_invalid', 'The upstream ended an answer that it never began.'),
       );
+    this.#countAtEnd(data);
     const events: ChatEvent[] = [...this.#closeBlock()];
     this.#closed = true;
     const finish = decodeFinish(this.#finish, this.#toolCalls > 0);

@@ -1,4 +1,4 @@
-import type { Bill, Usage } from '#canonical';
+import type { Bill } from '#canonical';
 import {
   asObject,
   asString,
@@ -11,6 +11,7 @@ import {
 import type { Frame, FrameFacts, StreamTap } from '../dialect.ts';
 import { decodeUpstreamErrorValue } from '../upstream-error.ts';
 import { annotateUsage } from '../bill.ts';
+import { halfFrameError, isHalfFrame } from '../half-frame.ts';
 import { decodeUsage, mergeRawUsage } from './usage.ts';
 
 const nothing: FrameFacts = {
@@ -21,7 +22,6 @@ const nothing: FrameFacts = {
   unasked: false,
 };
 const held: FrameFacts = { ...nothing, closing: true };
-const completed: FrameFacts = { ...nothing, closing: true, complete: true };
 
 /** How Anthropic begins the frequent frames, and the fields that hold what was generated. */
 const deltaStart = '{"type":"content_block_delta"';
@@ -33,7 +33,6 @@ const textKeys = ['"text":"', '"partial_json":"', '"thinking":"'];
  */
 export class MessagesStreamTap implements StreamTap {
   #usage: JsonObject | undefined;
-  #decodedUsage: Usage | undefined;
   #closing = false;
 
   inspect(frame: Frame): FrameFacts {
@@ -52,7 +51,7 @@ export class MessagesStreamTap implements StreamTap {
     if (bill && !isEnd) return undefined;
     const data = isEnd
       ? annotateUsage(frame.data, bill)
-      : annotateUsage(frame.data, bill, ['message', 'usage']);
+      : (annotateUsage(frame.data, bill, ['message', 'usage']) ?? annotateUsage(frame.data, bill));
     return data === undefined ? undefined : formatSse({ event: frame.event, data });
   }
 
@@ -74,7 +73,10 @@ export class MessagesStreamTap implements StreamTap {
   #inspectParsed(frame: Frame): FrameFacts {
     const parsed = parseJson(frame.data);
     const data = parsed.ok ? asObject(parsed.value) : undefined;
-    if (!data) return this.#quiet();
+    if (!data)
+      return isHalfFrame(frame.data)
+        ? { ...this.#quiet(), error: halfFrameError() }
+        : this.#quiet();
     switch (asString(data['type']) ?? frame.event) {
       case 'content_block_delta':
         return this.#content(textSize(generatedText(asObject(data['delta']))));
@@ -87,7 +89,7 @@ export class MessagesStreamTap implements StreamTap {
         return this.#withUsage(asObject(data['usage']));
       case 'message_stop':
         this.#closing = true;
-        return completed;
+        return { ...this.#withUsage(asObject(data['usage'])), complete: true };
       case 'error':
         return { ...this.#quiet(), error: decodeUpstreamErrorValue(200, data) };
       default:
@@ -110,11 +112,9 @@ export class MessagesStreamTap implements StreamTap {
   }
 
   #withUsage(usage: JsonObject | undefined): FrameFacts {
-    if (usage) {
-      this.#usage = mergeRawUsage(this.#usage ?? {}, usage);
-      this.#decodedUsage = decodeUsage(this.#usage);
-    }
-    return this.#decodedUsage ? { ...this.#quiet(), usage: this.#decodedUsage } : this.#quiet();
+    if (!usage) return this.#quiet();
+    this.#usage = mergeRawUsage(this.#usage ?? {}, usage);
+    return { ...this.#quiet(), usage: decodeUsage(this.#usage) };
   }
 }
 

@@ -30,7 +30,7 @@ import { PartialArguments } from './partial-arguments.ts';
 import { answerArguments, readAnswerPart, type RawToolCall } from './parts-decode.ts';
 import { answerExtensions, blockReason, candidateExtensions, readTime } from './response-decode.ts';
 import { callScope, makeToolId } from './tool-ids.ts';
-import { decodeUsage } from './usage.ts';
+import { laterUsage } from './usage.ts';
 
 type OpenCall = { readonly call: RawToolCall; readonly arguments: PartialArguments };
 
@@ -136,8 +136,7 @@ export class GeminiStreamDecoder implements StreamDecoder {
   }
 
   #readHead(chunk: JsonObject, events: ChatEvent[]): void {
-    // Every chunk counts from the beginning; some say only how the traffic is billed.
-    this.#usage = decodeUsage(chunk['usageMetadata']) ?? this.#usage;
+    this.#usage = laterUsage(this.#usage, chunk['usageMetadata']);
     this.#extensions = { ...this.#extensions, ...unknownFields(chunk, headFields) };
     if (this.#started) return;
     this.#started = true;

@@ -11,13 +11,16 @@ import {
   skipString,
   textSize,
   type JsonObject,
+  type JsonValue,
 } from '#std';
 import type { Frame, FrameFacts, StreamTap } from '../dialect.ts';
 import { decodeUpstreamErrorValue } from '../upstream-error.ts';
 import { annotateUsageMetadata, mayTellVendorCosts } from '../bill.ts';
+import { ChoiceEnds } from '../choice-ends.ts';
+import { halfFrameError } from '../half-frame.ts';
 import { finishWord } from './finish.ts';
 import { blockReason } from './response-decode.ts';
-import { decodeUsage } from './usage.ts';
+import { laterUsage } from './usage.ts';
 
 /** Members whose frame is read in full: they decide, or hold more text than the answer's. */
 const marker =
@@ -26,7 +29,8 @@ const marker =
 /** What frames of a pass-through stream mean. Plain text frames are scanned, not parsed. */
 export class GeminiTap implements StreamTap {
   readonly #choiceCount: number;
-  readonly #finished = new Set<number>();
+  readonly #ends = new ChoiceEnds();
+  #usage: Usage | undefined;
 
   constructor(request: ChatRequest) {
     this.#choiceCount = request.choiceCount ?? 1;
@@ -34,14 +38,15 @@ export class GeminiTap implements StreamTap {
 
   inspect(frame: Frame): FrameFacts {
     const { data } = frame;
-    if (marker.test(data)) return this.#read(data);
+    // Of several candidates each frame is read: it says which of them it goes on with.
+    if (this.#choiceCount > 1 || marker.test(data)) return this.#read(data);
     const generatedSize = textMembersSize(data);
     return {
       content: generatedSize > 0,
       generatedSize,
-      usage: scanUsage(data),
-      closing: this.#isComplete(),
-      complete: this.#isComplete(),
+      usage: this.#count(scanUsage(data)),
+      closing: this.#isOver(),
+      complete: false,
       unasked: false,
     };
   }
@@ -51,15 +56,32 @@ export class GeminiTap implements StreamTap {
     return annotateUsageMetadata(wireText(frame), bill);
   }
 
-  #isComplete(): boolean {
-    return this.#finished.size >= this.#choiceCount;
+  get mayEnd(): boolean {
+    return this.#ends.mayEnd;
+  }
+
+  #isOver(): boolean {
+    return this.#ends.count >= this.#choiceCount;
+  }
+
+  /** Nothing where the frame counts nothing. */
+  #count(metadata: JsonValue | undefined): Usage | undefined {
+    if (metadata === undefined) return undefined;
+    return (this.#usage = laterUsage(this.#usage, metadata));
   }
 
   #read(data: string): FrameFacts {
     const parsed = parseJson(data);
     const chunk = parsed.ok ? asObject(asArray(parsed.value)?.[0] ?? parsed.value) : undefined;
     if (!chunk)
-      return { content: false, generatedSize: 0, closing: false, complete: false, unasked: false };
+      return {
+        content: false,
+        generatedSize: 0,
+        closing: this.#isOver(),
+        complete: false,
+        unasked: false,
+        ...(parsed.ok ? {} : { error: halfFrameError() }),
+      };
     const error: GatewayError | undefined = asObject(chunk['error'])
       ? decodeUpstreamErrorValue(200, chunk)
       : undefined;
@@ -71,19 +93,17 @@ export class GeminiTap implements StreamTap {
         generatedSize += size;
         content ||= size > 0 || asObject(part['functionCall']) !== undefined;
       }
-      if (finishWord(candidate['finishReason']) !== undefined)
-        this.#finished.add(asCount(candidate['index']) ?? position);
+      const index = asCount(candidate['index']) ?? position;
+      this.#ends.note(index, finishWord(candidate['finishReason']) !== undefined);
     }
     if (blockReason(chunk) !== undefined)
-      for (let index = 0; index < this.#choiceCount; index += 1) this.#finished.add(index);
-    const complete = this.#isComplete();
-    const usage = decodeUsage(chunk['usageMetadata']);
+      for (let index = 0; index < this.#choiceCount; index += 1) this.#ends.note(index, true);
     return {
       content,
       generatedSize,
-      usage,
-      closing: complete || error !== undefined,
-      complete,
+      usage: this.#count(chunk['usageMetadata']),
+      closing: this.#isOver() || error !== undefined,
+      complete: false,
       unasked: false,
       ...(error ? { error } : {}),
     };
@@ -135,13 +155,13 @@ function textMembersSize(data: string): number {
 const usageKey = /"usageMetadata"\s*:\s*(?=\{)/;
 
 /** Parses only the usage out of a frame. */
-function scanUsage(data: string): Usage | undefined {
+function scanUsage(data: string): JsonValue | undefined {
   const match = usageKey.exec(data);
   if (!match) return undefined;
   const start = match.index + match[0].length;
   const end = endOfObject(data, start);
   const parsed = parseJson(data.slice(start, end));
-  return parsed.ok ? decodeUsage(parsed.value) : undefined;
+  return parsed.ok ? parsed.value : undefined;
 }
 
 function endOfObject(text: string, start: number): number {

@@ -100,6 +100,23 @@ export function decodeUsage(metadata: JsonValue | undefined): Usage | undefined 
   };
 }
 
+/**
+ * The counts to keep of two: each frame counts from the beginning and leaves zeros out. One that tells no output after
+ * another did, or only how the traffic is billed, takes nothing back.
+ */
+export function laterUsage(
+  earlier: Usage | undefined,
+  metadata: JsonValue | undefined,
+): Usage | undefined {
+  const later = decodeUsage(metadata);
+  if (!earlier || (later && tellsOutput(later))) return later ?? earlier;
+  return tellsOutput(earlier) ? decodeUsage({ ...later?.raw, ...earlier.raw }) : (later ?? earlier);
+}
+
+function tellsOutput(usage: Usage): boolean {
+  return usage.outputTokens !== undefined;
+}
+
 function clamp(value: number | undefined, bound: number | undefined): number | undefined {
   return value === undefined ? undefined : Math.min(value, bound ?? 0);
 }

@@ -14,11 +14,13 @@ import {
   asObjects,
   asString,
   parseJson,
+  parseJsonObject,
   unknownFields,
   type JsonObject,
   type JsonValue,
 } from '#std';
 import type { Frame, Quirks, StreamDecoder } from '../dialect.ts';
+import { halfFrameError, isHalfFrame } from '../half-frame.ts';
 import {
   choiceDetails,
   createdAtOf,
@@ -95,6 +97,7 @@ class ChatStreamDecoder implements StreamDecoder {
   readonly #choices = new Map<number, OpenChoice>();
   #started = false;
   #over = false;
+  #complete = false;
   #id = '';
   #usage: Usage | undefined;
   #serviceTier: string | undefined;
@@ -108,17 +111,12 @@ class ChatStreamDecoder implements StreamDecoder {
   }
 
   push(frame: Frame): readonly ChatEvent[] {
-    if (this.#over) return [];
+    if (this.#over) return this.#complete ? this.#afterEnd(frame) : [];
     const data = frame.data.trim();
     if (data === '[DONE]') return this.#finish(true);
-    if (data === '') return [];
     const parsed = parseJson(data);
-    if (!parsed.ok)
-      return this.#fail(
-        gatewayError('upstream_invalid', 'The upstream provider sent a frame that is not JSON.'),
-      );
-    const wire = asObject(parsed.value);
-    if (!wire) return [];
+    const wire = parsed.ok ? asObject(parsed.value) : undefined;
+    if (!wire) return isHalfFrame(data) ? this.#fail(halfFrameError()) : [];
     const events: ChatEvent[] = [];
     this.#readTop(wire, events);
     const failure = findError(wire, frame.event, this.#quirks);
@@ -126,6 +124,15 @@ class ChatStreamDecoder implements StreamDecoder {
     for (const [position, choice] of asObjects(wire['choices']).entries())
       this.#readChoice(choice, position, events);
     return events;
+  }
+
+  /** Nothing is said behind the mark of the end, but it may be counted. */
+  #afterEnd({ data }: Frame): readonly ChatEvent[] {
+    const wire = data.includes('"usage"') ? parseJsonObject(data) : undefined;
+    const usage = wire && usageOf(wire, this.#quirks);
+    if (!usage || findError(wire, undefined, this.#quirks)) return [];
+    this.#usage = laterUsage(this.#usage, usage);
+    return [{ kind: 'usage', usage: this.#finalUsage(this.#usage) }];
   }
 
   end(): readonly ChatEvent[] {
@@ -270,6 +277,7 @@ class ChatStreamDecoder implements StreamDecoder {
         ),
       );
     this.#over = true;
+    this.#complete = true;
     const events: ChatEvent[] = [];
     for (const choice of choices) {
       choice.queue.closeAll(events, choice.cited ? [] : this.#beside);

@@ -14,6 +14,8 @@ import {
 } from '#std';
 import type { Frame, FrameFacts, Quirks, StreamTap } from '../dialect.ts';
 import { annotateUsage, withoutMetadataCosts } from '../bill.ts';
+import { ChoiceEnds } from '../choice-ends.ts';
+import { halfFrameError, isHalfFrame } from '../half-frame.ts';
 import { findError } from './find-error.ts';
 import { usageOf } from './response.ts';
 import { laterUsage, tellsTokens } from './usage.ts';
@@ -52,7 +54,7 @@ export function createTap(
   const words = form === 'chat' ? chatWords : completionWords;
   let template: Template | undefined;
   const choicesWanted = request.choiceCount ?? 1;
-  const finished = new Set<number>();
+  const ends = new ChoiceEnds();
   let closing = false;
   let begun = false;
   let known: Usage | undefined;
@@ -63,13 +65,14 @@ export function createTap(
     if (usage) known = laterUsage(known, usage);
     const generatedSize = choices.reduce((sum, choice) => sum + choiceSize(choice, !begun), 0);
     begun ||= generatedSize > 0;
-    for (const [position, choice] of choices.entries()) {
-      if ((asString(choice['finish_reason']) ?? '') !== '')
-        finished.add(asCount(choice['index']) ?? position);
-    }
+    for (const [position, choice] of choices.entries())
+      ends.note(
+        asCount(choice['index']) ?? position,
+        (asString(choice['finish_reason']) ?? '') !== '',
+      );
     const error = findError(wire, frame.event, quirks);
     const usageOnly = usage !== undefined && choices.length === 0;
-    closing ||= error !== undefined || usageOnly || finished.size >= choicesWanted;
+    closing ||= error !== undefined || usageOnly || ends.count >= choicesWanted;
     return {
       content: generatedSize > 0,
       generatedSize,
@@ -90,7 +93,9 @@ export function createTap(
       const { data } = frame;
       const alike = template && frame.event === undefined ? templateSize(data, template) : -1;
       if (alike >= 0) return said(alike);
-      const plain = frame.event === 'error' ? undefined : plainSize(data, words);
+      // Of several choices each frame is read: it says which of them it goes on with.
+      const isRead = frame.event === 'error' || choicesWanted > 1;
+      const plain = isRead ? undefined : plainSize(data, words);
       if (plain) {
         template = plain.template ?? template;
         begun ||= plain.size > 0;
@@ -102,7 +107,11 @@ export function createTap(
       }
       const parsed = parseJson(data);
       const wire = parsed.ok ? asObject(parsed.value) : undefined;
-      return wire ? inspectParsed(wire, frame) : said(0);
+      if (wire) return inspectParsed(wire, frame);
+      return isHalfFrame(data) ? { ...said(0), error: halfFrameError() } : said(0);
+    },
+    get mayEnd() {
+      return ends.mayEnd;
     },
     annotate: (frame, bill) => annotateFrame(frame, bill),
   };
@@ -147,6 +156,7 @@ function plainSize(
   for (const match of data.matchAll(words)) {
     const start = match.index + match[0].length;
     const { end, size } = jsonStringSize(data, start);
+    if (data[end] !== '"') return undefined;
     if (size === 0) continue;
     // Words in two fields at once: a parse knows which of them are the same words said twice.
     if (known.size > 0) return undefined;

@@ -221,3 +221,107 @@ test('searches that the stream has shown are counted where its end lists no item
     assert.equal(facts.at(-1)?.usage?.webSearches, 2);
   }
 });
+
+test('words that go back to an earlier content of their message are not lost', () => {
+  const delta = (content_index: number, value: string, rest: JsonObject = {}): JsonObject => ({
+    type: 'response.output_text.delta',
+    output_index: 0,
+    content_index,
+    delta: value,
+    ...rest,
+  });
+  const whole = (content_index: number, value: string): JsonObject => ({
+    type: 'response.output_text.done',
+    output_index: 0,
+    content_index,
+    text: value,
+  });
+  const textsOf = (...events: readonly JsonObject[]): readonly string[] =>
+    partsOf(...events, completed([])).map((part) => (part.kind === 'text' ? part.text : part.kind));
+  const item = { type: 'message', id: 'msg_1', content: [text('One more.'), text('Two.')] };
+  const [added, done] = itemEvents(item, { output_index: 0 });
+  const pieces = [added ?? {}, delta(0, 'One'), delta(1, 'Two.')];
+  const parts = ['One', 'Two.', ' more.'];
+  assert.deepEqual(textsOf(...pieces, delta(0, ' more.'), done ?? {}), parts);
+  assert.deepEqual(textsOf(...pieces, whole(0, 'One more.'), whole(1, 'Two.'), done ?? {}), parts);
+  assert.deepEqual(textsOf(...pieces, done ?? {}), parts);
+  // What comes after the end of a content belongs to nothing.
+  assert.deepEqual(
+    textsOf(delta(0, 'One'), whole(0, 'One'), delta(1, 'Two.'), done ?? {}).length,
+    3,
+  );
+  const closed = { type: 'response.content_part.done', output_index: 0, content_index: 0 };
+  const end = { ...closed, part: text('One') };
+  assert.deepEqual(textsOf(delta(0, 'One'), end, delta(1, 'Two.'), delta(0, '!')), ['One', 'Two.']);
+});
+
+test('the log probabilities of a content that is interrupted are told once', () => {
+  const delta = (content_index: number, token: string): JsonObject => ({
+    type: 'response.output_text.delta',
+    output_index: 0,
+    content_index,
+    delta: token,
+    logprobs: [{ token, logprob: -1 }],
+  });
+  const told = eventsOf([delta(0, 'a'), delta(1, 'b'), delta(0, 'c'), completed([])]);
+  const tokens = told.flatMap((event) => (event.kind === 'logprobs' ? event.tokens : []));
+  assert.deepEqual(tokens.map(({ token }) => token).sort(), ['a', 'b', 'c']);
+});
+
+test('what only the end of a text or of a call’s input tells is counted once where it passes through', () => {
+  const ends: readonly (readonly [JsonObject, number])[] = [
+    [{ type: 'response.output_text.done', text: 'Hello.' }, 6],
+    [{ type: 'response.refusal.done', refusal: 'No.' }, 3],
+    [{ type: 'response.reasoning_summary_text.done', text: 'Hm.' }, 3],
+    [{ type: 'response.function_call_arguments.done', arguments: '{"x":1}' }, 7],
+    [{ type: 'response.custom_tool_call_input.done', input: 'ls' }, 2],
+    [{ type: 'response.content_part.done', part: text('Hello.') }, 6],
+  ];
+  for (const [end, size] of ends) {
+    const tap = openaiResponses.stream.tap(emptyRequest, {});
+    const sizes = [end, end, completed([message('m', 'Hello.')])].map((event) => {
+      const facts = tap.inspect({ data: JSON.stringify(event) });
+      return [facts.generatedSize, facts.content];
+    });
+    assert.deepEqual(sizes, [
+      [size, true],
+      [0, false],
+      [0, false],
+    ]);
+  }
+});
+
+test('searches are counted also where the end of a stream counts no tokens', () => {
+  const search = { type: 'web_search_call', id: 'ws_1', status: 'completed' };
+  const shown = itemEvents(search, { output_index: 0 });
+  const delta = { type: 'response.output_text.delta', output_index: 1, delta: 'Hello.' };
+  for (const last of [completed([]), completed([search])]) {
+    const events = [...shown, delta, last];
+    const told = eventsOf(events).find((event) => event.kind === 'usage');
+    assert.deepEqual(told?.kind === 'usage' && told.usage, { webSearches: 1 });
+    const tap = openaiResponses.stream.tap(emptyRequest, {});
+    const facts = events.map((event) => tap.inspect({ data: JSON.stringify(event) }));
+    assert.equal(facts.at(-1)?.usage?.webSearches, 1);
+  }
+  assert.equal(decodeUsage(undefined, { output: [] }), undefined);
+});
+
+test('a built-in call that ends as one of another kind is one part all the same', () => {
+  const search = { type: 'web_search_call', status: 'in_progress' };
+  const image = { type: 'image_generation_call', status: 'completed', result: 'AAAA' };
+  for (const [first, last] of [
+    [search, image],
+    [image, search],
+  ] as const) {
+    const told = eventsOf([
+      { type: 'response.output_item.added', output_index: 0, item: first },
+      { type: 'response.output_item.done', output_index: 0, item: last },
+      completed([]),
+    ]);
+    const parts = told.filter(({ kind }) => kind === 'part-start' || kind === 'part-end');
+    assert.deepEqual(
+      parts.map(({ kind }) => kind),
+      ['part-start', 'part-end'],
+    );
+  }
+});

@@ -1,4 +1,5 @@
-import { asCount, asObject, asString, type JsonObject } from '#std';
+import { asCount, asObject, asString, type JsonObject, type JsonValue } from '#std';
+import { idsOf } from './item-names.ts';
 import {
   createItem,
   itemKind,
@@ -10,7 +11,7 @@ import {
 /** Largest number of items one answer may hold; a stream beyond it is no answer. */
 const itemsMax = 10_000;
 /** Of items under one number, those that are looked through for a later event. */
-const earlierMax = 64;
+const sharersMax = 64;
 /** Where the places of items begin whose number another one has. */
 const furtherPlaces = 2 ** 32;
 
@@ -20,8 +21,10 @@ export type HeldItem = {
   readonly kind: ItemKind;
   readonly itemType: string;
   readonly item: ItemDecoder;
-  id: string | undefined;
-  callId: string | undefined;
+  readonly id: string | undefined;
+  readonly callId: string | undefined;
+  /** All ids that its events have told: those of some vendors change. */
+  readonly ids: Set<string>;
   /** Ended by us, because another one came under its number. */
   interrupted: boolean;
 };
@@ -32,32 +35,29 @@ export type HeldItem = {
  * cannot belong to the one before: words of another kind, or an announcement with another id.
  */
 export class ItemPlaces {
+  /** All items, in the order in which they began. */
+  readonly all: HeldItem[] = [];
   readonly #byPlace = new Map<number, HeldItem>();
-  /** The latest item under each number. */
-  readonly #latest = new Map<number, HeldItem>();
-  /** Those that had the number before it, latest first. */
-  readonly #earlier = new Map<number, readonly HeldItem[]>();
+  /** The items under each number, latest first. */
+  readonly #byNumber = new Map<number, readonly [HeldItem, ...HeldItem[]]>();
   /** Numbers of items by their ids, where the events do not say them. */
   readonly #indices = new Map<string, number>();
   #current: number | undefined;
-  /** The type of the latest event and its item, where more of the same can only belong there. */
-  #spoken = '';
+  /** The item of the latest delta, with the delta's type and id: more of the same belongs there too. */
   #speaker: HeldItem | undefined;
+  #spoken = '';
+  #spokenId: JsonValue | undefined;
   /** Whether there were more items than an answer may hold. */
   overflows = false;
-  readonly #onBegin: (held: HeldItem) => void;
-
-  /** `onBegin` hears of every new item. */
-  constructor(onBegin: (held: HeldItem) => void) {
-    this.#onBegin = onBegin;
-  }
 
   /** `undefined` where the event belongs to no item. */
   find(type: string, event: JsonObject): HeldItem | undefined {
     const index =
       asCount(event['output_index']) ?? this.#indexById(event) ?? this.#unnumbered(type);
-    const latest = this.#latest.get(index);
-    const held = latest ? this.#under(index, latest, type, event) : this.#begin(index, type, event);
+    const sharers = this.#byNumber.get(index);
+    const held = sharers
+      ? this.#among(sharers, index, type, event)
+      : this.#begin(index, type, event);
     if (held) this.#current = index;
     return held;
   }
@@ -74,61 +74,72 @@ export class ItemPlaces {
     if (id === undefined || id === '') return undefined;
     const known = this.#indices.get(id);
     if (known !== undefined || this.#indices.size >= itemsMax) return known;
-    const index = Math.max(this.#indices.size, this.#latest.size);
+    const index = Math.max(this.#indices.size, this.#byNumber.size);
     this.#indices.set(id, index);
     return index;
   }
 
   /** Without number and id, events speak of the item that was announced last. */
   #unnumbered(type: string): number {
-    return type === 'response.output_item.added' ? this.#latest.size : (this.#current ?? 0);
+    return type === 'response.output_item.added' ? this.#byNumber.size : (this.#current ?? 0);
   }
 
-  #under(index: number, latest: HeldItem, type: string, event: JsonObject): HeldItem | undefined {
-    const goesOn = latest === this.#speaker && type === this.#spoken && this.#earlier.size === 0;
-    if (goesOn && !latest.item.done) return latest;
+  #among(
+    sharers: readonly [HeldItem, ...HeldItem[]],
+    index: number,
+    type: string,
+    event: JsonObject,
+  ): HeldItem | undefined {
+    const [latest] = sharers;
+    const goesOn = latest === this.#speaker && type === this.#spoken && !latest.item.done;
+    if (goesOn && (sharers.length === 1 || event['item_id'] === this.#spokenId)) return latest;
     const kind = itemKind(itemTypeOf(type, event));
     if (kind === undefined) return latest;
-    const earlier = this.#earlier.get(index);
     const item = asObject(event['item']);
-    const id = asString(event['item_id']);
-    const isLatest = !earlier || id === undefined || id === latest.id;
-    if (!item && isLatest && latest.kind === kind && !latest.item.done) {
-      this.#speaker = type.endsWith('.delta') ? latest : undefined;
-      this.#spoken = type;
-      return latest;
-    }
-    const alike = [latest, ...(earlier ?? [])].filter((held) => held.kind === kind);
-    const known = item ? announced(alike, type, item) : spoken(alike, id);
-    if (known) return known;
+    // Items that interleave have numbers of their own: nothing has to be looked for.
+    const isAlone = sharers.length === 1 && latest.kind === kind;
+    if (isAlone && !item && !latest.item.done) return this.#speaks(latest, type, event);
+    const alike = sharers.filter((held) => held.kind === kind);
+    const known = item ? announced(alike, type, item) : spoken(alike, event['item_id']);
+    if (known) return this.#speaks(known, type, event);
     const begun = this.#begin(index, type, event);
-    if (!begun) return undefined;
-    this.#earlier.set(index, [latest, ...(earlier ?? [])].slice(0, earlierMax));
-    interrupt(latest);
+    if (begun) interrupt(latest);
     return begun;
+  }
+
+  #speaks(held: HeldItem, type: string, event: JsonObject): HeldItem {
+    // A delta never holds an item, which would have to be compared.
+    this.#speaker = type.endsWith('.delta') ? held : undefined;
+    this.#spoken = type;
+    this.#spokenId = event['item_id'];
+    return held;
   }
 
   #begin(index: number, type: string, event: JsonObject): HeldItem | undefined {
     const itemType = itemTypeOf(type, event);
     const kind = itemKind(itemType);
     if (itemType === undefined || kind === undefined) return undefined;
-    if (this.#byPlace.size >= itemsMax) {
+    if (this.all.length >= itemsMax) {
       this.overflows = true;
       return undefined;
     }
     const item = asObject(event['item']);
+    const id = asString(item?.['id']) ?? asString(event['item_id']);
+    const callId = asString(item?.['call_id']);
+    const sharers = this.#byNumber.get(index) ?? [];
     const held: HeldItem = {
-      place: this.#latest.has(index) ? furtherPlaces + this.#byPlace.size : index,
+      place: sharers.length > 0 ? furtherPlaces + this.all.length : index,
       kind,
       itemType,
       item: createItem(itemType, item),
-      id: asString(item?.['id']) ?? asString(event['item_id']),
-      callId: asString(item?.['call_id']),
+      id,
+      callId,
+      ids: new Set(idsOf({ id, call_id: callId })),
       interrupted: false,
     };
     this.#byPlace.set(held.place, held);
-    this.#latest.set(index, held);
-    this.#onBegin(held);
+    this.#byNumber.set(index, [held, ...sharers.slice(0, sharersMax)]);
+    this.all.push(held);
     return held;
   }
 }
@@ -154,10 +165,10 @@ function announced(
 }
 
 /** Of the same, the one to which words belong; those that come after an item's end belong to nothing. */
-function spoken(alike: readonly HeldItem[], id: string | undefined): HeldItem | undefined {
+function spoken(alike: readonly HeldItem[], id: JsonValue | undefined): HeldItem | undefined {
   const open = alike.filter((held) => !held.item.done);
   return (
-    open.find((held) => id !== undefined && held.id === id) ??
+    open.find((held) => held.id !== undefined && held.id === id) ??
     open[0] ??
     alike.find((held) => !held.interrupted)
   );

@@ -98,7 +98,8 @@ type ContentState = {
   text: string;
   readonly citations: Citation[];
   logprobs: TokenLogprob[];
-  ended: boolean;
+  /** `interrupted`: another content of the item began before its end; its words may go on. */
+  state: 'open' | 'interrupted' | 'ended';
 };
 
 class MessageDecoder implements ItemDecoder {
@@ -146,24 +147,35 @@ class MessageDecoder implements ItemDecoder {
   }
 
   close(): void {
-    for (const content of this.#contents.values()) this.#end(content, undefined);
+    this.#endOpen('ended');
+    for (const content of this.#contents.values()) this.logprobs.push(...content.logprobs);
     this.done = true;
   }
 
-  /** Parts of one item do not overlap: the next one ends the one before. */
   #open(index: number, kind: 'text' | 'refusal'): ContentState {
     const known = this.#contents.get(index);
     if (known) return known;
-    for (const content of this.#contents.values()) this.#end(content, undefined);
-    const content: ContentState = { kind, text: '', citations: [], logprobs: [], ended: false };
+    const content: ContentState = { kind, text: '', citations: [], logprobs: [], state: 'open' };
+    this.#begin(content);
     this.#contents.set(index, content);
+    return content;
+  }
+
+  /** Parts of one item do not overlap: the next one ends the one before, and what goes on later is one more. */
+  #begin(content: ContentState): void {
+    this.#endOpen('interrupted');
+    content.state = 'open';
     const item =
       !this.#fieldsTold && Object.keys(this.#fields).length > 0
         ? { extensions: { item: this.#fields } }
         : {};
     this.#fieldsTold = true;
-    this.events.push({ kind: 'start', part: { kind, text: '', ...item } });
-    return content;
+    this.events.push({ kind: 'start', part: { kind: content.kind, text: '', ...item } });
+  }
+
+  #endOpen(state: 'interrupted' | 'ended'): void {
+    for (const content of this.#contents.values())
+      if (content.state === 'open') this.#end(content, state);
   }
 
   #delta(
@@ -173,9 +185,10 @@ class MessageDecoder implements ItemDecoder {
     logprobs: JsonValue | undefined,
   ): void {
     const content = this.#open(index, kind);
-    if (content.ended) return;
+    if (content.state === 'ended') return;
     content.logprobs.push(...decodeLogprobs(logprobs));
     if (delta === '') return;
+    if (content.state === 'interrupted') this.#begin(content);
     content.text += delta;
     this.events.push({ kind: 'delta', delta });
   }
@@ -208,17 +221,19 @@ class MessageDecoder implements ItemDecoder {
     if (!content) return;
     const logprobs = decodeLogprobs(part['logprobs']);
     if (logprobs.length > content.logprobs.length) content.logprobs = logprobs;
-    this.#end(content, decoded.kind === 'text' ? decoded.citations : undefined, decoded.extensions);
+    const citations = decoded.kind === 'text' ? decoded.citations : undefined;
+    this.#end(content, 'ended', citations, decoded.extensions);
   }
 
   #end(
     content: ContentState,
-    citations: readonly Citation[] | undefined,
+    state: 'interrupted' | 'ended',
+    citations?: readonly Citation[],
     extensions?: JsonObject,
   ): void {
-    if (content.ended) return;
-    content.ended = true;
-    this.logprobs.push(...content.logprobs);
+    const isOpen = content.state === 'open';
+    content.state = state;
+    if (!isOpen) return;
     const cited = citations && citations.length > 0 ? citations : content.citations;
     const final: PartFinal = {
       ...(cited.length > 0 ? { citations: cited } : {}),
@@ -318,11 +333,9 @@ class CallDecoder implements ItemDecoder {
   readonly logprobs: readonly TokenLogprob[] = [];
   done = false;
   readonly #type: string;
+  /** All that has come; what comes before the call has a name waits for it. */
   #input = '';
   #started = false;
-  #ended = false;
-  /** Arguments that came before the call had a name. */
-  #waiting = '';
   /** What the end of the arguments tells of a call that was never announced. */
   #told: JsonObject = {};
 
@@ -365,7 +378,7 @@ class CallDecoder implements ItemDecoder {
     this.#started = true;
     const part = decodeCall({ ...item, type: this.#type });
     this.events.push({ kind: 'start', part: { ...part, input: '' } });
-    this.#push(this.#waiting);
+    this.#push(this.#input);
     // Some vendors put the first arguments, or all of them, into the announcement.
     this.#delta(missingRest(this.#input, callInput({ ...item, type: this.#type })));
   }
@@ -378,11 +391,10 @@ class CallDecoder implements ItemDecoder {
   #add(delta: string): void {
     this.#input += delta;
     if (this.#started) this.#push(delta);
-    else this.#waiting += delta;
   }
 
   #push(delta: string): void {
-    if (delta !== '' && !this.#ended) this.events.push({ kind: 'delta', delta });
+    if (delta !== '') this.events.push({ kind: 'delta', delta });
   }
 
   #complete(item: JsonObject): void {
@@ -395,7 +407,6 @@ class CallDecoder implements ItemDecoder {
     }
     this.#add(missingRest(this.#input, callInput({ ...item, type: this.#type })));
     if (this.#type === 'function_call' && this.#input === '') this.#add('{}');
-    this.#ended = true;
     const { extensions } = decodeCall({ ...item, type: this.#type });
     this.events.push({ kind: 'end', ...(extensions ? { final: { extensions } } : {}) });
   }
@@ -407,6 +418,7 @@ class NativeDecoder implements ItemDecoder {
   readonly logprobs: readonly TokenLogprob[] = [];
   done = false;
   #announced: JsonObject | undefined;
+  #started = false;
 
   take(type: string, event: JsonObject): void {
     if (this.done) return;
@@ -425,22 +437,20 @@ class NativeDecoder implements ItemDecoder {
     if (this.#announced) return;
     this.#announced = item;
     // An image is announced when it is there: its part holds data from the start.
-    if (item['type'] !== 'image_generation_call')
-      this.events.push({
-        kind: 'start',
-        part: { kind: 'native', dialect: 'openai-responses', value: item },
-      });
+    if (item['type'] === 'image_generation_call') return;
+    this.#started = true;
+    const part = { kind: 'native', dialect: 'openai-responses', value: item } as const;
+    this.events.push({ kind: 'start', part });
   }
 
   #complete(item: JsonObject): void {
     this.done = true;
-    const announced = this.#announced !== undefined && item['type'] !== 'image_generation_call';
-    const [part] = decodeOutputItem(item);
-    if (!part) return;
-    if (announced) {
+    if (this.#started) {
       this.events.push({ kind: 'end', final: { value: item } });
       return;
     }
+    const [part] = decodeOutputItem(item);
+    if (!part) return;
     if (part.kind === 'media' && part.source.kind === 'data') {
       const { extensions: _extensions, ...head } = part;
       this.events.push(

@@ -1,4 +1,4 @@
-import { gatewayError, type ChatEvent } from '#canonical';
+import { gatewayError, type ChatEvent, type GatewayError } from '#canonical';
 import {
   asNumber,
   asObject,
@@ -9,10 +9,11 @@ import {
   type JsonValue,
 } from '#std';
 import type { Frame, Quirks, StreamDecoder } from '../dialect.ts';
+import { halfFrameError, isHalfFrame } from '../half-frame.ts';
 import { vendorError } from './error.ts';
-import { ItemNames } from './item-names.ts';
+import { idsOf, placesOf } from './item-names.ts';
 import { ItemPlaces } from './item-places.ts';
-import type { ItemDecoder, PartEvent } from './item-stream.ts';
+import type { PartEvent } from './item-stream.ts';
 import { decodeFinish } from './output-decode.ts';
 import { responseExtensions } from './response.ts';
 import { decodeUsage, isSearch } from './usage.ts';
@@ -24,13 +25,9 @@ const itemDone = 'response.output_item.done';
  * events and a `[DONE]`. Items that interleave are put one after another.
  */
 class ResponsesStreamDecoder implements StreamDecoder {
-  /** Items in the order in which they began; the first one that is not done may speak. */
-  readonly #queue: ItemDecoder[] = [];
-  readonly #named = new ItemNames();
-  readonly #items = new ItemPlaces((held) => {
-    this.#queue.push(held.item);
-    this.#named.begin(held.place, held.itemType, held.id);
-  });
+  readonly #items = new ItemPlaces();
+  /** Of the items in their order, the first that is not done: it may speak. */
+  #speaker = 0;
   #out: ChatEvent[] = [];
   #partIndex = 0;
   #started = false;
@@ -45,26 +42,26 @@ class ResponsesStreamDecoder implements StreamDecoder {
     this.#out = [];
     const event = parsed.ok ? asObject(parsed.value) : undefined;
     if (event) this.#take(asString(event['type']) ?? frame.event ?? '', event);
-    // Noise is passed over; half an event has said something that is lost now.
-    else if (!parsed.ok && data.startsWith('{'))
-      this.#fail('upstream_invalid', 'The upstream sent an event that is no JSON.');
+    else if (isHalfFrame(data)) this.#fail(halfFrameError());
     return this.#out;
   }
 
   end(): readonly ChatEvent[] {
     if (this.#over) return [];
     this.#out = [];
-    this.#fail('upstream_cut', 'The upstream ended the answer before it was complete.');
+    this.#fail(
+      gatewayError('upstream_cut', 'The upstream ended the answer before it was complete.'),
+    );
     return this.#out;
   }
 
-  #fail(code: 'upstream_cut' | 'upstream_invalid', message: string): void {
+  #fail(error: GatewayError): void {
     this.#over = true;
-    this.#out.push({ kind: 'error', error: gatewayError(code, message) });
+    this.#out.push({ kind: 'error', error });
   }
 
   #failTooMany(): void {
-    this.#fail('upstream_invalid', 'The upstream sent too many items.');
+    this.#fail(gatewayError('upstream_invalid', 'The upstream sent too many items.'));
   }
 
   #take(type: string, event: JsonObject): void {
@@ -112,7 +109,7 @@ class ResponsesStreamDecoder implements StreamDecoder {
     if (!held) return;
     this.#start(undefined);
     const whole = asObject(event['item']);
-    if (whole) this.#named.note(held.place, whole);
+    if (whole) for (const id of idsOf(whole)) held.ids.add(id);
     if (type === itemDone && !held.item.done && isSearch(whole)) this.#searches += 1;
     held.item.take(type, event);
     this.#flush();
@@ -120,12 +117,13 @@ class ResponsesStreamDecoder implements StreamDecoder {
 
   /** Hands out what the first unfinished item has said, and everything of items done before it. */
   #flush(): void {
-    for (let item = this.#queue[0]; item; item = this.#queue[0]) {
+    const { all } = this.#items;
+    for (let item = all[this.#speaker]?.item; item; item = all[this.#speaker]?.item) {
       for (const event of item.events.splice(0)) this.#emit(event);
       if (!item.done) return;
       if (item.logprobs.length > 0)
         this.#out.push({ kind: 'logprobs', choice: 0, tokens: item.logprobs });
-      this.#queue.shift();
+      this.#speaker += 1;
     }
   }
 
@@ -165,17 +163,16 @@ class ResponsesStreamDecoder implements StreamDecoder {
   /** Items that the stream left open or never mentioned, from the complete response. */
   #completeItems(output: JsonValue | undefined): void {
     const items = asObjects(output);
-    for (const [at, place] of this.#named.places(items).entries()) {
+    for (const [at, place] of placesOf(items, this.#items.all).entries()) {
       const event = { item: items[at] };
       this.#items.at(place, itemDone, event)?.item.take(itemDone, event);
     }
-    for (const item of this.#queue) if (!item.done) item.close();
+    for (const { item } of this.#items.all) if (!item.done) item.close();
     this.#flush();
   }
 
   #error(error: JsonObject): void {
-    this.#over = true;
-    this.#out.push({ kind: 'error', error: vendorError(error) });
+    this.#fail(vendorError(error));
   }
 }
 

@@ -1,4 +1,4 @@
-import { gatewayError, type Bill, type ChatRequest, type GatewayError } from '#canonical';
+import type { Bill, ChatRequest } from '#canonical';
 import {
   asObject,
   asObjects,
@@ -12,6 +12,7 @@ import {
 } from '#std';
 import type { Frame, FrameFacts, Quirks, StreamTap } from '../dialect.ts';
 import { annotateUsage } from '../bill.ts';
+import { halfFrameError, isHalfFrame } from '../half-frame.ts';
 import { vendorError } from './error.ts';
 import { decodeUsage, isSearch } from './usage.ts';
 
@@ -42,6 +43,14 @@ class ResponsesTap implements StreamTap {
     const type = typeOf(frame);
     if (type.endsWith('.delta')) return this.#delta(data);
     switch (type) {
+      case 'response.output_text.done':
+      case 'response.refusal.done':
+      case 'response.reasoning_text.done':
+      case 'response.reasoning_summary_text.done':
+      case 'response.function_call_arguments.done':
+      case 'response.custom_tool_call_input.done':
+      case 'response.content_part.done':
+        return this.#sizeOfItem > 0 ? quiet : this.#content(wholeSize(data));
       case 'response.output_item.done':
         return this.#itemDone(data);
       case 'response.completed':
@@ -69,11 +78,11 @@ class ResponsesTap implements StreamTap {
   }
 
   #delta(data: string): FrameFacts {
-    const size = deltaSize(data);
-    return size === 0 ? quiet : this.#content(size);
+    return this.#content(deltaSize(data));
   }
 
   #content(generatedSize: number): FrameFacts {
+    if (generatedSize === 0) return quiet;
     this.#sizeOfItem += generatedSize;
     this.#sizeTotal += generatedSize;
     return { content: true, generatedSize, closing: false, complete: false, unasked: false };
@@ -84,7 +93,9 @@ class ResponsesTap implements StreamTap {
     this.#sizeOfItem = 0;
     // What built-in tools did has no deltas, but another item's may come between.
     if (streamed && !data.includes('"web_search_call"')) return quiet;
-    const item = asObject(parseJsonObject(data)?.['item']);
+    const event = parseJsonObject(data);
+    if (!event && isHalfFrame(data)) return { ...quiet, error: halfFrameError() };
+    const item = asObject(event?.['item']);
     if (isSearch(item)) this.#searches += 1;
     if (streamed) return quiet;
     const generatedSize = itemSize(item);
@@ -95,7 +106,7 @@ class ResponsesTap implements StreamTap {
 
   #terminal(type: string, data: string): FrameFacts {
     const event = parseJsonObject(data);
-    if (!event) return { ...trailing, error: brokenEnd() };
+    if (!event) return { ...trailing, error: halfFrameError() };
     const response = asObject(event['response']) ?? {};
     const usage = decodeUsage(response['usage'], response, this.#searches);
     const failed = type === 'response.failed' || response['status'] === 'failed';
@@ -127,11 +138,6 @@ class ResponsesTap implements StreamTap {
   }
 }
 
-/** A stream that ends in the middle of its last event. */
-function brokenEnd(): GatewayError {
-  return gatewayError('upstream_invalid', 'The upstream sent an event that is no JSON.');
-}
-
 const terminals = new Set([
   'response.completed',
   'response.incomplete',
@@ -158,6 +164,14 @@ function deltaSize(data: string): number {
   while (data.charCodeAt(start) === 0x20 || data.charCodeAt(start) === 0x3a) start += 1;
   if (data.charCodeAt(start) !== 0x22) return 0;
   return jsonStringSize(data, start + 1).size;
+}
+
+/** Size of what an event tells at the end of a text, or of a call's input, whose deltas never came. */
+function wholeSize(data: string): number {
+  const event = parseJsonObject(data);
+  const part = asObject(event?.['part']) ?? event ?? {};
+  const said = part['text'] ?? part['refusal'] ?? part['arguments'] ?? part['input'];
+  return textSize(asString(said) ?? '');
 }
 
 /** Size of what the model wrote in a whole item; built-in calls count as one, for they are content. */

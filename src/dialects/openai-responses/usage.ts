@@ -24,7 +24,10 @@ export function decodeUsage(
   searchesShown = 0,
 ): Usage | undefined {
   const usage = asObject(wire);
-  if (!usage) return undefined;
+  if (!usage) {
+    const searched = webSearches({}, response, searchesShown);
+    return searched === undefined ? undefined : { webSearches: searched };
+  }
   const inputDetails = asObject(usage['input_tokens_details']);
   const outputDetails = asObject(usage['output_tokens_details']);
   const said = asCount(usage['input_tokens']);
