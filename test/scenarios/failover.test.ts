@@ -33,7 +33,8 @@ describe('failover among simulated vendors', () => {
       tokensPerMinute: 1_000_000,
     });
     assert.ok(run.upstream429 <= 1, JSON.stringify(run));
-    assert.ok(run.refused > 100 && run.answered >= 200, JSON.stringify(run));
+    // Of their hundred each vendor may have two left: what is refused too late costs more than what is kept back.
+    assert.ok(run.refused > 100 && run.answered >= 196, JSON.stringify(run));
     assert.equal(run.other, 0);
   });
 
