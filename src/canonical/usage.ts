@@ -39,8 +39,8 @@ export type Usage = {
   readonly rawDialect?: DialectId | undefined;
 };
 
-/** What has a price: the names under `prices` of a configuration, and in the lines of a receipt. */
-export const priceUnits = [
+/** Of what has a price, what is counted in tokens. */
+export const tokenUnits = [
   'input',
   'cache_read',
   'cache_write',
@@ -51,6 +51,11 @@ export const priceUnits = [
   'input_image',
   'output_audio',
   'output_image',
+] as const;
+
+/** What has a price: the names under `prices` of a configuration, and in the lines of a receipt. */
+export const priceUnits = [
+  ...tokenUnits,
   'web_search',
   'image',
   'second',

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { openaiChat } from './openai-chat/index.ts';
 import { openaiResponses } from './openai-responses/index.ts';
 import { decodeUpstreamError } from './upstream-error.ts';
+import { emptyRequest } from './request-rig.ts';
 
 type Case = readonly [what: string, status: number, body: unknown, kind: string];
 
@@ -212,15 +213,7 @@ test('a fault of the request keeps the code of its vendor in both dialects of Op
     assert.match(JSON.stringify(inner), /"param":"x","code":"unsupported_parameter"/);
   }
   const encoder = openaiResponses.stream.encoder(
-    {
-      dialect: 'openai-responses',
-      model: 'm',
-      messages: [],
-      tools: [],
-      stream: true,
-      streamUsage: true,
-      extensions: {},
-    },
+    { ...emptyRequest, dialect: 'openai-responses' },
     { framing: 'sse' },
     () => undefined,
   );

@@ -12,26 +12,14 @@ import {
 } from '#dialects';
 import { createSseParser, nanoUsd } from '#std';
 import { passThroughRelay, translatingRelay, type Relay } from './relay.ts';
-
-function requestOf(dialect: Dialect, rest: Partial<ChatRequest> = {}): ChatRequest {
-  return {
-    dialect: dialect.id,
-    model: 'm',
-    messages: [],
-    tools: [],
-    stream: true,
-    streamUsage: true,
-    extensions: {},
-    ...rest,
-  };
-}
+import { requestOf } from './relay-rig.ts';
 
 /** The same upstream for a client of its dialect, and for one of another. */
 function relaysOf(dialect: Dialect, rest: Partial<ChatRequest> = {}): readonly Relay[] {
   const other = dialect === anthropicMessages ? openaiChat : anthropicMessages;
-  const request = requestOf(other, rest);
+  const request = requestOf(other.id, rest);
   return [
-    passThroughRelay(dialect, requestOf(dialect, rest), {}),
+    passThroughRelay(dialect, requestOf(dialect.id, rest), {}),
     translatingRelay(dialect, other, request, {}, { framing: 'sse' }, () => {}),
   ];
 }

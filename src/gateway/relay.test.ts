@@ -1,21 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ChatRequest, DialectId } from '#canonical';
 import { anthropicMessages, geminiGenerate, openaiChat, openaiResponses } from '#dialects';
 import { asArray, createSseParser, parseJson, parseJsonObject } from '#std';
 import { cutError, passThroughRelay, translatingRelay, type Relay } from './relay.ts';
-
-function requestOf(dialect: DialectId): ChatRequest {
-  return {
-    dialect,
-    model: 'm',
-    messages: [],
-    tools: [],
-    stream: true,
-    streamUsage: true,
-    extensions: {},
-  };
-}
+import { requestOf } from './relay-rig.ts';
 
 /** What the client has before the charge, and what it gets after it. */
 function play(relay: Relay, body: string): { readonly early: string; readonly late: string } {

@@ -4,7 +4,7 @@
  */
 
 import type { Price, Unit, UnitPrices } from '#catalog';
-import { inputTotalTokens, type Usage } from '#canonical';
+import { inputTotalTokens, tokenUnits, type Usage } from '#canonical';
 import {
   nanoUsd,
   nanoUsdPerUsd,
@@ -78,18 +78,7 @@ const quantities: readonly (readonly [Unit, (usage: Usage) => number | undefined
   ['character', (usage) => usage.characters],
 ];
 
-const tokenUnits: ReadonlySet<Unit> = new Set([
-  'input',
-  'cache_read',
-  'cache_write',
-  'cache_write_1h',
-  'output',
-  'reasoning',
-  'input_audio',
-  'input_image',
-  'output_audio',
-  'output_image',
-]);
+const countedInTokens: ReadonlySet<Unit> = new Set(tokenUnits);
 
 /** The prices that apply: daily window over base, then the tier for this input size over both. */
 export function applicableUnits(snapshot: PriceSnapshot, inputTokens: number): UnitPrices {
@@ -169,7 +158,7 @@ function factoredPrice(units: UnitPrices, unit: Unit, factors: Factors): bigint 
   const price = unitPrice(units, unit) ?? 0n;
   let product = price;
   let divisor = 1n;
-  for (const factor of tokenUnits.has(unit) ? factors.tokens : factors.others) {
+  for (const factor of countedInTokens.has(unit) ? factors.tokens : factors.others) {
     product *= factor;
     divisor *= million;
   }

@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { startSimulator, type Rule, type RunningSimulator } from '#simulator';
 import { seededRandom, systemClock } from '#std';
 import { compare, Notes } from './gateway-accounts.ts';
-import { fillWallets, openData, startServer, writeConfig } from './gateway-process.ts';
+import { fillWallets, openData, startServer, writeConfig, offers } from './gateway-process.ts';
 import { runLane, Witness } from './gateway-lanes.ts';
 
 const kills = Number(process.argv[2] ?? 200);
@@ -40,15 +40,7 @@ const vendor = (worksOnAfterAbort: boolean): Promise<RunningSimulator> =>
     worksOnAfterAbort,
   });
 const vendors = { stops: await vendor(false), works: await vendor(true) };
-const models = ['kill-small', 'kill-large'];
-const offers = {
-  'kill-small': { name: 'sim-chat', prices: { input: '0.2', output: '0.8' }, output_tokens: 4_096 },
-  'kill-large': {
-    name: 'sim-reasoning',
-    prices: { input: '3', output: '15' },
-    output_tokens: 4_096,
-  },
-};
+const models = Object.keys(offers);
 const channel = (id: string, simulator: RunningSimulator, stops: 'yes' | 'no') => ({
   id,
   provider: 'simulator',

@@ -21,6 +21,7 @@ import {
   startServer,
   writeConfig,
   type ServerProcess,
+  offers,
 } from './gateway-process.ts';
 import { runLane, Witness } from './gateway-lanes.ts';
 
@@ -50,15 +51,7 @@ const rules: readonly Rule[] = [
 const vendor = (): Promise<RunningSimulator> =>
   startSimulator({ host: '127.0.0.1', port: 0, clock: systemClock, random, rules, paceMs: 15 });
 const vendors = { one: await vendor(), two: await vendor() };
-const models = ['kill-small', 'kill-large'];
-const offers = {
-  'kill-small': { name: 'sim-chat', prices: { input: '0.2', output: '0.8' }, output_tokens: 4_096 },
-  'kill-large': {
-    name: 'sim-reasoning',
-    prices: { input: '3', output: '15' },
-    output_tokens: 4_096,
-  },
-};
+const models = Object.keys(offers);
 const channels = Object.entries(vendors).map(([id, { url }]) => ({
   id,
   provider: 'simulator',

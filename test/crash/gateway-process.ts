@@ -73,6 +73,16 @@ export async function fillWallets(
   return keys;
 }
 
+/** What vendors of the simulator offer where processes are killed. */
+export const offers = {
+  'kill-small': { name: 'sim-chat', prices: { input: '0.2', output: '0.8' }, output_tokens: 4_096 },
+  'kill-large': {
+    name: 'sim-reasoning',
+    prices: { input: '3', output: '15' },
+    output_tokens: 4_096,
+  },
+};
+
 export type ServerProcess = {
   readonly url: string;
   readonly pid: number;

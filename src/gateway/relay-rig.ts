@@ -1,0 +1,16 @@
+/** Requests for tests of what is answered to them. */
+
+import type { ChatRequest, DialectId } from '#canonical';
+
+export function requestOf(dialect: DialectId, rest: Partial<ChatRequest> = {}): ChatRequest {
+  return {
+    dialect,
+    model: 'm',
+    messages: [],
+    tools: [],
+    stream: true,
+    streamUsage: true,
+    extensions: {},
+    ...rest,
+  };
+}
