@@ -4,6 +4,7 @@ import type { ChatRequest } from '#canonical';
 import { readText } from './attempt.ts';
 import { egressOf, speechChoices, type Channel } from './offers.ts';
 import type { Services } from './services.ts';
+import { authorized } from './wire.ts';
 
 export type ChannelTestResult = { readonly ok: boolean; readonly text: string };
 
@@ -54,27 +55,8 @@ async function testAddress(
   const startedAtMs = services.clock.monotonic();
   try {
     const body = Buffer.from(JSON.stringify(dialect.request.encode(question, choice.quirks).value));
-    const path = choice.speech.path({
-      operation: 'chat',
-      model: offer.name,
-      stream: false,
-      parameters: channel.parameters,
-    });
-    const request = await channel.provider.authorize(
-      {
-        url: path.startsWith('https://') ? path : baseUrl + path,
-        method: 'POST',
-        headers: { 'content-type': 'application/json', ...choice.speech.headers },
-        body: [body],
-      },
-      { secret: channel.secret, parameters: channel.parameters },
-      {
-        nowMs: services.clock.now(),
-        monotonicMs: services.clock.monotonic(),
-        cache: services.tokenCache,
-        fetchJson: (inner) => services.upstream.fetchText(inner, egressOf(channel)),
-      },
-    );
+    const to = { offer, speech: choice, baseUrl };
+    const request = await authorized(services, to, [body], false);
     const response = await services.upstream.send({
       ...request,
       timeouts: { connectMs: 5_000, headersMs: testMs, idleMs: testMs, totalMs: testMs },

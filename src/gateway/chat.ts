@@ -3,7 +3,7 @@
  * Every way out of {@link handleChat} has settled or released its hold and written its record.
  */
 
-import { gatewayError, GatewayFailure, type GatewayError } from '#canonical';
+import { gatewayError, GatewayFailure } from '#canonical';
 import { isSelfContained, type Dialect, type StreamForm } from '#dialects';
 import type { Principal } from '#access';
 import type { JsonObject } from '#std';
@@ -26,7 +26,7 @@ import {
   settleAbandoned,
   type Delivery,
 } from './finish.ts';
-import { type AttemptFailure } from './failure.ts';
+import { clientError, type AttemptFailure } from './failure.ts';
 import { Continuable, continueAnswer, mayContinue, type Continued } from './continuation.ts';
 import { planWithFallbacks, type ResumablePlan } from './fallback.ts';
 import type { Exchange } from './http/index.ts';
@@ -97,11 +97,7 @@ export async function handleChat(
     await new ChatRun(services, exchange, call, reserved, trail, keep).serve(reserved.first);
   } catch (thrown) {
     const error = unlessClientLeft(thrown, exchange);
-    trail.error =
-      error instanceof GatewayFailure
-        ? error.error
-        : gatewayError('internal_error', 'Something went wrong inside the gateway.');
-    trail.status = trail.error.status;
+    trail.failed(clientError(error));
     throw error;
   } finally {
     plan?.close();
@@ -389,10 +385,7 @@ class ChatRun {
   /** No channel delivered: release the hold, then tell the client in whatever form is still open. */
   async #abandon(thrown: unknown): Promise<void> {
     const error = unlessClientLeft(thrown, this.#exchange);
-    const known: GatewayError =
-      error instanceof GatewayFailure
-        ? error.error
-        : gatewayError('internal_error', 'Something went wrong inside the gateway.');
+    const known = clientError(error);
     await settleAbandoned(this.#funds, this.#trail, known);
     if (!this.#client.begun) throw error;
     this.#trail.error = known;

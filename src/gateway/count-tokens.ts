@@ -14,7 +14,7 @@ import type { Exchange } from './http/index.ts';
 import { egressOf, speechChoices } from './offers.ts';
 import type { Services } from './services.ts';
 import { findModel } from './target.ts';
-import { forwardedHeaders } from './wire.ts';
+import { authorized, forwardedHeaders } from './wire.ts';
 
 export type CountRoute = {
   readonly dialect: Dialect;
@@ -84,32 +84,10 @@ async function askVendor(
     const body = Buffer.from(
       JSON.stringify('model' in wire ? { ...wire, model: offer.name } : wire),
     );
-    const path = choice.speech.path({
-      operation: 'count-tokens',
-      model: offer.name,
-      stream: false,
-      parameters: channel.parameters,
-    });
     try {
-      const request = await channel.provider.authorize(
-        {
-          url: path.startsWith('https://') ? path : channel.baseUrl + path,
-          method: 'POST',
-          headers: {
-            'content-type': 'application/json',
-            ...choice.speech.headers,
-            ...forwardedHeaders(exchange, choice.speech),
-          },
-          body: [body],
-        },
-        { secret: channel.secret, parameters: channel.parameters },
-        {
-          nowMs: services.clock.now(),
-          monotonicMs: services.clock.monotonic(),
-          cache: services.tokenCache,
-          fetchJson: (inner) => services.upstream.fetchText(inner, egressOf(channel)),
-        },
-      );
+      const to = { offer, speech: choice };
+      const forwarded = forwardedHeaders(exchange, choice.speech);
+      const request = await authorized(services, to, [body], false, forwarded);
       const response = await services.upstream.send({
         ...request,
         timeouts: { connectMs: 3_000, headersMs: countMs, idleMs: countMs, totalMs: countMs },

@@ -17,7 +17,7 @@ import type { Principal } from '#access';
 import { admit, authenticate, type Release } from './admission.ts';
 import { classify, failedStatus, readText, sendOnce } from './attempt.ts';
 import { parseBody, reading } from './call.ts';
-import type { AttemptFailure } from './failure.ts';
+import { clientError, type AttemptFailure } from './failure.ts';
 import { hasLeft, type Exchange } from './http/index.ts';
 import type { Idempotency } from './idempotency.ts';
 import { billedUsage, Funds } from './money.ts';
@@ -86,11 +86,7 @@ export async function handleEmbeddings(
     await serve(services, exchange, call, target, { plan, principal, trail, idempotency });
   } catch (thrown) {
     const error = unlessClientLeft(thrown, exchange);
-    trail.error =
-      error instanceof GatewayFailure
-        ? error.error
-        : gatewayError('internal_error', 'Something went wrong inside the gateway.');
-    trail.status = trail.error.status;
+    trail.failed(clientError(error));
     throw error;
   } finally {
     plan?.close();

@@ -56,6 +56,13 @@ function byCode(error: GatewayError): FailureKind {
   }
 }
 
+/** What the client is told of whatever was thrown; a bug's own words stay in the log. */
+export function clientError(thrown: unknown): GatewayError {
+  return thrown instanceof GatewayFailure
+    ? thrown.error
+    : gatewayError('internal_error', 'Something went wrong inside the gateway.');
+}
+
 /** The error the client gets when routing has given up. The last upstream's own words where they help. */
 export function giveUpError(step: GiveUp, last: GatewayError | undefined): GatewayError {
   const retryAfterMs = step.retryAfterMs ?? last?.retryAfterMs;

@@ -82,6 +82,12 @@ export class Trail {
     return this.#services.clock.monotonic() - this.#startedAtMs;
   }
 
+  /** How the request ended. */
+  failed(error: GatewayError): void {
+    this.error = error;
+    this.status = error.status;
+  }
+
   begin(route: Route, attemptId: string): AttemptTrail {
     const attempt: AttemptTrail = {
       attemptId,

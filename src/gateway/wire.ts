@@ -53,18 +53,20 @@ export function forwardedHeaders(
   return headers;
 }
 
+/** A model at a channel, in one of the ways in which the channel is spoken to. */
+export type Destination = Pick<Route, 'offer' | 'speech'> & {
+  /** Default: the fastest of the channel's. */
+  readonly baseUrl?: string;
+};
+
 /** Where the body goes and with which credential. */
 export async function authorized(
   services: Services,
-  route: Route,
+  { offer, speech: { speech }, baseUrl }: Destination,
   body: readonly Uint8Array[],
   stream: boolean,
   forwarded: Readonly<Record<string, string>> = {},
 ): Promise<OutboundRequest> {
-  const {
-    offer,
-    speech: { speech },
-  } = route;
   const { channel } = offer;
   const path = speech.path({
     operation: speech.operation,
@@ -73,7 +75,9 @@ export async function authorized(
     parameters: channel.parameters,
   });
   const plain: OutboundRequest = {
-    url: path.startsWith('https://') ? path : services.upstream.fastest(channel.baseUrls) + path,
+    url: path.startsWith('https://')
+      ? path
+      : (baseUrl ?? services.upstream.fastest(channel.baseUrls)) + path,
     method: 'POST',
     headers: {
       'content-type': 'application/json',

@@ -51,7 +51,8 @@ import { audioFormat } from './media.ts';
 import { readChatQuirks } from './quirks.ts';
 import { decodeUsage, encodeUsage } from './usage.ts';
 
-const knownFields = new Set([
+/** Of an answer, in chats and in completions. */
+export const knownFields = new Set([
   'id',
   'object',
   'created',

@@ -36,22 +36,11 @@ import {
 import { decodeDetail, plainThinking } from './details.ts';
 import { findError } from './find-error.ts';
 import { PartQueue } from './part-queue.ts';
-import { usageOf } from './response.ts';
+import { knownFields, usageOf } from './response.ts';
 import { ToolDeltas } from './tool-deltas.ts';
 import { laterUsage } from './usage.ts';
 
-const ignoredFields = new Set([
-  'id',
-  'object',
-  'created',
-  'model',
-  'choices',
-  'usage',
-  'service_tier',
-  'error',
-  'obfuscation',
-  'p',
-]);
+const ignoredFields = new Set([...knownFields, 'obfuscation', 'p']);
 const ignoredDeltaFields = new Set(['channel', 'role', 'token_ids']);
 
 type OpenChoice = {

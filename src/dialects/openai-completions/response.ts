@@ -24,20 +24,9 @@ import {
 } from '#std';
 import type { Quirks } from '../dialect.ts';
 import { choiceDetails, createdAtOf, decodeFinish, withoutNulls } from '../openai-chat/answer.ts';
-import { finishWord, usageOf } from '../openai-chat/response.ts';
+import { finishWord, knownFields, usageOf } from '../openai-chat/response.ts';
 import { encodeUsage } from '../openai-chat/usage.ts';
 import { decodeUpstreamErrorValue } from '../upstream-error.ts';
-
-const knownFields = new Set([
-  'id',
-  'object',
-  'created',
-  'model',
-  'choices',
-  'usage',
-  'service_tier',
-  'error',
-]);
 
 /** Reads `text_completion` answers: the text stands in the choice itself. */
 export function decodeResponse(wire: JsonObject, quirks: Quirks): ChatResponse {
