@@ -30,7 +30,8 @@ import { failureOf, type AttemptFailure } from './failure.ts';
 import type { Exchange } from './http/index.ts';
 import { passThroughRelay, translatingRelay, type Relay } from './relay.ts';
 import type { Services } from './services.ts';
-import { stopsBilling, type Route } from './target.ts';
+import { stopsBilling } from './hold-size.ts';
+import type { Route } from './target.ts';
 import type { AttemptTrail } from './trail.ts';
 import { outbound } from './wire.ts';
 

@@ -37,14 +37,9 @@ import type { Relay } from './relay.ts';
 import { StreamAnswer, type StreamEnd } from './stream-answer.ts';
 import { keepResponse, resolveState, type ResolvedState } from './responses.ts';
 import { nextStep, routeOf, unlessClientLeft } from './steps.ts';
-import {
-  affordableRoutes,
-  resolve,
-  routeRequest,
-  withinCostCap,
-  type Route,
-  type Target,
-} from './target.ts';
+import { affordableRoutes, withinCostCap } from './hold-size.ts';
+import { routeRequest } from './route-request.ts';
+import { resolve, type Route, type Target } from './target.ts';
 import { Trail } from './trail.ts';
 
 export type ChatRoute = {

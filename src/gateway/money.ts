@@ -36,14 +36,8 @@ import {
 } from '#std';
 import { duplicateFailure, type Idempotency } from './idempotency.ts';
 import type { Charged, Services } from './services.ts';
-import {
-  affordableOutput,
-  boundAt,
-  holdSize,
-  type HoldSize,
-  type Route,
-  type Target,
-} from './target.ts';
+import { affordableOutput, boundAt, holdSize, type HoldSize } from './hold-size.ts';
+import type { Route, Target } from './target.ts';
 
 /** How much longer than a request its hold lives; the sweep ends what a lost process left. */
 const holdMarginMs = 5 * 60_000;

@@ -11,7 +11,9 @@ import { asFreeRequest } from './admission.ts';
 import { decodeChat, parseBody, type ChatCall } from './call.ts';
 import type { Exchange } from './http/index.ts';
 import type { Services } from './services.ts';
-import { holdSize, resolve, routeRequest, type Target } from './target.ts';
+import { holdSize } from './hold-size.ts';
+import { routeRequest } from './route-request.ts';
+import { resolve, type Target } from './target.ts';
 import type { Principal, RateHeaders } from '#access';
 
 type Prepared = {

@@ -16,7 +16,7 @@ import { cutError } from './relay.ts';
 import type { Services } from './services.ts';
 import { endedByUs } from './steps.ts';
 import type { Route } from './target.ts';
-import { stopsBilling } from './target.ts';
+import { stopsBilling } from './hold-size.ts';
 import type { AttemptTrail } from './trail.ts';
 
 export type StreamEnd =

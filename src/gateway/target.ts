@@ -1,14 +1,11 @@
-/** Steps 4 to 6: which model, which offers can say the request, what it may cost. */
+/** Steps 4 and 6: which model, which of its offers can say the request, and what each may cost at most. */
 
-import { hash } from 'node:crypto';
 import { allowsModel, type Principal } from '#access';
 import { fail, type ChatRequest, type Loss } from '#canonical';
 import { type Model, type Price } from '#catalog';
 import { nativeOnlyReason, openaiCompletions, type Quirks } from '#dialects';
 import type { Operation } from '#providers';
 import {
-  affordableOutputTokens,
-  dearest,
   estimateInputTokens,
   extrasOf,
   inputBound,
@@ -16,10 +13,8 @@ import {
   type Extras,
   type PriceSnapshot,
 } from '#metering';
-import type { Hints } from '#routing';
-import { asCount, formatUsd, rememberByObject, type NanoUsd } from '#std';
+import { asCount, rememberByObject, type NanoUsd } from '#std';
 import type { ChatCall, Wishes } from './call.ts';
-import type { FallbackRequest } from './fallback.ts';
 import {
   speechChoices,
   versionOf,
@@ -58,10 +53,6 @@ export type Target = {
 
 /** Where neither client nor catalog says how long an answer may get. */
 const outputTokensFallback = 32_768;
-/** Longer names of sessions are remembered by their hash. */
-const sessionNameMax = 128;
-/** What a typical answer has; only ranks channels. */
-const outputTokensTypical = 600;
 
 export function findModel(snapshot: Snapshot, principal: Principal, name: string): Model {
   const model = snapshot.find(name);
@@ -310,190 +301,4 @@ export function refuse(
     );
   }
   return fail('no_channel', `No channel can serve \`${model.id}\` now.`);
-}
-
-/** A session is remembered for long: a name of any length must not be. */
-function sessionKeyOf({ keyId }: Principal, name: string): string {
-  return `${keyId}:${name.length > sessionNameMax ? hash('sha256', name) : name}`;
-}
-
-/** The request as routing sees it. */
-export function routeRequest(
-  services: Services,
-  principal: Principal,
-  call: ChatCall,
-  target: Target,
-): FallbackRequest {
-  const { wishes } = call;
-  return {
-    model: target.model.id,
-    candidates: target.candidates,
-    inputTokens: target.inputTokens,
-    outputTokensMaximum: target.outputTokensMax,
-    outputTokensExpected: Math.min(target.outputTokensMax, outputTokensTypical),
-    class: wishes.class,
-    userId: principal.walletId,
-    ...(wishes.sessionKey === undefined
-      ? {}
-      : { sessionKey: sessionKeyOf(principal, wishes.sessionKey) }),
-    hints: knownHints(services.snapshot(), wishes.hints, target),
-    deadlineMs: services.clock.now() + services.settings.requestMs,
-  };
-}
-
-/**
- * Hints may name a vendor's own sub-providers (OpenRouter's clients do): names that are no channel,
- * provider or tag here are left to a vendor that understands them. If nobody does, `only` is a refusal.
- */
-function knownHints(snapshot: Snapshot, hints: Hints, target: Target): Hints {
-  if (!hints.only && !hints.order && !hints.ignore) return hints;
-  const names = new Set<string>();
-  for (const channel of snapshot.channels.values()) {
-    for (const name of [channel.id, channel.provider.id, ...(channel.definition.tags ?? [])])
-      names.add(name);
-  }
-  const known = (list: readonly string[] | undefined): readonly string[] =>
-    (list ?? []).filter((name) => names.has(name));
-  const {
-    only: wantedOnly,
-    order: wantedOrder,
-    ignore: wantedIgnore,
-    allowFallbacks,
-    ...rest
-  } = hints;
-  const only = known(wantedOnly);
-  const order = known(wantedOrder);
-  const ignore = known(wantedIgnore);
-  const foreign = (wantedOnly && only.length === 0) || (wantedOrder && order.length === 0);
-  const forwarding = [...target.routes.values()]
-    .filter((route) => route.speech.speech.forwardsWishes === true)
-    .map((route) => route.offer.channel.id);
-  if (foreign && wantedOnly && forwarding.length === 0) {
-    fail(
-      'no_channel',
-      `\`provider.only\` names no channel of this gateway. There are ${[...names].slice(0, 20).join(', ')}.`,
-      { path: 'provider.only' },
-    );
-  }
-  const restricted = only.length > 0 ? only : foreign && wantedOnly ? forwarding : undefined;
-  return {
-    ...rest,
-    ...(restricted ? { only: restricted } : {}),
-    ...(order.length > 0 ? { order } : {}),
-    ...(ignore.length > 0 ? { ignore } : {}),
-    ...(allowFallbacks === undefined || (foreign && order.length === 0) ? {} : { allowFallbacks }),
-  };
-}
-
-/** The price of the first step of a hold: everything, or a slice where stopping stops the vendor's meter. */
-export type HoldSize = {
-  readonly amount: NanoUsd;
-  readonly minimum: NanoUsd;
-  readonly outputTokens: number;
-  /** Whether the hold grows while the answer streams. */
-  readonly sliced: boolean;
-};
-
-const sliceTokens = 2_048;
-/** Vendors may think unseen: what cannot be counted while it streams is held in larger steps. */
-const sliceTokensReasoning = 16_384;
-const outputTokensLeast = 16;
-
-/** The shortest answer worth asking for; of several, each has a token. */
-function leastOutput({ choiceCount, outputTokensMax }: Target): number {
-  return Math.min(Math.max(outputTokensLeast, choiceCount), outputTokensMax);
-}
-
-/** `inFull` holds for the whole answer at once, for keys whose answers must not be cut short. */
-export function holdSize(target: Target, stream: boolean, inFull = false): HoldSize {
-  const routes = [...target.routes.values()];
-  const slice = routes.some((route) => route.offer.model.reasoning)
-    ? sliceTokensReasoning
-    : sliceTokens;
-  const sliced = stream && !inFull && target.outputTokensMax > slice && routes.every(stopsBilling);
-  const outputTokens = sliced ? slice : target.outputTokensMax;
-  const at = (tokens: number): NanoUsd => boundAt(target, tokens);
-  return {
-    amount: at(outputTokens),
-    minimum: at(Math.min(leastOutput(target), outputTokens)),
-    outputTokens,
-    sliced,
-  };
-}
-
-/** The most that the request can cost with so many output tokens, at the dearest route. */
-export function boundAt(target: Target, outputTokens: number): NanoUsd {
-  const { extras, inputTokensBound: inputTokens, outputTokensMax } = target;
-  return dearest(
-    Array.from(target.routes.values(), (route) =>
-      outputTokens === outputTokensMax
-        ? route.bound
-        : quote(route.price, { ...extras, inputTokens, outputTokens }),
-    ),
-  );
-}
-
-export function stopsBilling(route: Route): boolean {
-  return (
-    (route.offer.channel.definition.abort_stops_billing ??
-      route.offer.channel.provider.facts.abortStopsBilling) === 'yes'
-  );
-}
-
-/** The output limit that a smaller hold pays for, at the dearest route. */
-export function affordableOutput(target: Target, held: NanoUsd): number {
-  let least = target.outputTokensMax;
-  for (const route of target.routes.values()) {
-    least = Math.min(
-      least,
-      affordableOutputTokens(
-        route.price,
-        target.inputTokensBound,
-        held,
-        target.outputTokensMax,
-        target.extras,
-      ),
-    );
-  }
-  return least;
-}
-
-/** The routes whose shortest answer (`inFull`: whose longest) costs at most `amount`; `undefined` when there is none. */
-export function affordableRoutes(
-  target: Target,
-  amount: NanoUsd,
-  inFull = false,
-): Target | undefined {
-  const outputTokens = inFull ? target.outputTokensMax : leastOutput(target);
-  const kept = [...target.routes].filter(
-    ([, route]) =>
-      quote(route.price, {
-        ...target.extras,
-        inputTokens: target.inputTokensBound,
-        outputTokens,
-      }) <= amount,
-  );
-  if (kept.length === 0) return undefined;
-  if (kept.length === target.routes.size) return target;
-  const routes = new Map(kept);
-  return {
-    ...target,
-    routes,
-    candidates: target.candidates.filter((candidate) => routes.has(candidate)),
-  };
-}
-
-/** The routes that `max_cost` pays for. Throws GatewayFailure when there is none. */
-export function withinCostCap(target: Target, cap: NanoUsd | undefined): Target {
-  if (cap === undefined) return target;
-  const affordable = affordableRoutes(target, cap);
-  if (affordable) return affordable;
-  return fail(
-    'cost_cap_exceeded',
-    `\`max_cost\` of ${formatUsd(cap)} USD does not pay for what this request costs before its answer: input, media, searches.`,
-    {
-      path: 'max_cost',
-      details: { max_cost_usd: formatUsd(cap) },
-    },
-  );
 }
