@@ -84,6 +84,30 @@ test('a call after the reason of the end is what the answer ends with', () => {
   }
 });
 
+test('a reason in the middle of an answer, as before code that it runs, is no end of it', () => {
+  const code = { executableCode: { language: 'PYTHON', code: '1' } };
+  const result = { codeExecutionResult: { outcome: 'OUTCOME_OK', output: '1' } };
+  const candidate = (part: JsonValue, reason: JsonValue = {}): JsonValue => ({
+    candidates: [{ content: { role: 'model', parts: [part] }, ...(reason as object) }],
+  });
+  const flow = [
+    chunk('Look:'),
+    candidate(code, { finishReason: 'STOP' }),
+    candidate(result),
+    chunk('It is '),
+    chunk('1.', 'STOP'),
+  ];
+  const lastOf = (chunks: readonly JsonValue[]): readonly [string | undefined, boolean] => {
+    const tap = stream.tap(emptyRequest, {});
+    for (const value of chunks) tap.inspect({ data: JSON.stringify(value) });
+    return [eventsOf(chunks).at(-1)?.kind, tap.mayEnd === true];
+  };
+  assert.deepEqual(lastOf(flow), ['finished', true]);
+  assert.deepEqual(lastOf(flow.slice(0, 4)), ['error', false]);
+  assert.deepEqual(lastOf(flow.slice(0, 3)), ['error', false]);
+  assert.deepEqual(lastOf([...flow, chunk('')]), ['finished', true]);
+});
+
 test('an answer that failed on its calls is no good answer', () => {
   const words = ['MALFORMED_FUNCTION_CALL', 'TOO_MANY_TOOL_CALLS', 'MISSING_THOUGHT_SIGNATURE'];
   for (const finishReason of words) {

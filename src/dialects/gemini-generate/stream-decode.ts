@@ -171,7 +171,10 @@ export class GeminiStreamDecoder implements StreamDecoder {
     return choice;
   }
 
-  /** Older models say STOP in every chunk, and sources may come after it: the last word counts, at the end. */
+  /**
+   * Older models say STOP in every chunk, others before they run code and go on, and sources and calls may come
+   * after it: the last word counts, at the end, and is none where more of the answer followed.
+   */
   #readCandidate(choice: OpenChoice, candidate: JsonObject, events: ChatEvent[]): void {
     choice.extensions = { ...choice.extensions, ...candidateExtensions(candidate) };
     for (const value of asArray(asObject(candidate['content'])?.['parts']) ?? [])
@@ -188,9 +191,10 @@ export class GeminiStreamDecoder implements StreamDecoder {
   #readPart(choice: OpenChoice, value: JsonValue, events: ChatEvent[]): void {
     const part = readAnswerPart(value);
     if (!part || part.kind === 'raw-result') return;
-    if (part.kind === 'raw-call') this.#readCall(choice, part, value, events);
-    else if (part.kind === 'text' || part.kind === 'reasoning')
-      this.#readText(choice, part, events);
+    if (part.kind === 'raw-call') return this.#readCall(choice, part, value, events);
+    const isEmpty = (part.kind === 'text' || part.kind === 'reasoning') && part.text === '';
+    if (!isEmpty) choice.finish = undefined;
+    if (part.kind === 'text' || part.kind === 'reasoning') this.#readText(choice, part, events);
     else {
       this.#closeAll(choice, events);
       this.#whole(choice, part, events);
