@@ -17,6 +17,7 @@ import { inSpendingOrder } from './books.ts';
 import { holdOf } from './hold.ts';
 import { HoldLives } from './hold-lives.ts';
 import { createLedgerLane, type Operation, type OperationResult } from './lane.ts';
+import { NodeLives } from './node-lives.ts';
 import { readReceipt } from './receipt.ts';
 import { createRecovery } from './recover.ts';
 import {
@@ -110,7 +111,10 @@ export function openLedger({ store, clock }: LedgerDeps): Ledger {
     accounts: (prefix) => engine.read(() => readAccounts(prefix ?? '')),
     verify: (options) => verify(engine, options ?? {}),
   };
-  return { ...ledger, ...createRecovery({ engine, clock, lives, ledger }) };
+  return {
+    ...ledger,
+    ...createRecovery({ engine, clock, lives, nodes: new NodeLives(clock), ledger }),
+  };
 }
 
 function* readBalance(walletId: string): Steps<Balance> {

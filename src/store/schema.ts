@@ -237,6 +237,10 @@ const journalPosition = `CREATE TABLE journal_position (
 const journalStart =
   'INSERT INTO journal_position (one, sequence, segment, byte_offset, previous) VALUES (1, 1, 0, 0, abs(random()) % 4294967296)';
 
+/** A node of an older version, which may still run, leaves none. */
+const signsOfLife =
+  'ALTER TABLE nodes ADD COLUMN signs INTEGER NOT NULL DEFAULT 0 CHECK (signs >= 0)';
+
 export const migrations: readonly Migration[] = [
   {
     number: 1,
@@ -287,4 +291,5 @@ export const migrations: readonly Migration[] = [
     name: 'room for stored answers',
     statements: [blobOwners, blobsByOwner, countBlobOwners],
   },
+  { number: 6, name: 'signs of life', statements: [signsOfLife] },
 ];
