@@ -1,5 +1,6 @@
 /** Sums computed from receipts and open holds, and their comparison with the stored balances. */
 
+import { nanoUsdPerUsd } from '#std';
 import type { Row, SnapshotReader } from '#store';
 import { rowsOf, textOf } from '#store';
 import { walletPrefix } from './books.ts';
@@ -40,8 +41,12 @@ type Table = {
   readonly kind: string;
   readonly table: string;
   readonly key: string;
-  /** Each stored column and what it should be. */
-  readonly columns: readonly (readonly [column: string, expected: (key: string) => bigint])[];
+  /** Each stored column and what it should be, with the column of its whole dollars where it has one. */
+  readonly columns: readonly (readonly [
+    column: string,
+    expected: (key: string) => bigint,
+    dollars?: string,
+  ])[];
   /** Every key for which a row must exist, unless all its sums are zero. */
   readonly expectedKeys: Iterable<string>;
 };
@@ -83,8 +88,8 @@ function tablesOf(sums: Sums): readonly Table[] {
       table: 'accounts',
       key: 'account_id',
       columns: [
-        ['debits_nano_usd', (key) => sums.debits.get(key) ?? 0n],
-        ['credits_nano_usd', (key) => sums.credits.get(key) ?? 0n],
+        ['debits_nano_usd', (key) => sums.debits.get(key) ?? 0n, 'debits_usd'],
+        ['credits_nano_usd', (key) => sums.credits.get(key) ?? 0n, 'credits_usd'],
       ],
       expectedKeys: accounts.filter((id) => !id.startsWith(walletPrefix)),
     },
@@ -122,8 +127,9 @@ async function compareTable(reader: SnapshotReader, table: Table, report: Report
     for (const row of rows) {
       after = textOf(row, 'row_key');
       missing.delete(after);
-      for (const [column, expected] of table.columns) {
-        const stored = BigInt(textOf(row, column));
+      for (const [column, expected, dollars] of table.columns) {
+        const whole = dollars === undefined ? 0n : BigInt(textOf(row, dollars));
+        const stored = whole * BigInt(nanoUsdPerUsd) + BigInt(textOf(row, column));
         if (stored !== expected(after))
           report(table.kind, after, `${column} is ${stored}, the receipts say ${expected(after)}`);
       }
@@ -138,7 +144,8 @@ async function compareTable(reader: SnapshotReader, table: Table, report: Report
 
 async function page(reader: SnapshotReader, table: Table, after: string): Promise<readonly Row[]> {
   const columns = table.columns
-    .map(([column]) => `CAST(${column} AS TEXT) AS ${column}`)
+    .flatMap(([column, , dollars]) => (dollars === undefined ? [column] : [column, dollars]))
+    .map((column) => `CAST(${column} AS TEXT) AS ${column}`)
     .join(', ');
   const sql = `SELECT ${table.key} AS row_key, ${columns} FROM ${table.table} WHERE ${table.key} > ? ORDER BY ${table.key} LIMIT ${pageSize}`;
   return rowsOf(await reader.run({ run: 'query', sql, parameters: [after] }));

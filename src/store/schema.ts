@@ -237,6 +237,15 @@ const journalPosition = `CREATE TABLE journal_position (
 const journalStart =
   'INSERT INTO journal_position (one, sequence, segment, byte_offset, previous) VALUES (1, 1, 0, 0, abs(random()) % 4294967296)';
 
+/**
+ * A sum is its dollars and its nano-dollars: whatever vendors claim, it does not run out of numbers. Rows
+ * of before, and nodes of an older version, have all of it in the nano-dollars.
+ */
+const wholeDollars = ['debits', 'credits'].map(
+  (side) =>
+    `ALTER TABLE accounts ADD COLUMN ${side}_usd INTEGER NOT NULL DEFAULT 0 CHECK (${side}_usd >= 0)`,
+);
+
 /** A node of an older version, which may still run, leaves none. */
 const signsOfLife =
   'ALTER TABLE nodes ADD COLUMN signs INTEGER NOT NULL DEFAULT 0 CHECK (signs >= 0)';
@@ -292,4 +301,5 @@ export const migrations: readonly Migration[] = [
     statements: [blobOwners, blobsByOwner, countBlobOwners],
   },
   { number: 6, name: 'signs of life', statements: [signsOfLife] },
+  { number: 7, name: 'accounts without an end', statements: wholeDollars },
 ];
