@@ -4,6 +4,7 @@ import { nanoUsdPerUsd } from '#std';
 import type { Row, SnapshotReader } from '#store';
 import { rowsOf, textOf } from '#store';
 import { walletPrefix } from './books.ts';
+import type { Receipt } from './contract.ts';
 
 type Amounts = Map<string, bigint>;
 
@@ -12,6 +13,8 @@ export type Sums = {
   readonly credits: Amounts;
   readonly pending: Amounts;
   readonly lotMade: Amounts;
+  /** Whose and which each lot is, as {@link lotFacts} says it. */
+  readonly lotFacts: Map<string, string>;
   readonly lotTaken: Amounts;
   readonly budgetSpent: Amounts;
   readonly budgetPending: Amounts;
@@ -23,6 +26,7 @@ export function emptySums(): Sums {
     credits: new Map(),
     pending: new Map(),
     lotMade: new Map(),
+    lotFacts: new Map(),
     lotTaken: new Map(),
     budgetSpent: new Map(),
     budgetPending: new Map(),
@@ -31,6 +35,12 @@ export function emptySums(): Sums {
 
 export function amountOf(amounts: Amounts, key: string, added: bigint): void {
   amounts.set(key, (amounts.get(key) ?? 0n) + added);
+}
+
+/** Spent by its kind and age, paid back by its kind and source: what a lot is worth beside its amount. */
+export function lotFacts(receipt: Receipt, kind: string): string {
+  const source = receipt.kind === 'adjust' ? 'operator' : String(receipt.detail['source']);
+  return `${receipt.walletId} ${kind} ${source} ${receipt.createdAtMs}`;
 }
 
 type Report = (kind: string, where: string, detail: string) => void;
@@ -47,6 +57,8 @@ type Table = {
     expected: (key: string) => bigint,
     dollars?: string,
   ])[];
+  /** What else the row says: an expression, and the text that it should be. */
+  readonly facts?: readonly [expression: string, expected: (key: string) => string | undefined];
   /** Every key for which a row must exist, unless all its sums are zero. */
   readonly expectedKeys: Iterable<string>;
 };
@@ -104,6 +116,10 @@ function tablesOf(sums: Sums): readonly Table[] {
           (key) => (sums.lotMade.get(key) ?? 0n) - (sums.lotTaken.get(key) ?? 0n),
         ],
       ],
+      facts: [
+        "wallet_id || ' ' || kind || ' ' || source || ' ' || CAST(created_at_ms AS TEXT)",
+        (key) => sums.lotFacts.get(key),
+      ],
       expectedKeys: sums.lotMade.keys(),
     },
     {
@@ -133,6 +149,13 @@ async function compareTable(reader: SnapshotReader, table: Table, report: Report
         if (stored !== expected(after))
           report(table.kind, after, `${column} is ${stored}, the receipts say ${expected(after)}`);
       }
+      const [, expectedFacts] = table.facts ?? [];
+      if (expectedFacts && textOf(row, 'facts') !== expectedFacts(after))
+        report(
+          table.kind,
+          after,
+          `it is "${textOf(row, 'facts')}", the receipts say "${expectedFacts(after)}"`,
+        );
     }
     if (rows.length < pageSize) break;
   }
@@ -147,7 +170,8 @@ async function page(reader: SnapshotReader, table: Table, after: string): Promis
     .flatMap(([column, , dollars]) => (dollars === undefined ? [column] : [column, dollars]))
     .map((column) => `CAST(${column} AS TEXT) AS ${column}`)
     .join(', ');
-  const sql = `SELECT ${table.key} AS row_key, ${columns} FROM ${table.table} WHERE ${table.key} > ? ORDER BY ${table.key} LIMIT ${pageSize}`;
+  const facts = table.facts ? `, ${table.facts[0]} AS facts` : '';
+  const sql = `SELECT ${table.key} AS row_key, ${columns}${facts} FROM ${table.table} WHERE ${table.key} > ? ORDER BY ${table.key} LIMIT ${pageSize}`;
   return rowsOf(await reader.run({ run: 'query', sql, parameters: [after] }));
 }
 
