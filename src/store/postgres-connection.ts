@@ -261,10 +261,11 @@ function isTimeout(error: unknown): boolean {
   return error instanceof Error && error.message === 'Query read timeout';
 }
 
-/** A broken constraint or a bug in one operation must not fail the others of its batch. */
+/** A value that cannot be stored, a broken constraint or a bug in one operation must not fail the others of its batch. */
 export function concernsOneOperation(error: unknown): boolean {
   if (error instanceof StoreUnavailableError) return false;
   const code = errorCode(error);
+  if (code?.startsWith('22') === true) return true;
   return code?.startsWith('23') ?? (error instanceof TypeError || error instanceof RangeError);
 }
 

@@ -14,6 +14,29 @@ else {
   after(() => cluster.stop());
   testStoreContract(async () => ({ url: await cluster.freshUrl(), remove: () => undefined }));
 
+  test('a value that cannot be stored fails its own operation, and none of the others on their way with it', async () => {
+    const store = await openStore({ url: await cluster.freshUrl(), clock: manualClock() });
+    const results = await Promise.allSettled([
+      store.settings.put('before', { name: 'a' }),
+      store.audit.append({
+        auditId: 'a',
+        createdAtMs: 1,
+        actor: 'a\0b',
+        action: 'key.create',
+        target: 't',
+        detail: {},
+      }),
+      store.settings.put('after', { name: 'b' }),
+    ]);
+    assert.deepEqual(
+      results.map(({ status }) => status),
+      ['fulfilled', 'rejected', 'fulfilled'],
+    );
+    assert.equal(await store.blobs.remove('answers', 'a\0b', 'w'), false);
+    assert.equal(await store.blobs.get('answers', 'a\0b', 'w'), undefined);
+    await store.close();
+  });
+
   test('a connection that has fallen silent is given up at its first question', async () => {
     const network = await startNetwork(await cluster.freshUrl());
     const store = await openStore({ url: network.url, clock: manualClock(), answerMsMax: 300 });

@@ -75,3 +75,19 @@ test('pages of the request log show each record once, whatever is written betwee
     await store.close();
   }
 });
+
+test('a record with more tokens than a number can count is read back, alone and in sums', async () => {
+  const store = await openStore({ url: ':memory:', clock: systemClock, nodeId: 'test' });
+  try {
+    const claimed = { inputTokens: 6 * Number.MAX_SAFE_INTEGER, outputTokens: 1e300 };
+    await store.requests.append({ ...record(1, null), ...claimed });
+    const page = await store.requests.list({});
+    assert.deepEqual(
+      page.records.map(({ inputTokens, outputTokens }) => [inputTokens, outputTokens]),
+      [[1e12, 1e12]],
+    );
+    assert.equal((await store.requests.totals({ bucketMs: 10 }))[0]?.inputTokens, 10n ** 12n);
+  } finally {
+    await store.close();
+  }
+});

@@ -195,6 +195,9 @@ function* readTotals(request: Parameters<RequestRepository['totals']>[0]) {
   }));
 }
 
+/** No request has more; the kinds of tokens that a broken vendor claims add up to numbers that cannot be read back. */
+const tokensMax = 1e12;
+
 function toRow(record: RequestRecord): readonly Value[] {
   return [
     record.requestId,
@@ -211,8 +214,8 @@ function toRow(record: RequestRecord): readonly Value[] {
     record.model,
     record.channelId,
     record.chargeNanoUsd,
-    record.inputTokens,
-    record.outputTokens,
+    Math.min(record.inputTokens, tokensMax),
+    Math.min(record.outputTokens, tokensMax),
     record.streamed ? 1 : 0,
     JSON.stringify(record.detail),
   ];
