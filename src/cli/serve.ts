@@ -30,8 +30,8 @@ export type RunningServer = {
   stop(): Promise<void>;
 };
 
-/** Also the pace of this node's signs of life: see `Ledger.sweep`. */
-const sweepMs = 20_000;
+/** With PostgreSQL also the pace of this node's signs of life: see `Ledger.sweep`. */
+const sweepMs = { sqlite: 60_000, postgres: 20_000 };
 const watchMs = 4_000;
 
 /** Starts the server. Throws ConfigError when something of the operator's is in the way. */
@@ -69,7 +69,7 @@ async function start(config: Config, environment: Environment, opened: Opened): 
     books.log('warning', 'ledger.recovered', { holds, voided, lost_usd: formatUsd(lostNanoUsd) });
   }
   // Before what is served, so that it ends after it: a node that finishes its last requests must be heard.
-  const sweeper = setInterval(() => void sweep(books), sweepMs).unref();
+  const sweeper = setInterval(() => void sweep(books), sweepMs[books.store.kind]).unref();
   opened.add(() => clearInterval(sweeper));
   const extra = await ownSimulator(config, opened);
   const known = await versionsOf(books.store);

@@ -453,7 +453,7 @@ export type Ledger = {
   recover(options?: RecoverOptions): Promise<RecoverSummary>;
   /**
    * Resolves holds past their time that nobody can be at work on, and those of nodes that are gone; forgets
-   * expired idempotency keys. Call it every 20 seconds: with PostgreSQL a node that does not is soon taken for gone.
+   * expired idempotency keys. Call it every minute, with PostgreSQL every 20 seconds: a node that does not is soon taken for gone.
    */
   sweep(): Promise<SweepSummary>;
   /** Voids what a part of this process left open when it died, like `recover` does for a whole process. */
