@@ -40,23 +40,28 @@ export class NodeLives {
 
 /**
  * Leaves a sign of this node, and reads those of the others that hold anything: in one transaction, so
- * that whoever judges them can itself be heard. A node without any is of a version that leaves none.
+ * that whoever judges them can itself be heard. A node of an older version has none, and is not judged.
  */
-export const signLane: Lane<string, readonly NodeSign[]> = {
+export const signLane: Lane<Pick<NodeSign, 'nodeId' | 'epoch'>, readonly NodeSign[]> = {
   name: 'ledger-signs',
-  *apply(nodeIds) {
-    const [nodeId = ''] = nodeIds;
-    yield* change('UPDATE nodes SET signs = signs + 1 WHERE node_id = ?', [nodeId]);
+  *apply(nodes) {
+    const [own = { nodeId: '', epoch: 0 }] = nodes;
+    yield* change(
+      `INSERT INTO node_signs (node_id, epoch, signs) VALUES (?, ?, 1)
+         ON CONFLICT (node_id) DO UPDATE SET epoch = excluded.epoch, signs = node_signs.signs + 1`,
+      [own.nodeId, own.epoch],
+    );
     const rows = yield* query(
-      `SELECT node_id, epoch, signs FROM nodes WHERE signs > 0 AND node_id <> ?
-         AND node_id IN (SELECT node_id FROM holds WHERE lifetime = 'process')`,
-      [nodeId],
+      `SELECT node_signs.node_id, node_signs.epoch, signs FROM node_signs
+         JOIN nodes ON nodes.node_id = node_signs.node_id AND nodes.epoch = node_signs.epoch
+         WHERE node_signs.node_id <> ? AND node_signs.node_id IN (SELECT node_id FROM holds WHERE lifetime = 'process')`,
+      [own.nodeId],
     );
     const others = rows.map((row) => ({
       nodeId: textOf(row, 'node_id'),
       epoch: integerOf(row, 'epoch'),
       signs: integerOf(row, 'signs'),
     }));
-    return nodeIds.map(() => others);
+    return nodes.map(() => others);
   },
 };

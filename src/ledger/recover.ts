@@ -43,6 +43,8 @@ export function createRecovery(deps: Deps): Pick<Ledger, 'recover' | 'sweep' | '
 /** Holds of this node's earlier lives. Jobs go on: their poller finds them again. */
 async function recover(deps: Deps, options: RecoverOptions): Promise<RecoverSummary> {
   const { nodeId, epoch } = deps.engine;
+  // The first sign: what dies from here on is known to have lived.
+  await silentNodes(deps);
   const dead = await holdsOfNode(deps, { nodeId, epoch: epoch - 1 });
   const lookUp = options.lookUp;
   const askable = lookUp ? dead.filter((hold) => hold.attempts.some(needsLookUp)) : [];
@@ -85,7 +87,7 @@ async function holdsOf({ engine }: Deps, requestIds: readonly string[]): Promise
 
 async function sweep(deps: Deps): Promise<SweepSummary> {
   const { engine, clock, lives } = deps;
-  const silent = engine.kind === 'postgres' ? await silentNodes(deps) : [];
+  const silent = await silentNodes(deps);
   const nowMs = clock.now();
   const endedIds = lives.ended(sweepMax);
   // Jobs are ended by whoever asks after them.
@@ -110,8 +112,11 @@ async function sweep(deps: Deps): Promise<SweepSummary> {
   };
 }
 
+/** A database with one process needs no signs. */
 async function silentNodes({ engine, nodes }: Deps): Promise<readonly NodeSign[]> {
-  return nodes.silent(await engine.submit(signLane, engine.nodeId));
+  if (engine.kind !== 'postgres') return [];
+  const { nodeId, epoch } = engine;
+  return nodes.silent(await engine.submit(signLane, { nodeId, epoch }));
 }
 
 /** What a node has held up to one start of it, jobs aside: those go on elsewhere. */

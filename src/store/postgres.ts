@@ -205,7 +205,7 @@ class PostgresEngine implements Engine {
 function* raiseEpoch(nodeId: string, nowMs: number): Steps<number> {
   const rows = yield {
     run: 'query',
-    sql: 'INSERT INTO nodes (node_id, epoch, started_at_ms, signs) VALUES (?, 1, ?, 1) ON CONFLICT (node_id) DO UPDATE SET epoch = nodes.epoch + 1, started_at_ms = excluded.started_at_ms, signs = 1 RETURNING epoch',
+    sql: 'INSERT INTO nodes (node_id, epoch, started_at_ms) VALUES (?, 1, ?) ON CONFLICT (node_id) DO UPDATE SET epoch = nodes.epoch + 1, started_at_ms = excluded.started_at_ms RETURNING epoch',
     parameters: [nodeId, nowMs],
   };
   return typeof rows === 'number' ? 0 : Number(rows[0]?.['epoch']);

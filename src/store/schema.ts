@@ -246,9 +246,12 @@ const wholeDollars = ['debits', 'credits'].map(
     `ALTER TABLE accounts ADD COLUMN ${side}_usd INTEGER NOT NULL DEFAULT 0 CHECK (${side}_usd >= 0)`,
 );
 
-/** A node of an older version, which may still run, leaves none. */
-const signsOfLife =
-  'ALTER TABLE nodes ADD COLUMN signs INTEGER NOT NULL DEFAULT 0 CHECK (signs >= 0)';
+/** A table of their own: the row of `nodes` is locked by every batch of its node, and waited for by who replaces it. */
+const nodeSigns = `CREATE TABLE node_signs (
+  node_id TEXT PRIMARY KEY,
+  epoch INTEGER NOT NULL,
+  signs INTEGER NOT NULL
+) STRICT, WITHOUT ROWID`;
 
 export const migrations: readonly Migration[] = [
   {
@@ -300,6 +303,6 @@ export const migrations: readonly Migration[] = [
     name: 'room for stored answers',
     statements: [blobOwners, blobsByOwner, countBlobOwners],
   },
-  { number: 6, name: 'signs of life', statements: [signsOfLife] },
+  { number: 6, name: 'signs of life', statements: [nodeSigns] },
   { number: 7, name: 'accounts without an end', statements: wholeDollars },
 ];
