@@ -30,7 +30,8 @@ export type RunningServer = {
   stop(): Promise<void>;
 };
 
-const sweepMs = 60_000;
+/** With PostgreSQL also the pace of this node's signs of life: see `Ledger.sweep`. */
+const sweepMs = { sqlite: 60_000, postgres: 20_000 };
 const watchMs = 4_000;
 
 /** Starts the server. Throws ConfigError when something of the operator's is in the way. */
@@ -67,6 +68,9 @@ async function start(config: Config, environment: Environment, opened: Opened): 
     const { holdsFound: holds, voided, lostNanoUsd } = recovered;
     books.log('warning', 'ledger.recovered', { holds, voided, lost_usd: formatUsd(lostNanoUsd) });
   }
+  // Before what is served, so that it ends after it: a node that finishes its last requests must be heard.
+  const sweeper = setInterval(() => void sweep(books), sweepMs[books.store.kind]).unref();
+  opened.add(() => clearInterval(sweeper));
   const extra = await ownSimulator(config, opened);
   const known = await versionsOf(books.store);
   const runtime = await createRuntime({ config, environment, books, extra, warm: true });
@@ -76,9 +80,8 @@ async function start(config: Config, environment: Environment, opened: Opened): 
       ? await serveAlone(config, books, runtime, opened)
       : await serveByWorkers(config, books, runtime, extra, opened);
   registerGauges(runtime, serving.load);
-  const sweeper = setInterval(() => void sweep(books), sweepMs).unref();
   const watcher = watchChannels(books, serving.reload, known);
-  opened.add(() => [sweeper, watcher].forEach((timer) => clearInterval(timer)));
+  opened.add(() => clearInterval(watcher));
   const { host, port } = serving.address;
   return { url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`, books, runtime };
 }
@@ -154,7 +157,13 @@ async function versionsOf(store: Store): Promise<string> {
 
 async function sweep(books: Books): Promise<void> {
   try {
-    await books.ledger.sweep();
+    const { silentNodes: nodes, abandoned: holds, lostNanoUsd } = await books.ledger.sweep();
+    if (holds > 0)
+      books.log('warning', 'ledger.nodes_silent', {
+        nodes: nodes.join(', '),
+        holds,
+        lost_usd: formatUsd(lostNanoUsd),
+      });
     await books.store.blobs.sweep(1_000);
   } catch (error) {
     books.log('error', 'sweep.failed', { error: String(error) });

@@ -63,11 +63,16 @@ export function createControl(services: ControlServices, token: string): Request
 function register(app: Hono, services: ControlServices, route: ControlRoute): void {
   const path = route.path.replace(/\{(\w+)\}/g, ':$1');
   app.on(route.method.toUpperCase(), path, async (context) => {
+    const parameters: Readonly<Record<string, string>> = context.req.param();
+    const query = context.req.query();
+    for (const [name, text] of Object.entries({ ...query, ...parameters }))
+      if (text.includes('\0'))
+        throw new ControlRefusal(400, 'invalid_request', `${name}: must not have zero characters`);
     const body = route.body === undefined ? undefined : await readBody(context, route.body);
     const result = await route.handle({
       services,
-      parameters: context.req.param(),
-      query: context.req.query(),
+      parameters,
+      query,
       body,
       actor: 'operator',
     });

@@ -165,7 +165,7 @@ const walletRoutes: readonly ControlRoute[] = [
       const page = await services.ledger.statement({
         walletId: parameters['wallet_id'] ?? '',
         limit: limitOf(query['limit']),
-        ...(query['before'] === undefined ? {} : { before: query['before'] }),
+        ...beforeOf(query['before'], /^\d{1,15}-\d{1,15}$/),
       });
       return { receipts: page.receipts.map(receiptView), next: page.next ?? null };
     },
@@ -312,7 +312,7 @@ const operationRoutes: readonly ControlRoute[] = [
         ...(query['model'] === undefined ? {} : { model: query['model'] }),
         ...(query['channel_id'] === undefined ? {} : { channelId: query['channel_id'] }),
         ...(query['errors_only'] === 'true' ? { errorsOnly: true } : {}),
-        ...(query['before'] === undefined ? {} : { before: query['before'] }),
+        ...beforeOf(query['before'], /^\d{1,15} ./),
       });
       return { requests: page.records.map(requestView), next: page.next ?? null };
     },
@@ -411,6 +411,14 @@ function amountOf(text: string): NanoUsd {
       'The amount must be above zero, and 9007199.254740991 US dollars at most.',
     );
   return amount;
+}
+
+/** Where a list goes on: as its last page said, or a client would take an empty page for the end. */
+function beforeOf(text: string | undefined, pattern: RegExp): { readonly before?: string } {
+  if (text === undefined) return {};
+  if (pattern.test(text)) return { before: text };
+  const words = 'before: must be the `next` of the page before; percent-encode it';
+  throw new ControlRefusal(400, 'invalid_request', words);
 }
 
 function limitOf(text: string | undefined): number {

@@ -160,7 +160,7 @@ export class Funds {
     const result = await durable(
       this.#services.ledger.attempt(this.#requestId, intent(route, attemptId), previous),
     );
-    if (!result.ok) fail('internal_error', 'The request was closed while it was running.');
+    if (!result.ok) ended();
   }
 
   /**
@@ -285,7 +285,7 @@ export class Funds {
         },
       }),
     );
-    if (!result.ok) fail('internal_error', 'The request was closed before it could be settled.');
+    if (!result.ok) ended();
     const { receipt } = result;
     if (receipt.ratedNanoUsd > receipt.holdNanoUsd && !empty && !this.exhausted) {
       this.#services.log('error', 'charge.over_hold', {
@@ -416,6 +416,13 @@ async function persistently<T>(work: () => Promise<T>): Promise<T> {
       await pause(waitMs);
     }
   }
+}
+
+/** Its hold is gone: this process stood still or had no database for so long that others took it for dead. */
+function ended(): never {
+  const words =
+    'This server was out of reach of its database for too long. The request was ended, and nothing is charged.';
+  fail('storage_unavailable', words, { retryAfterMs: 5_000 });
 }
 
 /** A full disk or a lost database is a clean 503: nothing was sent, nothing is charged. */

@@ -35,8 +35,10 @@ function outcomeOf({ attemptId, outcome, costNanoUsd }: AttemptTrail): AttemptOu
 }
 
 /** What a client wrote may be as long as a body; a record is kept for months. */
+/** Also without zero characters, which PostgreSQL does not store. */
 function clipped(text: string): string {
-  return text.length > recordedTextMax ? `${text.slice(0, recordedTextMax)}…` : text;
+  const clean = text.replaceAll('\0', '\ufffd');
+  return clean.length > recordedTextMax ? `${clean.slice(0, recordedTextMax)}…` : clean;
 }
 
 const recordedTextMax = 200;

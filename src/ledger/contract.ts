@@ -13,6 +13,7 @@
  */
 
 import type { JsonObject, NanoUsd } from '#std';
+import type { RecoverOptions, RecoverSummary, SweepSummary } from './recover-contract.ts';
 
 /** What names a wallet, an event or a request: visible ASCII without spaces, because ids are joined by spaces and colons into keys. */
 export const idPattern = /^[\x21-\x7e]{1,200}$/;
@@ -211,6 +212,8 @@ export type VoidRequest = {
   readonly reason: string;
   readonly attempts?: readonly AttemptOutcome[];
   readonly losses?: readonly LossEntry[];
+  /** Nobody can tell any more how its calls ended: the most that those may cost is booked as lost. */
+  readonly isLost?: boolean;
   /** Lets the client use the same `Idempotency-Key` again: nothing was delivered. Default true. */
   readonly releaseIdempotency?: boolean;
   readonly detail?: JsonObject;
@@ -384,41 +387,6 @@ export type AccountTotals = {
   readonly creditsNanoUsd: bigint;
 };
 
-/** An open hold found after a crash, with an attempt whose outcome only the vendor knows. */
-export type OpenAttempt = AttemptIntent & {
-  readonly requestId: string;
-  readonly walletId: string;
-  readonly holdNanoUsd: NanoUsd;
-  readonly createdAtMs: number;
-  readonly context: JsonObject;
-};
-
-/** What a vendor says about an attempt after a crash. The caller rates it. */
-export type LookUpAnswer =
-  | { readonly found: 'never_arrived' }
-  | { readonly found: 'unknown' }
-  | {
-      readonly found: 'billed';
-      readonly settlement: Omit<Settlement, 'requestId' | 'attempts'>;
-      readonly costNanoUsd: NanoUsd;
-    };
-
-export type RecoverOptions = {
-  /** Asked for attempts with `canLookUp`; a rejection counts as `unknown`. */
-  readonly lookUp?: (open: OpenAttempt) => Promise<LookUpAnswer>;
-  /** Look-ups at once. Default 16. */
-  readonly concurrency?: number;
-};
-
-export type RecoverSummary = {
-  readonly holdsFound: number;
-  readonly voided: number;
-  readonly lostNanoUsd: NanoUsd;
-  /** Holds that wait for a look-up; they stay held until `background` is done. */
-  readonly lookUps: number;
-  readonly background: Promise<{ readonly settled: number; readonly voided: number }>;
-};
-
 export type VerifyOptions = {
   /**
    * The rated price of a usage receipt computed again from its lines and price version;
@@ -483,8 +451,11 @@ export type Ledger = {
 
   /** To be awaited before listening: resolves the holds that died with an earlier process. */
   recover(options?: RecoverOptions): Promise<RecoverSummary>;
-  /** Resolves holds past their time that nobody can be at work on, forgets expired idempotency keys. Call it every minute. */
-  sweep(): Promise<{ readonly expired: number; readonly lostNanoUsd: NanoUsd }>;
+  /**
+   * Resolves holds past their time that nobody can be at work on, and those of nodes that are gone; forgets
+   * expired idempotency keys. Call it every minute, with PostgreSQL every 20 seconds: a node that does not is soon taken for gone.
+   */
+  sweep(): Promise<SweepSummary>;
   /** Voids what a part of this process left open when it died, like `recover` does for a whole process. */
   abandon(
     requestIds: readonly string[],

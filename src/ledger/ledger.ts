@@ -17,11 +17,14 @@ import { inSpendingOrder } from './books.ts';
 import { holdOf } from './hold.ts';
 import { HoldLives } from './hold-lives.ts';
 import { createLedgerLane, type Operation, type OperationResult } from './lane.ts';
+import { NodeLives } from './node-lives.ts';
 import { readReceipt } from './receipt.ts';
 import { createRecovery } from './recover.ts';
 import {
+  accountColumns,
   holdSelect,
   lotColumns,
+  readAccountSums,
   readHold,
   readLot,
   readReceiptRow,
@@ -110,7 +113,10 @@ export function openLedger({ store, clock }: LedgerDeps): Ledger {
     accounts: (prefix) => engine.read(() => readAccounts(prefix ?? '')),
     verify: (options) => verify(engine, options ?? {}),
   };
-  return { ...ledger, ...createRecovery({ engine, clock, lives, ledger }) };
+  return {
+    ...ledger,
+    ...createRecovery({ engine, clock, lives, nodes: new NodeLives(clock), ledger }),
+  };
 }
 
 function* readBalance(walletId: string): Steps<Balance> {
@@ -170,15 +176,10 @@ function* readOne(receiptId: string): Steps<Receipt | undefined> {
   return rows[0] ? readReceipt(readReceiptRow(rows[0])) : undefined;
 }
 
-/** Sums may pass the safe integers, so they travel as text. */
 function* readAccounts(prefix: string): Steps<readonly AccountTotals[]> {
   const rows = yield* query(
-    'SELECT account_id, CAST(debits_nano_usd AS TEXT) AS debits, CAST(credits_nano_usd AS TEXT) AS credits FROM accounts WHERE substr(account_id, 1, ?) = ? ORDER BY account_id',
+    `SELECT account_id, ${accountColumns} FROM accounts WHERE substr(account_id, 1, ?) = ? ORDER BY account_id`,
     [prefix.length, prefix],
   );
-  return rows.map((row) => ({
-    accountId: textOf(row, 'account_id'),
-    debitsNanoUsd: BigInt(textOf(row, 'debits')),
-    creditsNanoUsd: BigInt(textOf(row, 'credits')),
-  }));
+  return rows.map((row) => ({ accountId: textOf(row, 'account_id'), ...readAccountSums(row) }));
 }

@@ -5,22 +5,24 @@ import { nanoUsd, zeroNanoUsd } from '#std';
 import type { Engine } from '#store';
 import { query } from '#store';
 import type { AttemptEntry, HoldEntry } from './books.ts';
+import type { AttemptOutcome, Ledger } from './contract.ts';
+import type { HoldLives } from './hold-lives.ts';
+import { signLane, type NodeLives, type NodeSign } from './node-lives.ts';
 import type {
-  AttemptOutcome,
-  Ledger,
   LookUpAnswer,
-  LossEntry,
   OpenAttempt,
   RecoverOptions,
   RecoverSummary,
-} from './contract.ts';
-import type { HoldLives } from './hold-lives.ts';
+  SweepSummary,
+} from './recover-contract.ts';
+import { atMost, boundOfUnknown } from './resolve.ts';
 import { holdSelect, readHold } from './rows.ts';
 
 type Deps = {
   readonly engine: Engine;
   readonly clock: Clock;
   readonly lives: HoldLives;
+  readonly nodes: NodeLives;
   readonly ledger: Pick<Ledger, 'settle' | 'void'>;
 };
 
@@ -40,14 +42,10 @@ export function createRecovery(deps: Deps): Pick<Ledger, 'recover' | 'sweep' | '
 
 /** Holds of this node's earlier lives. Jobs go on: their poller finds them again. */
 async function recover(deps: Deps, options: RecoverOptions): Promise<RecoverSummary> {
-  const { engine } = deps;
-  const rows = await engine.read(() =>
-    query(
-      `${holdSelect} WHERE node_id = ? AND epoch < ? AND lifetime = 'process' ORDER BY request_id`,
-      [engine.nodeId, engine.epoch],
-    ),
-  );
-  const dead = rows.map(readHold);
+  const { nodeId, epoch } = deps.engine;
+  // The first sign: what dies from here on is known to have lived.
+  await silentNodes(deps);
+  const dead = await holdsOfNode(deps, { nodeId, epoch: epoch - 1 });
   const lookUp = options.lookUp;
   const askable = lookUp ? dead.filter((hold) => hold.attempts.some(needsLookUp)) : [];
   const asked = new Set(askable);
@@ -87,10 +85,9 @@ async function holdsOf({ engine }: Deps, requestIds: readonly string[]): Promise
   return found;
 }
 
-async function sweep(
-  deps: Deps,
-): Promise<{ readonly expired: number; readonly lostNanoUsd: NanoUsd }> {
+async function sweep(deps: Deps): Promise<SweepSummary> {
   const { engine, clock, lives } = deps;
+  const silent = await silentNodes(deps);
   const nowMs = clock.now();
   const endedIds = lives.ended(sweepMax);
   // Jobs are ended by whoever asks after them.
@@ -103,8 +100,39 @@ async function sweep(
   const over = [...ended, ...lives.over(rows.map(readHold), engine)];
   const lost = await voidAll(deps, over, 'expired');
   lives.forget(endedIds);
+  const abandoned: HoldEntry[] = [];
+  for (const node of silent) abandoned.push(...(await holdsOfNode(deps, node, sweepMax)));
+  const lostWithNodes = await voidAll(deps, abandoned, 'crash');
   await engine.submit(forgetKeys, nowMs);
-  return { expired: over.length, lostNanoUsd: lost };
+  return {
+    expired: over.length,
+    silentNodes: silent.map(({ nodeId }) => nodeId),
+    abandoned: abandoned.length,
+    lostNanoUsd: atMost(lost + lostWithNodes),
+  };
+}
+
+/** A database with one process needs no signs. */
+async function silentNodes({ engine, nodes }: Deps): Promise<readonly NodeSign[]> {
+  if (engine.kind !== 'postgres') return [];
+  const { nodeId, epoch } = engine;
+  return nodes.silent(await engine.submit(signLane, { nodeId, epoch }));
+}
+
+/** What a node has held up to one start of it, jobs aside: those go on elsewhere. */
+async function holdsOfNode(
+  { engine }: Deps,
+  { nodeId, epoch }: Pick<NodeSign, 'nodeId' | 'epoch'>,
+  most?: number,
+): Promise<HoldEntry[]> {
+  const limit = most === undefined ? '' : ` LIMIT ${most}`;
+  const rows = await engine.read(() =>
+    query(
+      `${holdSelect} WHERE node_id = ? AND epoch <= ? AND lifetime = 'process' ORDER BY request_id${limit}`,
+      [nodeId, epoch],
+    ),
+  );
+  return rows.map(readHold);
 }
 
 /** A key of a request that is still open is kept: it must go on to find it. */
@@ -138,19 +166,8 @@ async function voidAll(deps: Deps, holds: readonly HoldEntry[], reason: string):
 
 /** The user pays 0; what the calls may cost us at most is written down as lost. */
 async function voidUnknown(deps: Deps, hold: HoldEntry, reason: string): Promise<number> {
-  const losses = boundOfUnknown(hold.attempts.filter((attempt) => attempt.outcome === undefined));
-  const result = await deps.ledger.void({ requestId: hold.requestId, reason, losses });
-  return result.ok && !result.repeated ? (losses[0]?.amountNanoUsd ?? 0) : 0;
-}
-
-function boundOfUnknown(attempts: readonly AttemptEntry[]): readonly LossEntry[] {
-  const bound = attempts.reduce((sum, attempt) => sum + attempt.boundNanoUsd, 0);
-  return bound > 0 ? [{ reason: 'crash', amountNanoUsd: atMost(bound) }] : [];
-}
-
-/** Bounds add up to more than money can be; the start of the server must not end in that. */
-function atMost(sum: number): NanoUsd {
-  return nanoUsd(Math.min(sum, Number.MAX_SAFE_INTEGER));
+  const result = await deps.ledger.void({ requestId: hold.requestId, reason, isLost: true });
+  return result.ok && !result.repeated ? (result.receipt.losses[0]?.amountNanoUsd ?? 0) : 0;
 }
 
 async function resolveByLookUp(
@@ -200,16 +217,12 @@ async function resolveOne(
       billed = { attemptId: attempt.attemptId, answer };
     }
   }
-  const losses = boundOfUnknown(unknown);
   if (!billed) {
-    await deps.ledger.void({
-      requestId: hold.requestId,
-      reason: 'crash',
-      attempts: outcomes,
-      losses,
-    });
+    const { requestId } = hold;
+    await deps.ledger.void({ requestId, reason: 'crash', attempts: outcomes, isLost: true });
     return false;
   }
+  const losses = boundOfUnknown(unknown);
   const { settlement } = billed.answer;
   await deps.ledger.settle({
     ...settlement,

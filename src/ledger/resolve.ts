@@ -14,7 +14,7 @@ import type {
   VoidResult,
 } from './contract.ts';
 import { receiptIdOf } from './contract.ts';
-import type { Books, HoldEntry, LotPart } from './books.ts';
+import type { AttemptEntry, Books, HoldEntry, LotPart } from './books.ts';
 import { addPending, addToBudget, takeFromLots, walletOf } from './books.ts';
 import { readReceipt, writeReceipt, type ReceiptDraft } from './receipt.ts';
 import { transfersOf } from './transfers.ts';
@@ -60,7 +60,7 @@ export function voidHold(books: Books, request: VoidRequest): VoidResult {
     rated: zeroNanoUsd,
     attempts: request.attempts ?? [],
     postedAttemptId: undefined,
-    losses: request.losses ?? [],
+    losses: request.isLost ? lostWith(entry, request) : (request.losses ?? []),
     usage: {},
     usageSource: 'none',
     priceVersion: '',
@@ -73,6 +73,25 @@ export function voidHold(books: Books, request: VoidRequest): VoidResult {
     books.idempotencyWritten.set(entry.idempotencyId, undefined);
   }
   return { ok: true, receipt, repeated: false };
+}
+
+/** Told here and not before: until now the request may have made one more call. */
+function lostWith(entry: HoldEntry, { attempts, losses }: VoidRequest): readonly LossEntry[] {
+  const unknown = entry.attempts.filter(
+    ({ attemptId, outcome }) =>
+      outcome === undefined && !attempts?.some((given) => given.attemptId === attemptId),
+  );
+  return [...(losses ?? []), ...boundOfUnknown(unknown)];
+}
+
+export function boundOfUnknown(attempts: readonly AttemptEntry[]): readonly LossEntry[] {
+  const bound = attempts.reduce((sum, { boundNanoUsd }) => sum + boundNanoUsd, 0);
+  return bound > 0 ? [{ reason: 'crash', amountNanoUsd: atMost(bound) }] : [];
+}
+
+/** Bounds add up to more than money can be; the start of the server must not end in that. */
+export function atMost(sum: number): NanoUsd {
+  return nanoUsd(Math.min(sum, Number.MAX_SAFE_INTEGER));
 }
 
 function receiptOf(books: Books, requestId: string): Receipt | undefined {

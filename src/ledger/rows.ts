@@ -1,12 +1,12 @@
 /** Rows as books: what is loaded before a batch of operations; `write-rows.ts` writes it back. */
 
 import type { JsonObject, JsonValue } from '#std';
-import { asArray, parseJson, parseJsonObject } from '#std';
+import { asArray, nanoUsdPerUsd, parseJson, parseJsonObject } from '#std';
 import type { LoadStatement, Row, Steps } from '#store';
 import { StoreUnavailableError, integerOf, load, query, textOf, textOrNull } from '#store';
 import type { AttemptEntry, Books, HoldEntry, LotEntry, WalletEntry } from './books.ts';
 import { inSpendingOrder } from './books.ts';
-import type { LotKind } from './contract.ts';
+import type { AccountTotals, LotKind } from './contract.ts';
 import type { StoredReceipt } from './receipt.ts';
 
 const walletsByKey: LoadStatement = {
@@ -68,6 +68,19 @@ const lotsByWallet: LoadStatement = {
   many: true,
 };
 const lotsByKey: LoadStatement = { table: 'lots', column: 'lot_id', columns: lotColumns };
+
+/** Sums may pass the safe integers, so they travel as text. */
+export const accountColumns = ['debits', 'credits']
+  .flatMap((side) => [`${side}_usd`, `${side}_nano_usd`])
+  .map((column) => `CAST(${column} AS TEXT) AS ${column}`)
+  .join(', ');
+
+export function readAccountSums(row: Row): Omit<AccountTotals, 'accountId'> {
+  const sum = (side: 'debits' | 'credits'): bigint =>
+    BigInt(textOf(row, `${side}_usd`)) * BigInt(nanoUsdPerUsd) +
+    BigInt(textOf(row, `${side}_nano_usd`));
+  return { debitsNanoUsd: sum('debits'), creditsNanoUsd: sum('credits') };
+}
 
 export const receiptColumns = [
   'position',

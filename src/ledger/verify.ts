@@ -18,7 +18,7 @@ import {
 } from './receipt.ts';
 import { unrecorded } from './resolve.ts';
 import { holdSelect, readHold, readReceiptRow, receiptColumns } from './rows.ts';
-import { amountOf, compareSums, emptySums, type Sums } from './sums.ts';
+import { amountOf, compareSums, emptySums, lotFacts, type Sums } from './sums.ts';
 
 const pageSize = 1000;
 
@@ -325,6 +325,12 @@ async function checkIndex(reader: SnapshotReader, audit: Audit): Promise<void> {
 }
 
 async function collectHolds(reader: SnapshotReader, audit: Audit): Promise<void> {
+  const resolved = await select(
+    reader,
+    "SELECT request_id FROM holds WHERE EXISTS (SELECT 1 FROM receipts WHERE receipt_id = 'rcpt_' || holds.request_id) LIMIT 100",
+  );
+  for (const row of resolved)
+    report(audit, 'hold_resolved', textOf(row, 'request_id'), 'is held and has a receipt');
   let after = '';
   for (;;) {
     const rows = await select(
@@ -349,8 +355,10 @@ function addToSums(sums: Sums, receipt: Receipt & { readonly scopeKeys: readonly
     amountOf(sums.credits, transfer.creditAccount, amount);
   }
   const spends = receipt.chargeNanoUsd > 0;
-  for (const lot of receipt.lots)
-    amountOf(spends ? sums.lotTaken : sums.lotMade, lot.lotId, BigInt(lot.amountNanoUsd));
+  for (const { lotId, kind, amountNanoUsd } of receipt.lots) {
+    amountOf(spends ? sums.lotTaken : sums.lotMade, lotId, BigInt(amountNanoUsd));
+    if (!spends) sums.lotFacts.set(lotId, lotFacts(receipt, kind));
+  }
   for (const key of receipt.scopeKeys)
     amountOf(sums.budgetSpent, key, BigInt(receipt.chargeNanoUsd));
 }

@@ -1,5 +1,6 @@
 /** What a batch of operations changed in the books, as rows. */
 
+import { nanoUsd, nanoUsdPerUsd } from '#std';
 import type { Steps, Value, WriteStatement } from '#store';
 import { change, write } from '#store';
 import type { AttemptEntry, Books } from './books.ts';
@@ -58,11 +59,13 @@ const setLots: WriteStatement = {
   columns: [text('lot_id'), integer('remaining_nano_usd')],
 };
 
+const accountSums = ['debits_usd', 'debits_nano_usd', 'credits_usd', 'credits_nano_usd'];
+
 const addToAccounts: WriteStatement = {
   action: 'insert',
   table: 'accounts',
-  columns: [text('account_id'), integer('debits_nano_usd'), integer('credits_nano_usd')],
-  conflict: { keys: ['account_id'], action: 'add', added: ['debits_nano_usd', 'credits_nano_usd'] },
+  columns: [text('account_id'), ...accountSums.map(integer)],
+  conflict: { keys: ['account_id'], action: 'add', added: accountSums },
 };
 
 const insertHolds: WriteStatement = {
@@ -187,7 +190,7 @@ export function* writeBooks(books: Books): Steps<void> {
   const accounts = [...books.accounts].sort(([left], [right]) => (left < right ? -1 : 1));
   yield* write(
     addToAccounts,
-    accounts.map(([id, totals]) => [id, exact(totals.debits), exact(totals.credits)]),
+    accounts.map(([id, { debits, credits }]) => [id, ...dollars(debits), ...dollars(credits)]),
   );
   yield* writeBudgets(books);
   yield* writeIdempotency(books);
@@ -213,6 +216,14 @@ function* indexReceipts(books: Books): Steps<void> {
   );
   books.chain.indexed = sequence;
 }
+
+/** As the row has it: whole dollars, and the nano-dollars beside them. */
+function dollars(sum: number): readonly [number, number] {
+  const whole = BigInt(exact(sum)) / perDollar;
+  return [nanoUsd(whole), nanoUsd(BigInt(sum) - whole * perDollar)];
+}
+
+const perDollar = BigInt(nanoUsdPerUsd);
 
 /** A batch whose sums are not exact is refused, and its operations are performed one by one. */
 function exact(sum: number): number {

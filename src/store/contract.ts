@@ -153,7 +153,10 @@ export type RequestTotals = {
 };
 
 export type RequestRepository = {
-  /** Shares the flush of the next ledger writes, which it may wait for a moment. Safe to repeat. */
+  /**
+   * Shares the flush of the next ledger writes, which it may wait for a moment. Safe to repeat. While the
+   * database is away up to 16 MiB wait in memory; rejects for what has no room there.
+   */
   append(record: RequestRecord): Promise<void>;
   get(requestId: string): Promise<RequestRecord | undefined>;
   list(query: RequestQuery): Promise<RequestPage>;

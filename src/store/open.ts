@@ -45,12 +45,13 @@ export type OpenStoreOptions = {
 export async function openStore(options: OpenStoreOptions): Promise<Store> {
   const engine = await openEngine(options);
   const now = (): number => options.clock.now();
+  const requests = createRequestRepository(engine);
   const collection: Store['collection'] = (name) => createCollection(engine, now, name);
   return {
     kind: engine.kind,
     engine,
     keys: createKeyRepository(engine),
-    requests: createRequestRepository(engine),
+    requests,
     blobs: createBlobRepository(engine, now, { ...blobBoundsDefault, ...options.blobBounds }),
     audit: createAuditRepository(engine),
     collection,
@@ -58,7 +59,10 @@ export async function openStore(options: OpenStoreOptions): Promise<Store> {
     channels: collection('channels'),
     users: collection('users'),
     settings: collection('settings'),
-    close: () => engine.close(),
+    async close() {
+      await requests.close();
+      await engine.close();
+    },
   };
 }
 

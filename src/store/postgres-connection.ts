@@ -261,11 +261,15 @@ function isTimeout(error: unknown): boolean {
   return error instanceof Error && error.message === 'Query read timeout';
 }
 
-/** A broken constraint or a bug in one operation must not fail the others of its batch. */
+/** Data that cannot be stored, a broken constraint, something larger than PostgreSQL's limits. */
+const ofOneOperation = ['22', '23', '54'];
+
+/** Such a fault, or a bug, in one operation must not fail the others of its batch. */
 export function concernsOneOperation(error: unknown): boolean {
   if (error instanceof StoreUnavailableError) return false;
   const code = errorCode(error);
-  return code?.startsWith('23') ?? (error instanceof TypeError || error instanceof RangeError);
+  if (code !== undefined) return ofOneOperation.includes(code.slice(0, 2));
+  return error instanceof TypeError || error instanceof RangeError;
 }
 
 export function unavailable(error: unknown): unknown {

@@ -237,6 +237,22 @@ const journalPosition = `CREATE TABLE journal_position (
 const journalStart =
   'INSERT INTO journal_position (one, sequence, segment, byte_offset, previous) VALUES (1, 1, 0, 0, abs(random()) % 4294967296)';
 
+/**
+ * A sum is its dollars and its nano-dollars: whatever vendors claim, it does not run out of numbers. Rows
+ * of before, and nodes of an older version, have all of it in the nano-dollars.
+ */
+const wholeDollars = ['debits', 'credits'].map(
+  (side) =>
+    `ALTER TABLE accounts ADD COLUMN ${side}_usd INTEGER NOT NULL DEFAULT 0 CHECK (${side}_usd >= 0)`,
+);
+
+/** A table of their own: the row of `nodes` is locked by every batch of its node, and waited for by who replaces it. */
+const nodeSigns = `CREATE TABLE node_signs (
+  node_id TEXT PRIMARY KEY,
+  epoch INTEGER NOT NULL,
+  signs INTEGER NOT NULL
+) STRICT, WITHOUT ROWID`;
+
 export const migrations: readonly Migration[] = [
   {
     number: 1,
@@ -287,4 +303,6 @@ export const migrations: readonly Migration[] = [
     name: 'room for stored answers',
     statements: [blobOwners, blobsByOwner, countBlobOwners],
   },
+  { number: 6, name: 'signs of life', statements: [nodeSigns] },
+  { number: 7, name: 'accounts without an end', statements: wholeDollars },
 ];

@@ -7,7 +7,7 @@
 import { closeSync, openSync } from 'node:fs';
 import { applyBatch, type Queued } from './batch.ts';
 import { StoreUnavailableError } from './contract.ts';
-import type { Command, CommandResult, Row, Steps } from './engine.ts';
+import type { Command, CommandResult, Row, Steps, Value } from './engine.ts';
 import { FrameReader, FrameWriter, type Entry } from './frame.ts';
 import { flushFile, Journal, type Place } from './journal.ts';
 import { Checkpointer } from './checkpointer.ts';
@@ -334,6 +334,7 @@ export class SqliteWriter {
         this.#overlay.writeAll(this.connection.repeat);
         return this.connection.run(command);
       case 'write':
+        for (const row of command.rows) requireExact(command.write.table, row);
         entries.push({ kind: 'rows', write: command.write, rows: command.rows });
         return command.rows.length;
       case 'change':
@@ -463,6 +464,13 @@ function placeOf(row: Row): Place {
     offset: Number(row['byte_offset']),
     previous: Number(row['previous']),
   };
+}
+
+/** A column of integers refuses another number, and after the acknowledgement that would be the end. */
+function requireExact(table: string, row: readonly Value[]): void {
+  for (const value of row)
+    if (typeof value === 'number' && !Number.isSafeInteger(value))
+      throw new RangeError(`a row of ${table} has the number ${value}, which is no exact integer`);
 }
 
 /** The rows were acknowledged: that the database refuses them is an error of ours, and the end. */

@@ -202,6 +202,23 @@ function copyOf(path: string): string {
   return `${path}.copy`;
 }
 
+test('a number that no column takes is refused before it is acknowledged, alone', () =>
+  inFolder(async ({ open }) => {
+    const engine = await open();
+    await engine.submit(counting, 1);
+    const results = await Promise.allSettled(
+      [0.5, 2, Number.MAX_SAFE_INTEGER + 1].map((amount) => engine.submit(counting, amount)),
+    );
+    assert.deepEqual(
+      results.map(({ status }) => status),
+      ['rejected', 'fulfilled', 'rejected'],
+    );
+    assert.equal(await sumOf(engine), 3);
+    await engine.submit(direct, 1);
+    await engine.close();
+    assert.equal(await sumOf(await open()), 4);
+  }));
+
 test('operations that can wait go with others, and not later than at the end', () =>
   inFolder(async ({ open }) => {
     const engine = await open();

@@ -12,7 +12,7 @@ const lifeMs = 3_600_000;
 const leftForMs = 300_000;
 const dayMs = 86_400_000;
 
-type Node = {
+export type Node = {
   readonly ledger: Ledger;
   /** The time of day is set, and nothing else happens. */
   set(byMs: number): void;
@@ -24,7 +24,7 @@ type Node = {
   settle(requestId: string): Promise<boolean>;
 };
 
-type FreshUrl = () => Promise<{ readonly url: string; remove(): void }>;
+export type FreshUrl = () => Promise<{ readonly url: string; remove(): void }>;
 
 /** The engine of a store that is away at times. */
 function outageOf({ engine }: Store, isAway: () => boolean): Engine {
@@ -47,7 +47,7 @@ function outageOf({ engine }: Store, isAway: () => boolean): Engine {
 }
 
 /** Two nodes on one database with 1,000 in the wallet. */
-async function twoNodes(t: TestContext, freshUrl: FreshUrl): Promise<readonly [Node, Node]> {
+export async function twoNodes(t: TestContext, freshUrl: FreshUrl): Promise<readonly [Node, Node]> {
   const { url, remove } = await freshUrl();
   const open = async (nodeId: string): Promise<Node> => {
     const ticking = manualClock();

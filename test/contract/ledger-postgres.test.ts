@@ -8,6 +8,7 @@ import { testClocks } from './ledger-clocks.ts';
 import { manualClock, openFixture } from './ledger-fixture.ts';
 import { checkModel } from './ledger-model-run.ts';
 import { startCluster } from './ledger-postgres-cluster.ts';
+import { testSilence } from './ledger-silence.ts';
 import { testNodes } from './ledger-nodes.ts';
 import { runLine } from './ledger-script.ts';
 import { testLedgerContract } from './ledger.ts';
@@ -26,6 +27,7 @@ else {
   const freshUrl = async () => ({ url: await cluster.freshUrl(), remove: () => undefined });
   testNodes(freshUrl, rounds);
   testClocks(freshUrl);
+  testSilence(freshUrl);
 
   test('nodes that write for the first time at the same moment all get a place, and what they all say is done once', async () => {
     const url = await cluster.freshUrl();

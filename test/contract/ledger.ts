@@ -36,6 +36,19 @@ export function testLedgerContract(open: OpenFixture): void {
 }
 
 function testConcurrency(open: OpenFixture): void {
+  test('an account adds up exactly beyond 64 bits, and goes on after a restart', async () => {
+    await withFixture(open, async (fixture) => {
+      const gifts = Array.from({ length: 1_030 }, (_, index) =>
+        runLine(fixture, `credit w${index} gift 9000000000000000 e${index}`),
+      );
+      assert.ok((await Promise.all(gifts)).every((result) => result === 'ok -9000000000000000'));
+      await fixture.restart();
+      assert.equal(await runLine(fixture, 'credit w paid 5 e'), 'ok -5');
+      assert.equal(await runLine(fixture, 'account promo'), 'debits 9270000000000000000 credits 0');
+      assert.equal(await runLine(fixture, 'verify'), 'ok');
+    });
+  });
+
   test('1,000 concurrent requests on a balance for 10 admit exactly 10', async () => {
     await withFixture(open, async (fixture) => {
       await runLine(fixture, 'credit w paid 1009 e1');

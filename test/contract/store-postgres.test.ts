@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { after, test } from 'node:test';
 import { openStore } from '#store';
 import { startCluster } from './ledger-postgres-cluster.ts';
@@ -13,6 +14,27 @@ if (!cluster)
 else {
   after(() => cluster.stop());
   testStoreContract(async () => ({ url: await cluster.freshUrl(), remove: () => undefined }));
+
+  test('a value that cannot be stored fails its own operation, and none of the others on their way with it', async () => {
+    const store = await openStore({ url: await cluster.freshUrl(), clock: manualClock() });
+    const audit = { auditId: 'a', createdAtMs: 1, action: 'key.create', target: 't', detail: {} };
+    // An index has no room for a long id; some vendors make those of their items so.
+    const blob = { namespace: 'items', id: randomBytes(9_000).toString('base64'), owner: 'w' };
+    for (const bad of [
+      () => store.audit.append({ ...audit, actor: 'a\0b' }),
+      () => store.blobs.put({ ...blob, body: Buffer.from('b'), expiresAtMs: 1 }),
+    ]) {
+      const before = store.settings.put('before', { name: 'a' });
+      const results = await Promise.allSettled([before, bad(), store.settings.put('after', {})]);
+      assert.deepEqual(
+        results.map(({ status }) => status),
+        ['fulfilled', 'rejected', 'fulfilled'],
+      );
+    }
+    assert.equal(await store.blobs.remove('answers', 'a\0b', 'w'), false);
+    assert.equal(await store.blobs.get('answers', 'a\0b', 'w'), undefined);
+    await store.close();
+  });
 
   test('a connection that has fallen silent is given up at its first question', async () => {
     const network = await startNetwork(await cluster.freshUrl());

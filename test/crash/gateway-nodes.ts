@@ -1,7 +1,8 @@
 /**
  * Two nodes on one PostgreSQL (T-B5): `node test/crash/gateway-nodes.ts [rounds] [seed] [streams] [faults]`.
- * Each round has every fault once, or those named: nodes that are killed or stopped, and a database
- * that restarts, is cut off, full, slow or silent. Prints one line of JSON; exits 1 unless vendors,
+ * Each round has every fault once, or those named: nodes that are killed, for good too, or stopped, and a
+ * database that restarts, is cut off, full, slow or silent. `asleep` only when it is named: a node that stands
+ * still until the other has ended its holds, and wakes. Prints one line of JSON; exits 1 unless vendors,
  * clients and ledger agree, and every node serves again soon after each fault.
  */
 
@@ -30,9 +31,11 @@ const seed = Number(process.argv[3] ?? Date.now() % 1_000_000_000);
 const lanesEach = Math.ceil(Number(process.argv[4] ?? 40) / 2);
 const chosen = process.argv[5]?.split(',');
 const wallets = 10;
-const requestMs = 60_000;
+const requestMs = chosen?.includes('asleep') === true ? 600_000 : 60_000;
+/** How soon the others end the holds of a node that is gone. */
+const goneMs = 200_000;
 /** A request that takes longer than its answer and all waiting for the database hangs. */
-const hangMs = 60_000;
+const hangMs = 60_000 + (chosen?.includes('asleep') === true ? goneMs : 0);
 /** How soon a node has to answer after a fault; a connection that says nothing is believed for a while. */
 const againMs = (fault: string) => (fault === 'silent' ? 25_000 : 8_000);
 const random = seededRandom(seed);
@@ -91,6 +94,19 @@ const faults: Readonly<Record<string, Fault>> = {
     const which = Math.floor(random() * 2);
     await nodes[which]?.end('SIGKILL');
     nodes[which] = await startServer(files[which]!);
+  },
+  gone: async () => {
+    const which = Math.floor(random() * 2);
+    await nodes[which]?.end('SIGKILL');
+    await endedOf(which);
+    nodes[which] = await startServer(files[which]!);
+  },
+  asleep: async () => {
+    const which = Math.floor(random() * 2);
+    const pid = nodes[which]?.pid ?? 0;
+    process.kill(pid, 'SIGSTOP');
+    await endedOf(which);
+    process.kill(pid, 'SIGCONT');
   },
   pause: () => stopped(8_000),
   'pause-long': () => stopped(25_000),
@@ -158,7 +174,7 @@ const again: Record<string, readonly number[]> = {};
 let late = 0;
 for (let round = 0; round < rounds; round += 1)
   for (const [name, fault] of Object.entries(faults)) {
-    if (chosen && !chosen.includes(name)) continue;
+    if (chosen ? !chosen.includes(name) : name === 'asleep') continue;
     await passing(1_500 + random() * 1_500);
     await fault();
     const times = await Promise.all([servesAgain(0), servesAgain(1)]);
@@ -285,8 +301,20 @@ async function ask(sql: string): Promise<readonly Record<string, unknown>[]> {
   return rows;
 }
 
-async function openHolds(): Promise<number> {
-  return (await ask('SELECT request_id FROM holds')).length;
+async function openHolds(where = 'true'): Promise<number> {
+  return (await ask(`SELECT request_id FROM holds WHERE ${where}`)).length;
+}
+
+/** Waits until the other node has ended what this one held. */
+async function endedOf(which: number): Promise<void> {
+  const where = `node_id = 'node${which}'`;
+  const began = performance.now();
+  const count = await openHolds(where);
+  while ((await openHolds(where)) > 0) {
+    if (performance.now() - began > goneMs) throw new Error(`node${which} is gone, its holds stay`);
+    await passing(500);
+  }
+  console.error(`${count} holds ended in ${Math.round(performance.now() - began)} ms`);
 }
 
 function passing(timeMs: number): Promise<void> {

@@ -57,8 +57,8 @@ const changes: readonly Change[] = [
   {
     name: 'recovery takes the holds of the living',
     file: 'src/ledger/recover.ts',
-    from: 'epoch < ?',
-    to: 'epoch <= ?',
+    from: 'epoch: epoch - 1',
+    to: 'epoch',
   },
   {
     name: 'an extension is granted twice',

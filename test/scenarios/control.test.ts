@@ -156,6 +156,41 @@ describe('the control API beside the gateway', () => {
     assert.equal((await ask('POST', '/ledger/verify')).body['ok'], true);
   });
 
+  it('refuses a place in a list that no page has named, where an empty page would look like the end', async () => {
+    for (const at of [
+      '/wallets/w1/statement?before=x',
+      '/wallets/w1/statement?before=9999999999999999999-1',
+      '/requests?before=req_1',
+      '/receipts/a%00b',
+    ]) {
+      const { status, body } = await ask('GET', at);
+      assert.equal(status, 400, at);
+      assert.match(JSON.stringify(body), /invalid_request/);
+    }
+    const first = await ask('GET', '/wallets/w1/statement?limit=1');
+    const next = encodeURIComponent(String(first.body['next']));
+    const second = await ask('GET', `/wallets/w1/statement?before=${next}`);
+    assert.equal((second.body['receipts'] as unknown[]).length, 1);
+  });
+
+  it('shows a request whose model has a zero character, which PostgreSQL could not store', async () => {
+    const made = await ask('POST', '/keys', { name: 'k', wallet_id: 'w8' });
+    const chat = await fetch(`${server.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${String(made.body['key'])}` },
+      body: JSON.stringify({ model: 'a\0b', messages: [{ role: 'user', content: 'hi' }] }),
+    });
+    assert.equal(chat.status, 404);
+    let shown: readonly { model: string }[] = [];
+    // It may come a moment after the answer.
+    for (let count = 0; shown.length === 0 && count < 100; count += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      const { body } = await ask('GET', '/requests?wallet_id=w8');
+      shown = body['requests'] as { model: string }[];
+    }
+    assert.equal(shown[0]?.model, 'a\ufffdb');
+  });
+
   it('refuses a key that could not be used or shown', async () => {
     const made = async (more: object): Promise<number> =>
       (await ask('POST', '/keys', { name: 'k', wallet_id: 'w4', ...more })).status;

@@ -78,15 +78,20 @@ export function createBlobRepository(
   };
   return {
     put: async (entry) => {
-      if (entry.body.byteLength > bounds.bodyBytesMax) return false;
+      if (entry.body.byteLength > bounds.bodyBytesMax || isNoId(entry.id)) return false;
       return (await engine.submit(lane, { kind: 'put', entry, nowMs: now() })) === 1;
     },
-    get: (namespace, id, owner) =>
-      engine.read(() => readBlob(blobKey(namespace, id), owner, now())),
+    get: async (namespace, id, owner) =>
+      isNoId(id) ? undefined : engine.read(() => readBlob(blobKey(namespace, id), owner, now())),
     remove: async (namespace, id, owner) =>
-      (await engine.submit(lane, { kind: 'remove', namespace, id, owner })) === 1,
+      !isNoId(id) && (await engine.submit(lane, { kind: 'remove', namespace, id, owner })) === 1,
     sweep: (limit) => engine.submit(lane, { kind: 'sweep', limit, nowMs: now() }),
   };
+}
+
+/** Ids come from outside, and PostgreSQL has no text with a zero character. */
+function isNoId(id: string): boolean {
+  return id.includes('\0');
 }
 
 /** Namespaces are our own words without space. */

@@ -9,6 +9,7 @@ import type {
 import type { Engine, Lane, Row, Steps, Value, WriteStatement } from '../engine.ts';
 import { change, integerOf, integerOrNull, query, textOf, textOrNull, write } from '../engine.ts';
 import { objectOf, pageLimit } from './json.ts';
+import { KeptRecords } from './kept-records.ts';
 
 const integerColumns: ReadonlySet<string> = new Set([
   'created_at_ms',
@@ -76,11 +77,14 @@ const pruneLane: Lane<{ readonly beforeMs: number; readonly limit: number }, num
   },
 };
 
-export function createRequestRepository(engine: Engine): RequestRepository {
+export function createRequestRepository(
+  engine: Engine,
+  againMs?: number,
+): RequestRepository & { close(): Promise<void> } {
+  const kept = new KeptRecords((record) => engine.submit(appendLane, record), againMs);
   return {
-    append: async (record) => {
-      await engine.submit(appendLane, record);
-    },
+    append: (record) => kept.append(record),
+    close: () => kept.close(),
     get: (requestId) =>
       engine.read(function* () {
         const [row] = yield* query(
@@ -195,6 +199,9 @@ function* readTotals(request: Parameters<RequestRepository['totals']>[0]) {
   }));
 }
 
+/** No request has more; the kinds of tokens that a broken vendor claims add up to numbers that cannot be read back. */
+const tokensMax = 1e12;
+
 function toRow(record: RequestRecord): readonly Value[] {
   return [
     record.requestId,
@@ -211,8 +218,8 @@ function toRow(record: RequestRecord): readonly Value[] {
     record.model,
     record.channelId,
     record.chargeNanoUsd,
-    record.inputTokens,
-    record.outputTokens,
+    Math.min(record.inputTokens, tokensMax),
+    Math.min(record.outputTokens, tokensMax),
     record.streamed ? 1 : 0,
     JSON.stringify(record.detail),
   ];
