@@ -34,8 +34,7 @@ function outcomeOf({ attemptId, outcome, costNanoUsd }: AttemptTrail): AttemptOu
   return { attemptId, outcome, costNanoUsd: costNanoUsd ?? zeroNanoUsd };
 }
 
-/** What a client wrote may be as long as a body; a record is kept for months. */
-/** Also without zero characters, which PostgreSQL does not store. */
+/** What a client wrote may be as long as a body, and a record is kept for months; PostgreSQL stores no zero characters. */
 function clipped(text: string): string {
   const clean = text.replaceAll('\0', '\ufffd');
   return clean.length > recordedTextMax ? `${clean.slice(0, recordedTextMax)}…` : clean;
