@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { GatewayFailure, type ChatRequest, type ChatResponse, type Part } from '#canonical';
-import type { JsonObject, NanoUsd } from '#std';
+import { asObjects, type JsonObject, type NanoUsd } from '#std';
+import { openaiResponses } from '../openai-responses/index.ts';
 import { openaiChat } from './index.ts';
 import { createToolIdMapping, shortDigest } from './tool-ids.ts';
 
@@ -211,5 +212,35 @@ test('a made id never meets one that was there', () => {
     const mapped = ids.map(map);
     assert.equal(new Set(mapped).size, 2);
     assert.deepEqual(ids.map(map), mapped, 'and stays the same within a request');
+  }
+});
+
+test('the log probabilities of a refusal stay those of a refusal, whole and streamed', () => {
+  const entry = (token: string): JsonObject => ({
+    token,
+    logprob: -0.5,
+    bytes: null,
+    top_logprobs: [],
+  });
+  for (const logprobs of [
+    { content: null, refusal: [entry('No.')] },
+    { content: [entry('Hm.')], refusal: [entry('No.')] },
+    { content: [entry('Hm.')], refusal: null },
+  ]) {
+    const message = { role: 'assistant', content: null, refusal: 'No.' };
+    const wire = { choices: [{ index: 0, message, logprobs, finish_reason: 'stop' }] };
+    const decoded = openaiChat.response.decode(wire, {});
+    const [choice] = asObjects(openaiChat.response.encode(decoded, request).value['choices']);
+    assert.deepEqual(choice?.['logprobs'], logprobs);
+    const decoder = openaiChat.stream.decoder({});
+    const chunk = { choices: [{ index: 0, delta: { refusal: 'No.' }, logprobs }] };
+    const events = [chunk, '[DONE]'].flatMap((data) =>
+      decoder.push({ data: typeof data === 'string' ? data : JSON.stringify(data) }),
+    );
+    const encoder = openaiChat.stream.encoder(request, { framing: 'sse' });
+    const written = events.map((event) => encoder.push(event)).join('');
+    assert.ok(written.includes(`"logprobs":${JSON.stringify(logprobs)}`), written);
+    const lost = openaiResponses.response.encode(decoded, request).losses.map(({ path }) => path);
+    assert.deepEqual(lost.includes('refusal.logprobs'), logprobs.refusal !== null);
   }
 });

@@ -7,7 +7,7 @@ import {
   asString,
   formatSse,
   jsonStringSize,
-  parseJson,
+  parseJsonObject,
   textSize,
   type JsonObject,
   type JsonValue,
@@ -96,7 +96,8 @@ export function createTap(
       // Of several choices each frame is read: it says which of them it goes on with.
       const isRead = frame.event === 'error' || choicesWanted > 1;
       const plain = isRead ? undefined : plainSize(data, words);
-      if (plain) {
+      // What frames have around their words is parsed once: it may be broken.
+      if (plain && !isHalfFrame(data)) {
         template = plain.template ?? template;
         begun ||= plain.size > 0;
         return said(plain.size);
@@ -105,8 +106,7 @@ export function createTap(
         closing = true;
         return said(0, true);
       }
-      const parsed = parseJson(data);
-      const wire = parsed.ok ? asObject(parsed.value) : undefined;
+      const wire = parseJsonObject(data);
       if (wire) return inspectParsed(wire, frame);
       return isHalfFrame(data) ? { ...said(0), error: halfFrameError() } : said(0);
     },

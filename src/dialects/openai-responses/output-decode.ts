@@ -29,28 +29,33 @@ import {
   withItemFields,
 } from './items-decode.ts';
 
-export function decodeOutput(output: JsonValue | undefined): {
+/** `customTools`: whether calls with free text are the client's, as the quirk of that name says. */
+export function decodeOutput(
+  output: JsonValue | undefined,
+  customTools: boolean,
+): {
   parts: Part[];
   logprobs: TokenLogprob[];
 } {
   const parts: Part[] = [];
   const logprobs: TokenLogprob[] = [];
   for (const item of asObjects(output)) {
-    parts.push(...decodeOutputItem(item));
+    parts.push(...decodeOutputItem(item, customTools));
     logprobs.push(...itemLogprobs(item));
   }
   return { parts, logprobs };
 }
 
-export function decodeOutputItem(item: JsonObject): Part[] {
+function decodeOutputItem(item: JsonObject, customTools: boolean): Part[] {
   switch (item['type']) {
     case 'message':
       return decodeMessage(item);
     case 'reasoning':
       return [decodeReasoningItem(item)];
     case 'function_call':
-    case 'custom_tool_call':
       return [decodeCall(item)];
+    case 'custom_tool_call':
+      return [customTools ? decodeCall(item) : decodeNative(item)];
     default:
       return [decodeNative(item)];
   }
@@ -89,7 +94,9 @@ function decodeMessage(item: JsonObject): Part[] {
   const parts: (TextPart | RefusalPart)[] = [];
   for (const part of outputParts(item['content'])) {
     const decoded = decodeOutputPart(part);
-    if (decoded) parts.push(decoded);
+    // Some models open a content and say nothing in it.
+    if (decoded && (decoded.text !== '' || (decoded.kind === 'text' && decoded.citations)))
+      parts.push(decoded);
   }
   return withItemFields(parts, decodeMessageFields(item));
 }

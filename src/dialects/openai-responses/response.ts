@@ -23,6 +23,7 @@ import { lossCollector } from './content.ts';
 import { vendorError } from './error.ts';
 import { decodeFinish, decodeOutput } from './output-decode.ts';
 import { encodeOutput } from './output-whole.ts';
+import { readQuirks } from './quirks.ts';
 import { responseId, responseObject } from './response-object.ts';
 import { decodeUsage } from './usage.ts';
 
@@ -30,7 +31,7 @@ import { decodeUsage } from './usage.ts';
  * Throws GatewayFailure: `upstream_invalid` when the body is no response object, the mapped error
  * when the response says that it failed.
  */
-export function decodeResponse(wire: JsonObject, _quirks: Quirks): ChatResponse {
+export function decodeResponse(wire: JsonObject, quirks: Quirks): ChatResponse {
   const output = asArray(wire['output']);
   const error = asObject(wire['error']);
   if (error && (wire['status'] === 'failed' || !output))
@@ -38,7 +39,7 @@ export function decodeResponse(wire: JsonObject, _quirks: Quirks): ChatResponse 
   if (!output)
     fail('upstream_invalid', 'The upstream answered with something that is no response object.');
   if (wire['status'] === 'failed') throw new GatewayFailure(vendorError({}));
-  const { parts, logprobs } = decodeOutput(output);
+  const { parts, logprobs } = decodeOutput(output, readQuirks(quirks).customTools);
   const finish = decodeFinish(
     wire,
     parts.some((part) => part.kind === 'tool-call'),
