@@ -62,6 +62,8 @@ type InputCounts = {
   readonly cacheWrite: number | undefined;
   readonly audio: number | undefined;
   readonly image: number | undefined;
+  /** What the vendor's searches found, which the model read besides the prompt. */
+  readonly found: number;
 };
 
 function readInput(raw: JsonObject): InputCounts {
@@ -78,13 +80,21 @@ function readInput(raw: JsonObject): InputCounts {
       asCount(raw['cache_creation_input_tokens']),
     audio: asCount(details?.['audio_tokens']),
     image: asCount(details?.['image_tokens']),
+    found: readFound(raw),
   };
+}
+
+/** Perplexity counts what deep research has read beside the prompt, at the prompt's price; elsewhere it costs nothing. */
+function readFound(raw: JsonObject): number {
+  const cost = asObject(raw['cost']);
+  const isCharged = !cost || (asNumber(cost['citation_tokens_cost']) ?? 0) > 0;
+  return isCharged ? (asCount(raw['citation_tokens']) ?? 0) : 0;
 }
 
 /** Allots the prompt in the order of certainty; what is left is fresh text. `audioApart`: audio is not in the prompt. */
 function splitInput(
   promptTokens: number | undefined,
-  { cacheRead, cacheWrite, audio, image }: InputCounts,
+  { cacheRead, cacheWrite, audio, image, found }: InputCounts,
   audioApart: boolean,
 ): Usage {
   const most = promptTokens ?? Number.MAX_SAFE_INTEGER;
@@ -97,7 +107,7 @@ function splitInput(
   const inputImageTokens = atMost(image, rest);
   rest -= inputImageTokens ?? 0;
   return {
-    inputTokens: promptTokens === undefined ? undefined : rest,
+    inputTokens: promptTokens === undefined ? undefined : rest + found,
     cacheReadTokens,
     cacheWriteTokens,
     inputAudioTokens,
