@@ -175,7 +175,7 @@ class ChatStreamDecoder implements StreamDecoder {
     const annotations = decodeAnnotations(delta['annotations']);
     if (annotations.length > 0) choice.cited = true;
     choice.queue.cite(annotations);
-    for (const call of asObjects(delta['tool_calls'])) choice.tools.push(call, this.#id);
+    choice.tools.pushAll(asObjects(delta['tool_calls']), this.#id);
     const legacy = asObject(delta['function_call']);
     if (legacy) choice.tools.pushLegacy(legacy, this.#id);
     choice.logprobs.push(...this.#variant.logprobs(wire['logprobs']));

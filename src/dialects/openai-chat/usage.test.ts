@@ -39,6 +39,16 @@ test('overlapping counts are made disjoint', () => {
   });
 });
 
+test('thinking that exceeds the completion, but not the total, is not charged beside it', () => {
+  const raw = {
+    prompt_tokens: 100,
+    completion_tokens: 600,
+    total_tokens: 701,
+    completion_tokens_details: { reasoning_tokens: 601 },
+  };
+  assert.deepEqual(buckets(raw), { inputTokens: 100, outputTokens: 0, reasoningTokens: 601 });
+});
+
 test('what deep research reads, thinks and searches is counted as its vendor charges for it', () => {
   const raw = {
     prompt_tokens: 30,

@@ -24,8 +24,8 @@ export type UsageQuirks = Pick<ChatQuirks, 'usageExcludesReasoning' | 'usageGapI
 /**
  * Makes the overlapping counts of a chat usage object disjoint (developers.openai.com, "usage"; the
  * vendors' extra fields are those seen in their answers). Reasoning is taken as coming on top where the
- * total says so, or where it exceeds the completion (Gemini behind Vercel's gateway). Cached tokens beyond the prompt, which
- * Azure's Grok reports, are cut to it, so that no bucket is negative and the total stays the prompt's.
+ * total says so, or where it exceeds the completion (Gemini behind Vercel's gateway), unless the total has room for no more
+ * than it (Kimi counts the end of its thinking in the total alone). Cached tokens beyond the prompt, which Azure's Grok reports, are cut to it, so that no bucket is negative and the total stays the prompt's.
  */
 export function decodeUsage(
   value: JsonValue | undefined,
@@ -45,10 +45,13 @@ export function decodeUsage(
   const hidden = quirks.usageGapIsReasoning && reasoning === undefined && gap > 0;
   const beyond =
     completionTokens !== undefined && reasoning !== undefined && reasoning > completionTokens;
-  const excluded = quirks.usageExcludesReasoning ?? ((gap > 0 && gap === reasoning) || beyond);
+  const excludes = quirks.usageExcludesReasoning;
+  const within = excludes === undefined && beyond && gap > 0 && reasoning <= completionTokens + gap;
+  const output = within ? completionTokens + gap : completionTokens;
+  const excluded = excludes ?? (!within && ((gap > 0 && gap === reasoning) || beyond));
   return {
     ...splitInput(promptTokens, input, audioApart),
-    ...splitOutput(completionTokens, hidden ? gap : reasoning, excluded || hidden, raw),
+    ...splitOutput(output, hidden ? gap : reasoning, excluded || hidden, raw),
     webSearches: readWebSearches(raw),
     reportedCostUsd: readCostUsd(raw),
     serviceTier: asString(raw['service_tier']) ?? serviceTier,

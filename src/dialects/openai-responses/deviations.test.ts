@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ChatCollector, inputTotalTokens, type ChatEvent, type Part } from '#canonical';
-import type { JsonObject } from '#std';
+import { asObjects, type JsonObject } from '#std';
 import { emptyRequest } from '../request-rig.ts';
+import { openaiChat } from '../openai-chat/index.ts';
 import { openaiResponses } from './index.ts';
 import { decodeUsage } from './usage.ts';
 
@@ -376,4 +377,20 @@ test('a frame that is no JSON ends a stream that passes through, whichever event
   const tap = openaiResponses.stream.tap(emptyRequest, {});
   assert.equal(tap.inspect({ event: 'error', data: 'down' }).error?.code, 'upstream_failed');
   assert.equal(tap.inspect({ data: 'keep-alive' }).error, undefined);
+});
+
+test('an answer that is incomplete for a reason of the vendor’s own looks complete in no dialect', () => {
+  for (const details of [{ reason: 'server_timeout' }, undefined]) {
+    const wire = {
+      status: 'incomplete',
+      incomplete_details: details,
+      output: [message('m', 'Hi')],
+    };
+    const decoded = openaiResponses.response.decode(wire, {});
+    const chat = openaiChat.response.encode(decoded, emptyRequest).value;
+    assert.equal(asObjects(chat['choices'])[0]?.['finish_reason'], 'length');
+    const again = openaiResponses.response.encode(decoded, emptyRequest).value;
+    assert.equal(again['status'], 'incomplete');
+    if (details) assert.deepEqual(again['incomplete_details'], details);
+  }
 });

@@ -169,10 +169,9 @@ export function decodeFinish(response: JsonObject, hasCalls: boolean): Finish {
   const reason = asString(details?.['reason']);
   const rest = details ? { details } : {};
   if (status === 'incomplete') {
-    const raw = reason ?? status;
-    if (reason === 'max_output_tokens') return { reason: 'length', raw, ...rest };
-    if (reason === 'content_filter') return { reason: 'content-filter', raw, ...rest };
-    return { reason: 'other', raw, ...rest };
+    // Whatever the reason, something is missing: `length` says so in every dialect.
+    const known = reason === 'content_filter' ? 'content-filter' : 'length';
+    return { reason: known, raw: reason ?? status, ...rest };
   }
   if (status === 'cancelled') return { reason: 'error', raw: status };
   if (status === 'queued' || status === 'in_progress') return { reason: 'other', raw: status };
