@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { GatewayFailure, type ChatRequest, type ChatResponse, type Part } from '#canonical';
+import {
+  explode,
+  GatewayFailure,
+  type ChatRequest,
+  type ChatResponse,
+  type Part,
+} from '#canonical';
 import { asObjects, type JsonObject, type NanoUsd } from '#std';
 import { openaiResponses } from '../openai-responses/index.ts';
 import { openaiChat } from './index.ts';
@@ -162,7 +168,39 @@ test('an answer of another dialect is a plain chat completion, with its own stop
       receipt_id: 'r',
     },
   });
-  assert.equal(losses.length, 1);
+  assert.deepEqual(
+    losses.map(({ path }) => path),
+    ['choices[0].message', 'odd'],
+  );
+});
+
+test('what an answer says beside its words is a reported loss elsewhere, whole and streamed', () => {
+  const message = { role: 'assistant', content: 'x', executed_tools: [{ type: 'search' }] };
+  const choice = { index: 0, message, finish_reason: 'stop', content_filter_results: { hate: {} } };
+  const decoded = openaiChat.response.decode({ choices: [choice], x_groq: { id: 'r' } }, {});
+  const said = ['x_groq', 'choices[0].message.executed_tools', 'choices[0].content_filter_results'];
+  for (const [encoding, answer, fields] of [
+    [openaiResponses, decoded, said],
+    [
+      openaiChat,
+      foreign([], {
+        choices: [
+          { index: 0, parts: [], finish: { reason: 'stop', raw: '', details: { note: 'n' } } },
+        ],
+      }),
+      ['choices[0].note', 'odd'],
+    ],
+    [openaiChat, decoded, []],
+  ] as const) {
+    const { losses } = encoding.response.encode(answer, request);
+    const told: string[] = [];
+    const asked = { ...request, streamUsage: true };
+    const encoder = encoding.stream.encoder(asked, { framing: 'sse' }, (path) => told.push(path));
+    const usage = { kind: 'usage', usage: { inputTokens: 1 } } as const;
+    for (const event of [usage, ...explode(answer)]) encoder.push(event);
+    for (const paths of [losses.map(({ path }) => path), told])
+      assert.deepEqual(paths.toSorted(), fields.toSorted());
+  }
 });
 
 test('content is null beside calls and refusals, and empty text when nothing was said', () => {

@@ -5,6 +5,7 @@ import {
   GatewayFailure,
   type ChatRequest,
   type ChatResponse,
+  type DialectId,
   type Encoded,
   type Finish,
   type Usage,
@@ -19,6 +20,7 @@ import {
   type JsonValue,
 } from '#std';
 import type { Quirks } from '../dialect.ts';
+import { foreignDetails } from '../finish-details.ts';
 import { lossCollector } from './content.ts';
 import { vendorError } from './error.ts';
 import { decodeFinish, decodeOutput } from './output-decode.ts';
@@ -114,6 +116,17 @@ export function usageOfBody(wire: JsonObject, _quirks: Quirks): Usage | undefine
   return decodeUsage(wire['usage'], wire);
 }
 
+/** Fields of another dialect's answer, and of its choice, that have no place in a response object. */
+export function unsaidFields(
+  finish: Finish,
+  extensions: JsonObject | undefined,
+  source: DialectId,
+): readonly string[] {
+  if (source === 'openai-responses') return [];
+  const details = foreignDetails(finish, source, 'openai-responses');
+  return [...saidFields(extensions), ...details.map((field) => `choices[0].${field}`)];
+}
+
 const noFinish: Finish = { reason: 'stop', raw: '' };
 
 /** The response object a client of this dialect gets. Further choices than the first have no place. */
@@ -132,10 +145,8 @@ export function encodeResponse(response: ChatResponse, request: ChatRequest): En
     report,
   });
   const own = response.dialect === 'openai-responses';
-  if (!own) {
-    for (const key of saidFields(response.extensions))
-      report(key, `unknown to the Responses API (said in ${response.dialect})`, false);
-  }
+  for (const key of unsaidFields(finish, response.extensions, response.dialect))
+    report(key, `unknown to the Responses API (said in ${response.dialect})`, false);
   const value = responseObject(request, {
     id,
     model: response.model,
