@@ -20,7 +20,7 @@ import {
   type JsonValue,
 } from '#std';
 import type { Frame, Quirks, StreamDecoder } from '../dialect.ts';
-import { halfFrameError, isHalfFrame } from '../half-frame.ts';
+import { strayFrameError } from '../half-frame.ts';
 import {
   choiceDetails,
   createdAtOf,
@@ -116,7 +116,10 @@ class ChatStreamDecoder implements StreamDecoder {
     if (data === '[DONE]') return this.#finish(true);
     const parsed = parseJson(data);
     const wire = parsed.ok ? asObject(parsed.value) : undefined;
-    if (!wire) return isHalfFrame(data) ? this.#fail(halfFrameError()) : [];
+    if (!wire) {
+      const stray = strayFrameError(frame);
+      return stray ? this.#fail(stray) : [];
+    }
     const events: ChatEvent[] = [];
     this.#readTop(wire, events);
     const failure = findError(wire, frame.event, this.#quirks);

@@ -9,7 +9,7 @@ import {
   type JsonValue,
 } from '#std';
 import type { Frame, Quirks, StreamDecoder } from '../dialect.ts';
-import { halfFrameError, isHalfFrame } from '../half-frame.ts';
+import { strayFrameError } from '../half-frame.ts';
 import { vendorError } from './error.ts';
 import { idsOf, placesOf } from './item-names.ts';
 import { ItemPlaces } from './item-places.ts';
@@ -47,7 +47,8 @@ class ResponsesStreamDecoder implements StreamDecoder {
     this.#out = [];
     const event = parsed.ok ? asObject(parsed.value) : undefined;
     if (event) this.#take(asString(event['type']) ?? frame.event ?? '', event);
-    else if (isHalfFrame(data)) this.#fail(halfFrameError());
+    const stray = event ? undefined : strayFrameError(frame);
+    if (stray) this.#fail(stray);
     return this.#out;
   }
 

@@ -12,7 +12,7 @@ import {
 } from '#std';
 import type { Frame, FrameFacts, Quirks, StreamTap } from '../dialect.ts';
 import { annotateUsage } from '../bill.ts';
-import { halfFrameError, isHalfFrame } from '../half-frame.ts';
+import { halfFrameError, isHalfFrame, strayFrameError } from '../half-frame.ts';
 import { vendorError } from './error.ts';
 import { decodeUsage, isSearch } from './usage.ts';
 
@@ -39,11 +39,11 @@ class ResponsesTap implements StreamTap {
     if (data === '[DONE]') return this.#complete ? { ...trailing, complete: true } : trailing;
     const type = typeOf(frame);
     if (type.endsWith('.delta')) return this.#delta(data);
-    const event = parseJsonObject(data) ?? (isError(type) ? {} : undefined);
-    if (!event)
-      return terminals.has(type) || isHalfFrame(data)
-        ? { ...quiet, closing: terminals.has(type), error: halfFrameError() }
-        : quiet;
+    const event = parseJsonObject(data);
+    if (!event) {
+      const error = terminals.has(type) ? halfFrameError() : strayFrameError(frame);
+      return error ? { ...quiet, error } : quiet;
+    }
     switch (type) {
       case 'response.output_text.done':
       case 'response.refusal.done':
@@ -61,10 +61,13 @@ class ResponsesTap implements StreamTap {
       case 'response.done':
       case 'response.failed':
         return this.#terminal(type, event);
+      case 'error':
+      case 'response.error':
+        return this.#failure(event);
+      case '':
+        return asObject(event['error']) ? this.#failure(event) : quiet;
       default:
-        return isError(type) || (type === '' && asObject(event['error']))
-          ? this.#failure(event)
-          : quiet;
+        return quiet;
     }
   }
 
@@ -126,10 +129,6 @@ class ResponsesTap implements StreamTap {
     this.#complete = true;
     return { ...trailing, complete: true, error: vendorError(event) };
   }
-}
-
-function isError(type: string): boolean {
-  return type === 'error' || type === 'response.error';
 }
 
 const terminals = new Set([
