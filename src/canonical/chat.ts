@@ -294,6 +294,8 @@ export type Finish = {
 export type TokenLogprob = {
   readonly token: string;
   readonly logprob: number;
+  /** Of the words of a refusal, which chat lists apart. */
+  readonly refusal?: boolean | undefined;
   readonly bytes?: readonly number[] | null | undefined;
   readonly top?:
     | readonly {

@@ -117,3 +117,16 @@ test('gemini-generate: a frame with counts and without a price is not read again
     'data: {"candidates":[],"usageMetadata":{"promptTokenCount":5}}\n\n',
   );
 });
+
+for (const dialect of [openaiChat, openaiCompletions, openaiResponses]) {
+  test(`${dialect.id}: an error in words alone ends the stream with them, and noise does not`, () => {
+    const frame = { event: 'error', data: 'The model runs on no machine now' };
+    const last = dialect.stream.decoder({}).push(frame).at(-1);
+    const told = dialect.stream.tap(request, {}).inspect(frame).error;
+    for (const error of [last?.kind === 'error' ? last.error : undefined, told])
+      assert.deepEqual([error?.code, error?.message], ['upstream_failed', frame.data]);
+    const noise = { data: 'keep-alive' };
+    assert.deepEqual(dialect.stream.decoder({}).push(noise), []);
+    assert.equal(dialect.stream.tap(request, {}).inspect(noise).error, undefined);
+  });
+}

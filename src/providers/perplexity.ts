@@ -10,6 +10,7 @@ export default {
     openaiChat({
       ...compatible,
       streamUsage: false,
+      usageExcludesReasoning: true,
       refused: [
         'tools',
         'tool_choice',

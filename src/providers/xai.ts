@@ -7,7 +7,7 @@ export default {
   baseUrl: 'https://api.x.ai/v1',
   environment: ['XAI_API_KEY'],
   speaks: [
-    openaiResponses({ webSearchTool: 'web_search' }),
+    openaiResponses({ webSearchTool: 'web_search', customTools: false }),
     openaiChat({ systemRole: 'system', usageExcludesReasoning: true, customTools: false }),
   ],
   authorize: bearer,

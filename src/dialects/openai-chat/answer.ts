@@ -334,17 +334,18 @@ export function withCitations(
 
 export function decodeLogprobTokens(value: JsonValue | undefined): readonly TokenLogprob[] {
   const object = asObject(value);
-  return asObjects(object?.['content']).flatMap((entry): TokenLogprob[] => {
-    const token = decodeToken(entry);
-    return token
-      ? [
-          {
-            ...token,
-            top: asObjects(entry['top_logprobs']).flatMap((other) => decodeToken(other) ?? []),
-          },
-        ]
-      : [];
-  });
+  const refusal = { refusal: true };
+  return [
+    ...asObjects(object?.['content']).flatMap((entry) => decodeEntry(entry, {})),
+    ...asObjects(object?.['refusal']).flatMap((entry) => decodeEntry(entry, refusal)),
+  ];
+}
+
+function decodeEntry(entry: JsonObject, rest: { refusal?: boolean }): readonly TokenLogprob[] {
+  const token = decodeToken(entry);
+  if (!token) return [];
+  const top = asObjects(entry['top_logprobs']).flatMap((other) => decodeToken(other) ?? []);
+  return [{ ...token, top, ...rest }];
 }
 
 function decodeToken(entry: JsonObject): Omit<TokenLogprob, 'top'> | undefined {
@@ -356,7 +357,16 @@ function decodeToken(entry: JsonObject): Omit<TokenLogprob, 'top'> | undefined {
 }
 
 export function encodeLogprobTokens(tokens: readonly TokenLogprob[]): JsonObject {
-  const content = tokens.map(({ token, logprob, bytes, top }) => ({
+  const refused = tokens.filter(({ refusal }) => refusal === true);
+  const said = tokens.filter(({ refusal }) => refusal !== true);
+  return {
+    content: said.length > 0 || refused.length === 0 ? said.map(encodeEntry) : null,
+    refusal: refused.length > 0 ? refused.map(encodeEntry) : null,
+  };
+}
+
+function encodeEntry({ token, logprob, bytes, top }: TokenLogprob): JsonObject {
+  return {
     token,
     logprob,
     bytes: bytes ?? null,
@@ -365,6 +375,5 @@ export function encodeLogprobTokens(tokens: readonly TokenLogprob[]): JsonObject
       logprob: other.logprob,
       bytes: other.bytes ?? null,
     })),
-  }));
-  return { content, refusal: null };
+  };
 }

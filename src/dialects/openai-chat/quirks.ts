@@ -30,7 +30,7 @@ export type ChatQuirks = {
     | 'content';
   /** Which ids of tool calls are taken. `alphanumeric-9`: nine letters and digits; `max-64`: 64 characters at most. Plain: any. */
   readonly toolIdForm: 'any' | 'alphanumeric-9' | 'max-64';
-  /** completion_tokens without reasoning_tokens (xAI). Plain: told from total_tokens. */
+  /** completion_tokens without reasoning_tokens (xAI, Perplexity). Plain: told from total_tokens. */
   readonly usageExcludesReasoning?: boolean | undefined;
   /** Tokens in total_tokens that no other count names are reasoning (Gemini's /openai). Plain: false. */
   readonly usageGapIsReasoning: boolean;

@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { GatewayFailure, type ChatRequest, type ChatResponse, type Part } from '#canonical';
-import type { JsonObject, NanoUsd } from '#std';
+import {
+  explode,
+  GatewayFailure,
+  type ChatRequest,
+  type ChatResponse,
+  type Part,
+} from '#canonical';
+import { asObjects, type JsonObject, type NanoUsd } from '#std';
+import { openaiResponses } from '../openai-responses/index.ts';
 import { openaiChat } from './index.ts';
 import { createToolIdMapping, shortDigest } from './tool-ids.ts';
 
@@ -161,7 +168,39 @@ test('an answer of another dialect is a plain chat completion, with its own stop
       receipt_id: 'r',
     },
   });
-  assert.equal(losses.length, 1);
+  assert.deepEqual(
+    losses.map(({ path }) => path),
+    ['choices[0].message', 'odd'],
+  );
+});
+
+test('what an answer says beside its words is a reported loss elsewhere, whole and streamed', () => {
+  const message = { role: 'assistant', content: 'x', executed_tools: [{ type: 'search' }] };
+  const choice = { index: 0, message, finish_reason: 'stop', content_filter_results: { hate: {} } };
+  const decoded = openaiChat.response.decode({ choices: [choice], x_groq: { id: 'r' } }, {});
+  const said = ['x_groq', 'choices[0].message.executed_tools', 'choices[0].content_filter_results'];
+  for (const [encoding, answer, fields] of [
+    [openaiResponses, decoded, said],
+    [
+      openaiChat,
+      foreign([], {
+        choices: [
+          { index: 0, parts: [], finish: { reason: 'stop', raw: '', details: { note: 'n' } } },
+        ],
+      }),
+      ['choices[0].note', 'odd'],
+    ],
+    [openaiChat, decoded, []],
+  ] as const) {
+    const { losses } = encoding.response.encode(answer, request);
+    const told: string[] = [];
+    const asked = { ...request, streamUsage: true };
+    const encoder = encoding.stream.encoder(asked, { framing: 'sse' }, (path) => told.push(path));
+    const usage = { kind: 'usage', usage: { inputTokens: 1 } } as const;
+    for (const event of [usage, ...explode(answer)]) encoder.push(event);
+    for (const paths of [losses.map(({ path }) => path), told])
+      assert.deepEqual(paths.toSorted(), fields.toSorted());
+  }
 });
 
 test('content is null beside calls and refusals, and empty text when nothing was said', () => {
@@ -211,5 +250,35 @@ test('a made id never meets one that was there', () => {
     const mapped = ids.map(map);
     assert.equal(new Set(mapped).size, 2);
     assert.deepEqual(ids.map(map), mapped, 'and stays the same within a request');
+  }
+});
+
+test('the log probabilities of a refusal stay those of a refusal, whole and streamed', () => {
+  const entry = (token: string): JsonObject => ({
+    token,
+    logprob: -0.5,
+    bytes: null,
+    top_logprobs: [],
+  });
+  for (const logprobs of [
+    { content: null, refusal: [entry('No.')] },
+    { content: [entry('Hm.')], refusal: [entry('No.')] },
+    { content: [entry('Hm.')], refusal: null },
+  ]) {
+    const message = { role: 'assistant', content: null, refusal: 'No.' };
+    const wire = { choices: [{ index: 0, message, logprobs, finish_reason: 'stop' }] };
+    const decoded = openaiChat.response.decode(wire, {});
+    const [choice] = asObjects(openaiChat.response.encode(decoded, request).value['choices']);
+    assert.deepEqual(choice?.['logprobs'], logprobs);
+    const decoder = openaiChat.stream.decoder({});
+    const chunk = { choices: [{ index: 0, delta: { refusal: 'No.' }, logprobs }] };
+    const events = [chunk, '[DONE]'].flatMap((data) =>
+      decoder.push({ data: typeof data === 'string' ? data : JSON.stringify(data) }),
+    );
+    const encoder = openaiChat.stream.encoder(request, { framing: 'sse' });
+    const written = events.map((event) => encoder.push(event)).join('');
+    assert.ok(written.includes(`"logprobs":${JSON.stringify(logprobs)}`), written);
+    const lost = openaiResponses.response.encode(decoded, request).losses.map(({ path }) => path);
+    assert.deepEqual(lost.includes('refusal.logprobs'), logprobs.refusal !== null);
   }
 });

@@ -22,10 +22,12 @@ import {
   asString,
   compact,
   fieldPath,
+  saidFields,
   unknownFields,
   type JsonObject,
 } from '#std';
 import { dataUrlOf } from '../data-url.ts';
+import { foreignDetails } from '../finish-details.ts';
 import type { Quirks } from '../dialect.ts';
 import {
   choiceDetails,
@@ -145,6 +147,19 @@ export function encodeResponse(response: ChatResponse, request: ChatRequest): En
   const choices = response.choices.map((choice, position) =>
     encodeChoice(choice, position, own, legacy, losses),
   );
+  for (const [position, { finish }] of response.choices.entries())
+    for (const field of foreignDetails(finish, response.dialect, 'openai-chat'))
+      losses.push({
+        path: `${fieldPath('choices', position)}.${field}`,
+        reason: `only ${response.dialect} has such a field`,
+        changesMeaning: false,
+      });
+  for (const path of own ? [] : saidFields(response.extensions))
+    losses.push({
+      path,
+      reason: `only ${response.dialect} has such a field`,
+      changesMeaning: false,
+    });
   const value = compact({
     id: response.id,
     object: 'chat.completion',

@@ -20,7 +20,7 @@ import {
   type JsonValue,
 } from '#std';
 import type { Frame, Quirks, StreamDecoder } from '../dialect.ts';
-import { halfFrameError, isHalfFrame } from '../half-frame.ts';
+import { strayFrameError } from '../half-frame.ts';
 import {
   choiceDetails,
   createdAtOf,
@@ -105,7 +105,10 @@ class ChatStreamDecoder implements StreamDecoder {
     if (data === '[DONE]') return this.#finish(true);
     const parsed = parseJson(data);
     const wire = parsed.ok ? asObject(parsed.value) : undefined;
-    if (!wire) return isHalfFrame(data) ? this.#fail(halfFrameError()) : [];
+    if (!wire) {
+      const stray = strayFrameError(frame);
+      return stray ? this.#fail(stray) : [];
+    }
     const events: ChatEvent[] = [];
     this.#readTop(wire, events);
     const failure = findError(wire, frame.event, this.#quirks);
@@ -164,7 +167,7 @@ class ChatStreamDecoder implements StreamDecoder {
     const annotations = decodeAnnotations(delta['annotations']);
     if (annotations.length > 0) choice.cited = true;
     choice.queue.cite(annotations);
-    for (const call of asObjects(delta['tool_calls'])) choice.tools.push(call, this.#id);
+    choice.tools.pushAll(asObjects(delta['tool_calls']), this.#id);
     const legacy = asObject(delta['function_call']);
     if (legacy) choice.tools.pushLegacy(legacy, this.#id);
     choice.logprobs.push(...this.#variant.logprobs(wire['logprobs']));

@@ -2,14 +2,24 @@ import type {
   Bill,
   ChatEvent,
   ChatRequest,
+  DialectId,
   Part,
   PartFinal,
   ReasoningPart,
   ToolCallPart,
   Usage,
 } from '#canonical';
-import { asObject, compact, fieldPath, formatSse, unknownFields, type JsonObject } from '#std';
+import {
+  asObject,
+  compact,
+  fieldPath,
+  formatSse,
+  saidFields,
+  unknownFields,
+  type JsonObject,
+} from '#std';
 import type { StreamEncoder } from '../dialect.ts';
+import { foreignDetails } from '../finish-details.ts';
 import { encodeLogprobTokens } from './answer.ts';
 import { encodeDetail, needsDetail, textStateDetail } from './details.ts';
 import { encodeError } from './error.ts';
@@ -57,6 +67,7 @@ class ChatStreamEncoder implements StreamEncoder {
   readonly #textLengths = new Map<number, number>();
   #head: JsonObject = { id: '', object: 'chat.completion.chunk', created: 0, model: '' };
   #own = false;
+  #source: DialectId | undefined;
   #detailCount = 0;
   #usage: { readonly usage: Usage; readonly bill: Bill | undefined } | undefined;
 
@@ -80,6 +91,11 @@ class ChatStreamEncoder implements StreamEncoder {
         return this.#chunk(event.choice, {}, { logprobs: encodeLogprobTokens(event.tokens) });
       case 'end': {
         const { finish, choice } = event;
+        for (const field of foreignDetails(finish, this.#source, 'openai-chat'))
+          this.#onLoss(
+            `choices[${choice}].${field}`,
+            `only ${this.#source ?? ''} has such a field`,
+          );
         const details =
           this.#own && finish.details ? unknownFields(finish.details, new Set(['message'])) : {};
         const said = this.#own ? asObject(finish.details?.['message']) : undefined;
@@ -102,6 +118,7 @@ class ChatStreamEncoder implements StreamEncoder {
 
   #begin(event: Extract<ChatEvent, { kind: 'start' }>): void {
     this.#own = event.dialect === 'openai-chat';
+    this.#source = event.dialect;
     const { id, model, createdAt, serviceTier } = event;
     this.#head = compact({
       // OpenAI's SDK passes over the usage of a chunk that has no id.
@@ -305,6 +322,8 @@ class ChatStreamEncoder implements StreamEncoder {
 
   #close(extensions: JsonObject = {}): string {
     const rest = this.#own ? extensions : {};
+    for (const key of this.#own ? [] : saidFields(extensions))
+      this.#onLoss(key, `only ${this.#source ?? ''} has such a field`);
     const done = 'data: [DONE]\n\n';
     if (!this.#request.streamUsage || !this.#usage) {
       for (const key of Object.keys(rest))

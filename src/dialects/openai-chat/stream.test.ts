@@ -135,6 +135,16 @@ test('calls without index, without ids, with a new id under an old index, with o
   assert.deepEqual(callsOf([chunk({ tool_calls: [call(3, 'a', 'f', { deep: [1] })] })]), [
     ['a', 'f', '{"deep":[1]}'],
   ]);
+  const open = [call(undefined, 'a', 'f', ''), call(undefined, 'b', 'g', '')];
+  const pieces = (...texts: readonly string[]): string =>
+    chunk({ tool_calls: texts.map((piece) => call(undefined, undefined, undefined, piece)) });
+  assert.deepEqual(
+    callsOf([chunk({ tool_calls: open }), pieces('{"i"', '{"j"'), pieces(':1}', ':2}')]),
+    [
+      ['a', 'f', '{"i":1}'],
+      ['b', 'g', '{"j":2}'],
+    ],
+  );
   const [made] = callsOf([chunk({ tool_calls: [call(0, '', 'f', '')] })]);
   assert.match(String(made?.[0]), /^call_[a-z0-9]{9}$/);
   assert.equal(made?.[2], '{}', 'empty arguments are an empty object');

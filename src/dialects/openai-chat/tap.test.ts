@@ -152,3 +152,16 @@ test('frames that are no chunks mean nothing', () => {
     assert.deepEqual([facts.content, facts.closing, facts.complete], [false, false, false], data);
   }
 });
+
+test('a frame that is no JSON is an error, though it ends as one does', () => {
+  for (const data of [
+    '{"id":"c","choices":[{"index":0,"delta":{"content":"a"}}}',
+    '{"id":"c","choices":[{"index":0,"delta":{"content":"a"}},"usage":null}',
+    '{"id":"c","choices":[{"index":0,"delta":{"content":"f() {}',
+    '{"id":"c","choices":[{"index":0 "delta":{"role":"assistant"}}]}',
+  ]) {
+    const inspect = tapOf();
+    assert.equal(inspect(chunk({ content: 'Hello.' })).error, undefined);
+    assert.equal(inspect(data).error?.code, 'upstream_invalid', data);
+  }
+});

@@ -7,7 +7,7 @@ import {
   asString,
   formatSse,
   jsonStringSize,
-  parseJson,
+  parseJsonObject,
   textSize,
   type JsonObject,
   type JsonValue,
@@ -15,7 +15,7 @@ import {
 import type { Frame, FrameFacts, Quirks, StreamTap } from '../dialect.ts';
 import { annotateUsage, withoutMetadataCosts } from '../bill.ts';
 import { ChoiceEnds } from '../choice-ends.ts';
-import { halfFrameError, isHalfFrame } from '../half-frame.ts';
+import { isHalfFrame, strayFrameError } from '../half-frame.ts';
 import { findError } from './find-error.ts';
 import { usageOf } from './response.ts';
 import { laterUsage, tellsTokens } from './usage.ts';
@@ -94,9 +94,10 @@ export function createTap(
       const alike = template && frame.event === undefined ? templateSize(data, template) : -1;
       if (alike >= 0) return said(alike);
       // Of several choices each frame is read: it says which of them it goes on with.
-      const isRead = frame.event === 'error' || choicesWanted > 1;
-      const plain = isRead ? undefined : plainSize(data, words);
-      if (plain) {
+      const isPlain = frame.event !== 'error' && choicesWanted === 1;
+      const plain = isPlain ? plainSize(data, words) : undefined;
+      // What frames have around their words is parsed once: it may be broken.
+      if (plain && !isHalfFrame(data)) {
         template = plain.template ?? template;
         begun ||= plain.size > 0;
         return said(plain.size);
@@ -105,10 +106,9 @@ export function createTap(
         closing = true;
         return said(0, true);
       }
-      const parsed = parseJson(data);
-      const wire = parsed.ok ? asObject(parsed.value) : undefined;
+      const wire = parseJsonObject(data);
       if (wire) return inspectParsed(wire, frame);
-      return isHalfFrame(data) ? { ...said(0), error: halfFrameError() } : said(0);
+      return { ...said(0), error: strayFrameError(frame) };
     },
     get mayEnd() {
       return ends.mayEnd;

@@ -40,13 +40,21 @@ export class ToolDeltas {
     if (this.#legacy) this.push({ index: 0, function: call }, responseId);
   }
 
-  push(delta: JsonObject, responseId: string): void {
+  /** The pieces of one chunk. Several of them that name no call belong to as many of the latest ones, in order. */
+  pushAll(deltas: readonly JsonObject[], responseId: string): void {
+    const first = this.#calls.length - deltas.length;
+    const isNameless = deltas.length > 1 && first >= 0 && deltas.every(namesNoCall);
+    for (const [at, delta] of deltas.entries())
+      this.push(delta, responseId, isNameless ? this.#calls[first + at] : undefined);
+  }
+
+  push(delta: JsonObject, responseId: string, meant?: OpenCall): void {
     const custom = asObject(delta['custom']);
     const inner = custom ?? asObject(delta['function']) ?? {};
     const id = asString(delta['id']) ?? '';
     const name = asString(inner['name']) ?? '';
     const piece = custom ? (asString(inner['input']) ?? '') : argumentsText(inner['arguments']);
-    const known = this.#find(asCount(delta['index']), id, name, piece);
+    const known = meant ?? this.#find(asCount(delta['index']), id, name, piece);
     // Some servers write out every field they know, empty: that is no call.
     if (!known && id === '' && name === '' && piece === '') return;
     const call = known ?? this.#begin(delta, id, name, custom !== undefined, responseId);
@@ -131,4 +139,9 @@ export class ToolDeltas {
     if (call.name === '') call.name = name;
     call.part.head = { ...call.part.head, ...late };
   }
+}
+
+function namesNoCall(delta: JsonObject): boolean {
+  const { name } = asObject(delta['custom']) ?? asObject(delta['function']) ?? {};
+  return !name && !delta['id'] && asCount(delta['index']) === undefined;
 }

@@ -23,6 +23,7 @@ import {
   type JsonObject,
   type JsonValue,
 } from '#std';
+import { freeTextLoss, freeTextParameters } from '../free-text-tools.ts';
 import { takeSearchOptions } from '../web-search.ts';
 import type { ChatQuirks } from './quirks.ts';
 
@@ -223,17 +224,8 @@ function encodeTool(
   const { name, description, format } = tool;
   if (quirks.customTools)
     return { type: 'custom', custom: compact({ name, description, format }), ...own };
-  losses.push({
-    path,
-    reason: 'this upstream has no free text tools: sent as a function of one string',
-    changesMeaning: false,
-  });
-  const parameters = {
-    type: 'object',
-    properties: { input: { type: 'string' } },
-    required: ['input'],
-    additionalProperties: false,
-  };
+  losses.push({ path, reason: freeTextLoss, changesMeaning: false });
+  const parameters = freeTextParameters;
   return { type: 'function', function: compact({ name, description, parameters }) };
 }
 

@@ -39,6 +39,39 @@ test('overlapping counts are made disjoint', () => {
   });
 });
 
+test('thinking that exceeds the completion, but not the total, is not charged beside it', () => {
+  const raw = {
+    prompt_tokens: 100,
+    completion_tokens: 600,
+    total_tokens: 701,
+    completion_tokens_details: { reasoning_tokens: 601 },
+  };
+  assert.deepEqual(buckets(raw), { inputTokens: 100, outputTokens: 0, reasoningTokens: 601 });
+});
+
+test('what deep research reads, thinks and searches is counted as its vendor charges for it', () => {
+  const raw = {
+    prompt_tokens: 30,
+    completion_tokens: 1000,
+    total_tokens: 1030,
+    citation_tokens: 500,
+    num_search_queries: 7,
+    reasoning_tokens: 900,
+  };
+  const quirks = { ...plain, usageExcludesReasoning: true };
+  const charged = {
+    inputTokens: 530,
+    outputTokens: 1000,
+    reasoningTokens: 900,
+    webSearches: 7,
+  };
+  assert.deepEqual(buckets(raw, quirks), charged);
+  const cost = { total_cost: 0.1, citation_tokens_cost: 0.001 };
+  assert.deepEqual(buckets({ ...raw, cost }, quirks), { ...charged, reportedCostUsd: '0.1' });
+  const free = buckets({ ...raw, cost: { total_cost: 0.1 } }, quirks);
+  assert.equal(free.inputTokens, 30, 'and not where the vendor says that it costs nothing');
+});
+
 test('what is not said stays unsaid', () => {
   assert.deepEqual(buckets({ prompt_tokens: 3 }), { inputTokens: 3 });
   assert.equal(decodeUsage(null, plain), undefined);

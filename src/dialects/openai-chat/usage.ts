@@ -24,8 +24,8 @@ export type UsageQuirks = Pick<ChatQuirks, 'usageExcludesReasoning' | 'usageGapI
 /**
  * Makes the overlapping counts of a chat usage object disjoint (developers.openai.com, "usage"; the
  * vendors' extra fields are those seen in their answers). Reasoning is taken as coming on top where the
- * total says so, or where it exceeds the completion (Gemini behind Vercel's gateway). Cached tokens beyond the prompt, which
- * Azure's Grok reports, are cut to it, so that no bucket is negative and the total stays the prompt's.
+ * total says so, or where it exceeds the completion (Gemini behind Vercel's gateway), unless the total has room for no more
+ * than it (Kimi counts the end of its thinking in the total alone). Cached tokens beyond the prompt, which Azure's Grok reports, are cut to it, so that no bucket is negative and the total stays the prompt's.
  */
 export function decodeUsage(
   value: JsonValue | undefined,
@@ -45,10 +45,13 @@ export function decodeUsage(
   const hidden = quirks.usageGapIsReasoning && reasoning === undefined && gap > 0;
   const beyond =
     completionTokens !== undefined && reasoning !== undefined && reasoning > completionTokens;
-  const excluded = quirks.usageExcludesReasoning ?? ((gap > 0 && gap === reasoning) || beyond);
+  const excludes = quirks.usageExcludesReasoning;
+  const within = excludes === undefined && beyond && gap > 0 && reasoning <= completionTokens + gap;
+  const output = within ? completionTokens + gap : completionTokens;
+  const excluded = excludes ?? (!within && ((gap > 0 && gap === reasoning) || beyond));
   return {
     ...splitInput(promptTokens, input, audioApart),
-    ...splitOutput(completionTokens, hidden ? gap : reasoning, excluded || hidden, raw),
+    ...splitOutput(output, hidden ? gap : reasoning, excluded || hidden, raw),
     webSearches: readWebSearches(raw),
     reportedCostUsd: readCostUsd(raw),
     serviceTier: asString(raw['service_tier']) ?? serviceTier,
@@ -62,6 +65,8 @@ type InputCounts = {
   readonly cacheWrite: number | undefined;
   readonly audio: number | undefined;
   readonly image: number | undefined;
+  /** What the vendor's searches found, which the model read besides the prompt. */
+  readonly found: number;
 };
 
 function readInput(raw: JsonObject): InputCounts {
@@ -78,13 +83,21 @@ function readInput(raw: JsonObject): InputCounts {
       asCount(raw['cache_creation_input_tokens']),
     audio: asCount(details?.['audio_tokens']),
     image: asCount(details?.['image_tokens']),
+    found: readFound(raw),
   };
+}
+
+/** Perplexity counts what deep research has read beside the prompt, at the prompt's price; elsewhere it costs nothing. */
+function readFound(raw: JsonObject): number {
+  const cost = asObject(raw['cost']);
+  const isCharged = !cost || (asNumber(cost['citation_tokens_cost']) ?? 0) > 0;
+  return isCharged ? (asCount(raw['citation_tokens']) ?? 0) : 0;
 }
 
 /** Allots the prompt in the order of certainty; what is left is fresh text. `audioApart`: audio is not in the prompt. */
 function splitInput(
   promptTokens: number | undefined,
-  { cacheRead, cacheWrite, audio, image }: InputCounts,
+  { cacheRead, cacheWrite, audio, image, found }: InputCounts,
   audioApart: boolean,
 ): Usage {
   const most = promptTokens ?? Number.MAX_SAFE_INTEGER;
@@ -97,7 +110,7 @@ function splitInput(
   const inputImageTokens = atMost(image, rest);
   rest -= inputImageTokens ?? 0;
   return {
-    inputTokens: promptTokens === undefined ? undefined : rest,
+    inputTokens: promptTokens === undefined ? undefined : rest + found,
     cacheReadTokens,
     cacheWriteTokens,
     inputAudioTokens,

@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ChatCollector, inputTotalTokens, type ChatEvent, type Part } from '#canonical';
-import type { JsonObject } from '#std';
+import { asObjects, type JsonObject } from '#std';
 import { emptyRequest } from '../request-rig.ts';
+import { openaiChat } from '../openai-chat/index.ts';
 import { openaiResponses } from './index.ts';
 import { decodeUsage } from './usage.ts';
 
@@ -323,5 +324,73 @@ test('a built-in call that ends as one of another kind is one part all the same'
       parts.map(({ kind }) => kind),
       ['part-start', 'part-end'],
     );
+  }
+});
+
+test('a content that is announced and never says anything is no part; its sources are one', () => {
+  const at = { output_index: 0, content_index: 0 };
+  const added = { type: 'response.content_part.added', ...at, part: text('') };
+  const done = { type: 'response.content_part.done', ...at, part: text('') };
+  const phased = { ...message('msg_1', ''), phase: 'commentary' };
+  const [begun, over] = itemEvents(phased, { output_index: 0 });
+  const silent = [begun ?? {}, added, done, over ?? {}];
+  assert.deepEqual(partsOf(...silent, completed([phased])), []);
+  assert.deepEqual(partsOf(begun ?? {}, added, completed([phased])), []);
+  const { choices } = openaiResponses.response.decode({ output: [phased, call] }, {});
+  assert.deepEqual(kindsOf(choices[0]?.parts ?? []), ['tool-call']);
+  const url = { type: 'url_citation', url: 'https://a.example', title: 'A' };
+  const sourced = { ...text(''), annotations: [url] };
+  const source = { type: 'response.output_text.annotation.added', ...at, annotation: url };
+  const cited = partsOf(added, source, { ...done, part: sourced }, completed([]));
+  assert.equal(cited[0]?.kind === 'text' && cited[0].citations?.[0]?.url, 'https://a.example');
+  const [second] = partsOf(
+    begun ?? {},
+    added,
+    { type: 'response.refusal.delta', output_index: 0, content_index: 1, delta: 'No.' },
+    completed([]),
+  );
+  assert.deepEqual(
+    second?.extensions,
+    { item: { phase: 'commentary' } },
+    'on the first with words',
+  );
+});
+
+test('what a vendor tells of its searches under the name of thinking is no thinking', () => {
+  const told = { type: 'response.reasoning.search_queries', queries: ['x'] };
+  const parts = partsOf(...itemEvents(message('m', 'Hi.')), told, completed([]));
+  assert.deepEqual(kindsOf(parts), ['text']);
+});
+
+test('a frame that is no JSON ends a stream that passes through, whichever event it is of', () => {
+  const broken = [
+    ['response.output_text.delta', '{"type":"response.output_text.delta","delta":"f() {}'],
+    ['response.output_item.added', '{"type":"response.output_item.added","item":{}}}'],
+    ['response.output_text.done', '{"type":"response.output_text.done","text":"a",}'],
+    [undefined, '{"text" "a"}'],
+  ] as const;
+  for (const [event, data] of broken) {
+    const tap = openaiResponses.stream.tap(emptyRequest, {});
+    tap.inspect({ data: '{"type":"response.output_text.delta","delta":"Hello."}' });
+    assert.equal(tap.inspect({ event, data }).error?.code, 'upstream_invalid', data);
+  }
+  const tap = openaiResponses.stream.tap(emptyRequest, {});
+  assert.equal(tap.inspect({ event: 'error', data: 'down' }).error?.code, 'upstream_failed');
+  assert.equal(tap.inspect({ data: 'keep-alive' }).error, undefined);
+});
+
+test('an answer that is incomplete for a reason of the vendor’s own looks complete in no dialect', () => {
+  for (const details of [{ reason: 'server_timeout' }, undefined]) {
+    const wire = {
+      status: 'incomplete',
+      incomplete_details: details,
+      output: [message('m', 'Hi')],
+    };
+    const decoded = openaiResponses.response.decode(wire, {});
+    const chat = openaiChat.response.encode(decoded, emptyRequest).value;
+    assert.equal(asObjects(chat['choices'])[0]?.['finish_reason'], 'length');
+    const again = openaiResponses.response.encode(decoded, emptyRequest).value;
+    assert.equal(again['status'], 'incomplete');
+    if (details) assert.deepEqual(again['incomplete_details'], details);
   }
 });

@@ -1,12 +1,7 @@
 import { asCount, asObject, asString, type JsonObject, type JsonValue } from '#std';
 import { idsOf } from './item-names.ts';
-import {
-  createItem,
-  itemKind,
-  itemTypeOf,
-  type ItemDecoder,
-  type ItemKind,
-} from './item-stream.ts';
+import type { ItemDecoder } from './item-decoder.ts';
+import { createItem, itemKind, itemTypeOf, type ItemKind } from './item-kinds.ts';
 
 /** Largest number of items one answer may hold; a stream beyond it is no answer. */
 const itemsMax = 10_000;
@@ -37,6 +32,7 @@ export type HeldItem = {
 export class ItemPlaces {
   /** All items, in the order in which they began. */
   readonly all: HeldItem[] = [];
+  readonly #customTools: boolean;
   readonly #byPlace = new Map<number, HeldItem>();
   /** The items under each number, latest first. */
   readonly #byNumber = new Map<number, readonly [HeldItem, ...HeldItem[]]>();
@@ -49,6 +45,10 @@ export class ItemPlaces {
   #spokenId: JsonValue | undefined;
   /** Whether there were more items than an answer may hold. */
   overflows = false;
+
+  constructor(customTools: boolean) {
+    this.#customTools = customTools;
+  }
 
   /** `undefined` where the event belongs to no item. */
   find(type: string, event: JsonObject): HeldItem | undefined {
@@ -93,7 +93,7 @@ export class ItemPlaces {
     const [latest] = sharers;
     const goesOn = latest === this.#speaker && type === this.#spoken && !latest.item.done;
     if (goesOn && (sharers.length === 1 || event['item_id'] === this.#spokenId)) return latest;
-    const kind = itemKind(itemTypeOf(type, event));
+    const kind = itemKind(itemTypeOf(type, event), this.#customTools);
     if (kind === undefined) return latest;
     const item = asObject(event['item']);
     // Items that interleave have numbers of their own: nothing has to be looked for.
@@ -117,7 +117,7 @@ export class ItemPlaces {
 
   #begin(index: number, type: string, event: JsonObject): HeldItem | undefined {
     const itemType = itemTypeOf(type, event);
-    const kind = itemKind(itemType);
+    const kind = itemKind(itemType, this.#customTools);
     if (itemType === undefined || kind === undefined) return undefined;
     if (this.all.length >= itemsMax) {
       this.overflows = true;
@@ -131,7 +131,7 @@ export class ItemPlaces {
       place: sharers.length > 0 ? furtherPlaces + this.all.length : index,
       kind,
       itemType,
-      item: createItem(itemType, item),
+      item: createItem(kind, itemType, item),
       id,
       callId,
       ids: new Set(idsOf({ id, call_id: callId })),

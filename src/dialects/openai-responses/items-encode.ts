@@ -251,9 +251,13 @@ function encodeCall(part: ToolCallPart, path: string, context: ItemContext): Jso
   }
   const call_id = context.ids(part.id);
   const extensions = ownExtensions(part.extensions, path, context);
-  if (part.custom)
+  if (part.custom && context.quirks.customTools)
     return { type: 'custom_tool_call', call_id, name: part.name, input: part.input, ...extensions };
-  const text = part.input === '' ? '{}' : part.input;
+  const text = part.custom
+    ? JSON.stringify({ input: part.input })
+    : part.input === ''
+      ? '{}'
+      : part.input;
   return { type: 'function_call', call_id, name: part.name, arguments: text, ...extensions };
 }
 
@@ -289,7 +293,8 @@ function encodeResult(
   if (part.isError)
     context.report(fieldPath(path, 'isError'), 'tool results have no error mark here', false);
   const output = list.length === 0 ? '' : outputOf(list, context.quirks.toolResultMedia === 'user');
-  const type = part.custom ? 'custom_tool_call_output' : 'function_call_output';
+  const type =
+    part.custom && context.quirks.customTools ? 'custom_tool_call_output' : 'function_call_output';
   return {
     type,
     call_id: context.ids(part.id),

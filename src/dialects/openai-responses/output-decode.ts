@@ -29,28 +29,33 @@ import {
   withItemFields,
 } from './items-decode.ts';
 
-export function decodeOutput(output: JsonValue | undefined): {
+/** `customTools`: whether calls with free text are the client's, as the quirk of that name says. */
+export function decodeOutput(
+  output: JsonValue | undefined,
+  customTools: boolean,
+): {
   parts: Part[];
   logprobs: TokenLogprob[];
 } {
   const parts: Part[] = [];
   const logprobs: TokenLogprob[] = [];
   for (const item of asObjects(output)) {
-    parts.push(...decodeOutputItem(item));
+    parts.push(...decodeOutputItem(item, customTools));
     logprobs.push(...itemLogprobs(item));
   }
   return { parts, logprobs };
 }
 
-export function decodeOutputItem(item: JsonObject): Part[] {
+function decodeOutputItem(item: JsonObject, customTools: boolean): Part[] {
   switch (item['type']) {
     case 'message':
       return decodeMessage(item);
     case 'reasoning':
       return [decodeReasoningItem(item)];
     case 'function_call':
-    case 'custom_tool_call':
       return [decodeCall(item)];
+    case 'custom_tool_call':
+      return [customTools ? decodeCall(item) : decodeNative(item)];
     default:
       return [decodeNative(item)];
   }
@@ -89,7 +94,9 @@ function decodeMessage(item: JsonObject): Part[] {
   const parts: (TextPart | RefusalPart)[] = [];
   for (const part of outputParts(item['content'])) {
     const decoded = decodeOutputPart(part);
-    if (decoded) parts.push(decoded);
+    // Some models open a content and say nothing in it.
+    if (decoded && (decoded.text !== '' || (decoded.kind === 'text' && decoded.citations)))
+      parts.push(decoded);
   }
   return withItemFields(parts, decodeMessageFields(item));
 }
@@ -162,10 +169,9 @@ export function decodeFinish(response: JsonObject, hasCalls: boolean): Finish {
   const reason = asString(details?.['reason']);
   const rest = details ? { details } : {};
   if (status === 'incomplete') {
-    const raw = reason ?? status;
-    if (reason === 'max_output_tokens') return { reason: 'length', raw, ...rest };
-    if (reason === 'content_filter') return { reason: 'content-filter', raw, ...rest };
-    return { reason: 'other', raw, ...rest };
+    // Whatever the reason, something is missing: `length` says so in every dialect.
+    const known = reason === 'content_filter' ? 'content-filter' : 'length';
+    return { reason: known, raw: reason ?? status, ...rest };
   }
   if (status === 'cancelled') return { reason: 'error', raw: status };
   if (status === 'queued' || status === 'in_progress') return { reason: 'other', raw: status };

@@ -100,9 +100,14 @@ export class OutputBuilder {
     }
   }
 
-  /** Log probabilities belong to the text that is open, or to the last one. */
+  /** Log probabilities belong to the text that is open, or to the last one; a refusal has no place for them. */
   logprobs(tokens: readonly TokenLogprob[]): void {
-    this.#lastText?.logprobs.push(...tokens);
+    const said = tokens.filter(({ refusal }) => refusal !== true);
+    this.#lastText?.logprobs.push(...said);
+    if (said.length > 0 && !this.#lastText)
+      this.#options.report('output_text.logprobs', 'log probabilities without a text', false);
+    if (said.length < tokens.length)
+      this.#options.report('refusal.logprobs', 'log probabilities of a refusal', false);
   }
 
   finish(incomplete: boolean): void {
@@ -205,7 +210,7 @@ export class OutputBuilder {
       extensions: this.#extensions(open.part.extensions, 'output_text'),
     };
     message.open = content;
-    this.#lastText = content;
+    if (open.kind === 'text') this.#lastText = content;
     this.#itemEvent('content_part.added', message, {
       content_index: content.index,
       part: contentPart(open.kind, '', [], []),

@@ -32,6 +32,11 @@ export type ResponsesQuirks = {
   readonly audioInput: boolean;
   /** Takes explicit `prompt_cache_breakpoint` marks. */
   readonly cacheBreakpoints: boolean;
+  /**
+   * Takes the client's tools with free text. Otherwise they go as functions of one string, and a call with free text
+   * is one that the vendor runs itself (xAI's searches on X).
+   */
+  readonly customTools: boolean;
   /** Longest tool call id; longer ones are mapped within the request. */
   readonly toolCallIdLengthMax: number;
   /** Field of the end user's id: `safety_identifier` unless told. */
@@ -53,6 +58,7 @@ export const responsesQuirkNames: readonly string[] = [
   'fetchesUrls',
   'audioInput',
   'cacheBreakpoints',
+  'customTools',
   'toolCallIdLengthMax',
   'endUserField',
 ];
@@ -90,6 +96,7 @@ export const readQuirks = rememberByObject((quirks: Quirks): ResponsesQuirks => 
     fetchesUrls: quirks['fetchesUrls'] !== false,
     audioInput: quirks['audioInput'] === true,
     cacheBreakpoints: quirks['cacheBreakpoints'] === true,
+    customTools: quirks['customTools'] !== false,
     toolCallIdLengthMax: asCount(quirks['toolCallIdLengthMax']) ?? 64,
     endUserField: asString(quirks['endUserField']) ?? 'safety_identifier',
   };

@@ -83,15 +83,11 @@ function statusOf(finish: Finish): string {
     case 'error':
       return finish.raw === 'cancelled' ? 'cancelled' : 'failed';
     case 'other':
-      return ownStatuses.has(finish.raw)
-        ? finish.raw
-        : finish.details?.['reason'] !== undefined
-          ? 'incomplete'
-          : 'completed';
+      return ownStatuses.has(finish.raw) ? finish.raw : 'completed';
   }
 }
 
-const ownStatuses = new Set(['queued', 'in_progress', 'incomplete']);
+const ownStatuses = new Set(['queued', 'in_progress']);
 
 function incompleteDetails(finish: Finish): JsonObject {
   if (finish.details && finish.details['reason'] !== undefined) return finish.details;

@@ -5,6 +5,7 @@ import {
   GatewayFailure,
   type ChatRequest,
   type ChatResponse,
+  type DialectId,
   type Encoded,
   type Finish,
   type Usage,
@@ -19,10 +20,12 @@ import {
   type JsonValue,
 } from '#std';
 import type { Quirks } from '../dialect.ts';
+import { foreignDetails } from '../finish-details.ts';
 import { lossCollector } from './content.ts';
 import { vendorError } from './error.ts';
 import { decodeFinish, decodeOutput } from './output-decode.ts';
 import { encodeOutput } from './output-whole.ts';
+import { readQuirks } from './quirks.ts';
 import { responseId, responseObject } from './response-object.ts';
 import { decodeUsage } from './usage.ts';
 
@@ -30,7 +33,7 @@ import { decodeUsage } from './usage.ts';
  * Throws GatewayFailure: `upstream_invalid` when the body is no response object, the mapped error
  * when the response says that it failed.
  */
-export function decodeResponse(wire: JsonObject, _quirks: Quirks): ChatResponse {
+export function decodeResponse(wire: JsonObject, quirks: Quirks): ChatResponse {
   const output = asArray(wire['output']);
   const error = asObject(wire['error']);
   if (error && (wire['status'] === 'failed' || !output))
@@ -38,7 +41,7 @@ export function decodeResponse(wire: JsonObject, _quirks: Quirks): ChatResponse 
   if (!output)
     fail('upstream_invalid', 'The upstream answered with something that is no response object.');
   if (wire['status'] === 'failed') throw new GatewayFailure(vendorError({}));
-  const { parts, logprobs } = decodeOutput(output);
+  const { parts, logprobs } = decodeOutput(output, readQuirks(quirks).customTools);
   const finish = decodeFinish(
     wire,
     parts.some((part) => part.kind === 'tool-call'),
@@ -113,6 +116,17 @@ export function usageOfBody(wire: JsonObject, _quirks: Quirks): Usage | undefine
   return decodeUsage(wire['usage'], wire);
 }
 
+/** Fields of another dialect's answer, and of its choice, that have no place in a response object. */
+export function unsaidFields(
+  finish: Finish,
+  extensions: JsonObject | undefined,
+  source: DialectId,
+): readonly string[] {
+  if (source === 'openai-responses') return [];
+  const details = foreignDetails(finish, source, 'openai-responses');
+  return [...saidFields(extensions), ...details.map((field) => `choices[0].${field}`)];
+}
+
 const noFinish: Finish = { reason: 'stop', raw: '' };
 
 /** The response object a client of this dialect gets. Further choices than the first have no place. */
@@ -131,10 +145,8 @@ export function encodeResponse(response: ChatResponse, request: ChatRequest): En
     report,
   });
   const own = response.dialect === 'openai-responses';
-  if (!own) {
-    for (const key of saidFields(response.extensions))
-      report(key, `unknown to the Responses API (said in ${response.dialect})`, false);
-  }
+  for (const key of unsaidFields(finish, response.extensions, response.dialect))
+    report(key, `unknown to the Responses API (said in ${response.dialect})`, false);
   const value = responseObject(request, {
     id,
     model: response.model,

@@ -9,12 +9,13 @@ import {
   type JsonValue,
 } from '#std';
 import type { Frame, Quirks, StreamDecoder } from '../dialect.ts';
-import { halfFrameError, isHalfFrame } from '../half-frame.ts';
+import { strayFrameError } from '../half-frame.ts';
 import { vendorError } from './error.ts';
 import { idsOf, placesOf } from './item-names.ts';
 import { ItemPlaces } from './item-places.ts';
-import type { PartEvent } from './item-stream.ts';
+import type { PartEvent } from './item-decoder.ts';
 import { decodeFinish } from './output-decode.ts';
+import { readQuirks } from './quirks.ts';
 import { responseExtensions } from './response.ts';
 import { decodeUsage, isSearch } from './usage.ts';
 
@@ -25,7 +26,7 @@ const itemDone = 'response.output_item.done';
  * events and a `[DONE]`. Items that interleave are put one after another.
  */
 class ResponsesStreamDecoder implements StreamDecoder {
-  readonly #items = new ItemPlaces();
+  readonly #items: ItemPlaces;
   /** Of the items in their order, the first that is not done: it may speak. */
   #speaker = 0;
   #out: ChatEvent[] = [];
@@ -35,6 +36,10 @@ class ResponsesStreamDecoder implements StreamDecoder {
   #hasCalls = false;
   #searches = 0;
 
+  constructor(customTools: boolean) {
+    this.#items = new ItemPlaces(customTools);
+  }
+
   push(frame: Frame): readonly ChatEvent[] {
     const data = frame.data.trim();
     if (this.#over || data === '' || data === '[DONE]') return [];
@@ -42,7 +47,8 @@ class ResponsesStreamDecoder implements StreamDecoder {
     this.#out = [];
     const event = parsed.ok ? asObject(parsed.value) : undefined;
     if (event) this.#take(asString(event['type']) ?? frame.event ?? '', event);
-    else if (isHalfFrame(data)) this.#fail(halfFrameError());
+    const stray = event ? undefined : strayFrameError(frame);
+    if (stray) this.#fail(stray);
     return this.#out;
   }
 
@@ -176,6 +182,6 @@ class ResponsesStreamDecoder implements StreamDecoder {
   }
 }
 
-export function streamDecoder(_quirks: Quirks): StreamDecoder {
-  return new ResponsesStreamDecoder();
+export function streamDecoder(quirks: Quirks): StreamDecoder {
+  return new ResponsesStreamDecoder(readQuirks(quirks).customTools);
 }

@@ -3,6 +3,7 @@ import { asNumber, formatSse, parseJsonObject, type JsonObject } from '#std';
 import type { StreamEncoder, StreamForm } from '../dialect.ts';
 import { errorEvent } from './error.ts';
 import { OutputBuilder } from './output-encode.ts';
+import { unsaidFields } from './response.ts';
 import { responseId, responseObject, type ResponseFacts } from './response-object.ts';
 
 /**
@@ -115,7 +116,10 @@ class ResponsesStreamEncoder implements StreamEncoder {
   #finished(extensions: JsonObject | undefined): void {
     const finish = this.#finish ?? { reason: 'stop', raw: '' };
     if (!this.#finish) this.#end(finish);
+    const source = this.#head?.dialect ?? 'openai-responses';
     const own = this.#head?.dialect === 'openai-responses' ? extensions : undefined;
+    for (const field of unsaidFields(finish, extensions, source))
+      this.#onLoss(field, `unknown to the Responses API (said in ${source})`);
     const response = this.#response({ finish, extensions: own });
     this.#write(terminalEvent(String(response['status'])), { response });
     this.#over = true;

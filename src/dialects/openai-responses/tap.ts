@@ -12,7 +12,7 @@ import {
 } from '#std';
 import type { Frame, FrameFacts, Quirks, StreamTap } from '../dialect.ts';
 import { annotateUsage } from '../bill.ts';
-import { halfFrameError, isHalfFrame } from '../half-frame.ts';
+import { halfFrameError, isHalfFrame, strayFrameError } from '../half-frame.ts';
 import { vendorError } from './error.ts';
 import { decodeUsage, isSearch } from './usage.ts';
 
@@ -26,10 +26,7 @@ const quiet: FrameFacts = {
 /** A `[DONE]` that some vendors add after the terminal event. */
 const trailing: FrameFacts = { ...quiet, closing: true };
 
-/**
- * Looks at the frames of a stream that passes through. Only the terminal event is parsed, and items
- * that come whole without deltas; of a delta only the size is read.
- */
+/** Looks at the frames of a stream that passes through. Of a delta, which most are, only the size is read. */
 class ResponsesTap implements StreamTap {
   /** What came since the last item was done: an item whose deltas never came is counted at its end. */
   #sizeOfItem = 0;
@@ -42,6 +39,11 @@ class ResponsesTap implements StreamTap {
     if (data === '[DONE]') return this.#complete ? { ...trailing, complete: true } : trailing;
     const type = typeOf(frame);
     if (type.endsWith('.delta')) return this.#delta(data);
+    const event = parseJsonObject(data);
+    if (!event) {
+      const error = terminals.has(type) ? halfFrameError() : strayFrameError(frame);
+      return error ? { ...quiet, error } : quiet;
+    }
     switch (type) {
       case 'response.output_text.done':
       case 'response.refusal.done':
@@ -50,20 +52,20 @@ class ResponsesTap implements StreamTap {
       case 'response.function_call_arguments.done':
       case 'response.custom_tool_call_input.done':
       case 'response.content_part.done':
-        return this.#sizeOfItem > 0 ? quiet : this.#content(wholeSize(data));
+        return this.#sizeOfItem > 0 ? quiet : this.#content(wholeSize(event));
       case 'response.output_item.done':
-        return this.#itemDone(data);
+        return this.#itemDone(event);
       case 'response.completed':
       case 'response.incomplete':
       case 'response.cancelled':
       case 'response.done':
       case 'response.failed':
-        return this.#terminal(type, data);
+        return this.#terminal(type, event);
       case 'error':
       case 'response.error':
-        return this.#failure(parseJsonObject(data) ?? {});
+        return this.#failure(event);
       case '':
-        return this.#untyped(data);
+        return asObject(event['error']) ? this.#failure(event) : quiet;
       default:
         return quiet;
     }
@@ -78,7 +80,9 @@ class ResponsesTap implements StreamTap {
   }
 
   #delta(data: string): FrameFacts {
-    return this.#content(deltaSize(data));
+    const size = deltaSize(data);
+    if (size !== undefined) return this.#content(size);
+    return isHalfFrame(data) ? { ...quiet, error: halfFrameError() } : quiet;
   }
 
   #content(generatedSize: number): FrameFacts {
@@ -88,14 +92,10 @@ class ResponsesTap implements StreamTap {
     return { content: true, generatedSize, closing: false, complete: false, unasked: false };
   }
 
-  #itemDone(data: string): FrameFacts {
+  #itemDone(event: JsonObject): FrameFacts {
     const streamed = this.#sizeOfItem > 0;
     this.#sizeOfItem = 0;
-    // What built-in tools did has no deltas, but another item's may come between.
-    if (streamed && !data.includes('"web_search_call"')) return quiet;
-    const event = parseJsonObject(data);
-    if (!event && isHalfFrame(data)) return { ...quiet, error: halfFrameError() };
-    const item = asObject(event?.['item']);
+    const item = asObject(event['item']);
     if (isSearch(item)) this.#searches += 1;
     if (streamed) return quiet;
     const generatedSize = itemSize(item);
@@ -104,9 +104,7 @@ class ResponsesTap implements StreamTap {
     return { content: true, generatedSize, closing: false, complete: false, unasked: false };
   }
 
-  #terminal(type: string, data: string): FrameFacts {
-    const event = parseJsonObject(data);
-    if (!event) return { ...trailing, error: halfFrameError() };
+  #terminal(type: string, event: JsonObject): FrameFacts {
     const response = asObject(event['response']) ?? {};
     const usage = decodeUsage(response['usage'], response, this.#searches);
     const failed = type === 'response.failed' || response['status'] === 'failed';
@@ -131,11 +129,6 @@ class ResponsesTap implements StreamTap {
     this.#complete = true;
     return { ...trailing, complete: true, error: vendorError(event) };
   }
-
-  #untyped(data: string): FrameFacts {
-    const event = parseJsonObject(data);
-    return event && asObject(event['error']) ? this.#failure(event) : quiet;
-  }
 }
 
 const terminals = new Set([
@@ -156,20 +149,20 @@ function typeOf({ event, data }: Frame): string {
   return match?.[1] ?? (event === 'message' ? '' : (event ?? ''));
 }
 
-/** Size of the string `delta`. */
-function deltaSize(data: string): number {
+/** Size of the string `delta`; `undefined` where there is none, or its end is missing. */
+function deltaSize(data: string): number | undefined {
   const key = data.indexOf('"delta"');
-  if (key < 0) return 0;
+  if (key < 0) return undefined;
   let start = key + '"delta"'.length;
   while (data.charCodeAt(start) === 0x20 || data.charCodeAt(start) === 0x3a) start += 1;
-  if (data.charCodeAt(start) !== 0x22) return 0;
-  return jsonStringSize(data, start + 1).size;
+  if (data.charCodeAt(start) !== 0x22) return undefined;
+  const { end, size } = jsonStringSize(data, start + 1);
+  return data.charCodeAt(end) === 0x22 ? size : undefined;
 }
 
 /** Size of what an event tells at the end of a text, or of a call's input, whose deltas never came. */
-function wholeSize(data: string): number {
-  const event = parseJsonObject(data);
-  const part = asObject(event?.['part']) ?? event ?? {};
+function wholeSize(event: JsonObject): number {
+  const part = asObject(event['part']) ?? event;
   const said = part['text'] ?? part['refusal'] ?? part['arguments'] ?? part['input'];
   return textSize(asString(said) ?? '');
 }

@@ -27,6 +27,7 @@ import {
   type JsonObject,
   type JsonValue,
 } from '#std';
+import { freeTextLoss, freeTextParameters } from '../free-text-tools.ts';
 import { takeSearchOptions } from '../web-search.ts';
 import { ownExtensions, present, type EncodeContext } from './content.ts';
 import { flattenTools, groupTools } from './namespaces.ts';
@@ -227,10 +228,15 @@ function encodeFunctionTool(tool: FunctionTool, path: string, context: EncodeCon
 }
 
 function encodeCustomTool(tool: CustomTool, path: string, context: EncodeContext): JsonObject {
+  const { name, description } = tool;
+  if (!context.quirks.customTools) {
+    context.report(path, freeTextLoss, false);
+    return compact({ type: 'function', name, description, parameters: freeTextParameters });
+  }
   return compact({
     type: 'custom',
-    name: tool.name,
-    description: tool.description,
+    name,
+    description,
     format: flatGrammar(tool.format),
     ...ownExtensions(tool.extensions, path, context),
   });
@@ -272,7 +278,9 @@ export function encodeToolChoice(
 ): JsonValue | undefined {
   if (!choice) return undefined;
   const named = (name: string): JsonObject => {
-    const custom = tools.some((tool) => tool.kind === 'custom' && tool.name === name);
+    const custom =
+      context.quirks.customTools &&
+      tools.some((tool) => tool.kind === 'custom' && tool.name === name);
     return { type: custom ? 'custom' : 'function', name };
   };
   switch (choice.kind) {
