@@ -13,6 +13,7 @@ import {
   extrasOf,
   inputBound,
   quote,
+  quotesOf,
   type Extras,
   type PriceSnapshot,
 } from '#metering';
@@ -110,6 +111,7 @@ export function resolve(
   const outputTokensMax = outputLimit(request, model);
   const extras = extrasOf(request);
   const bound = { ...extras, inputTokens: inputBound(inputTokens), outputTokens: outputTokensMax };
+  const boundOf = quotesOf(bound);
   const candidates = allCandidates(snapshot, principal, model, wishes, operation, nowMs);
   const kept: OfferCandidate[] = [];
   const routes = new Map<OfferCandidate, Route>();
@@ -122,7 +124,7 @@ export function resolve(
     const way = price ? chooseWay(services, call, offer, operation, refusals) : undefined;
     if (!way || !price) continue;
     const priced = snapshotPrice(offer, price, principal, nowMs);
-    routes.set(candidate, { candidate, offer, ...way, price: priced, bound: quote(priced, bound) });
+    routes.set(candidate, { candidate, offer, ...way, price: priced, bound: boundOf(priced) });
     kept.push(candidate);
   }
   if (
