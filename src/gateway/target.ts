@@ -108,11 +108,11 @@ export function resolve(
   const model = findModel(snapshot, principal, request.model);
   const nowMs = services.clock.now();
   const inputTokens = estimateInputTokens(request, services.random);
-  const outputTokensMax = outputLimit(request, model);
   const extras = extrasOf(request);
+  const candidates = allCandidates(snapshot, principal, model, wishes, operation, nowMs);
+  const outputTokensMax = outputLimit(request, candidates);
   const bound = { ...extras, inputTokens: inputBound(inputTokens), outputTokens: outputTokensMax };
   const boundOf = quotesOf(bound);
-  const candidates = allCandidates(snapshot, principal, model, wishes, operation, nowMs);
   const kept: OfferCandidate[] = [];
   const routes = new Map<OfferCandidate, Route>();
   const refusals: Loss[] = [];
@@ -169,13 +169,13 @@ function tooLong(model: Model, inputTokens: number): never {
   );
 }
 
-function outputLimit(request: ChatRequest, model: Model): number {
-  const most =
-    model.output_tokens && model.output_tokens > 0 ? model.output_tokens : outputTokensFallback;
-  return Math.min(
-    (request.outputTokensMax ?? most) * answersMade(request),
-    Number.MAX_SAFE_INTEGER,
-  );
+/** Where the client sets no limit, any of the models may answer to its own. */
+function outputLimit(request: ChatRequest, candidates: readonly OfferCandidate[]): number {
+  let most = request.outputTokensMax ?? 0;
+  if (request.outputTokensMax === undefined)
+    for (const { offer } of candidates)
+      most = Math.max(most, offer.model.output_tokens || outputTokensFallback);
+  return Math.min(most * answersMade(request), Number.MAX_SAFE_INTEGER);
 }
 
 /** Answers that are made and billed: each prompt of a legacy completion has its own, and of `best_of` only the best are told. */
