@@ -170,6 +170,14 @@ test('equal prices are no change, and new windows and tiers are', () => {
   ]);
 });
 
+test('new prices of hours that hold on some days of the week only are put on those days', () => {
+  const windows = [{ from_minute: 60, until_minute: 270, days: ['mon'], units: { input: '6' } }];
+  const [change] = compare(modelOf('gpt-b', { input: '0.5', output: '1' }, { windows })).changes;
+  assert.deepEqual(change?.version?.windows, [
+    { from_minute: 60, until_minute: 270, units: { input: '1', output: '2' }, days: ['mon'] },
+  ]);
+});
+
 test('a model with windows that the other book does not know is left to a person', () => {
   const windows = [{ from_minute: 60, until_minute: 240, units: { input: '6' } }];
   const [change] = compare(modelOf('gpt-a', { input: '3', output: '8' }, { windows })).changes;

@@ -36,6 +36,8 @@ export const unitPricesSchema = z.strictObject({
   request: usdPerMillion.optional(),
 } satisfies Record<PriceUnit, z.ZodType>);
 
+const weekdays = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'] as const;
+
 export const priceSchema = z.strictObject({
   /** First day (UTC) on which it holds; the latest one that has begun is used. */
   from: date,
@@ -47,13 +49,17 @@ export const priceSchema = z.strictObject({
       z.strictObject({ above_input_tokens: z.number().int().positive(), units: unitPricesSchema }),
     )
     .optional(),
-  /** Daily UTC windows, minutes since midnight, `until` exclusive; the price at the start of the request holds. */
+  /**
+   * UTC windows, minutes since midnight, `until` exclusive, on the days named or on every one; the price at the start
+   * of the request holds.
+   */
   windows: z
     .array(
       z
         .strictObject({
           from_minute: z.number().int().min(0).max(1439),
           until_minute: z.number().int().min(1).max(1440),
+          days: z.array(z.enum(weekdays)).min(1).optional(),
           units: unitPricesSchema,
         })
         .refine((window) => window.from_minute < window.until_minute, {

@@ -274,6 +274,20 @@ class ChatRun {
     return { kind: 'done' };
   }
 
+  /** What is paid for, or less: a fallback model may answer shorter than the one that was asked for, and would refuse. */
+  #outputLimit(
+    { candidate, offer }: Route,
+    onLoss: (path: string, reason: string) => void,
+  ): number | undefined {
+    const paid = this.#funds.outputTokensMax;
+    const { id, output_tokens: most } = offer.model;
+    const { request, wishes } = this.#call;
+    if (!candidate.tier || wishes.strict || !most || (request.outputTokensMax ?? 0) <= most)
+      return paid;
+    onLoss('max_tokens', `\`${id}\` answers with ${most} tokens at most`);
+    return Math.min(most, paid ?? most);
+  }
+
   async #try(delivery: Delivery): Promise<Outcome> {
     const { route, attempt, attemptTrail, trail } = delivery;
     const elapsedMs = (): number => trail.elapsedMs();
@@ -290,7 +304,7 @@ class ChatRun {
       trail: attemptTrail,
       elapsedMs,
       client: this.#exchange,
-      outputTokensMax: this.#funds.outputTokensMax,
+      outputTokensMax: this.#outputLimit(route, onLoss),
       onLoss,
       relay: kept && ((upstream, quirks) => kept.relay(upstream, quirks)),
     });

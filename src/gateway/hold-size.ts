@@ -111,9 +111,6 @@ export function withinCostCap(target: Target, cap: NanoUsd | undefined): Target 
   return fail(
     'cost_cap_exceeded',
     `\`max_cost\` of ${formatUsd(cap)} USD does not pay for what this request costs before its answer: input, media, searches.`,
-    {
-      path: 'max_cost',
-      details: { max_cost_usd: formatUsd(cap) },
-    },
+    { path: 'max_cost', details: { max_cost_usd: formatUsd(cap) } },
   );
 }

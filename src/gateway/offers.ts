@@ -9,6 +9,7 @@ import { modelSchema, priceAt } from '#catalog';
 import type { DialectId } from '#canonical';
 import type { Quirks } from '#dialects';
 import { matchesPattern } from '#access';
+import { unitsAt } from '#metering';
 import type { ChannelDefinition, Operation, Provider, Speech } from '#providers';
 import type { Candidate, ChannelConfig } from '#routing';
 import { parseUsd, rememberByObject } from '#std';
@@ -207,7 +208,7 @@ const longSilenceMs = 120_000;
 
 function candidateOf(offer: Offer, atMs: number): OfferCandidate {
   const price = priceAt(offer.prices, atMs);
-  const units = price?.units;
+  const units = price === undefined ? undefined : unitsAt(price, atMs);
   const input = nanoPerMillion(units?.input);
   const { context_tokens: contextTokens, reasoning, output: media, silence_ms } = offer.model;
   const isSlow = reasoning || media.includes('image');

@@ -9,7 +9,7 @@ import {
   estimateInputTokens,
   extrasOf,
   inputBound,
-  quote,
+  quotesOf,
   type Extras,
   type PriceSnapshot,
 } from '#metering';
@@ -98,10 +98,11 @@ export function resolve(
   const model = findModel(snapshot, principal, request.model);
   const nowMs = services.clock.now();
   const inputTokens = estimateInputTokens(request, services.random);
-  const outputTokensMax = outputLimit(request, model);
   const extras = extrasOf(request);
-  const bound = { ...extras, inputTokens: inputBound(inputTokens), outputTokens: outputTokensMax };
   const candidates = allCandidates(snapshot, principal, model, wishes, operation, nowMs);
+  const outputTokensMax = outputLimit(request, candidates);
+  const bound = { ...extras, inputTokens: inputBound(inputTokens), outputTokens: outputTokensMax };
+  const boundOf = quotesOf(bound);
   const kept: OfferCandidate[] = [];
   const routes = new Map<OfferCandidate, Route>();
   const refusals: Loss[] = [];
@@ -113,7 +114,7 @@ export function resolve(
     const way = price ? chooseWay(services, call, offer, operation, refusals) : undefined;
     if (!way || !price) continue;
     const priced = snapshotPrice(offer, price, principal, nowMs);
-    routes.set(candidate, { candidate, offer, ...way, price: priced, bound: quote(priced, bound) });
+    routes.set(candidate, { candidate, offer, ...way, price: priced, bound: boundOf(priced) });
     kept.push(candidate);
   }
   if (
@@ -158,13 +159,13 @@ function tooLong(model: Model, inputTokens: number): never {
   );
 }
 
-function outputLimit(request: ChatRequest, model: Model): number {
-  const most =
-    model.output_tokens && model.output_tokens > 0 ? model.output_tokens : outputTokensFallback;
-  return Math.min(
-    (request.outputTokensMax ?? most) * answersMade(request),
-    Number.MAX_SAFE_INTEGER,
-  );
+/** Where the client sets no limit, any of the models may answer to its own. */
+function outputLimit(request: ChatRequest, candidates: readonly OfferCandidate[]): number {
+  let most = request.outputTokensMax ?? 0;
+  if (request.outputTokensMax === undefined)
+    for (const { offer } of candidates)
+      most = Math.max(most, offer.model.output_tokens || outputTokensFallback);
+  return Math.min(most * answersMade(request), Number.MAX_SAFE_INTEGER);
 }
 
 /** Answers that are made and billed: each prompt of a legacy completion has its own, and of `best_of` only the best are told. */
@@ -265,6 +266,7 @@ export function snapshotPrice(
     price,
     atMs,
     factorMillionths,
+    openTier: offer.channel.definition.default_service_tier,
   };
 }
 

@@ -6,7 +6,7 @@ import type { Price } from '#catalog';
 import { anthropicMessages, openaiChat } from '#dialects';
 import { nanoUsd } from '#std';
 import { affordableFits, quoteCovers, seed } from './quote-rig.ts';
-import { affordableOutputTokens, dearest, extrasOf, quote } from './quote.ts';
+import { affordableOutputTokens, dearest, extrasOf, quote, quotesOf } from './quote.ts';
 import { rate, type PriceSnapshot } from './rate.ts';
 
 test('no way of using the bound costs more than its quote, at every price of the catalog', () => {
@@ -56,7 +56,32 @@ test('a cheap service tier is held at the list price, which is billed when the v
   const list = quote(priced, bound);
   assert.equal(quote(priced, { ...bound, serviceTier: 'flex' }), list);
   assert.equal(quote(priced, { ...bound, serviceTier: 'priority' }), list * 2);
+  assert.equal(quote(priced, { ...bound, serviceTier: 'fast' }), list * 2);
   assert.equal(affordableOutputTokens(priced, 1000, list, 5000, { serviceTier: 'flex' }), 100);
+});
+
+test('where a project gives requests a dearer tier that name none, the hold covers it unless they ask for the default', () => {
+  const tiers = { flex: '0.5', priority: '2', ultrafast: '6' };
+  const priced: PriceSnapshot = { ...snapshot, price: { ...plain, service_tiers: tiers } };
+  const bound = { inputTokens: 1000, outputTokens: 100 };
+  const list = quote(priced, bound);
+  const held = (serviceTier: string | undefined): number =>
+    quote({ ...priced, openTier: 'priority' }, { ...bound, serviceTier });
+  for (const tier of [undefined, 'auto', 'standard_only', 'flex', 'fast'])
+    assert.equal(held(tier), list * 2, tier);
+  assert.equal(held('default'), list);
+  assert.equal(held('ultrafast'), list * 6);
+  assert.equal(quote({ ...priced, openTier: 'flex' }, bound), list);
+});
+
+test('quotes of many channels are those of each alone, also where projects differ', () => {
+  const tiers = { priority: '2' };
+  const dear: PriceSnapshot = { ...snapshot, price: { ...plain, service_tiers: tiers } };
+  const bound = { inputTokens: 1000, outputTokens: 100 };
+  const channels = [snapshot, dear, { ...dear, openTier: 'priority' }, dear, snapshot];
+  const alone = channels.map((channel) => quote(channel, bound));
+  assert.deepEqual(channels.map(quotesOf(bound)), alone);
+  assert.equal(alone[2], 2 * (alone[1] ?? 0));
 });
 
 test('a hold covers the speed and the geography that are asked for', () => {

@@ -1,7 +1,7 @@
 /** How much a request may cost at most: the size of its hold. */
 
 import type { ChatRequest, Part } from '#canonical';
-import type { Unit, UnitPrices } from '#catalog';
+import type { Price, Unit, UnitPrices } from '#catalog';
 import { asObjects, asString, nanoUsd, rememberByObject, zeroNanoUsd, type NanoUsd } from '#std';
 import { amountFor, possibleUnits, unitPrice, type PriceSnapshot, type Served } from './rate.ts';
 
@@ -85,6 +85,20 @@ export function quote(snapshot: PriceSnapshot, bound: Bound): NanoUsd {
     if (amount > most) most = amount;
   }
   return most;
+}
+
+/** The quotes of one request at its moment: channels of one price, of which there may be hundreds, have one. */
+export function quotesOf(bound: Bound): (snapshot: PriceSnapshot) => NanoUsd {
+  const known = new Map<Price, NanoUsd>();
+  return (snapshot) => {
+    if (snapshot.openTier !== undefined) return quote(snapshot, bound);
+    let most = known.get(snapshot.price);
+    if (most === undefined) {
+      most = quote(snapshot, bound);
+      known.set(snapshot.price, most);
+    }
+    return most;
+  };
 }
 
 function quoteAt(snapshot: PriceSnapshot, units: UnitPrices, bound: Bound): NanoUsd {

@@ -60,13 +60,17 @@ const inputSide: readonly UsageBucket[] = [
   'inputImageTokens',
 ];
 
+const weekdays = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'] as const;
+
 /** The exact amount in nano-USD. */
 function exactAmount({ price, atMs, factorMillionths }: PriceSnapshot, usage: Usage): Rational {
   const minute = new Date(atMs).getUTCHours() * 60 + new Date(atMs).getUTCMinutes();
   const input = inputSide.reduce((sum, bucket) => sum + (usage[bucket] ?? 0), 0);
   const merged: Record<string, string | undefined> = { ...price.units };
-  for (const { from_minute: from, until_minute: until, units } of price.windows ?? []) {
-    if (minute >= from && minute < until) Object.assign(merged, units);
+  const today = weekdays[new Date(atMs).getUTCDay()];
+  for (const { from_minute: from, until_minute: until, days, units } of price.windows ?? []) {
+    const isOnDay = days === undefined || days.some((day) => day === today);
+    if (isOnDay && minute >= from && minute < until) Object.assign(merged, units);
   }
   for (const { above_input_tokens: above, units } of price.tiers ?? []) {
     if (input > above) Object.assign(merged, units);
@@ -133,6 +137,7 @@ const price: fc.Arbitrary<Price> = fc.record({
     fc.record({
       from_minute: fc.integer({ min: 0, max: 1439 }),
       until_minute: fc.integer({ min: 1, max: 1440 }),
+      days: fc.option(fc.subarray([...weekdays], { minLength: 1 }), { nil: undefined }),
       units: unitPrices,
     }),
     { maxLength: 2 },

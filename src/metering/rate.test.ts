@@ -79,12 +79,25 @@ test('a window that ends at midnight holds in the last minute and not in the fir
   assert.equal(at(0, 0), 2000);
 });
 
+test('a window of working days does not hold at the weekend, by the day in UTC', () => {
+  const days = ['mon', 'tue', 'wed', 'thu', 'fri'] as const;
+  const windows = [{ from_minute: 0, until_minute: 1440, days: [...days], units: { input: '4' } }];
+  const on = (day: number, hour: number): number =>
+    rate(snapshotOf({ windows }, { atMs: Date.UTC(2026, 10, day, hour) }), { inputTokens: 1 })
+      .amountNanoUsd;
+  assert.equal(on(27, 23), 4000, 'Friday night');
+  assert.equal(on(28, 0), 2000, 'Saturday');
+  assert.equal(on(29, 23), 2000, 'Sunday night');
+  assert.equal(on(30, 0), 4000, 'Monday');
+});
+
 test('the tier of service that was served sets the price; one that the book does not name costs the list price', () => {
   const book = { service_tiers: { flex: '0.5', priority: '1.75' } };
   const at = (serviceTier: string | undefined): number =>
     rate(snapshotOf(book), { inputTokens: 100, serviceTier }).amountNanoUsd;
   assert.equal(at('flex'), 100_000);
   assert.equal(at('priority'), 350_000);
+  assert.equal(at('fast'), 350_000, 'the new name of priority processing');
   assert.equal(at('default'), 200_000);
   assert.equal(at(undefined), 200_000);
 });

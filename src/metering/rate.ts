@@ -23,6 +23,8 @@ export type PriceSnapshot = {
   readonly atMs: number;
   /** The user group's factor in millionths: 1,000,000 = list price. */
   readonly factorMillionths: number;
+  /** The tier of service that requests get which do not say `default`, where the operator has said so. */
+  readonly openTier?: string | undefined;
 };
 
 export type RatedLine = {
@@ -82,7 +84,7 @@ const countedInTokens: ReadonlySet<Unit> = new Set(tokenUnits);
 
 /** The prices that apply: daily window over base, then the tier for this input size over both. */
 export function applicableUnits(snapshot: PriceSnapshot, inputTokens: number): UnitPrices {
-  let units = windowUnits(snapshot);
+  let units = unitsAt(snapshot.price, snapshot.atMs);
   for (const tier of snapshot.price.tiers ?? []) {
     if (inputTokens > tier.above_input_tokens) units = { ...units, ...tier.units };
   }
@@ -91,20 +93,27 @@ export function applicableUnits(snapshot: PriceSnapshot, inputTokens: number): U
 
 /** Every list of prices that may apply to a request of so many input tokens, or of fewer. */
 export function possibleUnits(snapshot: PriceSnapshot, inputTokens: number): readonly UnitPrices[] {
-  const possible = [windowUnits(snapshot)];
+  const possible = [unitsAt(snapshot.price, snapshot.atMs)];
   for (const { above_input_tokens: above } of snapshot.price.tiers ?? [])
     if (inputTokens > above) possible.push(applicableUnits(snapshot, above + 1));
   return possible;
 }
 
-function windowUnits({ price, atMs }: PriceSnapshot): UnitPrices {
+/** The prices at a moment: those of the daily windows that hold over the base. */
+export function unitsAt(price: Price, atMs: number): UnitPrices {
   let units = price.units;
   const minute = Math.floor(atMs / 60_000) % 1440;
   for (const window of price.windows ?? []) {
-    if (minute >= window.from_minute && minute < window.until_minute)
+    if (minute < window.from_minute || minute >= window.until_minute) continue;
+    if (window.days?.some((day) => day === weekdayOf(atMs)) !== false)
       units = { ...units, ...window.units };
   }
   return units;
+}
+
+/** In UTC, as prices name it: `mon`. */
+function weekdayOf(atMs: number): string {
+  return new Date(atMs).toUTCString().slice(0, 3).toLowerCase();
 }
 
 /** Prices read once for each immutable price list; a request asks for some fifty of them. */
@@ -168,7 +177,8 @@ function factoredPrice(units: UnitPrices, unit: Unit, factors: Factors): bigint 
 /**
  * The most that {@link rate} gives for these quantities; `units` are those that apply. A vendor that has no room in
  * a cheap service tier, or at another speed, may serve, and bill, in its ordinary one. Where no geography is asked
- * for, it is the default of the operator's account with the vendor, which may be the dearest.
+ * for, it is the default of the operator's account with the vendor, which may be the dearest. So it is with the tier,
+ * but that default is the list price unless the operator says otherwise: the dearest is a multiple of it.
  */
 export function amountFor(
   snapshot: PriceSnapshot,
@@ -176,7 +186,7 @@ export function amountFor(
   asked: Served,
   quantitiesByUnit: readonly (readonly [Unit, number])[],
 ): NanoUsd {
-  const factors = atLeastList(factorsOf(snapshot.price, wherever(snapshot.price, asked)));
+  const factors = atLeastList(factorsOf(snapshot.price, wherever(snapshot, asked)));
   let total =
     unitPrice(units, 'request') === undefined ? 0n : factoredPrice(units, 'request', factors);
   for (const [unit, quantity] of quantitiesByUnit)
@@ -222,14 +232,27 @@ const noFactors: Factors = { tokens: [], others: [] };
 function factorsOf(price: Price, { serviceTier, speed, geography }: Served): Factors {
   const { service_tiers: tiers, speeds, geographies } = price;
   if (tiers === undefined && speeds === undefined && geographies === undefined) return noFactors;
-  const others = notOne([factorOf(tiers, serviceTier)]);
+  const others = notOne([tierFactor(tiers, serviceTier)]);
   const tokens = notOne([factorOf(speeds, speed), factorOf(geographies, geography)]);
   return { tokens: [...others, ...tokens], others };
 }
 
-function wherever({ geographies }: Price, asked: Served): Served {
-  if (geographies === undefined || asked.geography !== undefined) return asked;
-  return { ...asked, geography: dearestName(geographies) };
+function wherever({ price, openTier }: PriceSnapshot, asked: Served): Served {
+  const { geographies, service_tiers: tiers } = price;
+  let served = asked;
+  if (geographies !== undefined && asked.geography === undefined)
+    served = { ...served, geography: dearestName(geographies) };
+  // Another tier that is asked for may be lost in translation, and `auto` asks for none.
+  const mayBeOpen = openTier !== undefined && asked.serviceTier !== 'default';
+  if (mayBeOpen && tierFactor(tiers, openTier) > tierFactor(tiers, asked.serviceTier))
+    served = { ...served, serviceTier: openTier };
+  return served;
+}
+
+/** Priority processing has been renamed by its vendor to fast mode, which takes and tells either name. */
+function tierFactor(tiers: Price['service_tiers'], name: string | undefined): bigint {
+  const isRenamed = name === 'fast' && tiers?.[name] === undefined;
+  return factorOf(tiers, isRenamed ? 'priority' : name);
 }
 
 const dearestName = rememberByObject((factors: Readonly<Record<string, string>>) => {

@@ -127,6 +127,12 @@ export const channelSchema = z
       .describe(
         'Whether the vendor stops charging when a stream is closed. Default: as the provider is known.',
       ),
+    default_service_tier: z
+      .string()
+      .optional()
+      .describe(
+        'The service tier that your project at the vendor gives requests that name none (`priority`): holds count it.',
+      ),
   })
   .refine(
     (channel) =>

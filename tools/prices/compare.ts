@@ -143,12 +143,22 @@ function tierWords(ours: Tiers, theirs: Tiers): string[] {
 type Windows = NonNullable<Price['windows']>;
 
 function windowWords(ours: Windows, theirs: Windows | undefined): string[] {
-  return (theirs ?? []).flatMap(({ from_minute: from, until_minute: until, units }) => {
-    const before = ours.find(
-      (window) => window.from_minute === from && window.until_minute === until,
-    );
-    return unitWords(before?.units ?? {}, units, `minute ${from} to ${until} `);
+  return (theirs ?? []).flatMap((window) => {
+    const { from_minute: from, until_minute: until, units } = window;
+    return unitWords(sameHours(ours, window)?.units ?? {}, units, `minute ${from} to ${until} `);
   });
+}
+
+/** No other book knows days of the week. */
+function withDays(ours: Windows): (window: Windows[number]) => Windows[number] {
+  return (window) => {
+    const days = sameHours(ours, window)?.days;
+    return days === undefined ? window : { ...window, days };
+  };
+}
+
+function sameHours(ours: Windows, { from_minute: from, until_minute: until }: Windows[number]) {
+  return ours.find((window) => window.from_minute === from && window.until_minute === until);
 }
 
 function versionOf(
@@ -159,7 +169,7 @@ function versionOf(
   return {
     units: { ...current?.units, ...units },
     ...(tiers === undefined ? {} : { tiers }),
-    ...(windows === undefined ? {} : { windows }),
+    ...(windows === undefined ? {} : { windows: windows.map(withDays(current?.windows ?? [])) }),
     ...(keptTiers === undefined ? {} : { service_tiers: keptTiers }),
     ...(speeds === undefined ? {} : { speeds }),
     ...(geographies === undefined ? {} : { geographies }),
