@@ -3,7 +3,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ChatCollector, GatewayFailure, type ChatEvent } from '#canonical';
-import type { JsonValue } from '#std';
+import { asObjects, type JsonValue } from '#std';
+import { anthropicMessages } from '../anthropic-messages/index.ts';
+import { openaiChat } from '../openai-chat/index.ts';
+import { openaiResponses } from '../openai-responses/index.ts';
 import { emptyRequest } from '../request-rig.ts';
 import { geminiGenerate } from './index.ts';
 
@@ -89,5 +92,49 @@ test('an answer that failed on its calls is no good answer', () => {
   for (const finishReason of words) {
     const { choices } = response.decode({ candidates: [{ finishReason }] }, {});
     assert.deepEqual(choices[0]?.finish, { reason: 'error', raw: finishReason });
+  }
+});
+
+test('a draft picture of a thought stays one in the conversation', () => {
+  const draft = { inlineData: { mimeType: 'image/png', data: 'AAAA' }, thought: true };
+  const turns = [
+    { role: 'user', parts: [{ text: 'Draw.' }] },
+    { role: 'model', parts: [draft, { inlineData: { mimeType: 'image/png', data: 'BBBB' } }] },
+    { role: 'user', parts: [{ text: 'Again.' }] },
+  ];
+  const request = geminiGenerate.request.decode({ contents: turns }, { model: 'm' });
+  assert.deepEqual(geminiGenerate.request.encode(request, {}).value['contents'], turns);
+  const { value, losses } = openaiChat.request.encode(request, {});
+  assert.doesNotMatch(JSON.stringify(value), /AAAA/);
+  assert.ok(losses.some(({ changesMeaning }) => !changesMeaning));
+});
+
+test('the signature of a picture finds its picture again through clients of other dialects', () => {
+  const drawn = { inlineData: { mimeType: 'image/png', data: 'BBBB' }, thoughtSignature: 'sig' };
+  const answer = geminiGenerate.response.decode(
+    { candidates: [{ content: { parts: [{ text: 'Here:' }, drawn] }, finishReason: 'STOP' }] },
+    {},
+  );
+  const asked = { ...emptyRequest, encryptedReasoning: true };
+  const message = anthropicMessages.response.encode(answer, asked).value;
+  const items = openaiResponses.response.encode(answer, asked).value;
+  const question = { role: 'user', content: 'Draw.' };
+  for (const { messages } of [
+    anthropicMessages.request.decode(
+      {
+        model: 'm',
+        max_tokens: 9,
+        messages: [question, { role: 'assistant', content: message['content'] }],
+      },
+      {},
+    ),
+    openaiResponses.request.decode(
+      { model: 'm', input: [question, ...asObjects(items['output'])] },
+      {},
+    ),
+  ]) {
+    const { value } = geminiGenerate.request.encode({ ...asked, messages }, {});
+    const turns = asObjects(value['contents']);
+    assert.deepEqual(turns[1]?.['parts'], [{ text: 'Here:' }, drawn]);
   }
 });
