@@ -27,6 +27,7 @@ import {
 } from '#std';
 import { dataUrlOf } from '../data-url.ts';
 import type { Quirks } from '../dialect.ts';
+import { endDetails } from '../end-details.ts';
 import {
   choiceDetails,
   createdAtOf,
@@ -48,6 +49,7 @@ import {
 } from './details.ts';
 import { findError } from './find-error.ts';
 import { audioFormat } from './media.ts';
+import { loseFields } from './tools.ts';
 import { readChatQuirks } from './quirks.ts';
 import { decodeUsage, encodeUsage } from './usage.ts';
 
@@ -145,6 +147,7 @@ export function encodeResponse(response: ChatResponse, request: ChatRequest): En
   const choices = response.choices.map((choice, position) =>
     encodeChoice(choice, position, own, legacy, losses),
   );
+  if (!own) loseFields(response.extensions, '', losses);
   const value = compact({
     id: response.id,
     object: 'chat.completion',
@@ -166,6 +169,7 @@ function encodeChoice(
   losses: Loss[],
 ): JsonObject {
   const details = own ? choice.finish.details : undefined;
+  if (!own) loseFields(endDetails(choice.finish), fieldPath('choices', position), losses);
   return {
     index: choice.index,
     message: {
@@ -223,6 +227,7 @@ function encodeAnswer(
   const thinking = parts.filter(isReasoning);
   const media = parts.filter((part): part is MediaPart => part.kind === 'media');
   for (const part of parts) {
+    if (!own) loseFields(partExtras(part), path, losses);
     if (part.kind === 'native' && !(own && part.dialect === 'openai-chat')) {
       losses.push({ path, reason: `an item only ${part.dialect} knows`, changesMeaning: false });
     }
@@ -273,6 +278,15 @@ export function callExtras(call: Pick<ToolCallPart, 'state' | 'extensions'>): Js
   if (call.state) return { extra_content: encodeToolState(call.state, extra) };
   return extra ? { extra_content: extra } : {};
 }
+
+/** What a foreign part says that chat has no field for. */
+export function partExtras({ kind, extensions }: Part): JsonObject {
+  return unknownFields(extensions ?? {}, kind === 'tool-call' ? callExtraFields : itemFields);
+}
+
+/** The Responses API's own items, of which the parts tell all that chat can say. */
+const itemFields = new Set(['item']);
+const callExtraFields = new Set(['extra_content', 'item']);
 
 /** Offsets of later texts move by the length of the texts before, because chat has one text only. */
 function encodeAnnotations(

@@ -8,8 +8,17 @@ import type {
   ToolCallPart,
   Usage,
 } from '#canonical';
-import { asObject, compact, fieldPath, formatSse, unknownFields, type JsonObject } from '#std';
+import {
+  asObject,
+  compact,
+  fieldPath,
+  formatSse,
+  saidFields,
+  unknownFields,
+  type JsonObject,
+} from '#std';
 import type { StreamEncoder } from '../dialect.ts';
+import { endDetails } from '../end-details.ts';
 import { encodeLogprobTokens } from './answer.ts';
 import { encodeDetail, needsDetail, textStateDetail } from './details.ts';
 import { encodeError } from './error.ts';
@@ -20,6 +29,7 @@ import {
   encodeImage,
   finishWord,
   nativeFinish,
+  partExtras,
 } from './response.ts';
 import { encodeUsage } from './usage.ts';
 
@@ -84,6 +94,7 @@ class ChatStreamEncoder implements StreamEncoder {
           this.#own && finish.details ? unknownFields(finish.details, new Set(['message'])) : {};
         const said = this.#own ? asObject(finish.details?.['message']) : undefined;
         const legacy = this.#request.legacyFunctions === true;
+        if (!this.#own) this.#loseAll(endDetails(finish));
         return this.#chunk(choice, said ?? {}, {
           finish_reason: finishWord(finish, legacy),
           ...nativeFinish(finish, this.#own),
@@ -114,6 +125,7 @@ class ChatStreamEncoder implements StreamEncoder {
   }
 
   #startPart(index: number, choice: number, part: Part): string {
+    if (!this.#own) this.#loseAll(partExtras(part));
     const tool = part.kind === 'tool-call' ? (this.#toolCounts.get(choice) ?? 0) : 0;
     const detailed = part.kind === 'reasoning' && (!this.#own || needsDetail(part));
     const detail = detailed ? this.#detailCount++ : undefined;
@@ -303,7 +315,12 @@ class ChatStreamEncoder implements StreamEncoder {
     return `data: ${JSON.stringify({ ...this.#head, choices, ...usage })}\n\n`;
   }
 
+  #loseAll(fields: JsonObject): void {
+    for (const key of saidFields(fields)) this.#onLoss(key, 'not known in Chat Completions');
+  }
+
   #close(extensions: JsonObject = {}): string {
+    if (!this.#own) this.#loseAll(extensions);
     const rest = this.#own ? extensions : {};
     const done = 'data: [DONE]\n\n';
     if (!this.#request.streamUsage || !this.#usage) {

@@ -19,6 +19,7 @@ import {
   type JsonValue,
 } from '#std';
 import type { Quirks } from '../dialect.ts';
+import { endDetails } from '../end-details.ts';
 import { lossCollector } from './content.ts';
 import { vendorError } from './error.ts';
 import { decodeFinish, decodeOutput } from './output-decode.ts';
@@ -132,7 +133,7 @@ export function encodeResponse(response: ChatResponse, request: ChatRequest): En
   });
   const own = response.dialect === 'openai-responses';
   if (!own) {
-    for (const key of saidFields(response.extensions))
+    for (const key of saidFields({ ...response.extensions, ...endDetails(finish) }))
       report(key, `unknown to the Responses API (said in ${response.dialect})`, false);
   }
   const value = responseObject(request, {

@@ -1,6 +1,7 @@
 import type { Bill, ChatEvent, ChatRequest, Finish, GatewayError, Usage } from '#canonical';
-import { asNumber, formatSse, parseJsonObject, type JsonObject } from '#std';
+import { asNumber, formatSse, parseJsonObject, saidFields, type JsonObject } from '#std';
 import type { StreamEncoder, StreamForm } from '../dialect.ts';
+import { endDetails } from '../end-details.ts';
 import { errorEvent } from './error.ts';
 import { OutputBuilder } from './output-encode.ts';
 import { responseId, responseObject, type ResponseFacts } from './response-object.ts';
@@ -115,7 +116,11 @@ class ResponsesStreamEncoder implements StreamEncoder {
   #finished(extensions: JsonObject | undefined): void {
     const finish = this.#finish ?? { reason: 'stop', raw: '' };
     if (!this.#finish) this.#end(finish);
-    const own = this.#head?.dialect === 'openai-responses' ? extensions : undefined;
+    const dialect = this.#head?.dialect;
+    const own = dialect === 'openai-responses' ? extensions : undefined;
+    if (!own)
+      for (const key of saidFields({ ...extensions, ...endDetails(finish) }))
+        this.#onLoss(key, `unknown to the Responses API (said in ${dialect ?? 'another dialect'})`);
     const response = this.#response({ finish, extensions: own });
     this.#write(terminalEvent(String(response['status'])), { response });
     this.#over = true;
