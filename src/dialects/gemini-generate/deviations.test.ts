@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ChatCollector, GatewayFailure, type ChatEvent } from '#canonical';
-import { asObjects, type JsonValue } from '#std';
+import { asObjects, type JsonObject, type JsonValue } from '#std';
 import { anthropicMessages } from '../anthropic-messages/index.ts';
 import { openaiChat } from '../openai-chat/index.ts';
 import { openaiResponses } from '../openai-responses/index.ts';
@@ -137,4 +137,56 @@ test('the signature of a picture finds its picture again through clients of othe
     const turns = asObjects(value['contents']);
     assert.deepEqual(turns[1]?.['parts'], [{ text: 'Here:' }, drawn]);
   }
+});
+
+/** What the first text of a stream cites, whose frames say of its sources one after another. */
+function citedBy(...metadata: readonly JsonObject[]): unknown {
+  const events = eventsOf(
+    metadata.map((groundingMetadata, at) => ({
+      candidates: [
+        {
+          content: { parts: [{ text: at === 0 ? 'Paris is' : ' large.' }] },
+          groundingMetadata,
+          ...(at === metadata.length - 1 ? { finishReason: 'STOP' } : {}),
+        },
+      ],
+    })),
+  );
+  const collector = new ChatCollector('gemini-generate');
+  for (const event of events) collector.push(event);
+  const [part] = collector.finish().choices[0]?.parts ?? [];
+  return (part?.kind === 'text' ? (part.citations ?? []) : []).map(({ title, start }) => [
+    title,
+    start,
+  ]);
+}
+
+const source = (title: string): JsonObject => ({ web: { uri: `https://${title}.test`, title } });
+const support = (text: string, ...groundingChunkIndices: readonly number[]): JsonObject => ({
+  segment: { startIndex: 0, endIndex: text.length, text },
+  groundingChunkIndices,
+});
+
+test('sources that frames name one after another are all cited, whichever way they are counted', () => {
+  const first = { groundingChunks: [source('a')] };
+  const both = [
+    ['b', 0],
+    ['a', undefined],
+  ];
+  const place = support('Paris is large.', 1);
+  // Counted on, told anew, told from the beginning each time, and not told once more.
+  const countedOn = { groundingChunks: [source('b')], groundingSupports: [place] };
+  assert.deepEqual(citedBy(first, countedOn), both);
+  const anew = { ...countedOn, groundingSupports: [support('Paris is large.', 0)] };
+  assert.deepEqual(citedBy(first, anew), both);
+  const all = { ...countedOn, groundingChunks: [source('a'), source('b')] };
+  assert.deepEqual(citedBy(first, all), both);
+  assert.deepEqual(citedBy(all, {}), both);
+  assert.deepEqual(citedBy(all, { groundingChunks: [] }), both);
+  // The same source, found by two searches.
+  const again = { groundingChunks: [source('a')], groundingSupports: [place] };
+  assert.deepEqual(citedBy(first, again), [
+    ['a', 0],
+    ['a', undefined],
+  ]);
 });

@@ -23,6 +23,7 @@ import { decodeUpstreamErrorValue } from '../upstream-error.ts';
 import { namedCall } from './contents-decode.ts';
 import { geminiId } from './fields.ts';
 import { decodeFinish, finishWord } from './finish.ts';
+import { mergeCandidate } from './grounding-merge.ts';
 import { citationsOf, hasGrounding } from './grounding.ts';
 import { citableCharactersMax } from './limits.ts';
 import { readLogprobs } from './logprobs.ts';
@@ -173,7 +174,7 @@ export class GeminiStreamDecoder implements StreamDecoder {
 
   /** Older models say STOP in every chunk, and sources may come after it: the last word counts, at the end. */
   #readCandidate(choice: OpenChoice, candidate: JsonObject, events: ChatEvent[]): void {
-    choice.extensions = { ...choice.extensions, ...candidateExtensions(candidate) };
+    choice.extensions = mergeCandidate(choice.extensions, candidateExtensions(candidate));
     for (const value of asArray(asObject(candidate['content'])?.['parts']) ?? [])
       this.#readPart(choice, value, events);
     const tokens: readonly TokenLogprob[] | undefined = readLogprobs(candidate['logprobsResult']);
