@@ -190,3 +190,24 @@ test('sources that frames name one after another are all cited, whichever way th
     ['a', undefined],
   ]);
 });
+
+test('a step that ends with code to be run is no end of the answer', () => {
+  const code = { executableCode: { language: 'PYTHON', code: 'print(1)' } };
+  const ran = { candidates: [{ content: { parts: [code] }, finishReason: 'STOP' }] };
+  const result = {
+    candidates: [{ content: { parts: [{ codeExecutionResult: { output: '1' } }] } }],
+  };
+  const tap = (frames: readonly JsonValue[]): boolean | undefined => {
+    const watched = stream.tap(emptyRequest, {});
+    for (const frame of frames) watched.inspect({ data: JSON.stringify(frame) });
+    return watched.mayEnd;
+  };
+  for (const cut of [[ran], [ran, result], [ran, result, chunk('It')]]) {
+    const last = eventsOf(cut).at(-1);
+    assert.equal(last?.kind === 'error' && last.error.code, 'upstream_cut');
+    assert.equal(tap(cut), false);
+  }
+  const whole = [ran, result, chunk('It'), chunk(' is 1.', 'STOP')];
+  assert.equal(eventsOf(whole).at(-1)?.kind, 'finished');
+  assert.equal(tap(whole), true);
+});

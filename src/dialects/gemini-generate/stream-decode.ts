@@ -22,14 +22,20 @@ import type { Frame, StreamDecoder } from '../dialect.ts';
 import { decodeUpstreamErrorValue } from '../upstream-error.ts';
 import { namedCall } from './contents-decode.ts';
 import { geminiId } from './fields.ts';
-import { decodeFinish, finishWord } from './finish.ts';
+import { decodeFinish } from './finish.ts';
 import { mergeCandidate } from './grounding-merge.ts';
 import { citationsOf, hasGrounding } from './grounding.ts';
 import { citableCharactersMax } from './limits.ts';
 import { readLogprobs } from './logprobs.ts';
 import { PartialArguments } from './partial-arguments.ts';
 import { answerArguments, readAnswerPart, type RawToolCall } from './parts-decode.ts';
-import { answerExtensions, blockReason, candidateExtensions, readTime } from './response-decode.ts';
+import {
+  answerExtensions,
+  blockReason,
+  candidateExtensions,
+  endOf,
+  readTime,
+} from './response-decode.ts';
 import { callScope, makeToolId } from './tool-ids.ts';
 import { laterUsage } from './usage.ts';
 
@@ -178,7 +184,7 @@ export class GeminiStreamDecoder implements StreamDecoder {
     for (const value of asArray(asObject(candidate['content'])?.['parts']) ?? [])
       this.#readPart(choice, value, events);
     const tokens: readonly TokenLogprob[] | undefined = readLogprobs(candidate['logprobsResult']);
-    const raw = finishWord(candidate['finishReason']);
+    const raw = endOf(candidate);
     if (tokens) this.#closeAll(choice, events);
     else if (raw !== undefined) this.#closeCall(choice, events);
     if (tokens && tokens.length > 0)

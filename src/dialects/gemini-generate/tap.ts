@@ -18,8 +18,7 @@ import { decodeUpstreamErrorValue } from '../upstream-error.ts';
 import { annotateUsageMetadata, mayTellVendorCosts } from '../bill.ts';
 import { ChoiceEnds } from '../choice-ends.ts';
 import { halfFrameError } from '../half-frame.ts';
-import { finishWord } from './finish.ts';
-import { blockReason } from './response-decode.ts';
+import { blockReason, endOf } from './response-decode.ts';
 import { laterUsage } from './usage.ts';
 
 /** Members whose frame is read in full: they decide, or hold more text than the answer's. */
@@ -94,7 +93,7 @@ export class GeminiTap implements StreamTap {
         content ||= size > 0 || asObject(part['functionCall']) !== undefined;
       }
       const index = asCount(candidate['index']) ?? position;
-      this.#ends.note(index, finishWord(candidate['finishReason']) !== undefined);
+      this.#ends.note(index, endOf(candidate) !== undefined);
     }
     if (blockReason(chunk) !== undefined)
       for (let index = 0; index < this.#choiceCount; index += 1) this.#ends.note(index, true);
