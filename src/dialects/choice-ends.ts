@@ -8,11 +8,6 @@ export class ChoiceEnds {
     if (ended) this.#ended.add(index);
   }
 
-  /** What it said was no end: there is more of it. */
-  goesOn(index: number): void {
-    this.#ended.delete(index);
-  }
-
   /** How many have ended. */
   get count(): number {
     return this.#ended.size;

@@ -63,6 +63,8 @@ export type FrameFacts = {
   readonly closing: boolean;
   /** The terminal mark was seen: the stream is complete and may end. */
   readonly complete: boolean;
+  /** The frame is no piece of a stream but a whole answer, as clients that do not stream read it. */
+  readonly whole?: boolean | undefined;
   /** The frame only exists because the gateway asked for it (chat's usage chunk): drop it if the client did not ask. */
   readonly unasked: boolean;
   readonly error?: GatewayError | undefined;
@@ -163,8 +165,8 @@ export type EmbeddingDialect = {
 /** Counting tokens: the request is a chat request; only the answer has a form of its own. */
 export type CountTokensForm = {
   readonly id: DialectId;
-  /** The body for the counting endpoint, from a body of the dialect: without what only generation takes. */
-  prepare?(wire: JsonObject): JsonObject;
+  /** A client's body for the counting endpoint of a vendor that calls the model `model`: without what only generation takes. */
+  prepare(wire: JsonObject, model: string): JsonObject;
   decode(wire: JsonObject): number | undefined;
   encode(inputTokens: number): JsonObject;
 };

@@ -1,20 +1,15 @@
-import type { DialectId, Finish } from '#canonical';
-import { asObject, saidFields } from '#std';
+import type { Finish } from '#canonical';
+import { asObject, saidFields, unknownFields } from '#std';
+
+const toldByReason = new Set(['type', 'reason']);
 
 /**
- * What a choice of another dialect said beside its answer, by the names of its fields, for which the target has no
- * place: a filter's results, tools that the vendor has run. A Responses answer says there why it is incomplete, and
- * its finish says that everywhere.
+ * What a vendor said at the end of a choice besides why it ended, by the names of its fields: a filter's results,
+ * tools that it has run. Other dialects have no place for it.
  */
-export function foreignDetails(
-  finish: Finish,
-  source: DialectId | undefined,
-  target: DialectId,
-): readonly string[] {
-  if (source === target || source === 'openai-responses') return [];
-  return saidFields(finish.details).flatMap((key) =>
-    key === 'message'
-      ? saidFields(asObject(finish.details?.['message'])).map((inner) => `message.${inner}`)
-      : [key],
+export function foreignDetails({ details }: Finish): readonly string[] {
+  const message = asObject(details?.['message']);
+  return saidFields(unknownFields(details ?? {}, toldByReason)).flatMap((key) =>
+    key === 'message' && message ? saidFields(message).map((inner) => `message.${inner}`) : [key],
   );
 }

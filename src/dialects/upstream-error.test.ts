@@ -26,6 +26,13 @@ const cases: readonly Case[] = [
     400,
   ],
   [
+    'a request that Google gave up itself',
+    499,
+    { error: { code: 499, message: 'The operation was cancelled.', status: 'CANCELLED' } },
+    'server',
+    502,
+  ],
+  [
     'an overlong prompt at OpenAI',
     400,
     { error: { message: 'too long', code: 'context_length_exceeded' } },

@@ -185,7 +185,7 @@ function classify(status: number, facts: UpstreamErrorFacts): UpstreamErrorKind 
   if (status === 429) return 'rate-limited';
   if (status === 529 || status === 503) return 'overloaded';
   if (status >= 500) return overloadedWords.test(text) ? 'overloaded' : 'server';
-  if ([408, 409, 424, 425, 498].includes(status)) return 'server';
+  if ([408, 409, 424, 425, 498, 499].includes(status)) return 'server';
   if (status === 400 && rateLimitWords.test(words)) return 'rate-limited';
   return 'request';
 }

@@ -81,9 +81,7 @@ async function askVendor(
     if (!choice) continue;
     const { channel } = offer;
     const { wire } = parseBody(exchange.body);
-    const body = Buffer.from(
-      JSON.stringify('model' in wire ? { ...wire, model: offer.name } : wire),
-    );
+    const body = Buffer.from(JSON.stringify(route.form.prepare(wire, offer.name)));
     try {
       const to = { offer, speech: choice };
       const forwarded = forwardedHeaders(exchange, choice.speech);

@@ -34,6 +34,8 @@ export type RelayStep = {
   readonly output: Uint8Array | string | undefined;
   readonly content: boolean;
   readonly error: GatewayError | undefined;
+  /** The frame is all of the answer, and no piece of a stream. */
+  readonly whole?: boolean;
 };
 
 export type Relay = {
@@ -99,6 +101,7 @@ class PassThroughRelay implements Relay {
     const facts = this.#tap.inspect(frame);
     if (this.complete) return this.#afterEnd(frame, facts);
     if (breaksOff(frame.data)) return { ...nothing, error: halfFrameError() };
+    if (facts.whole) return { ...nothing, whole: true };
     this.generatedSize += facts.generatedSize;
     // What an error says about usage is not what an answer used.
     if (facts.usage && !facts.error) {

@@ -115,7 +115,8 @@ export class StreamAnswer implements BodySink {
       this.#thrown = error;
     }
     if (this.#committed) funds.keepAhead(open.relay.generatedSize);
-    if (this.#thrown !== undefined || this.#error || funds.exhausted) return this.#cut();
+    if (this.#thrown !== undefined || this.#error || this.#whole || funds.exhausted)
+      return this.#cut();
     if (!wait || this.#clientGone || !client.begun) return;
     open.response.pause();
     void wait.then(() => open.response.resume());
@@ -167,10 +168,14 @@ export class StreamAnswer implements BodySink {
   }
 
   #accept(frames: ReturnType<OpenStream['parser']['push']>): Promise<void> | undefined {
-    const { relay } = this.#context.open;
+    const { relay, readBare } = this.#context.open;
     let wait: Promise<void> | undefined;
     for (const frame of frames) {
       const step = relay.push(frame);
+      if (step.whole && !this.#committed) {
+        this.#whole = readBare?.(Buffer.from(frame.data));
+        break;
+      }
       if (step.content && !this.#committed) this.#commit();
       if (step.output !== undefined) wait = this.#output(step.output) ?? wait;
       if (step.error) {

@@ -33,6 +33,17 @@ test('an exception in the middle of a stream is an error of the dialect', () => 
   assert.equal(last?.kind === 'error' ? last.error.upstream?.kind : '', 'rate-limited');
 });
 
+test('a fault inside the model is told in the words of its first message', () => {
+  const exception = formatAwsEvent(
+    { ':exception-type': 'modelStreamErrorException', ':message-type': 'exception' },
+    Buffer.from(
+      '{"message":"Model Stream Error","originalStatusCode":400,"originalMessage":"The prompt is too long."}',
+    ),
+  );
+  const [frame] = createAwsChunkParser().push(exception);
+  assert.match(frame?.data ?? '', /"message":"The prompt is too long\."/);
+});
+
 test('a message that is cut leaves a tail that is no event', () => {
   const parser = createAwsChunkParser();
   const message = chunk({ type: 'ping' });

@@ -38,7 +38,8 @@ function unwrap(frame: AwsEventFrame): StreamFrame {
   const payload = parseJsonObject(frame.data);
   if (frame.messageType !== 'event') {
     const type = errorTypes[frame.event ?? ''] ?? 'api_error';
-    const message = asString(payload?.['message']) ?? '';
+    // Of a fault inside the model only the original message says what it was.
+    const message = asString(payload?.['originalMessage']) ?? asString(payload?.['message']) ?? '';
     return serverSent('error', JSON.stringify({ type: 'error', error: { type, message } }));
   }
   const data = Buffer.from(asString(payload?.['bytes']) ?? '', 'base64').toString('utf8');

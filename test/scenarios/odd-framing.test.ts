@@ -17,9 +17,10 @@ describe('an answer in an odd form', () => {
     });
     const models = { m: { prices: { input: '1', output: '2' }, output_tokens: 100 } };
     const google = { id: 'google', dialect: 'gemini-generate', models: { g: models.m } };
+    const claude = { id: 'claude', dialect: 'anthropic-messages', models: { a: models.m } };
     rig = await startRig({
       vendors: [],
-      channels: [vendor.channel({ models }), vendor.channel(google)],
+      channels: [vendor.channel({ models }), vendor.channel(google), vendor.channel(claude)],
     });
   });
   after(async () => {
@@ -111,6 +112,46 @@ describe('an answer in an odd form', () => {
       assert.equal(whole.choices[0].finish_reason, 'stop');
       assert.equal(whole.usage.prompt_tokens, 3);
       assert.equal(whole.usage.cost, 0.000005);
+    }
+  });
+
+  it('is told as a stream in every dialect although it came as the one frame of its own', async () => {
+    const message = {
+      id: 'msg_1',
+      type: 'message',
+      role: 'assistant',
+      model: 'a',
+      content: [{ type: 'text', text: 'Hi' }],
+      stop_reason: 'max_tokens',
+      stop_sequence: null,
+      usage: { input_tokens: 3, output_tokens: 1 },
+    };
+    const question = { model: 'a', stream: true, messages: [{ role: 'user', content: 'q' }] };
+    const ways = [
+      ['/v1/messages', { ...question, max_tokens: 9 }, /"stop_reason":"max_tokens".*message_stop/s],
+      ['/v1/chat/completions', question, /"finish_reason":"length".*\[DONE\]/s],
+      ['/v1/responses', { ...question, input: 'q', messages: undefined }, /response.incomplete/],
+      [
+        '/v1beta/models/a:streamGenerateContent?alt=sse',
+        { contents: [{ role: 'user', parts: [{ text: 'q' }] }] },
+        /"MAX_TOKENS"/,
+      ],
+    ] as const;
+    for (const [path, asked, end] of ways) {
+      const starts = ['', 'event: ping\ndata: {"type":"ping"}\n\n', 'event: message\n'];
+      for (const start of starts) {
+        answer = {
+          type: 'text/event-stream',
+          body: `${start}data: ${JSON.stringify(message)}\n\n`,
+        };
+        const response = await rig.post(path, asked);
+        const text = await response.text();
+        assert.equal(response.status, 200, text);
+        assert.match(text, /"Hi"/);
+        assert.match(text, end);
+        assert.doesNotMatch(text, /"content":\[\{"type":"text"|upstream_cut/);
+        if (path !== '/v1/chat/completions') assert.match(text, /"cost":0\.000005\b/);
+      }
     }
   });
 

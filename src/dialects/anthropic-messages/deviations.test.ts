@@ -164,3 +164,71 @@ test('arguments that say none give the empty object, and way to those that follo
   assert.equal(inputOf('{}'), '{}');
   assert.equal(inputOf('{}', '{"x":', 'null', '}'), '{"x":null}');
 });
+
+test('a message that comes whole in the one frame of its stream is read as it stands', () => {
+  const message = {
+    id: 'msg_1',
+    type: 'message',
+    role: 'assistant',
+    model: 'claude',
+    content: [
+      { type: 'thinking', thinking: 'Hm.', signature: 'sig' },
+      { type: 'text', text: 'Hi' },
+      { type: 'tool_use', id: 'a', name: 'f', input: { x: 1 } },
+    ],
+    container: { id: 'box' },
+    stop_reason: 'tool_use',
+    stop_sequence: null,
+    usage: { input_tokens: 3, output_tokens: 7 },
+  };
+  const events = decoded([{ type: 'ping' }, message]);
+  const { choices, usage, extensions } = response.decode(message, {});
+  const read = collected(events);
+  assert.deepEqual([read.choices, read.usage, read.extensions], [choices, usage, extensions]);
+  assert.equal(events.filter(({ kind }) => kind === 'usage').length, 1);
+  const facts = stream.tap(emptyRequest, {}).inspect({ data: JSON.stringify(message) });
+  assert.deepEqual([facts.whole, facts.content, facts.complete], [true, true, true]);
+});
+
+const ranByCode = {
+  type: 'message_start',
+  message: {
+    id: 'msg_1',
+    content: [
+      { type: 'code_execution_tool_result', tool_use_id: 's', content: { stdout: '1' } },
+      { type: 'tool_use', id: 'a', name: 'f', input: { x: 1 }, caller: { tool_id: 's' } },
+    ],
+    stop_reason: 'tool_use',
+    usage: { input_tokens: 3, output_tokens: 7 },
+  },
+};
+
+test('blocks that the head of a message holds are in the answer, before those that are streamed', () => {
+  const kinds = (...frames: readonly JsonObject[]): unknown =>
+    collected(decoded([ranByCode, ...frames, { type: 'message_stop' }])).choices[0]?.parts.map(
+      (part) => ('text' in part ? part.text : part.kind),
+    );
+  assert.deepEqual(kinds(), ['native', 'tool-call']);
+  assert.deepEqual(kinds(...block(0, { type: 'text', text: 'a' })), ['native', 'tool-call', 'a']);
+  const { choices, usage } = collected(decoded([ranByCode, { type: 'message_stop' }]));
+  const called = choices[0]?.parts[1];
+  assert.deepEqual(called?.kind === 'tool-call' && [called.id, called.input, called.extensions], [
+    'a',
+    '{"x":1}',
+    { caller: { tool_id: 's' } },
+  ]);
+  assert.equal(choices[0]?.finish.reason, 'tool-calls');
+  assert.equal(usage?.outputTokens, 7);
+  const facts = stream.tap(emptyRequest, {}).inspect({ data: JSON.stringify(ranByCode) });
+  assert.deepEqual([facts.content, facts.complete], [true, false]);
+});
+
+test('a head whose blocks are streamed once more does not double them', () => {
+  const message = { id: 'm', content: [{ type: 'text', text: 'Hi' }] };
+  const again = block(0, { type: 'text', text: '' }, { type: 'text_delta', text: 'Hi' });
+  for (const frames of [again, [words(0, 'Hi')]])
+    assert.deepEqual(
+      collected(decoded([{ type: 'message_start', message }, ...frames, ...end])).choices[0]?.parts,
+      [{ kind: 'text', text: 'Hi' }],
+    );
+});

@@ -55,7 +55,7 @@ const generationFields = new Set([
 /** `POST /v1/messages/count_tokens`: the request is a message request, the answer one number. */
 export const anthropicCountTokens: CountTokensForm = {
   id: 'anthropic-messages',
-  prepare: (wire) => unknownFields(wire, generationFields),
+  prepare: (wire, model) => ({ ...unknownFields(wire, generationFields), model }),
   decode: (wire) => asCount(wire['input_tokens']),
   encode: (inputTokens) => ({ input_tokens: inputTokens }),
 };

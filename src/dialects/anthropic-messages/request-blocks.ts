@@ -295,6 +295,11 @@ function decodeToolResult(block: JsonObject, path: string): ToolResultPart {
   };
 }
 
+/** The tool that a search of tools has found: other vendors are told its name. */
+function toolReference(block: JsonObject): string | undefined {
+  return block['type'] === 'tool_reference' ? asString(block['tool_name']) : undefined;
+}
+
 /** `complete` is false when the content holds blocks that no other dialect could understand. */
 function decodeResultContent(
   content: JsonValue | undefined,
@@ -311,7 +316,11 @@ function decodeResultContent(
       fieldPath(path, index),
     );
     if (part.kind === 'text' || part.kind === 'media') parts.push(part);
-    else complete = false;
+    else {
+      complete = false;
+      const found = part.kind === 'native' ? toolReference(part.value) : undefined;
+      if (found !== undefined) parts.push({ kind: 'text', text: found });
+    }
   }
   return { parts, complete };
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ReadError, type JsonObject } from '#std';
+import { asObjects, ReadError, type JsonObject } from '#std';
+import { openaiChat } from '../openai-chat/index.ts';
 import { anthropicMessages } from './index.ts';
 import { messagesMax, partsMax, toolsMax } from './limits.ts';
 import { own, encoded, roundTrip, contents } from './messages-rig.ts';
@@ -212,4 +213,18 @@ test('the number of messages, blocks and tools is bounded', () => {
   fails({ messages: [{ role: 'user', content }] }, 'messages[0].content');
   const tool = { name: 'x', input_schema: {} };
   fails({ tools: Array.from({ length: toolsMax + 1 }, () => tool) }, 'tools');
+});
+
+test('the tools that a search of tools has found are named to other vendors, and sent to its own as they came', () => {
+  const content = [{ type: 'tool_reference', tool_name: 'look_up' }];
+  const messages = [
+    { role: 'user', content: 'Find a tool.' },
+    { role: 'assistant', content: [{ type: 'tool_use', id: 'a', name: 'search', input: {} }] },
+    { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'a', content }] },
+  ];
+  const request = own({ messages });
+  const [, , sent] = asObjects(encoded(request).value['messages']);
+  assert.deepEqual(asObjects(sent?.['content'])[0]?.['content'], content);
+  const chat = asObjects(openaiChat.request.encode(request, {}).value['messages']);
+  assert.equal(chat.at(-1)?.['content'], 'look_up');
 });

@@ -74,13 +74,8 @@ export function extensionsOf(
   return Object.keys(extensions).length > 0 ? { extensions } : {};
 }
 
-/** The blocks of an answer; elements that are no objects are skipped. */
-export function decodeAnswerBlocks(
-  content: JsonValue | undefined,
-  quirks: AnthropicQuirks,
-): readonly Part[] {
-  if (typeof content === 'string') return content === '' ? [] : [{ kind: 'text', text: content }];
-  return asArray(content)
-    ? asObjects(content).map((block) => decodeAnswerBlock(block, quirks))
-    : [];
+/** The blocks of an answer on the wire; elements that are no objects are skipped, and a string is one text. */
+export function messageBlocks({ content }: JsonObject): readonly JsonObject[] {
+  if (typeof content === 'string') return content === '' ? [] : [{ type: 'text', text: content }];
+  return asArray(content) ? asObjects(content) : [];
 }

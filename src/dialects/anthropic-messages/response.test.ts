@@ -210,7 +210,7 @@ test('errors and counts', () => {
   assert.deepEqual(anthropicCountTokens.encode(5), { input_tokens: 5 });
   assert.equal(anthropicCountTokens.decode({ input_tokens: -5 }), undefined);
   assert.deepEqual(
-    anthropicCountTokens.prepare?.({ model: 'm', max_tokens: 1, stream: true, messages: [] }),
-    { model: 'm', messages: [] },
+    anthropicCountTokens.prepare({ model: 'm', max_tokens: 1, stream: true, messages: [] }, 'n'),
+    { model: 'n', messages: [] },
   );
 });

@@ -15,7 +15,7 @@ import { answerBlocks } from './answer-blocks.ts';
 import { lose } from './encoding.ts';
 import { decodeFinish, encodeFinish, finishOfStructuredAnswer } from './finish.ts';
 import { readQuirks } from './quirks.ts';
-import { decodeAnswerBlocks } from './response-blocks.ts';
+import { decodeAnswerBlock, messageBlocks } from './response-blocks.ts';
 import { decodeUsage, encodeUsage } from './usage.ts';
 
 const dialect = 'anthropic-messages';
@@ -40,7 +40,8 @@ export function decodeResponse(wire: JsonObject, quirks: Quirks): ChatResponse {
   if (wire['type'] !== 'message' && !asArray(wire['content'])) {
     fail('upstream_invalid', 'The upstream answered with something that is not a message.');
   }
-  const parts = decodeAnswerBlocks(wire['content'], readQuirks(quirks));
+  const known = readQuirks(quirks);
+  const parts = messageBlocks(wire).map((block) => decodeAnswerBlock(block, known));
   const usage = responseUsage(wire);
   return {
     dialect,

@@ -24,7 +24,13 @@ import { decodeFinish } from './finish.ts';
 import { blocksMax, gatheredCharactersMax } from './limits.ts';
 import { readQuirks, type AnthropicQuirks } from './quirks.ts';
 import { decodeCitation, reasoningPart } from './request-blocks.ts';
-import { decodeAnswerBlock, inputText, isAnswerTool, toolCallHead } from './response-blocks.ts';
+import {
+  decodeAnswerBlock,
+  inputText,
+  isAnswerTool,
+  messageBlocks,
+  toolCallHead,
+} from './response-blocks.ts';
 import { decodeUsage, mergeRawUsage } from './usage.ts';
 
 /** The block that is being streamed: blocks never overlap. */
@@ -56,6 +62,8 @@ export class MessagesStreamDecoder implements StreamDecoder {
   #toolCalls = 0;
   #answeredByTool = false;
   #open: OpenBlock | undefined;
+  /** Blocks that `message_start` held: calls that code of a container makes come so. */
+  #given: readonly JsonObject[] = [];
   #usage: JsonObject | undefined;
   /** Whether the end has told it too: the start's count of output is a placeholder. */
   #usageAtEnd = false;
@@ -76,6 +84,8 @@ export class MessagesStreamDecoder implements StreamDecoder {
     switch (type) {
       case 'message_start':
         return this.#start(data);
+      case 'message':
+        return this.#started ? [] : [...this.#start({ message: data }), ...this.#stop({})];
       case 'content_block_start':
         return this.#startBlock(data);
       case 'content_block_delta':
@@ -120,6 +130,9 @@ export class MessagesStreamDecoder implements StreamDecoder {
     Object.assign(this.#extensions, unknownFields(message, startFields));
     if (this.#started) return [];
     this.#started = true;
+    this.#given = messageBlocks(message).filter((block) => block['text'] !== '');
+    // A message that says why it ended is no beginning: its counts are the last word.
+    this.#usageAtEnd = usage !== undefined && (asString(stop_reason) ?? '') !== '';
     const decoded = this.#usage && decodeUsage(this.#usage);
     return [
       {
@@ -140,7 +153,7 @@ export class MessagesStreamDecoder implements StreamDecoder {
 
   #startBlock(data: JsonObject): readonly ChatEvent[] {
     const interrupted = this.#open?.wireIndex;
-    const events = [...this.#ensureStarted(), ...this.#closeBlock()];
+    const events = [...this.#ensureStarted(), ...this.#closeBlock(), ...this.#givenBlocks(data)];
     if (this.#blocks.size >= blocksMax)
       return this.#fail(gatewayError('upstream_invalid', 'The upstream sent too many blocks.'));
     const block = asObject(data['content_block']) ?? {};
@@ -164,6 +177,19 @@ export class MessagesStreamDecoder implements StreamDecoder {
     events.push({ kind: 'part-start', index, choice: 0, part: head });
     if (text !== '') events.push(...this.#append(this.#open, text));
     return events;
+  }
+
+  /** The blocks that came with the message's head, unless `next`, the first that is streamed, begins to repeat them. */
+  #givenBlocks(next?: JsonObject): readonly ChatEvent[] {
+    const given = this.#given;
+    this.#given = [];
+    const block = asObject(next?.['content_block']);
+    const repeated = block && given[asCount(next?.['index']) ?? 0];
+    if (repeated && repeated['type'] === block['type'] && repeated['id'] === block['id']) return [];
+    return given.flatMap((content_block) => [
+      ...this.#startBlock({ content_block }),
+      ...this.#closeBlock(),
+    ]);
   }
 
   /** The part as its first event tells it, and text that came with it. */
@@ -313,7 +339,7 @@ export class MessagesStreamDecoder implements StreamDecoder {
         gatewayError('upstream_invalid', 'The upstream ended an answer that it never began.'),
       );
     this.#countAtEnd(data);
-    const events: ChatEvent[] = [...this.#closeBlock()];
+    const events: ChatEvent[] = [...this.#closeBlock(), ...this.#givenBlocks()];
     this.#closed = true;
     const finish = decodeFinish(this.#finish, this.#toolCalls > 0);
     const endsLikeText =

@@ -97,25 +97,26 @@ export class MessagesStreamEncoder implements StreamEncoder {
       this.#report(`choices[${choice}]`, 'Anthropic gives one answer');
       return '';
     }
+    this.#open.set(index, { part, wireIndex: undefined, pieces: [] });
+    // A text may stay without words, which Anthropic refuses when the client sends it back.
+    if (part.kind === 'text') return this.#partDelta(index, part.text);
+    const opening = this.#openBlock(index, part);
+    if (part.kind === 'tool-call') return opening + this.#partDelta(index, part.input);
+    return opening + ('text' in part ? this.#partDelta(index, part.text) : '');
+  }
+
+  /** The state bound to the part, and the beginning of its block; nothing for one that is written whole at its end. */
+  #openBlock(index: number, part: Part): string {
     const head = this.#headBlock(part, index);
-    if (!head) {
-      this.#open.set(index, { part, wireIndex: undefined, pieces: [] });
-      return '';
-    }
+    if (!head) return '';
     const state = boundState(part);
     const before = state ? this.#whole(state) : '';
     const wireIndex = this.#nextWireIndex;
     this.#nextWireIndex += 1;
     this.#open.set(index, { part, wireIndex, pieces: [] });
     const opening = write({ type: 'content_block_start', index: wireIndex, content_block: head });
-    if (part.kind === 'tool-call')
-      return (
-        before +
-        opening +
-        deltaEvent(wireIndex, inputDelta('')) +
-        this.#partDelta(index, part.input)
-      );
-    return before + opening + ('text' in part ? this.#partDelta(index, part.text) : '');
+    const first = part.kind === 'tool-call' ? deltaEvent(wireIndex, inputDelta('')) : '';
+    return before + opening + first;
   }
 
   /** The block as it opens; `undefined` for parts that are written whole at their end. */
@@ -156,6 +157,8 @@ export class MessagesStreamEncoder implements StreamEncoder {
     const open = this.#open.get(index);
     if (!open || delta === '') return '';
     if (open.wireIndex === undefined) {
+      if (open.part.kind === 'text')
+        return this.#openBlock(index, open.part) + this.#partDelta(index, delta);
       open.pieces.push(delta);
       return '';
     }
@@ -174,6 +177,8 @@ export class MessagesStreamEncoder implements StreamEncoder {
   #partEnd(index: number, final: PartFinal | undefined): string {
     const open = this.#open.get(index);
     if (!open) return '';
+    if (open.wireIndex === undefined && open.part.kind === 'text' && cites(open.part, final))
+      return this.#openBlock(index, open.part) + this.#partEnd(index, final);
     this.#open.delete(index);
     if (open.wireIndex === undefined)
       return this.#heldPart(completePart(open.part, open.pieces.join(''), final), index);
@@ -216,6 +221,7 @@ export class MessagesStreamEncoder implements StreamEncoder {
     const bare = ((): JsonObject | undefined => {
       if (part.kind === 'reasoning') return reasoningBlock(part);
       if (part.kind === 'media') return mediaBlock(part, report);
+      if (part.kind === 'text') return undefined;
       if (part.kind === 'native' && part.dialect === dialect) return part.value;
       report('', `an item of kind ${part.kind} has no counterpart at Anthropic`);
       return undefined;
@@ -265,6 +271,11 @@ function usageAtStart({ usage, serviceTier }: Extract<ChatEvent, { kind: 'start'
     output_tokens: 0,
     ...(serviceTier === undefined ? {} : { service_tier: serviceTier }),
   };
+}
+
+/** Sources that came late stand at a text without words. */
+function cites(part: Extract<Part, { kind: 'text' }>, final: PartFinal | undefined): boolean {
+  return (final?.citations ?? part.citations ?? []).length > 0;
 }
 
 /** Free text of a call, which has to be an object here; whole answers say it in the same field. */

@@ -269,3 +269,29 @@ test('the free text of a call is an object for the client, at the end of its blo
     .map((delta) => asString(delta?.['partial_json']) ?? '');
   assert.deepEqual(JSON.parse(pieces.join('')), { input: 'say "hi"' });
 });
+
+test('a text without words is no block, and what was bound to it stands all the same', () => {
+  const state = {
+    issuer: 'gemini-generate',
+    value: 'sig',
+    form: 'thoughtSignature of an empty text',
+  } as const;
+  const blocksOf = (part: Part, final: object): unknown =>
+    written([
+      { kind: 'start', id: 'r', model: 'm', dialect: 'gemini-generate' },
+      { kind: 'part-start', index: 0, choice: 0, part },
+      { kind: 'part-end', index: 0, final },
+      { kind: 'end', choice: 0, finish: { reason: 'stop', raw: 'STOP' } },
+      { kind: 'finished' },
+    ]).flatMap(({ type, content_block }) =>
+      type === 'content_block_start' ? [asObject(content_block)?.['type']] : [],
+    );
+  assert.deepEqual(blocksOf({ kind: 'text', text: '', state }, { state }), ['redacted_thinking']);
+  assert.deepEqual(blocksOf({ kind: 'text', text: '' }, {}), []);
+  const citations = [{ url: 'https://a.test' }];
+  assert.deepEqual(blocksOf({ kind: 'text', text: '' }, { citations }), ['text']);
+  assert.deepEqual(blocksOf({ kind: 'text', text: 'Hi', state }, {}), [
+    'redacted_thinking',
+    'text',
+  ]);
+});

@@ -12,6 +12,7 @@ import type { Frame, FrameFacts, StreamTap } from '../dialect.ts';
 import { decodeUpstreamErrorValue } from '../upstream-error.ts';
 import { annotateUsage } from '../bill.ts';
 import { halfFrameError, isHalfFrame } from '../half-frame.ts';
+import { messageBlocks } from './response-blocks.ts';
 import { decodeUsage, mergeRawUsage } from './usage.ts';
 
 const nothing: FrameFacts = {
@@ -83,7 +84,9 @@ export class MessagesStreamTap implements StreamTap {
       case 'content_block_start':
         return this.#blockStart(asObject(data['content_block']) ?? {});
       case 'message_start':
-        return this.#withUsage(asObject(asObject(data['message'])?.['usage']));
+        return this.#messageStart(asObject(data['message']) ?? {});
+      case 'message':
+        return { ...this.#messageStart(data), closing: true, complete: true, whole: true };
       case 'message_delta':
         this.#closing = true;
         return this.#withUsage(asObject(data['usage']));
@@ -96,6 +99,16 @@ export class MessagesStreamTap implements StreamTap {
         if (data['type'] !== undefined || !asObject(data['error'])) return this.#quiet();
         return { ...this.#quiet(), error: decodeUpstreamErrorValue(200, data) };
     }
+  }
+
+  /** Usually empty; what code of a container calls comes with the head. */
+  #messageStart(message: JsonObject): FrameFacts {
+    const facts = messageBlocks(message).map((block) => this.#blockStart(block));
+    return {
+      ...this.#withUsage(asObject(message['usage'])),
+      content: facts.some(({ content }) => content),
+      generatedSize: facts.reduce((sum, { generatedSize }) => sum + generatedSize, 0),
+    };
   }
 
   /** Text and thinking open empty; all other blocks carry something the model made. */

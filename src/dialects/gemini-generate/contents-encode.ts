@@ -19,7 +19,7 @@ import {
   type JsonValue,
 } from '#std';
 import { documentText } from '../document-text.ts';
-import { endSignatureForm, geminiId, textSignatureForm } from './fields.ts';
+import { endSignatureForm, geminiId, mediaSignatureForm, textSignatureForm } from './fields.ts';
 import { mediaWire } from './media.ts';
 import type { GeminiQuirks } from './quirks.ts';
 import { isMadeToolId } from './tool-ids.ts';
@@ -147,7 +147,7 @@ function encodeMessage(
   const wires: JsonObject[] = [];
   for (const [index, part] of (encoding.own
     ? message.parts
-    : withTextState(message.parts)
+    : withBoundState(message.parts)
   ).entries()) {
     const at = `${path}.content[${index}]`;
     if (!encoding.own && part.kind !== 'tool-result') reportExtensions(part, at, encoding);
@@ -165,14 +165,14 @@ function encodeMessage(
 }
 
 /**
- * State of a text travels through other dialects in a place for thinking, before or after the text:
- * it goes back onto the text that follows, or onto an empty part after it where it came so.
+ * State of a text or a picture travels through other dialects in a place for thinking, before or after it: it
+ * goes back onto the one that follows, or onto an empty part after the text where it came so.
  */
-function withTextState(parts: readonly Part[]): readonly Part[] {
+function withBoundState(parts: readonly Part[]): readonly Part[] {
   const placed: Part[] = [];
   let waiting: OpaqueState | undefined;
   for (const part of parts) {
-    if (waiting && part.kind === 'text' && part.text !== '' && !part.state) {
+    if (waiting && takesState(part, waiting)) {
       const isEnd = waiting.form === endSignatureForm;
       placed.push(isEnd ? part : { ...part, state: waiting });
       if (isEnd) placed.push({ kind: 'text', text: '', state: waiting });
@@ -180,16 +180,24 @@ function withTextState(parts: readonly Part[]): readonly Part[] {
       continue;
     }
     if (waiting) placed.push({ kind: 'text', text: '', state: waiting });
-    waiting = part.kind === 'reasoning' && part.text === '' ? textStateOf(part.state) : undefined;
+    waiting = part.kind === 'reasoning' && part.text === '' ? boundState(part.state) : undefined;
     if (!waiting) placed.push(part);
   }
   if (waiting) placed.push({ kind: 'text', text: '', state: waiting });
   return placed;
 }
 
-function textStateOf(state: OpaqueState | undefined): OpaqueState | undefined {
-  if (state?.issuer !== geminiId) return undefined;
-  return state.form === textSignatureForm || state.form === endSignatureForm ? state : undefined;
+const boundForms: readonly string[] = [textSignatureForm, endSignatureForm, mediaSignatureForm];
+
+function boundState(state: OpaqueState | undefined): OpaqueState | undefined {
+  return state?.issuer === geminiId && boundForms.includes(state.form) ? state : undefined;
+}
+
+function takesState(part: Part, { form }: OpaqueState): boolean {
+  if (part.state) return false;
+  return form === mediaSignatureForm
+    ? part.kind === 'media'
+    : part.kind === 'text' && part.text !== '';
 }
 
 function reportExtensions(part: Part, path: string, encoding: Encoding): void {

@@ -3,7 +3,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ChatCollector, GatewayFailure, type ChatEvent } from '#canonical';
-import type { JsonValue } from '#std';
+import { asObjects, type JsonObject, type JsonValue } from '#std';
+import { anthropicMessages } from '../anthropic-messages/index.ts';
+import { openaiChat } from '../openai-chat/index.ts';
+import { openaiResponses } from '../openai-responses/index.ts';
 import { emptyRequest } from '../request-rig.ts';
 import { geminiGenerate } from './index.ts';
 
@@ -84,34 +87,127 @@ test('a call after the reason of the end is what the answer ends with', () => {
   }
 });
 
-test('a reason in the middle of an answer, as before code that it runs, is no end of it', () => {
-  const code = { executableCode: { language: 'PYTHON', code: '1' } };
-  const result = { codeExecutionResult: { outcome: 'OUTCOME_OK', output: '1' } };
-  const candidate = (part: JsonValue, reason: JsonValue = {}): JsonValue => ({
-    candidates: [{ content: { role: 'model', parts: [part] }, ...(reason as object) }],
-  });
-  const flow = [
-    chunk('Look:'),
-    candidate(code, { finishReason: 'STOP' }),
-    candidate(result),
-    chunk('It is '),
-    chunk('1.', 'STOP'),
-  ];
-  const lastOf = (chunks: readonly JsonValue[]): readonly [string | undefined, boolean] => {
-    const tap = stream.tap(emptyRequest, {});
-    for (const value of chunks) tap.inspect({ data: JSON.stringify(value) });
-    return [eventsOf(chunks).at(-1)?.kind, tap.mayEnd === true];
-  };
-  assert.deepEqual(lastOf(flow), ['finished', true]);
-  assert.deepEqual(lastOf(flow.slice(0, 4)), ['error', false]);
-  assert.deepEqual(lastOf(flow.slice(0, 3)), ['error', false]);
-  assert.deepEqual(lastOf([...flow, chunk('')]), ['finished', true]);
-});
-
 test('an answer that failed on its calls is no good answer', () => {
   const words = ['MALFORMED_FUNCTION_CALL', 'TOO_MANY_TOOL_CALLS', 'MISSING_THOUGHT_SIGNATURE'];
   for (const finishReason of words) {
     const { choices } = response.decode({ candidates: [{ finishReason }] }, {});
     assert.deepEqual(choices[0]?.finish, { reason: 'error', raw: finishReason });
   }
+});
+
+test('a draft picture of a thought stays one in the conversation', () => {
+  const draft = { inlineData: { mimeType: 'image/png', data: 'AAAA' }, thought: true };
+  const turns = [
+    { role: 'user', parts: [{ text: 'Draw.' }] },
+    { role: 'model', parts: [draft, { inlineData: { mimeType: 'image/png', data: 'BBBB' } }] },
+    { role: 'user', parts: [{ text: 'Again.' }] },
+  ];
+  const request = geminiGenerate.request.decode({ contents: turns }, { model: 'm' });
+  assert.deepEqual(geminiGenerate.request.encode(request, {}).value['contents'], turns);
+  const { value, losses } = openaiChat.request.encode(request, {});
+  assert.doesNotMatch(JSON.stringify(value), /AAAA/);
+  assert.ok(losses.some(({ changesMeaning }) => !changesMeaning));
+});
+
+test('the signature of a picture finds its picture again through clients of other dialects', () => {
+  const drawn = { inlineData: { mimeType: 'image/png', data: 'BBBB' }, thoughtSignature: 'sig' };
+  const answer = geminiGenerate.response.decode(
+    { candidates: [{ content: { parts: [{ text: 'Here:' }, drawn] }, finishReason: 'STOP' }] },
+    {},
+  );
+  const asked = { ...emptyRequest, encryptedReasoning: true };
+  const message = anthropicMessages.response.encode(answer, asked).value;
+  const items = openaiResponses.response.encode(answer, asked).value;
+  const question = { role: 'user', content: 'Draw.' };
+  for (const { messages } of [
+    anthropicMessages.request.decode(
+      {
+        model: 'm',
+        max_tokens: 9,
+        messages: [question, { role: 'assistant', content: message['content'] }],
+      },
+      {},
+    ),
+    openaiResponses.request.decode(
+      { model: 'm', input: [question, ...asObjects(items['output'])] },
+      {},
+    ),
+  ]) {
+    const { value } = geminiGenerate.request.encode({ ...asked, messages }, {});
+    const turns = asObjects(value['contents']);
+    assert.deepEqual(turns[1]?.['parts'], [{ text: 'Here:' }, drawn]);
+  }
+});
+
+/** What the first text of a stream cites, whose frames say of its sources one after another. */
+function citedBy(...metadata: readonly JsonObject[]): unknown {
+  const events = eventsOf(
+    metadata.map((groundingMetadata, at) => ({
+      candidates: [
+        {
+          content: { parts: [{ text: at === 0 ? 'Paris is' : ' large.' }] },
+          groundingMetadata,
+          ...(at === metadata.length - 1 ? { finishReason: 'STOP' } : {}),
+        },
+      ],
+    })),
+  );
+  const collector = new ChatCollector('gemini-generate');
+  for (const event of events) collector.push(event);
+  const [part] = collector.finish().choices[0]?.parts ?? [];
+  return (part?.kind === 'text' ? (part.citations ?? []) : []).map(({ title, start }) => [
+    title,
+    start,
+  ]);
+}
+
+const source = (title: string): JsonObject => ({ web: { uri: `https://${title}.test`, title } });
+const support = (text: string, ...groundingChunkIndices: readonly number[]): JsonObject => ({
+  segment: { startIndex: 0, endIndex: text.length, text },
+  groundingChunkIndices,
+});
+
+test('sources that frames name one after another are all cited, whichever way they are counted', () => {
+  const first = { groundingChunks: [source('a')] };
+  const both = [
+    ['b', 0],
+    ['a', undefined],
+  ];
+  const place = support('Paris is large.', 1);
+  // Counted on, told anew, told from the beginning each time, and not told once more.
+  const countedOn = { groundingChunks: [source('b')], groundingSupports: [place] };
+  assert.deepEqual(citedBy(first, countedOn), both);
+  const anew = { ...countedOn, groundingSupports: [support('Paris is large.', 0)] };
+  assert.deepEqual(citedBy(first, anew), both);
+  const all = { ...countedOn, groundingChunks: [source('a'), source('b')] };
+  assert.deepEqual(citedBy(first, all), both);
+  assert.deepEqual(citedBy(all, {}), both);
+  assert.deepEqual(citedBy(all, { groundingChunks: [] }), both);
+  // The same source, found by two searches.
+  const again = { groundingChunks: [source('a')], groundingSupports: [place] };
+  assert.deepEqual(citedBy(first, again), [
+    ['a', 0],
+    ['a', undefined],
+  ]);
+});
+
+test('a step that ends with code to be run is no end of the answer', () => {
+  const code = { executableCode: { language: 'PYTHON', code: 'print(1)' } };
+  const ran = { candidates: [{ content: { parts: [code] }, finishReason: 'STOP' }] };
+  const result = {
+    candidates: [{ content: { parts: [{ codeExecutionResult: { output: '1' } }] } }],
+  };
+  const tap = (frames: readonly JsonValue[]): boolean | undefined => {
+    const watched = stream.tap(emptyRequest, {});
+    for (const frame of frames) watched.inspect({ data: JSON.stringify(frame) });
+    return watched.mayEnd;
+  };
+  for (const cut of [[ran], [ran, result], [ran, result, chunk('It')]]) {
+    const last = eventsOf(cut).at(-1);
+    assert.equal(last?.kind === 'error' && last.error.code, 'upstream_cut');
+    assert.equal(tap(cut), false);
+  }
+  const whole = [ran, result, chunk('It'), chunk(' is 1.', 'STOP')];
+  assert.equal(eventsOf(whole).at(-1)?.kind, 'finished');
+  assert.equal(tap(whole), true);
 });

@@ -11,12 +11,13 @@ import {
 export const geminiId = 'gemini-generate';
 
 /**
- * What `thoughtSignature` is called in canonical opaque state. On text it has names of its own, since
- * other dialects carry it in a place for thinking: it must find its text again, or the empty part
- * that ended it.
+ * What `thoughtSignature` is called in canonical opaque state. On text and media it has names of its own,
+ * since other dialects carry it in a place for thinking: it must find its part again, or the empty one
+ * that ended the text.
  */
 export const signatureForm = 'thoughtSignature';
 export const textSignatureForm = 'thoughtSignature of text';
+export const mediaSignatureForm = 'thoughtSignature of media';
 export const endSignatureForm = 'thoughtSignature of an empty text';
 
 /**

@@ -1,5 +1,5 @@
 import type { Finish, FinishReason } from '#canonical';
-import type { JsonValue } from '#std';
+import { asString, type JsonValue } from '#std';
 import { enumName } from './fields.ts';
 
 /** `FinishReason` in the order of google.ai.generativelanguage's protocol file, for integer enums. */
@@ -81,6 +81,11 @@ const words: { readonly [reason in FinishReason]: string } = {
 export function encodeFinish(finish: Finish): string {
   const known = Object.hasOwn(reasons, finish.raw) && decodedFits(finish);
   return known ? finish.raw : words[finish.reason];
+}
+
+/** What another vendor says of its end; Gemini has a field for the reason in words. */
+export function finishMessage({ details }: Finish): string | undefined {
+  return asString(details?.['explanation']);
 }
 
 function decodedFits({ raw, reason }: Finish): boolean {

@@ -11,7 +11,7 @@ import { GeminiStreamDecoder } from './stream-decode.ts';
 import { GeminiStreamEncoder, heartbeat } from './stream-encode.ts';
 import { GeminiTap } from './tap.ts';
 
-export { countTokensRequest, geminiCountTokens } from './count-tokens.ts';
+export { geminiCountTokens } from './count-tokens.ts';
 
 /** Google's generateContent, at the Gemini API and at Vertex. */
 export const geminiGenerate: Dialect = {

@@ -19,3 +19,6 @@ export function boundedList(
   if (list.length > max) throw new ReadError(path, `expected at most ${max} elements`);
   return list;
 }
+
+/** Sources, and places that cite them, that the frames of one stream may name in all. */
+export const sourcesMax = 2_000;

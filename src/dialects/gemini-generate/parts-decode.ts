@@ -27,6 +27,7 @@ import {
   endSignatureForm,
   geminiId,
   kept,
+  mediaSignatureForm,
   optionalList,
   signatureForm,
   textSignatureForm,
@@ -93,7 +94,10 @@ export function readPart(value: JsonValue, path: string): ReadPart {
   const response = optionalObject(wire, 'functionResponse', path);
   if (response) return readResponse(response, fieldPath(path, 'functionResponse'), rest);
   const media = readMedia(wire, path);
-  if (media) return { ...media, ...state, ...kept({ ...media.extensions, ...rest }) };
+  if (media)
+    return isDraft(wire)
+      ? { kind: 'native', dialect: geminiId, value: original }
+      : { ...media, ...mediaState(state), ...kept({ ...media.extensions, ...rest }) };
   const text = optionalString(wire, 'text', path);
   if (text === undefined && state.state === undefined) return unknownPart(original, path);
   return readText(text ?? '', wire['thought'] === true, state, rest);
@@ -116,6 +120,16 @@ function partState(signature: string | undefined): PartState {
 function readText(text: string, thought: boolean, state: PartState, rest: JsonObject): ReadPart {
   if (!thought) return { kind: 'text', text, ...textState(text, state), ...kept(rest) };
   return { kind: 'reasoning', text, form: thoughtForm(text, state), ...state, ...kept(rest) };
+}
+
+/** A thought's draft picture is not part of the answer; it stays with what only Gemini can say. */
+function isDraft(wire: JsonObject): boolean {
+  return asBoolean(wire['thought']) === true;
+}
+
+function mediaState({ state }: PartState): PartState {
+  if (!state) return {};
+  return { state: state.issuer === geminiId ? { ...state, form: mediaSignatureForm } : state };
 }
 
 function textState(text: string, { state }: PartState): PartState {
@@ -230,12 +244,10 @@ export function readAnswerPart(value: JsonValue): ReadPart | undefined {
   const call = asObject(wire['functionCall']);
   if (call) return readAnswerCall(call, state, rest);
   const media = readAnswerMedia(wire);
-  if (media) {
-    // A thought's draft picture is not part of the answer; it stays with what only Gemini can say.
-    if (asBoolean(wire['thought']) === true)
-      return { kind: 'native', dialect: geminiId, value: original };
-    return { ...media, ...state, ...kept(rest) };
-  }
+  if (media)
+    return isDraft(wire)
+      ? { kind: 'native', dialect: geminiId, value: original }
+      : { ...media, ...mediaState(state), ...kept(rest) };
   const text = asString(wire['text']);
   if (text === undefined && state.state === undefined) {
     return Object.keys(original).length === 0

@@ -18,7 +18,7 @@ import {
 import { decodeUpstreamErrorValue } from '../upstream-error.ts';
 import { namedCall } from './contents-decode.ts';
 import { enumName, geminiId } from './fields.ts';
-import { blockNames, decodeFinish, finishNames } from './finish.ts';
+import { blockNames, decodeFinish, finishNames, finishWord } from './finish.ts';
 import { citationsOf, type CitableText } from './grounding.ts';
 import { readLogprobs } from './logprobs.ts';
 import { readAnswerPart } from './parts-decode.ts';
@@ -68,6 +68,17 @@ function noAnswer(wire: JsonObject): GatewayFailure {
 export function blockReason(wire: JsonObject): string | undefined {
   const word = enumName(asObject(wire['promptFeedback'])?.['blockReason'], blockNames);
   return word === '' || word === blockNames[0] ? undefined : word;
+}
+
+/**
+ * The reason of a candidate's end in a frame of a stream. `STOP` behind code that the vendor runs itself ends
+ * only a step: its result and the answer come after it.
+ */
+export function endOf(candidate: JsonObject): string | undefined {
+  const word = finishWord(candidate['finishReason']);
+  const last = asObject(asArray(asObject(candidate['content'])?.['parts'])?.at(-1));
+  const runsCode = asObject(last?.['executableCode'] ?? last?.['executable_code']) !== undefined;
+  return runsCode && word === 'STOP' ? undefined : word;
 }
 
 export function readTime(value: JsonValue | undefined): number | undefined {

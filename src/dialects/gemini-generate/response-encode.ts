@@ -1,8 +1,9 @@
 import type { ChatResponse, Choice, Encoded, Finish, Loss, Part, Usage } from '#canonical';
 import { asObject, asObjects, asString, compact, saidFields, type JsonObject } from '#std';
+import { foreignDetails } from '../finish-details.ts';
 import { encodePart, lose, type Encoding } from './contents-encode.ts';
 import { geminiId } from './fields.ts';
-import { encodeFinish } from './finish.ts';
+import { encodeFinish, finishMessage } from './finish.ts';
 import { groundingOf, hasGrounding, type CitedText } from './grounding.ts';
 import { writeLogprobs } from './logprobs.ts';
 import { readQuirks } from './quirks.ts';
@@ -25,7 +26,10 @@ export function encodeResponse(response: ChatResponse): Encoded<JsonObject> {
   const own = response.dialect === geminiId;
   const encoding = answerEncoding(own, []);
   if (!own)
-    for (const key of saidFields(response.extensions))
+    for (const key of foreignFields(
+      response.extensions,
+      response.choices.map(({ finish }) => finish),
+    ))
       lose(encoding, key, 'unknown to Gemini', false);
   const { candidates: _, ...rest } = own ? response.extensions : {};
   const extras = own ? asObjects(response.extensions['candidates']) : [];
@@ -40,6 +44,15 @@ export function encodeResponse(response: ChatResponse): Encoded<JsonObject> {
     responseId: response.id,
   });
   return { value, losses: encoding.losses };
+}
+
+/** What another vendor's answer says beside its parts and Gemini has no field for. */
+export function foreignFields(
+  extensions: JsonObject,
+  finishes: readonly (Finish | undefined)[],
+): readonly string[] {
+  const ends = finishes.flatMap((finish) => (finish ? foreignDetails(finish) : []));
+  return [...saidFields(extensions), ...ends.filter((key) => key !== 'explanation')];
 }
 
 /** A prompt that Gemini refused has no candidates on the wire. */
@@ -63,6 +76,7 @@ function encodeChoice(choice: Choice, extra: JsonObject, encoding: Encoding): Js
   return compact({
     content: { parts, role: 'model' },
     finishReason: encoding.own && isUntold(choice.finish) ? undefined : encodeFinish(choice.finish),
+    finishMessage: encoding.own ? undefined : finishMessage(choice.finish),
     index: choice.index,
     logprobsResult: writeLogprobs(choice.logprobs),
     groundingMetadata: hasGrounding(extra) ? undefined : groundingOf(cited),

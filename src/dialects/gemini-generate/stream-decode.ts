@@ -22,13 +22,20 @@ import type { Frame, StreamDecoder } from '../dialect.ts';
 import { decodeUpstreamErrorValue } from '../upstream-error.ts';
 import { namedCall } from './contents-decode.ts';
 import { geminiId } from './fields.ts';
-import { decodeFinish, finishWord } from './finish.ts';
+import { decodeFinish } from './finish.ts';
+import { mergeCandidate } from './grounding-merge.ts';
 import { citationsOf, hasGrounding } from './grounding.ts';
 import { citableCharactersMax } from './limits.ts';
 import { readLogprobs } from './logprobs.ts';
 import { PartialArguments } from './partial-arguments.ts';
 import { answerArguments, readAnswerPart, type RawToolCall } from './parts-decode.ts';
-import { answerExtensions, blockReason, candidateExtensions, readTime } from './response-decode.ts';
+import {
+  answerExtensions,
+  blockReason,
+  candidateExtensions,
+  endOf,
+  readTime,
+} from './response-decode.ts';
 import { callScope, makeToolId } from './tool-ids.ts';
 import { laterUsage } from './usage.ts';
 
@@ -171,16 +178,13 @@ export class GeminiStreamDecoder implements StreamDecoder {
     return choice;
   }
 
-  /**
-   * Older models say STOP in every chunk, others before they run code and go on, and sources and calls may come
-   * after it: the last word counts, at the end, and is none where more of the answer followed.
-   */
+  /** Older models say STOP in every chunk, and sources may come after it: the last word counts, at the end. */
   #readCandidate(choice: OpenChoice, candidate: JsonObject, events: ChatEvent[]): void {
-    choice.extensions = { ...choice.extensions, ...candidateExtensions(candidate) };
+    choice.extensions = mergeCandidate(choice.extensions, candidateExtensions(candidate));
     for (const value of asArray(asObject(candidate['content'])?.['parts']) ?? [])
       this.#readPart(choice, value, events);
     const tokens: readonly TokenLogprob[] | undefined = readLogprobs(candidate['logprobsResult']);
-    const raw = finishWord(candidate['finishReason']);
+    const raw = endOf(candidate);
     if (tokens) this.#closeAll(choice, events);
     else if (raw !== undefined) this.#closeCall(choice, events);
     if (tokens && tokens.length > 0)
@@ -191,10 +195,9 @@ export class GeminiStreamDecoder implements StreamDecoder {
   #readPart(choice: OpenChoice, value: JsonValue, events: ChatEvent[]): void {
     const part = readAnswerPart(value);
     if (!part || part.kind === 'raw-result') return;
-    if (part.kind === 'raw-call') return this.#readCall(choice, part, value, events);
-    const isEmpty = (part.kind === 'text' || part.kind === 'reasoning') && part.text === '';
-    if (!isEmpty) choice.finish = undefined;
-    if (part.kind === 'text' || part.kind === 'reasoning') this.#readText(choice, part, events);
+    if (part.kind === 'raw-call') this.#readCall(choice, part, value, events);
+    else if (part.kind === 'text' || part.kind === 'reasoning')
+      this.#readText(choice, part, events);
     else {
       this.#closeAll(choice, events);
       this.#whole(choice, part, events);

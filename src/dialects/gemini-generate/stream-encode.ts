@@ -15,10 +15,10 @@ import type { StreamEncoder, StreamForm } from '../dialect.ts';
 import type { Encoding } from './contents-encode.ts';
 import { encodeErrorBody } from './error.ts';
 import { geminiId } from './fields.ts';
-import { encodeFinish } from './finish.ts';
+import { encodeFinish, finishMessage } from './finish.ts';
 import { groundingOf, hasGrounding, type CitedText } from './grounding.ts';
 import { writeLogprobs } from './logprobs.ts';
-import { answerEncoding, encodeAnswerPart, writeTime } from './response-encode.ts';
+import { answerEncoding, encodeAnswerPart, foreignFields, writeTime } from './response-encode.ts';
 import { encodeUsage } from './usage.ts';
 
 type OpenPart = {
@@ -162,6 +162,11 @@ export class GeminiStreamEncoder implements StreamEncoder {
     const { candidates, ...rest } = own ? extensions : {};
     const extras = asObjects(candidates);
     const ends = [...this.#choices].sort(([left], [right]) => left - right);
+    if (!own) {
+      const finishes = ends.map(([, { finish }]) => finish);
+      for (const key of foreignFields(extensions, finishes))
+        this.#onLoss?.(key, 'unknown to Gemini');
+    }
     const feedback = asObject(rest['promptFeedback']);
     const blocked =
       feedback?.['blockReason'] !== undefined && ends.every(([, { wireParts }]) => wireParts === 0);
@@ -179,9 +184,11 @@ export class GeminiStreamEncoder implements StreamEncoder {
   }
 
   #lastCandidate(index: number, choice: OpenChoice, extra: JsonObject): JsonObject {
+    const { finish = { reason: 'other', raw: '' } } = choice;
     return compact({
       content: { parts: [{ text: '' }], role: 'model' },
-      finishReason: encodeFinish(choice.finish ?? { reason: 'other', raw: '' }),
+      finishReason: encodeFinish(finish),
+      finishMessage: this.#dialect === geminiId ? undefined : finishMessage(finish),
       index,
       logprobsResult: writeLogprobs(choice.tokens),
       groundingMetadata: hasGrounding(extra) ? undefined : groundingOf(choice.cited),

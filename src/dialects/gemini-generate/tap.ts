@@ -18,8 +18,7 @@ import { decodeUpstreamErrorValue } from '../upstream-error.ts';
 import { annotateUsageMetadata, mayTellVendorCosts } from '../bill.ts';
 import { ChoiceEnds } from '../choice-ends.ts';
 import { halfFrameError } from '../half-frame.ts';
-import { finishWord } from './finish.ts';
-import { blockReason } from './response-decode.ts';
+import { blockReason, endOf } from './response-decode.ts';
 import { laterUsage } from './usage.ts';
 
 /** Members whose frame is read in full: they decide, or hold more text than the answer's. */
@@ -38,8 +37,8 @@ export class GeminiTap implements StreamTap {
 
   inspect(frame: Frame): FrameFacts {
     const { data } = frame;
-    // Of several candidates each frame is read: it says which of them it goes on with. So is one behind an end.
-    if (this.#choiceCount > 1 || this.#ends.count > 0 || marker.test(data)) return this.#read(data);
+    // Of several candidates each frame is read: it says which of them it goes on with.
+    if (this.#choiceCount > 1 || marker.test(data)) return this.#read(data);
     const generatedSize = textMembersSize(data);
     return {
       content: generatedSize > 0,
@@ -88,15 +87,13 @@ export class GeminiTap implements StreamTap {
     let generatedSize = 0;
     let content = false;
     for (const [position, candidate] of asObjects(chunk['candidates']).entries()) {
-      const index = asCount(candidate['index']) ?? position;
       for (const part of asObjects(asObject(candidate['content'])?.['parts'])) {
         const size = partSize(part);
-        const isCall = asObject(part['functionCall']) !== undefined;
         generatedSize += size;
-        content ||= size > 0 || isCall;
-        if (size > 0 && !isCall) this.#ends.goesOn(index);
+        content ||= size > 0 || asObject(part['functionCall']) !== undefined;
       }
-      this.#ends.note(index, finishWord(candidate['finishReason']) !== undefined);
+      const index = asCount(candidate['index']) ?? position;
+      this.#ends.note(index, endOf(candidate) !== undefined);
     }
     if (blockReason(chunk) !== undefined)
       for (let index = 0; index < this.#choiceCount; index += 1) this.#ends.note(index, true);

@@ -22,7 +22,6 @@ import {
   asString,
   compact,
   fieldPath,
-  saidFields,
   unknownFields,
   type JsonObject,
 } from '#std';
@@ -50,6 +49,7 @@ import {
 } from './details.ts';
 import { findError } from './find-error.ts';
 import { audioFormat } from './media.ts';
+import { loseFields, loseNames } from './tools.ts';
 import { readChatQuirks } from './quirks.ts';
 import { decodeUsage, encodeUsage } from './usage.ts';
 
@@ -147,19 +147,7 @@ export function encodeResponse(response: ChatResponse, request: ChatRequest): En
   const choices = response.choices.map((choice, position) =>
     encodeChoice(choice, position, own, legacy, losses),
   );
-  for (const [position, { finish }] of response.choices.entries())
-    for (const field of foreignDetails(finish, response.dialect, 'openai-chat'))
-      losses.push({
-        path: `${fieldPath('choices', position)}.${field}`,
-        reason: `only ${response.dialect} has such a field`,
-        changesMeaning: false,
-      });
-  for (const path of own ? [] : saidFields(response.extensions))
-    losses.push({
-      path,
-      reason: `only ${response.dialect} has such a field`,
-      changesMeaning: false,
-    });
+  if (!own) loseFields(response.extensions, '', losses);
   const value = compact({
     id: response.id,
     object: 'chat.completion',
@@ -181,6 +169,7 @@ function encodeChoice(
   losses: Loss[],
 ): JsonObject {
   const details = own ? choice.finish.details : undefined;
+  if (!own) loseNames(foreignDetails(choice.finish), fieldPath('choices', position), losses);
   return {
     index: choice.index,
     message: {
@@ -238,6 +227,7 @@ function encodeAnswer(
   const thinking = parts.filter(isReasoning);
   const media = parts.filter((part): part is MediaPart => part.kind === 'media');
   for (const part of parts) {
+    if (!own) loseFields(partExtras(part), path, losses);
     if (part.kind === 'native' && !(own && part.dialect === 'openai-chat')) {
       losses.push({ path, reason: `an item only ${part.dialect} knows`, changesMeaning: false });
     }
@@ -288,6 +278,15 @@ export function callExtras(call: Pick<ToolCallPart, 'state' | 'extensions'>): Js
   if (call.state) return { extra_content: encodeToolState(call.state, extra) };
   return extra ? { extra_content: extra } : {};
 }
+
+/** What a foreign part says that chat has no field for. */
+export function partExtras({ kind, extensions }: Part): JsonObject {
+  return unknownFields(extensions ?? {}, kind === 'tool-call' ? callExtraFields : itemFields);
+}
+
+/** The Responses API's own items, of which the parts tell all that chat can say. */
+const itemFields = new Set(['item']);
+const callExtraFields = new Set(['extra_content', 'item']);
 
 /** Offsets of later texts move by the length of the texts before, because chat has one text only. */
 function encodeAnnotations(

@@ -2,7 +2,6 @@ import type {
   Bill,
   ChatEvent,
   ChatRequest,
-  DialectId,
   Part,
   PartFinal,
   ReasoningPart,
@@ -30,6 +29,7 @@ import {
   encodeImage,
   finishWord,
   nativeFinish,
+  partExtras,
 } from './response.ts';
 import { encodeUsage } from './usage.ts';
 
@@ -67,7 +67,6 @@ class ChatStreamEncoder implements StreamEncoder {
   readonly #textLengths = new Map<number, number>();
   #head: JsonObject = { id: '', object: 'chat.completion.chunk', created: 0, model: '' };
   #own = false;
-  #source: DialectId | undefined;
   #detailCount = 0;
   #usage: { readonly usage: Usage; readonly bill: Bill | undefined } | undefined;
 
@@ -91,15 +90,11 @@ class ChatStreamEncoder implements StreamEncoder {
         return this.#chunk(event.choice, {}, { logprobs: encodeLogprobTokens(event.tokens) });
       case 'end': {
         const { finish, choice } = event;
-        for (const field of foreignDetails(finish, this.#source, 'openai-chat'))
-          this.#onLoss(
-            `choices[${choice}].${field}`,
-            `only ${this.#source ?? ''} has such a field`,
-          );
         const details =
           this.#own && finish.details ? unknownFields(finish.details, new Set(['message'])) : {};
         const said = this.#own ? asObject(finish.details?.['message']) : undefined;
         const legacy = this.#request.legacyFunctions === true;
+        if (!this.#own) this.#loseAll(foreignDetails(finish), `choices[${choice}].`);
         return this.#chunk(choice, said ?? {}, {
           finish_reason: finishWord(finish, legacy),
           ...nativeFinish(finish, this.#own),
@@ -118,7 +113,6 @@ class ChatStreamEncoder implements StreamEncoder {
 
   #begin(event: Extract<ChatEvent, { kind: 'start' }>): void {
     this.#own = event.dialect === 'openai-chat';
-    this.#source = event.dialect;
     const { id, model, createdAt, serviceTier } = event;
     this.#head = compact({
       // OpenAI's SDK passes over the usage of a chunk that has no id.
@@ -131,6 +125,7 @@ class ChatStreamEncoder implements StreamEncoder {
   }
 
   #startPart(index: number, choice: number, part: Part): string {
+    if (!this.#own) this.#loseAll(saidFields(partExtras(part)));
     const tool = part.kind === 'tool-call' ? (this.#toolCounts.get(choice) ?? 0) : 0;
     const detailed = part.kind === 'reasoning' && (!this.#own || needsDetail(part));
     const detail = detailed ? this.#detailCount++ : undefined;
@@ -320,10 +315,13 @@ class ChatStreamEncoder implements StreamEncoder {
     return `data: ${JSON.stringify({ ...this.#head, choices, ...usage })}\n\n`;
   }
 
+  #loseAll(names: readonly string[], at = ''): void {
+    for (const name of names) this.#onLoss(at + name, 'not known in Chat Completions');
+  }
+
   #close(extensions: JsonObject = {}): string {
+    if (!this.#own) this.#loseAll(saidFields(extensions));
     const rest = this.#own ? extensions : {};
-    for (const key of this.#own ? [] : saidFields(extensions))
-      this.#onLoss(key, `only ${this.#source ?? ''} has such a field`);
     const done = 'data: [DONE]\n\n';
     if (!this.#request.streamUsage || !this.#usage) {
       for (const key of Object.keys(rest))

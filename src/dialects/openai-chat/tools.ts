@@ -367,11 +367,14 @@ export function encodeResponseFormat(
 
 /** Fields of another dialect that chat does not know. */
 export function loseFields(extensions: JsonObject | undefined, path: string, losses: Loss[]): void {
-  for (const key of saidFields(extensions)) {
+  loseNames(saidFields(extensions), path, losses);
+}
+
+export function loseNames(names: readonly string[], path: string, losses: Loss[]): void {
+  for (const name of names)
     losses.push({
-      path: fieldPath(path, key),
+      path: fieldPath(path, name),
       reason: 'not known in Chat Completions',
       changesMeaning: false,
     });
-  }
 }

@@ -44,6 +44,7 @@ export const openaiResponses: Dialect = {
 /** `POST /v1/responses/input_tokens`. */
 export const responsesInputTokens: CountTokensForm = {
   id: 'openai-responses',
+  prepare: (wire, model) => ({ ...wire, model }),
   decode: (wire: JsonObject) => asCount(wire['input_tokens']),
   encode: (inputTokens) => ({ object: 'response.input_tokens', input_tokens: inputTokens }),
 };

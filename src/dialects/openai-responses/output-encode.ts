@@ -456,6 +456,7 @@ export class OutputBuilder {
       );
       return { kind: 'lost' };
     }
+    if (part.state && part.state.issuer !== dialect) this.#stateItem(part.state, undefined);
     const item = this.#place('image_generation_call', part.id);
     this.#added(item, {
       id: item.id,

@@ -6,7 +6,7 @@ import {
   type Message,
   type Usage,
 } from '#canonical';
-import { asObject, type JsonObject, type JsonValue } from '#std';
+import { asObject, asObjects, type JsonObject, type JsonValue } from '#std';
 import type { EncodeContext } from './content.ts';
 import { openaiErrorCode } from './error.ts';
 import { readQuirks } from './quirks.ts';
@@ -36,7 +36,7 @@ export function responseId(id: string): string {
 /** The full response object: the answer, and the request's fields as the official API repeats them. */
 export function responseObject(request: ChatRequest, facts: ResponseFacts): JsonObject {
   const { finish, error } = facts;
-  const status = error ? 'failed' : finish ? statusOf(finish) : 'in_progress';
+  const status = error ? 'failed' : finish ? statusOf(finish, facts.output) : 'in_progress';
   const createdAt = facts.createdAt ?? 0;
   return {
     id: facts.id,
@@ -69,8 +69,11 @@ function failureOf(status: string | undefined, finish: Finish | undefined): Json
   return { code: 'server_error', message: `The model stopped with ${finish.raw || 'an error'}.` };
 }
 
-/** `incomplete` says that something is missing; a tool call, a stop or a refusal is complete. */
-function statusOf(finish: Finish): string {
+/**
+ * `incomplete` says that something is missing; a tool call, a stop or a refusal in words is complete. One without
+ * words would look like an answer.
+ */
+function statusOf(finish: Finish, output: readonly JsonObject[]): string {
   switch (finish.reason) {
     case 'length':
     case 'content-filter':
@@ -78,8 +81,9 @@ function statusOf(finish: Finish): string {
       return 'incomplete';
     case 'stop':
     case 'tool-calls':
-    case 'refusal':
       return 'completed';
+    case 'refusal':
+      return output.some(refuses) ? 'completed' : 'incomplete';
     case 'error':
       return finish.raw === 'cancelled' ? 'cancelled' : 'failed';
     case 'other':
@@ -87,11 +91,16 @@ function statusOf(finish: Finish): string {
   }
 }
 
+function refuses({ content }: JsonObject): boolean {
+  return asObjects(content).some(({ type }) => type === 'refusal');
+}
+
 const ownStatuses = new Set(['queued', 'in_progress']);
 
 function incompleteDetails(finish: Finish): JsonObject {
   if (finish.details && finish.details['reason'] !== undefined) return finish.details;
-  return { reason: finish.reason === 'content-filter' ? 'content_filter' : 'max_output_tokens' };
+  const filtered = finish.reason === 'content-filter' || finish.reason === 'refusal';
+  return { reason: filtered ? 'content_filter' : 'max_output_tokens' };
 }
 
 /** The request's fields with OpenAI's defaults in place of what was not said. */

@@ -123,7 +123,7 @@ export function unsaidFields(
   source: DialectId,
 ): readonly string[] {
   if (source === 'openai-responses') return [];
-  const details = foreignDetails(finish, source, 'openai-responses');
+  const details = foreignDetails(finish);
   return [...saidFields(extensions), ...details.map((field) => `choices[0].${field}`)];
 }
 
