@@ -1,6 +1,7 @@
 /** What every command gets, and how it reads its options. */
 
 import { idPattern } from '#ledger';
+import { printable } from '#std';
 import { ConfigError, loadConfig, type Environment } from './config.ts';
 import type { Output } from './output.ts';
 import { openBooks, type Books } from './runtime.ts';
@@ -52,7 +53,10 @@ export async function withBooks<T>(
 }
 
 /** Columns of text, padded to the widest. */
-export function table(rows: readonly (readonly string[])[]): string {
+export function table(texts: readonly (readonly string[])[]): string {
+  const rows = texts.map((row) =>
+    row.map((cell) => printable(cell).replaceAll('\n', '\\n').replaceAll('\t', '\\t')),
+  );
   const widths = (rows[0] ?? []).map((_, column) =>
     rows.reduce((widest, row) => Math.max(widest, (row[column] ?? '').length), 0),
   );

@@ -48,6 +48,8 @@ const refusals: readonly (readonly [words: readonly string[], says: RegExp])[] =
   [['key', 'list', '--port', '1'], /--port does not belong to this command/],
   [['key', 'create', '--limits', '{"a":1}'], /Unrecognized key: "a". For example/],
   [['key', 'create', '--limits', '{"ip_ranges":["abc"]}'], /ip_ranges.0: expected an address/],
+  [['key', 'create', '--name', 'a\tb'], /--name: must be one line, without control characters/],
+  [['key', 'create', '--name', ' '], /--name: must not be empty/],
   [['key', 'create', '--expires', 'soon'], /`soon` is not a date/],
   [['key', 'create', '--expires', '2099-02-30'], /`2099-02-30` is not a date/],
   [['key', 'create', '--expires', '2020-01-01'], /past already/],
@@ -109,6 +111,24 @@ test('a key is printed alone, works with a wallet that has money, and is revoked
   assert.equal((await call(at, 'key', 'revoke', keyId)).code, 0);
   assert.match((await call(at, 'key', 'list')).out, /ci .* w1 .* revoked/);
   assert.match((await call(at, 'ledger', 'verify')).out, /0 differences/);
+});
+
+test('the list of keys shows limits, and what is spent and left of budgets', async (t) => {
+  const at = place(t);
+  const limits = {
+    models: ['sim-*', 'gpt-*'],
+    budgets: [{ window: 'daily', limit_nano_usd: 1_500_000_000 }],
+    requests_per_minute: 60,
+  };
+  await call(at, 'key', 'create', '--name', 'a', '--limits', JSON.stringify(limits));
+  await call(at, 'key', 'create', '--name', 'b');
+  const [head = '', second = '', first = ''] = (await call(at, 'key', 'list')).out.split('\n');
+  assert.match(head, /STATE +LIMITS$/);
+  assert.match(second, / b .* valid +-$/);
+  assert.match(
+    first,
+    / a .* daily 0 of 1\.5 USD spent, 1\.5 left · models sim-\*,gpt-\* · requests_per_minute 60$/,
+  );
 });
 
 test('a model that would be refused for want of a price is named when its channel is added', async (t) => {
