@@ -2,7 +2,15 @@
 
 import { testChannel } from '#gateway';
 import { parseJsonObject } from '#std';
-import { requiredWord, table, textOption, withBooks, type CommandContext } from './command.ts';
+import { allDocuments } from '#store';
+import {
+  noSuchChannel,
+  requiredWord,
+  table,
+  textOption,
+  withBooks,
+  type CommandContext,
+} from './command.ts';
 import { channelStatus } from './channel-status.ts';
 import { readNewChannel } from './channels.ts';
 import { ConfigError, loadConfig } from './config.ts';
@@ -124,7 +132,9 @@ async function test(context: CommandContext, id: string | undefined): Promise<nu
     );
     if (channels.length === 0) {
       context.output.error(
-        id === undefined ? 'There are no channels yet.' : `There is no channel ${id}.`,
+        id === undefined
+          ? 'There are no channels yet.'
+          : noSuchChannel(id, runtime.snapshot().channels.keys()),
       );
       return 1;
     }
@@ -141,8 +151,13 @@ async function test(context: CommandContext, id: string | undefined): Promise<nu
 async function remove(context: CommandContext, id: string): Promise<number> {
   return withBooks(context, async ({ store, newId }) => {
     if (!(await store.channels.remove(id))) {
+      const stored = await allDocuments(store.channels);
       context.output.error(
-        `There is no stored channel ${id}. Channels of the configuration file are removed there.`,
+        noSuchChannel(
+          id,
+          stored.map((channel) => channel.id),
+          'stored channel',
+        ) + ' Channels of the configuration file are removed there.',
       );
       return 1;
     }

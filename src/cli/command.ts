@@ -1,5 +1,6 @@
 /** What every command gets, and how it reads its options. */
 
+import { nearestNames } from '#catalog';
 import { idPattern } from '#ledger';
 import { printable } from '#std';
 import { ConfigError, loadConfig, type Environment } from './config.ts';
@@ -50,6 +51,16 @@ export async function withBooks<T>(
   } finally {
     await books.store.close();
   }
+}
+
+/** Names what was perhaps meant. */
+export function noSuchChannel(id: string, known: Iterable<string>, what = 'channel'): string {
+  const names = [...known];
+  const near = nearestNames(id, names, 3);
+  const shown = near.length > 0 ? near : names.slice(0, 10);
+  const hint = near.length > 0 ? 'Did you mean' : 'There are';
+  const tail = near.length > 0 ? '?' : '.';
+  return `There is no ${what} ${id}.${shown.length === 0 ? '' : ` ${hint} ${shown.join(', ')}${tail}`}`;
 }
 
 /** Columns of text, padded to the widest. */

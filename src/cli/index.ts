@@ -111,7 +111,9 @@ async function serveCommand(context: CommandContext): Promise<number> {
   const workers = textOption(context, 'workers');
   // Who reads that it listens may tell it to stop at once.
   const stopped = stopSignal();
-  const server = await serve(
+  let isStopped = false;
+  void stopped.then(() => (isStopped = true));
+  const starting = serve(
     {
       configFile: textOption(context, 'config'),
       host: textOption(context, 'host'),
@@ -122,6 +124,15 @@ async function serveCommand(context: CommandContext): Promise<number> {
     context.environment,
     context.output,
   );
+  const server = await starting.catch((error: unknown) => {
+    // A terminal sends Ctrl-C to workers that are starting as well: their end is not what went wrong.
+    if (!isStopped) throw error;
+    return undefined;
+  });
+  if (server === undefined) {
+    context.output.error('Stopped while it was starting.');
+    return 0;
+  }
   // Otherwise only an orderly end would keep the compiled code for the next start.
   flushCompileCache();
   await stopped;
