@@ -1,13 +1,13 @@
 /** `manifold doctor`: looks at everything a start depends on and says what to do about what is wrong. */
 
-import { accessSync, constants, existsSync, statfsSync } from 'node:fs';
+import { accessSync, constants, statfsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { checkedModels } from '#catalog';
 import { textOption, withBooks, type CommandContext } from './command.ts';
 import { ConfigError, loadConfig, type Config } from './config.ts';
 import { rateReceipt } from './rate-receipt.ts';
 import { createRuntime } from './runtime.ts';
-import { checkPort } from './start-error.ts';
+import { checkPort, existingPart } from './start-error.ts';
 
 type Finding = { readonly ok: boolean; readonly what: string; readonly remedy?: string };
 
@@ -67,7 +67,7 @@ function checkClock(): Finding {
 
 function checkFolder(config: Config): Finding {
   const folder = resolve(config.data);
-  const at = existsSync(folder) ? folder : resolve('.');
+  const at = existingPart(folder);
   try {
     accessSync(at, constants.W_OK);
   } catch {

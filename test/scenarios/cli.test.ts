@@ -7,6 +7,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { run, serve } from '#cli';
 
 /** As users start it. */
@@ -184,6 +185,21 @@ test('a second server on the same folder is refused, and the first goes on', asy
   await answer.text();
 });
 
+test('a database file that was lost is asked for, and one that was removed with its journal is made anew', async (t) => {
+  const at = place(t);
+  await call(at, 'ledger', 'topup', 'w', '1');
+  const file = path.join(at.folder, 'data', 'manifold.db');
+  rmSync(file);
+  const { code, err } = await call(at, 'ledger', 'balance', 'w');
+  assert.equal(code, 2);
+  assert.match(
+    err,
+    /manifold\.db is missing, but .*manifold\.db\.journal-0\. Put it back, or a backup/,
+  );
+  rmSync(`${file}.journal-0`);
+  assert.equal((await call(at, 'ledger', 'balance', 'w')).code, 0);
+});
+
 test('a port in use is said, and nothing is opened', async (t) => {
   const at = place(t);
   const other = createServer().listen(0, '127.0.0.1');
@@ -265,3 +281,34 @@ test('the printed request streams an answer with usage and cost, and SIGTERM let
   assert.match(text, /data: \[DONE\]\s*$/);
   assert.equal(await ended, 0);
 });
+
+test(
+  'Ctrl-C while workers start is no failure of theirs',
+  { skip: process.platform !== 'linux' },
+  async (t) => {
+    const at = place(t);
+    // The bundle is made before, or its maker would be the first child.
+    spawnSync(process.execPath, [program, '--version'], { cwd: at.folder });
+    const child = spawn(process.execPath, [program, 'serve', '--workers', '2'], {
+      env: { ...process.env, ...at.environment },
+      cwd: at.folder,
+      detached: true,
+    });
+    t.after(() => child.kill('SIGKILL'));
+    const pid = child.pid ?? 0;
+    const said: string[] = [];
+    child.stdout.on('data', (chunk: Buffer) => said.push(chunk.toString()));
+    child.stderr.on('data', (chunk: Buffer) => said.push(chunk.toString()));
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    while (childrenOf(pid).length === 0) await pause(1);
+    // As a terminal does: to the whole group.
+    process.kill(-pid, 'SIGINT');
+    assert.equal(await ended, 0, said.join(''));
+    assert.equal(said.join(''), 'Stopped while it was starting.\n');
+  },
+);
+
+function childrenOf(pid: number): readonly string[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
+  return text.split(' ').filter((word) => word !== '');
+}
