@@ -106,6 +106,8 @@ async function checkBooks(context: CommandContext, config: Config): Promise<read
     });
     const { channels, models } = runtime.snapshot();
     await runtime.close();
+    const offers = models.flatMap((model) => runtime.snapshot().offersOf(model));
+    const offering = new Set(offers.map(({ channel }) => channel.id));
     const unpriced = models.filter((model) =>
       runtime
         .snapshot()
@@ -124,6 +126,14 @@ async function checkBooks(context: CommandContext, config: Config): Promise<read
             }),
       },
       { ok: true, what: `${channels.size} channels, ${models.length} models` },
+      ...[...channels.keys()]
+        .filter((id) => !offering.has(id))
+        .map((id) => ({
+          ok: false,
+          what: `channel ${id} offers no model, so nothing is sent there`,
+          remedy:
+            'Name models in `models` that `manifold models --all` lists, or give them prices.',
+        })),
       ...unpriced.slice(0, 5).map((model) => ({
         ok: false,
         what: `${model.id} has no price and is refused`,

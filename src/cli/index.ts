@@ -56,14 +56,20 @@ export async function run(
   output: Output,
 ): Promise<number> {
   try {
-    const { values, positionals } = parseArgs({
+    const { values, positionals, tokens } = parseArgs({
       args: [...args],
       options: optionTypes,
       allowPositionals: true,
+      tokens: true,
     });
+    checkOptions(tokens);
     const [word, ...words] = positionals;
     if (word === undefined && values['version'] === true) {
       output.line(version());
+      return 0;
+    }
+    if (word === 'help' && commands[words[0] ?? '']) {
+      output.line(help(formsOf(words[0] ?? '')));
       return 0;
     }
     if (word === undefined || word === 'help') {
@@ -86,6 +92,24 @@ export async function run(
       return 2;
     }
     throw error;
+  }
+}
+
+/** Of an option that is given twice only the last would count, and an empty one is an unset variable of a shell. */
+function checkOptions(
+  tokens: readonly {
+    readonly kind: string;
+    readonly name?: string;
+    readonly value?: string | undefined;
+  }[],
+): void {
+  const given = new Set<string>();
+  for (const { kind, name, value } of tokens) {
+    if (kind !== 'option' || name === undefined) continue;
+    if (given.has(name)) throw new ConfigError(`--${name} is given more than once.`);
+    if (value === '')
+      throw new ConfigError(`--${name} is empty. Leave it out, or give it a value.`);
+    given.add(name);
   }
 }
 

@@ -36,6 +36,8 @@ async function call(
   return { code, out: out.join('\n'), err: err.join('\n') };
 }
 
+const openai = ['channel', 'add', 'a', '--provider', 'openai', '--secret', 's'];
+
 const refusals: readonly (readonly [words: readonly string[], says: RegExp])[] = [
   [['bogus'], /no command `bogus`[\s\S]*manifold serve/],
   [['serve', '--port', 'abc'], /--port: a port is a number/],
@@ -47,6 +49,15 @@ const refusals: readonly (readonly [words: readonly string[], says: RegExp])[] =
   [['key'], /Missing: create, list or revoke/],
   [['key', 'list', 'more'], /`more` is one word too many[\s\S]*manifold key list/],
   [['key', 'list', '--port', '1'], /--port does not belong to this command/],
+  [['key', 'create', '--name', 'a', '--name', 'b'], /--name is given more than once/],
+  [['serve', '--host='], /--host is empty/],
+  [['channel', 'status', '--port', 'abc'], /--port: a port is a number/],
+  [['channel', 'add', 'simulator', '--provider', 'openai', '--secret', 's'], /another id/],
+  [
+    [...openai, '--models', 'gpt-5.2', '--prices', '{}'],
+    /prices: at least one price, such as `input`, or `free`/,
+  ],
+  [['ledger', 'balance', 'a b'], /`a b` cannot name a wallet/],
   [['key', 'create', '--limits', '{"a":1}'], /Unrecognized key: "a". For example/],
   [['key', 'create', '--limits', '{"ip_ranges":["abc"]}'], /ip_ranges.0: expected an address/],
   [['key', 'create', '--name', 'a\tb'], /--name: must be one line, without control characters/],
@@ -112,6 +123,30 @@ test('a key is printed alone, works with a wallet that has money, and is revoked
   assert.equal((await call(at, 'key', 'revoke', keyId)).code, 0);
   assert.match((await call(at, 'key', 'list')).out, /ci .* w1 .* revoked/);
   assert.match((await call(at, 'ledger', 'verify')).out, /0 differences/);
+});
+
+test('a wallet that nothing was booked for is told from an empty one', async (t) => {
+  const at = place(t);
+  for (const action of ['balance', 'statement', 'export']) {
+    const { code, err } = await call(at, 'ledger', action, 'wallet_taem');
+    assert.equal(code, 0);
+    assert.match(err, /Nothing was ever booked for wallet_taem\./);
+  }
+  await call(at, 'ledger', 'topup', 'w', '1');
+  for (const action of ['balance', 'statement', 'export'])
+    assert.equal((await call(at, 'ledger', action, 'w')).err, '');
+  const refund = await call(at, 'ledger', 'refund', 'w', 'lot_x');
+  assert.equal(refund.code, 1);
+  assert.match(refund.err, /Wallet w has no lot lot_x\. `manifold ledger balance w`/);
+});
+
+test('a channel that offers nothing is told when it is added, and by doctor', async (t) => {
+  const at = place(t);
+  const added = await call(at, ...openai, '--models', 'zzz-*');
+  assert.match(added.err, /It offers no model, so nothing is sent there/);
+  const looked = await call(at, 'doctor');
+  assert.equal(looked.code, 1);
+  assert.match(looked.out, /PROBLEM {2}channel a offers no model/);
 });
 
 test('the list of keys shows limits, and what is spent and left of budgets', async (t) => {
