@@ -127,7 +127,9 @@ function controlPaths(): string {
     `\`${route.method.toUpperCase()}\``,
     `\`${controlPrefix}${route.path}\``,
     route.summary,
-    (route.query ?? []).map((name) => `\`${name}\``).join(', '),
+    Object.keys(route.query?.shape ?? {})
+      .map((name) => `\`${name}\``)
+      .join(', '),
   ]);
   return markdownTable(['method', 'path', 'what it does', 'query'], rows);
 }

@@ -4,9 +4,19 @@
  */
 
 import * as z from 'zod';
+import { nanoUsd, printable } from '#std';
 import { readRange } from './address.ts';
 
 const positive = z.number().int().positive();
+
+/** What a key is for, as lists show it: nothing in it moves the cursor of a terminal or turns the text around. */
+export const keyNameSchema = z
+  .string()
+  .max(200, 'must not be longer than 200 characters')
+  .regex(/\S/, 'must not be empty')
+  .refine((name) => printable(name) === name && !/[\n\t]/.test(name), {
+    message: 'must be one line, without control characters',
+  });
 
 export const keyLimitsSchema = z.strictObject({
   /** Public model names or patterns with `*`. */
@@ -46,6 +56,20 @@ export const newKeyLimitsSchema = keyLimitsSchema.extend({
 });
 
 export type KeyLimits = z.infer<typeof keyLimitsSchema>;
+
+/** The budgets of a key as the ledger counts them, the lowest of each window: it takes a window once. */
+export function budgetScopes(keyId: string, limits: KeyLimits) {
+  const lowest = new Map<'daily' | 'weekly' | 'monthly' | 'total', number>();
+  // A key of an older version may name a window twice.
+  for (const { window, limit_nano_usd: limit } of limits.budgets ?? [])
+    lowest.set(window, Math.min(limit, lowest.get(window) ?? limit));
+  return [...lowest].map(([window, limit]) => ({
+    kind: 'key',
+    id: keyId,
+    window,
+    limitNanoUsd: nanoUsd(limit),
+  }));
+}
 
 /** Whether a public model name is allowed by a list of names and `*` patterns. */
 export function allowsModel(patterns: readonly string[] | undefined, model: string): boolean {

@@ -11,7 +11,7 @@ const usdPerMillion = z
   .string()
   .regex(/^\d{1,7}(\.\d{1,9})?$/, 'a decimal number of US dollars as text');
 
-const date = z.string().regex(/^\d{4}-\d{2}-\d{2}$/, 'a date YYYY-MM-DD');
+const date = z.iso.date('a day of the calendar, YYYY-MM-DD');
 
 /**
  * Prices of one tier or window. A unit without a price of its own falls back as documented at

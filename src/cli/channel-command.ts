@@ -2,7 +2,15 @@
 
 import { testChannel } from '#gateway';
 import { parseJsonObject } from '#std';
-import { requiredWord, table, textOption, withBooks, type CommandContext } from './command.ts';
+import { allDocuments } from '#store';
+import {
+  noSuchChannel,
+  requiredWord,
+  table,
+  textOption,
+  withBooks,
+  type CommandContext,
+} from './command.ts';
 import { channelStatus } from './channel-status.ts';
 import { readNewChannel } from './channels.ts';
 import { ConfigError, loadConfig } from './config.ts';
@@ -76,7 +84,12 @@ async function add(context: CommandContext, id: string): Promise<number> {
     context.output.line(
       `Channel ${id} is stored. A running server takes it within five seconds; try \`manifold channel test ${id}\`.`,
     );
-    const unpriced = unpricedModels(runtime.snapshot(), id);
+    const snapshot = runtime.snapshot();
+    if (!snapshot.models.some((model) => offersAt(snapshot, model, id).length > 0))
+      context.output.error(
+        'It offers no model, so nothing is sent there. `manifold models --all` lists what --models can name.',
+      );
+    const unpriced = unpricedModels(snapshot, id);
     if (unpriced.length > 0)
       context.output.error(
         `Without a price, and so refused: ${unpriced.join(', ')}. Add it again with --prices '{"input":"0.5","output":"1.5"}' (US dollars per million tokens), or with --prices free.`,
@@ -88,12 +101,17 @@ async function add(context: CommandContext, id: string): Promise<number> {
 function unpricedModels(snapshot: Snapshot, channelId: string): readonly string[] {
   return snapshot.models
     .filter((model) =>
-      snapshot
-        .offersOf(model)
-        .some((offer) => offer.channel.id === channelId && offer.prices.length === 0),
+      offersAt(snapshot, model, channelId).some((offer) => offer.prices.length === 0),
     )
     .map((model) => model.id);
 }
+
+function offersAt(snapshot: Snapshot, model: Snapshot['models'][number], channelId: string) {
+  return snapshot.offersOf(model).filter((offer) => offer.channel.id === channelId);
+}
+
+const noChannels =
+  'There are no channels yet but the simulator of a running server. Set a vendor key in the environment, or run `manifold channel add`.';
 
 type Snapshot = ReturnType<Runtime['snapshot']>;
 
@@ -101,8 +119,8 @@ async function list(context: CommandContext): Promise<number> {
   return withRuntime(context, async (runtime) => {
     const snapshot = runtime.snapshot();
     const rows = [...snapshot.channels.values()].map((channel) => {
-      const models = snapshot.models.filter((model) =>
-        snapshot.offersOf(model).some((offer) => offer.channel.id === channel.id),
+      const models = snapshot.models.filter(
+        (model) => offersAt(snapshot, model, channel.id).length > 0,
       ).length;
       return [
         channel.id,
@@ -112,6 +130,7 @@ async function list(context: CommandContext): Promise<number> {
         channel.definition.enabled === false ? 'off' : 'on',
       ];
     });
+    if (rows.length === 0) context.output.error(noChannels);
     context.output.line(table([['CHANNEL', 'PROVIDER', 'ENDPOINT', 'MODELS', 'STATE'], ...rows]));
     return 0;
   });
@@ -124,7 +143,7 @@ async function test(context: CommandContext, id: string | undefined): Promise<nu
     );
     if (channels.length === 0) {
       context.output.error(
-        id === undefined ? 'There are no channels yet.' : `There is no channel ${id}.`,
+        id === undefined ? noChannels : noSuchChannel(id, runtime.snapshot().channels.keys()),
       );
       return 1;
     }
@@ -141,8 +160,13 @@ async function test(context: CommandContext, id: string | undefined): Promise<nu
 async function remove(context: CommandContext, id: string): Promise<number> {
   return withBooks(context, async ({ store, newId }) => {
     if (!(await store.channels.remove(id))) {
+      const stored = await allDocuments(store.channels);
       context.output.error(
-        `There is no stored channel ${id}. Channels of the configuration file are removed there.`,
+        noSuchChannel(
+          id,
+          stored.map((channel) => channel.id),
+          'stored channel',
+        ) + ' Channels of the configuration file are removed there.',
       );
       return 1;
     }

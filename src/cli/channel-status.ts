@@ -1,7 +1,7 @@
 /** `manifold channel status`: how a running server sees its channels. */
 
-import { asNumber, asObject, asObjects, asString, type JsonObject } from '#std';
-import { table, type CommandContext } from './command.ts';
+import { asArray, asNumber, asObject, asObjects, asString, type JsonObject } from '#std';
+import { noSuchChannel, table, type CommandContext } from './command.ts';
 import { askServer } from './running-server.ts';
 
 export async function channelStatus(
@@ -9,6 +9,11 @@ export async function channelStatus(
   id: string | undefined,
 ): Promise<number> {
   const status = asObject(await askServer(context, '/admin/routing')) ?? {};
+  const channels = (asArray(status['channels']) ?? []).flatMap((name) => asString(name) ?? []);
+  if (id !== undefined && !channels.includes(id)) {
+    context.output.error(noSuchChannel(id, channels));
+    return 1;
+  }
   const lanes = asObjects(status['lanes']).filter(
     (lane) => id === undefined || lane['channel'] === id,
   );
@@ -17,9 +22,8 @@ export async function channelStatus(
     return 0;
   }
   if (lanes.length === 0) {
-    context.output.line(
-      'No channel has been asked yet: a channel is listed with its first request.',
-    );
+    const who = id === undefined ? 'No channel has' : `Channel ${id} has not`;
+    context.output.line(`${who} been asked yet: a channel is listed with its first request.`);
   } else context.output.line(table([head, ...lanes.map((lane) => row(lane, Date.now()))]));
   const count = (name: string): string => String(Math.round(asNumber(status[name]) ?? 0));
   context.output.line(

@@ -10,6 +10,9 @@ export type Providers = { readonly [id: string]: Provider };
 
 type Issue = z.core.$ZodIssue;
 
+/** The channel of the built-in simulator. */
+export const simulatorId = 'simulator';
+
 /** A channel as it was given or stored. Throws {@link ConfigError} with what is wrong. */
 export function readChannel(given: unknown): ChannelDefinition {
   const parsed = channelSchema.safeParse(given);

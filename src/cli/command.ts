@@ -1,6 +1,8 @@
 /** What every command gets, and how it reads its options. */
 
+import { nearestNames } from '#catalog';
 import { idPattern } from '#ledger';
+import { printable } from '#std';
 import { ConfigError, loadConfig, type Environment } from './config.ts';
 import type { Output } from './output.ts';
 import { openBooks, type Books } from './runtime.ts';
@@ -51,8 +53,21 @@ export async function withBooks<T>(
   }
 }
 
+/** Names what was perhaps meant. */
+export function noSuchChannel(id: string, known: Iterable<string>, what = 'channel'): string {
+  const names = [...known];
+  const near = nearestNames(id, names, 3);
+  const shown = near.length > 0 ? near : names.slice(0, 10);
+  const hint = near.length > 0 ? 'Did you mean' : 'There are';
+  const tail = near.length > 0 ? '?' : '.';
+  return `There is no ${what} ${id}.${shown.length === 0 ? '' : ` ${hint} ${shown.join(', ')}${tail}`}`;
+}
+
 /** Columns of text, padded to the widest. */
-export function table(rows: readonly (readonly string[])[]): string {
+export function table(texts: readonly (readonly string[])[]): string {
+  const rows = texts.map((row) =>
+    row.map((cell) => printable(cell).replaceAll('\n', '\\n').replaceAll('\t', '\\t')),
+  );
   const widths = (rows[0] ?? []).map((_, column) =>
     rows.reduce((widest, row) => Math.max(widest, (row[column] ?? '').length), 0),
   );

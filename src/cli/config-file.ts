@@ -13,7 +13,7 @@ import {
 import { builtInModels, createCatalog, nearestNames } from '#catalog';
 import { providersById } from '#providers';
 import * as z from 'zod';
-import { checkAddresses, likelyBranch, resolveChannel } from './channels.ts';
+import { checkAddresses, likelyBranch, resolveChannel, simulatorId } from './channels.ts';
 import { ConfigError, type Environment } from './config-error.ts';
 import { configSchema, type Config } from './config-schema.ts';
 
@@ -220,11 +220,25 @@ function checkReferences(config: Config, environment: Environment, locate: Locat
       );
     }
     ids.add(channel.id);
+    if (config.simulator && channel.id === simulatorId) {
+      throw new ConfigError(
+        `${where}: \`${channel.id}\` is the channel of the built-in simulator. Give this one another id, or set \`simulator: false\`.`,
+      );
+    }
     located(where, () => {
       resolveChannel(channel, providersById, environment);
       checkAddresses(channel);
     });
   }
+  for (const [index, model] of config.models.entries())
+    for (const provider of Object.keys(model.offers)) {
+      if (providersById[provider]) continue;
+      const near = nearestNames(provider, Object.keys(providersById), 1)[0];
+      const hint = near === undefined ? '' : ` Did you mean \`${near}\`?`;
+      throw new ConfigError(
+        `${locate(['models', index, 'offers', provider])}: there is no provider \`${provider}\`.${hint} A channel without a provider names its models itself.`,
+      );
+    }
   const aliases = Object.entries(config.aliases);
   if (aliases.length === 0) return;
   const catalog = createCatalog(builtInModels(), { aliases: {}, models: config.models });

@@ -8,6 +8,8 @@ import { readRange } from '#access';
 import { modelSchema } from '#catalog';
 import { channelSchema } from '#providers';
 
+/** Empty, an address would be all of this machine's, and a folder the working directory. */
+const filled = z.string().min(1, 'expected a text that is not empty');
 const positive = z.number().int().positive();
 /** What a timer can wait; a longer time would fire at once. */
 const milliseconds = positive.max(2_147_483_647);
@@ -17,8 +19,7 @@ export const workersMax = 64;
 export const configSchema = z.strictObject({
   listen: z
     .strictObject({
-      host: z
-        .string()
+      host: filled
         .default('127.0.0.1')
         .describe('Address to listen on. 127.0.0.1 answers this machine only.'),
       port: z
@@ -29,7 +30,7 @@ export const configSchema = z.strictObject({
         .default(8080)
         .describe('Port; 0 takes any free one.'),
       hosts: z
-        .array(z.string())
+        .array(filled)
         .optional()
         .describe('Host names that clients may use; any when absent.'),
       trusted_proxies: z
@@ -43,13 +44,19 @@ export const configSchema = z.strictObject({
           'Addresses and ranges of reverse proxies. Whom their `x-forwarded-for` names is the client, whose address the `ip_ranges` of keys are about; they may open as many connections as they like.',
         ),
       cors_origins: z
-        .union([z.literal('*'), z.array(z.string())])
+        .union([
+          z.literal('*'),
+          z.array(
+            z.string().refine((text) => URL.parse(text)?.origin === text, {
+              message: 'expected an origin such as https://app.example, without a path',
+            }),
+          ),
+        ])
         .default([])
         .describe('Origins of browsers that may call, or "*".'),
     })
     .prefault({}),
-  data: z
-    .string()
+  data: filled
     .default('./data')
     .describe('Folder of the embedded database and of the secret that guards key digests.'),
   database_url: z

@@ -1,13 +1,13 @@
 /** `manifold doctor`: looks at everything a start depends on and says what to do about what is wrong. */
 
-import { accessSync, constants, existsSync, statfsSync } from 'node:fs';
+import { accessSync, constants, statfsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { checkedModels } from '#catalog';
 import { textOption, withBooks, type CommandContext } from './command.ts';
 import { ConfigError, loadConfig, type Config } from './config.ts';
 import { rateReceipt } from './rate-receipt.ts';
 import { createRuntime } from './runtime.ts';
-import { checkPort } from './start-error.ts';
+import { checkPort, existingPart } from './start-error.ts';
 
 type Finding = { readonly ok: boolean; readonly what: string; readonly remedy?: string };
 
@@ -67,7 +67,7 @@ function checkClock(): Finding {
 
 function checkFolder(config: Config): Finding {
   const folder = resolve(config.data);
-  const at = existsSync(folder) ? folder : resolve('.');
+  const at = existingPart(folder);
   try {
     accessSync(at, constants.W_OK);
   } catch {
@@ -106,6 +106,8 @@ async function checkBooks(context: CommandContext, config: Config): Promise<read
     });
     const { channels, models } = runtime.snapshot();
     await runtime.close();
+    const offers = models.flatMap((model) => runtime.snapshot().offersOf(model));
+    const offering = new Set(offers.map(({ channel }) => channel.id));
     const unpriced = models.filter((model) =>
       runtime
         .snapshot()
@@ -124,6 +126,14 @@ async function checkBooks(context: CommandContext, config: Config): Promise<read
             }),
       },
       { ok: true, what: `${channels.size} channels, ${models.length} models` },
+      ...[...channels.keys()]
+        .filter((id) => !offering.has(id))
+        .map((id) => ({
+          ok: false,
+          what: `channel ${id} offers no model, so nothing is sent there`,
+          remedy:
+            'Name models in `models` that `manifold models --all` lists, or give them prices.',
+        })),
       ...unpriced.slice(0, 5).map((model) => ({
         ok: false,
         what: `${model.id} has no price and is refused`,

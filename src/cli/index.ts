@@ -56,14 +56,20 @@ export async function run(
   output: Output,
 ): Promise<number> {
   try {
-    const { values, positionals } = parseArgs({
+    const { values, positionals, tokens } = parseArgs({
       args: [...args],
       options: optionTypes,
       allowPositionals: true,
+      tokens: true,
     });
+    checkOptions(tokens);
     const [word, ...words] = positionals;
     if (word === undefined && values['version'] === true) {
       output.line(version());
+      return 0;
+    }
+    if (word === 'help' && commands[words[0] ?? '']) {
+      output.line(help(formsOf(words[0] ?? '')));
       return 0;
     }
     if (word === undefined || word === 'help') {
@@ -89,6 +95,24 @@ export async function run(
   }
 }
 
+/** Of an option that is given twice only the last would count, and an empty one is an unset variable of a shell. */
+function checkOptions(
+  tokens: readonly {
+    readonly kind: string;
+    readonly name?: string;
+    readonly value?: string | undefined;
+  }[],
+): void {
+  const given = new Set<string>();
+  for (const { kind, name, value } of tokens) {
+    if (kind !== 'option' || name === undefined) continue;
+    if (given.has(name)) throw new ConfigError(`--${name} is given more than once.`);
+    if (value === '')
+      throw new ConfigError(`--${name} is empty. Leave it out, or give it a value.`);
+    given.add(name);
+  }
+}
+
 function isUsageError(error: unknown): error is Error {
   return (
     error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS')
@@ -111,7 +135,9 @@ async function serveCommand(context: CommandContext): Promise<number> {
   const workers = textOption(context, 'workers');
   // Who reads that it listens may tell it to stop at once.
   const stopped = stopSignal();
-  const server = await serve(
+  let isStopped = false;
+  void stopped.then(() => (isStopped = true));
+  const starting = serve(
     {
       configFile: textOption(context, 'config'),
       host: textOption(context, 'host'),
@@ -122,6 +148,15 @@ async function serveCommand(context: CommandContext): Promise<number> {
     context.environment,
     context.output,
   );
+  const server = await starting.catch((error: unknown) => {
+    // A terminal sends Ctrl-C to workers that are starting as well: their end is not what went wrong.
+    if (!isStopped) throw error;
+    return undefined;
+  });
+  if (server === undefined) {
+    context.output.error('Stopped while it was starting.');
+    return 0;
+  }
   // Otherwise only an orderly end would keep the compiled code for the next start.
   flushCompileCache();
   await stopped;

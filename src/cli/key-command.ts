@@ -1,7 +1,14 @@
 /** `manifold key create | list | revoke`. */
 
-import { newKeyLimitsSchema, type KeyLimits } from '#access';
-import { formatUsd, parseJson } from '#std';
+import {
+  budgetScopes,
+  keyLimitsSchema,
+  keyNameSchema,
+  newKeyLimitsSchema,
+  type KeyLimits,
+} from '#access';
+import type { BudgetState } from '#ledger';
+import { formatUsd, parseJson, zeroNanoUsd, type NanoUsd } from '#std';
 import { allPages, type KeyRecord } from '#store';
 import {
   requiredWord,
@@ -35,10 +42,13 @@ export async function keyCommand(context: CommandContext): Promise<number> {
 async function create(context: CommandContext): Promise<number> {
   const limits = readLimits(textOption(context, 'limits'));
   const expiresAtMs = readDate(textOption(context, 'expires'));
+  const name = textOption(context, 'name') ?? 'unnamed';
+  const wrong = keyNameSchema.safeParse(name).error?.issues[0];
+  if (wrong) throw new ConfigError(`--name: ${wrong.message}.`);
   return withBooks(context, async ({ access, ledger, store, newId }) => {
     const walletId = walletName(textOption(context, 'wallet') ?? 'wallet_demo');
     const { key, record } = await access.createKey({
-      name: textOption(context, 'name') ?? 'unnamed',
+      name,
       walletId,
       limits,
       expiresAtMs,
@@ -101,21 +111,40 @@ function momentOf(text: string): number | undefined {
 }
 
 async function list(context: CommandContext): Promise<number> {
-  return withBooks(context, async ({ access }) => {
+  return withBooks(context, async ({ access, ledger }) => {
     const keys = await allPages<KeyRecord>((limit, last) =>
       access.listKeys({ limit, ...(last === undefined ? {} : { before: last.keyId }) }),
     );
-    const rows = keys.map((key) => [
+    const limits = keys.map((key) => keyLimitsSchema.parse(key.limits));
+    const scopes = keys.flatMap(({ keyId }, index) => budgetScopes(keyId, limits[index] ?? {}));
+    const budgets = Map.groupBy(await ledger.budgets(scopes), ({ id }) => id);
+    const rows = keys.map((key, index) => [
       key.keyId,
       key.name,
       `…${key.lastFour}`,
       key.walletId,
       new Date(key.createdAtMs).toISOString().slice(0, 10),
       stateOf(key),
+      limitsText(limits[index] ?? {}, budgets.get(key.keyId) ?? []),
     ]);
-    context.output.line(table([['KEY', 'NAME', 'ENDS IN', 'WALLET', 'CREATED', 'STATE'], ...rows]));
+    const head = ['KEY', 'NAME', 'ENDS IN', 'WALLET', 'CREATED', 'STATE', 'LIMITS'];
+    context.output.line(table([head, ...rows]));
     return 0;
   });
+}
+
+/** Budgets first, each with what is spent and left of it in its current window. */
+function limitsText(limits: KeyLimits, budgets: readonly BudgetState[]): string {
+  const spent = budgets.map((budget) => {
+    const usd = (amount: NanoUsd | null): string => formatUsd(amount ?? zeroNanoUsd);
+    const held = budget.pendingNanoUsd === 0 ? '' : `, ${usd(budget.pendingNanoUsd)} held`;
+    return `${budget.window} ${usd(budget.spentNanoUsd)} of ${usd(budget.limitNanoUsd)} USD spent${held}, ${usd(budget.remainingNanoUsd)} left`;
+  });
+  const { budgets: _, ...others } = limits;
+  const rest = Object.entries(others).map(
+    ([name, value]) => `${name} ${Array.isArray(value) ? value.join(',') : value}`,
+  );
+  return [...spent, ...rest].join(' · ') || '-';
 }
 
 async function revoke(context: CommandContext, keyId: string): Promise<number> {

@@ -1,7 +1,7 @@
 /** `manifold ledger …`: the books, for the operator and for whoever wants to check them. */
 
 import { formatUsd, nanoUsd, parseUsd } from '#std';
-import type { LotKind } from '#ledger';
+import type { Ledger, LotKind } from '#ledger';
 import {
   requiredWord,
   table,
@@ -47,7 +47,7 @@ async function verify(context: CommandContext): Promise<number> {
 
 async function balance(context: CommandContext): Promise<number> {
   return withBooks(context, async ({ ledger }) => {
-    const found = await ledger.balance(context.words[1] ?? 'wallet_demo');
+    const found = await ledger.balance(walletName(context.words[1] ?? 'wallet_demo'));
     context.output.line(
       `Wallet ${found.walletId}: ${formatUsd(found.availableNanoUsd)} USD available, ${formatUsd(found.pendingNanoUsd)} USD held. It never expires.`,
     );
@@ -64,14 +64,28 @@ async function balance(context: CommandContext): Promise<number> {
           ]),
         ]),
       );
-    }
+    } else await remarkUnknown(context, ledger, found.walletId);
     return 0;
   });
 }
 
+/** A wallet is there from its first receipt on: of one without any, the name may be mistyped. */
+async function remarkUnknown(
+  { output }: CommandContext,
+  ledger: Pick<Ledger, 'statement'>,
+  walletId: string,
+): Promise<void> {
+  const { receipts } = await ledger.statement({ walletId, limit: 1 });
+  if (receipts.length === 0)
+    output.error(
+      `Nothing was ever booked for ${walletId}. \`manifold key list\` shows the wallets of keys.`,
+    );
+}
+
 async function statement(context: CommandContext): Promise<number> {
   return withBooks(context, async ({ ledger }) => {
-    const page = await ledger.statement({ walletId: context.words[1] ?? 'wallet_demo', limit: 50 });
+    const walletId = walletName(context.words[1] ?? 'wallet_demo');
+    const page = await ledger.statement({ walletId, limit: 50 });
     const rows = page.receipts.map((entry) => [
       new Date(entry.createdAtMs).toISOString().slice(0, 19),
       entry.kind,
@@ -83,6 +97,7 @@ async function statement(context: CommandContext): Promise<number> {
     context.output.line(
       table([['TIME (UTC)', 'KIND', 'USD', 'BALANCE', 'MODEL', 'RECEIPT'], ...rows]),
     );
+    if (rows.length === 0) await remarkUnknown(context, ledger, walletId);
     return 0;
   });
 }
@@ -103,7 +118,8 @@ async function receipt(context: CommandContext): Promise<number> {
 /** One receipt a line, newest first: input for a spreadsheet or for another pair of eyes. */
 async function exportReceipts(context: CommandContext): Promise<number> {
   return withBooks(context, async ({ ledger }) => {
-    const walletId = context.words[1] ?? 'wallet_demo';
+    const walletId = walletName(context.words[1] ?? 'wallet_demo');
+    await remarkUnknown(context, ledger, walletId);
     let before: string | undefined;
     do {
       const page = await ledger.statement({
@@ -170,6 +186,12 @@ async function refund(context: CommandContext): Promise<number> {
       reason,
       ...(amount === undefined ? {} : { amountNanoUsd: amount }),
     });
+    if (!result.ok && result.error === 'not_found') {
+      context.output.error(
+        `Wallet ${walletId} has no lot ${lotId}. \`manifold ledger balance ${walletId}\` shows those with money left.`,
+      );
+      return 1;
+    }
     if (!result.ok) return refused(context, result.error);
     await store.audit.append({
       auditId: newId('aud'),

@@ -2,7 +2,7 @@
 
 import { parseJson, type JsonValue } from '#std';
 import { textOption, type CommandContext } from './command.ts';
-import { ConfigError, loadConfig } from './config.ts';
+import { ConfigError, loadConfig, readPort } from './config.ts';
 import { readOperatorToken } from './control-services.ts';
 
 const waitMs = 5_000;
@@ -14,7 +14,8 @@ const waitMs = 5_000;
 export async function askServer(context: CommandContext, path: string): Promise<JsonValue> {
   const { config } = await loadConfig(textOption(context, 'config'), context.environment);
   const host = textOption(context, 'host') ?? config.listen.host;
-  const port = textOption(context, 'port') ?? String(config.listen.port);
+  const given = textOption(context, 'port');
+  const port = given === undefined ? config.listen.port : readPort(given, '--port');
   const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
   const url = `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}${path}`;
   let response: Response;

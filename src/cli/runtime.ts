@@ -40,7 +40,7 @@ import {
 } from '#telemetry';
 import { createEgress, createUpstream } from '#upstream';
 import type { Owned } from '#workers';
-import { channelsFromEnvironment, readChannel, resolveChannel } from './channels.ts';
+import { channelsFromEnvironment, readChannel, resolveChannel, simulatorId } from './channels.ts';
 import { ConfigError, type Config, type Environment } from './config.ts';
 import { dataError } from './start-error.ts';
 import { writeOnce } from './write-once.ts';
@@ -264,6 +264,10 @@ function allChannels(
   const definitions = [...config.channels, ...stored];
   const ids = new Set<string>();
   for (const { id } of definitions) {
+    if (config.simulator && id === simulatorId)
+      throw new ConfigError(
+        `\`${id}\` is the channel of the built-in simulator. Give yours another id (one that is stored goes with \`manifold channel remove ${id}\`), or set \`simulator: false\`.`,
+      );
     if (ids.has(id))
       throw new ConfigError(`There are two channels with the id \`${id}\`. Rename one.`);
     ids.add(id);

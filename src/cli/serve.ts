@@ -7,6 +7,7 @@ import type { RunningSimulator } from '#simulator';
 import { formatUsd } from '#std';
 import { allDocuments, type Store } from '#store';
 import { loadConfig, type Config, type Environment } from './config.ts';
+import { simulatorId } from './channels.ts';
 import { lockFolder } from './folder-lock.ts';
 import { greet } from './greeting.ts';
 import { registerGauges } from './metrics.ts';
@@ -107,7 +108,7 @@ async function ownSimulator(config: Config, opened: Opened): Promise<ChannelDefi
 
 function simulatorChannel(simulator: RunningSimulator): ChannelDefinition {
   return channelSchema.parse({
-    id: 'simulator',
+    id: simulatorId,
     provider: 'simulator',
     base_url: simulator.url,
     secret: 'simulator',

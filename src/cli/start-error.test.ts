@@ -1,4 +1,8 @@
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { NewerDatabaseError } from '#store';
@@ -37,6 +41,30 @@ test('a start in a folder that may not be written asks for another folder, not f
   assert.ok(told instanceof ConfigError, String(told));
   assert.match(told.message, /The data folder \/data cannot be used/);
   assert.doesNotMatch(told.message, /backup/);
+});
+
+test('a start on a file system that may only be read says so, whatever Node and SQLite say', (t) => {
+  const given = fs.accessSync;
+  t.after(() => {
+    fs.accessSync = given;
+    syncBuiltinESMExports();
+  });
+  const asked: unknown[] = [];
+  fs.accessSync = (folder) => {
+    asked.push(folder);
+    throw Object.assign(new Error('EROFS: read-only file system'), { code: 'EROFS' });
+  };
+  syncBuiltinESMExports();
+  const folder = join(tmpdir(), 'no', 'such', 'folder');
+  for (const cause of [
+    { code: 'ENOENT', message: 'ENOENT: no such file' },
+    { code: 'ERR_SQLITE_ERROR', errcode: 14, message: 'unable to open database file' },
+  ]) {
+    const told = dataError(Object.assign(new Error(cause.message), cause), folder, undefined);
+    assert.ok(told instanceof ConfigError, String(told));
+    assert.match(told.message, /folder cannot be used: EROFS.* Mount it for writing/);
+  }
+  assert.deepEqual(asked, [tmpdir(), tmpdir()]);
 });
 
 test('a start on a disk that refuses asks to look at the disk, not for a backup', () => {

@@ -1,7 +1,9 @@
 /** What keeps a program from starting, in words: folders, ports, databases. */
 
+import { accessSync, constants, existsSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { NewerDatabaseError } from '#store';
+import { dirname } from 'node:path';
+import { MissingDatabaseError, NewerDatabaseError } from '#store';
 import { ConfigError } from './config-error.ts';
 
 /** Whether somebody could listen there. Throws {@link ConfigError} with the remedy when not. */
@@ -53,6 +55,11 @@ export function dataError(
       `The database ${place} was last used by a newer Manifold, and this one does not know its tables. Start that version or a later one, or restore a backup from before.`,
     );
   }
+  if (error instanceof MissingDatabaseError) {
+    return new ConfigError(
+      `${error.path} is missing, but files that belong to it are there: ${error.leftOver.join(', ')}. Put it back, or a backup in its place. To begin with empty books, move those files away.`,
+    );
+  }
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
   if (databaseUrl !== undefined && isUnreachable(cause)) {
     return new ConfigError(
@@ -92,9 +99,26 @@ function diskError(folder: string, cause: unknown): ConfigError {
 }
 
 function unusable(folder: string, cause: unknown): ConfigError {
+  const why = refusalOf(existingPart(folder)) ?? cause;
+  const remedy = codeOf(why) === 'EROFS' ? 'Mount it for writing' : 'Change its owner';
   return new ConfigError(
-    `The data folder ${folder} cannot be used: ${wordsOf(cause)}. Change its owner, or choose another: MANIFOLD_DATA=FOLDER.`,
+    `The data folder ${folder} cannot be used: ${wordsOf(why)}. ${remedy}, or choose another: MANIFOLD_DATA=FOLDER.`,
   );
+}
+
+/** The folder, or where it is not there the nearest one that is. */
+export function existingPart(folder: string): string {
+  return existsSync(folder) ? folder : existingPart(dirname(folder));
+}
+
+/** Of a file system that may only be read, Node says that a new folder is missing, and SQLite that it cannot open. */
+function refusalOf(folder: string): unknown {
+  try {
+    accessSync(folder, constants.W_OK);
+    return undefined;
+  } catch (error) {
+    return error;
+  }
 }
 
 /** SQLITE_FULL: nothing is wrong with the file. */

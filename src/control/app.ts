@@ -5,7 +5,7 @@ import type { RequestListener } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
 import { Hono, type Context } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
-import type { z } from 'zod';
+import * as z from 'zod';
 import { parseJson } from '#std';
 import { openApiDocument } from './openapi.ts';
 import { ControlRefusal, controlRoutes, type ControlRoute } from './routes.ts';
@@ -64,15 +64,14 @@ function register(app: Hono, services: ControlServices, route: ControlRoute): vo
   const path = route.path.replace(/\{(\w+)\}/g, ':$1');
   app.on(route.method.toUpperCase(), path, async (context) => {
     const parameters: Readonly<Record<string, string>> = context.req.param();
-    const query = context.req.query();
-    for (const [name, text] of Object.entries({ ...query, ...parameters }))
+    for (const [name, text] of Object.entries({ ...context.req.query(), ...parameters }))
       if (text.includes('\0'))
         throw new ControlRefusal(400, 'invalid_request', `${name}: must not have zero characters`);
     const body = route.body === undefined ? undefined : await readBody(context, route.body);
     const result = await route.handle({
       services,
       parameters,
-      query,
+      query: readQuery(context, route.query ?? noQuery),
       body,
       actor: 'operator',
     });
@@ -84,12 +83,32 @@ async function readBody(context: Context, schema: z.ZodType): Promise<unknown> {
   const parsed = parseJson(await context.req.text());
   if (!parsed.ok)
     throw new ControlRefusal(400, 'invalid_json', `The body is not JSON: ${parsed.message}.`);
-  const result = schema.safeParse(parsed.value);
+  return accepted(schema, parsed.value, 'invalid_body');
+}
+
+const noQuery = z.strictObject({});
+
+function readQuery(context: Context, schema: z.ZodObject): unknown {
+  const known = Object.keys(schema.shape);
+  for (const [name, values] of Object.entries(context.req.queries())) {
+    const wrong = !known.includes(name)
+      ? `is no parameter of this path. ${known.length === 0 ? 'It has none' : `There are ${known.join(', ')}`}.`
+      : values.length > 1
+        ? 'is given more than once.'
+        : undefined;
+    if (wrong !== undefined)
+      throw new ControlRefusal(400, 'invalid_query', `${name.slice(0, 80)}: ${wrong}`);
+  }
+  return accepted(schema, context.req.query(), 'invalid_query');
+}
+
+function accepted(schema: z.ZodType, value: unknown, code: string): unknown {
+  const result = schema.safeParse(value);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
   throw new ControlRefusal(
     400,
-    'invalid_body',
+    code,
     `${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'invalid'}`,
   );
 }

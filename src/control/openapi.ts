@@ -21,13 +21,14 @@ export function openApiDocument(routes: readonly ControlRoute[], prefix: string)
 
 function operation(route: ControlRoute): JsonObject {
   const places = [...route.path.matchAll(/\{(\w+)\}/g)].map((match) => match[1] ?? '');
+  const { properties = {} } = z.toJSONSchema(route.query ?? z.object({}), { io: 'input' });
   const parameters = [
     ...places.map((name) => ({ name, in: 'path', required: true, schema: { type: 'string' } })),
-    ...(route.query ?? []).map((name) => ({
+    ...Object.entries(properties).map(([name, schema]) => ({
       name,
       in: 'query',
       required: false,
-      schema: { type: 'string' },
+      schema: schema as JsonObject,
     })),
   ];
   const content = (schema: z.ZodType, io: 'input' | 'output'): JsonObject => ({

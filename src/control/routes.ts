@@ -4,22 +4,27 @@
  */
 
 import * as z from 'zod';
-import { newKeyLimitsSchema } from '#access';
+import { keyNameSchema, newKeyLimitsSchema } from '#access';
 import { parseUsd, type NanoUsd } from '#std';
 import { idPattern } from '#ledger';
 import { allDocuments } from '#store';
 import {
+  auditPlace,
   auditSchema,
   id,
   keySchema,
   latestMs,
   moreThanNothing,
+  pageLimit,
   receiptSchema,
+  requestPlace,
   requestSchema,
+  statementPlace,
   walletSchema,
+  word,
 } from './schemas.ts';
 import type { ControlServices } from './services.ts';
-import { auditView, keyView, receiptView, requestView, walletView } from './views.ts';
+import { auditView, keyViews, receiptView, requestView, walletView } from './views.ts';
 
 /** A refusal with a status; anything else that is thrown is a 500. */
 export class ControlRefusal extends Error {
@@ -32,10 +37,10 @@ export class ControlRefusal extends Error {
   }
 }
 
-export type ControlCall<Body> = {
+export type ControlCall<Body, Query> = {
   readonly services: ControlServices;
   readonly parameters: Readonly<Record<string, string>>;
-  readonly query: Readonly<Record<string, string>>;
+  readonly query: Query;
   readonly body: Body;
   readonly actor: string;
 };
@@ -45,25 +50,21 @@ export type ControlRoute = {
   /** With `{name}` places. */
   readonly path: string;
   readonly summary: string;
-  readonly query?: readonly string[];
+  /** What a route without takes is nothing. */
+  readonly query?: z.ZodObject;
   readonly body?: z.ZodType;
   readonly response: z.ZodType;
-  handle(call: ControlCall<unknown>): Promise<unknown>;
+  handle(call: ControlCall<unknown, unknown>): Promise<unknown>;
 };
 
-function define<Body extends z.ZodType>(
-  route: Omit<ControlRoute, 'handle' | 'body'> & {
-    readonly body: Body;
-    handle(call: ControlCall<z.infer<Body>>): Promise<unknown>;
+function define<Body extends z.ZodType, Query extends z.ZodObject>(
+  route: Omit<ControlRoute, 'handle' | 'body' | 'query'> & {
+    readonly body?: Body;
+    readonly query?: Query;
+    handle(call: ControlCall<z.infer<Body>, z.infer<Query>>): Promise<unknown>;
   },
-): ControlRoute;
-function define(
-  route: Omit<ControlRoute, 'handle' | 'body'> & {
-    handle(call: ControlCall<undefined>): Promise<unknown>;
-  },
-): ControlRoute;
-function define(route: unknown): ControlRoute {
-  return route as ControlRoute;
+): ControlRoute {
+  return route;
 }
 
 /** The wallet of a path that books something: one that could never be asked for again is refused. */
@@ -159,13 +160,13 @@ const walletRoutes: readonly ControlRoute[] = [
     method: 'get',
     path: '/wallets/{wallet_id}/statement',
     summary: 'Receipts of a wallet, newest first.',
-    query: ['before', 'limit'],
+    query: z.strictObject({ before: statementPlace.optional(), limit: pageLimit.default(50) }),
     response: z.object({ receipts: z.array(receiptSchema), next: z.string().nullable() }),
     async handle({ services, parameters, query }) {
       const page = await services.ledger.statement({
         walletId: parameters['wallet_id'] ?? '',
-        limit: limitOf(query['limit']),
-        ...beforeOf(query['before'], /^\d{1,15}-\d{1,15}$/),
+        limit: query.limit,
+        ...(query.before === undefined ? {} : { before: query.before }),
       });
       return { receipts: page.receipts.map(receiptView), next: page.next ?? null };
     },
@@ -207,7 +208,7 @@ const walletRoutes: readonly ControlRoute[] = [
     method: 'get',
     path: '/accounts',
     summary: 'Totals of the ledger’s own accounts: revenue, costs per channel, losses by reason.',
-    query: ['prefix'],
+    query: z.strictObject({ prefix: word.optional() }),
     response: z.object({
       accounts: z.array(
         z.object({
@@ -218,7 +219,7 @@ const walletRoutes: readonly ControlRoute[] = [
       ),
     }),
     async handle({ services, query }) {
-      const accounts = await services.ledger.accounts(query['prefix']);
+      const accounts = await services.ledger.accounts(query.prefix);
       return {
         accounts: accounts.map((account) => ({
           account: account.accountId,
@@ -236,7 +237,7 @@ const keyRoutes: readonly ControlRoute[] = [
     path: '/keys',
     summary: 'Makes a key. The secret is in this answer and nowhere else.',
     body: z.strictObject({
-      name: z.string().min(1).max(200),
+      name: keyNameSchema,
       wallet_id: id,
       project_id: id.optional(),
       limits: newKeyLimitsSchema.optional(),
@@ -260,7 +261,8 @@ const keyRoutes: readonly ControlRoute[] = [
         metadata: body.metadata,
       });
       await audit(services, actor, 'key.create', record.keyId, { wallet_id: body.wallet_id });
-      return { ...keyView(record), key };
+      const [view] = await keyViews(services, [record]);
+      return { ...view, key };
     },
   }),
   define({
@@ -268,15 +270,22 @@ const keyRoutes: readonly ControlRoute[] = [
     path: '/keys',
     summary:
       'Keys, newest first, without their secrets. `before` is the id of the last key of the page before.',
-    query: ['wallet_id', 'before', 'limit'],
+    query: z.strictObject({
+      wallet_id: id.optional(),
+      before: word.optional(),
+      limit: pageLimit.optional(),
+    }),
     response: z.object({ keys: z.array(keySchema) }),
     async handle({ services, query }) {
+      const { wallet_id: walletId, before, limit } = query;
+      if (before !== undefined && !(await services.store.keys.get(before)))
+        throw new ControlRefusal(400, 'invalid_query', 'before: there is no key with this id.');
       const keys = await services.access.listKeys({
-        ...(query['limit'] === undefined ? {} : { limit: limitOf(query['limit']) }),
-        ...(query['wallet_id'] === undefined ? {} : { walletId: query['wallet_id'] }),
-        ...(query['before'] === undefined ? {} : { before: query['before'] }),
+        ...(limit === undefined ? {} : { limit }),
+        ...(walletId === undefined ? {} : { walletId }),
+        ...(before === undefined ? {} : { before }),
       });
-      return { keys: keys.map(keyView) };
+      return { keys: await keyViews(services, keys) };
     },
   }),
   define({
@@ -288,7 +297,7 @@ const keyRoutes: readonly ControlRoute[] = [
       const record = await services.access.revokeKey(parameters['key_id'] ?? '');
       if (!record) throw new ControlRefusal(404, 'not_found', 'There is no such key.');
       await audit(services, actor, 'key.revoke', record.keyId, {});
-      return keyView(record);
+      return (await keyViews(services, [record]))[0];
     },
   }),
 ];
@@ -299,20 +308,28 @@ const operationRoutes: readonly ControlRoute[] = [
     path: '/requests',
     summary:
       'The request log, newest first. A page that is short or empty is the last one only when `next` is null.',
-    query: ['wallet_id', 'key_id', 'model', 'channel_id', 'errors_only', 'before', 'limit'],
+    query: z.strictObject({
+      wallet_id: id.optional(),
+      key_id: word.optional(),
+      model: word.optional(),
+      channel_id: word.optional(),
+      errors_only: z.enum(['true', 'false']).optional(),
+      before: requestPlace.optional(),
+      limit: pageLimit.default(50),
+    }),
     response: z.object({
       requests: z.array(requestSchema),
       next: z.string().nullable(),
     }),
     async handle({ services, query }) {
       const page = await services.store.requests.list({
-        limit: limitOf(query['limit']),
-        ...(query['wallet_id'] === undefined ? {} : { walletId: query['wallet_id'] }),
-        ...(query['key_id'] === undefined ? {} : { keyId: query['key_id'] }),
-        ...(query['model'] === undefined ? {} : { model: query['model'] }),
-        ...(query['channel_id'] === undefined ? {} : { channelId: query['channel_id'] }),
-        ...(query['errors_only'] === 'true' ? { errorsOnly: true } : {}),
-        ...beforeOf(query['before'], /^\d{1,15} ./),
+        limit: query.limit,
+        ...(query.wallet_id === undefined ? {} : { walletId: query.wallet_id }),
+        ...(query.key_id === undefined ? {} : { keyId: query.key_id }),
+        ...(query.model === undefined ? {} : { model: query.model }),
+        ...(query.channel_id === undefined ? {} : { channelId: query.channel_id }),
+        ...(query.errors_only === 'true' ? { errorsOnly: true } : {}),
+        ...(query.before === undefined ? {} : { before: query.before }),
       });
       return { requests: page.records.map(requestView), next: page.next ?? null };
     },
@@ -382,14 +399,19 @@ const operationRoutes: readonly ControlRoute[] = [
     method: 'get',
     path: '/audit',
     summary: 'What operators did, newest first.',
-    query: ['actor', 'target', 'before', 'limit'],
+    query: z.strictObject({
+      actor: word.optional(),
+      target: word.optional(),
+      before: auditPlace.optional(),
+      limit: pageLimit.default(50),
+    }),
     response: z.object({ entries: z.array(auditSchema) }),
     async handle({ services, query }) {
       const entries = await services.store.audit.list({
-        limit: limitOf(query['limit']),
-        ...(query['actor'] === undefined ? {} : { actor: query['actor'] }),
-        ...(query['target'] === undefined ? {} : { target: query['target'] }),
-        ...(query['before'] === undefined ? {} : { before: query['before'] }),
+        limit: query.limit,
+        ...(query.actor === undefined ? {} : { actor: query.actor }),
+        ...(query.target === undefined ? {} : { target: query.target }),
+        ...(query.before === undefined ? {} : { before: query.before }),
       });
       return { entries: entries.map(auditView) };
     },
@@ -411,19 +433,6 @@ function amountOf(text: string): NanoUsd {
       'The amount must be above zero, and 9007199.254740991 US dollars at most.',
     );
   return amount;
-}
-
-/** Where a list goes on: as its last page said, or a client would take an empty page for the end. */
-function beforeOf(text: string | undefined, pattern: RegExp): { readonly before?: string } {
-  if (text === undefined) return {};
-  if (pattern.test(text)) return { before: text };
-  const words = 'before: must be the `next` of the page before; percent-encode it';
-  throw new ControlRefusal(400, 'invalid_request', words);
-}
-
-function limitOf(text: string | undefined): number {
-  const limit = text === undefined ? 50 : Number.parseInt(text, 10);
-  return Number.isSafeInteger(limit) && limit > 0 ? Math.min(limit, 500) : 50;
 }
 
 async function audit(

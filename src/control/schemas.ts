@@ -20,6 +20,22 @@ export const id = z
   .string()
   .regex(idPattern, 'must be 1 to 200 visible ASCII characters without spaces');
 
+export const word = z.string().min(1, 'must not be empty');
+
+/** Entries of one page. */
+export const pageLimit = z
+  .string()
+  .regex(/^([1-9]\d?|[1-4]\d\d|500)$/, 'must be a whole number from 1 to 500')
+  .transform(Number);
+
+const ofPageBefore = 'must be the `next` of the page before';
+/** Where a page of each list begins. */
+export const statementPlace = z.string().regex(/^\d{1,16}-\d{1,16}$/, ofPageBefore);
+export const requestPlace = z.string().regex(/^\d{1,16} \S+$/, ofPageBefore);
+export const auditPlace = z
+  .string()
+  .regex(/^aud_\w+$/, 'must be the `audit_id` of the last entry of the page before');
+
 export const walletSchema = z.object({
   wallet_id: z.string(),
   available_usd: z.string(),
@@ -118,6 +134,18 @@ export const keySchema = z.object({
   wallet_id: z.string(),
   project_id: z.string().nullable(),
   limits: keyLimitsSchema,
+  budgets: z
+    .array(
+      z.object({
+        window: z.string(),
+        window_start_ms: z.number(),
+        limit_usd: z.string(),
+        spent_usd: z.string(),
+        held_usd: z.string().describe('For requests that run'),
+        remaining_usd: z.string().describe('Neither spent nor held'),
+      }),
+    )
+    .describe('What is spent of each budget in its current window'),
   created_at_ms: z.number(),
   expires_at_ms: z.number().nullable(),
   revoked_at_ms: z.number().nullable(),

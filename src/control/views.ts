@@ -1,10 +1,10 @@
 /** What the program knows in the API's spelling: `chargeNanoUsd` is `charge_nano_usd`, at every level. */
 
 import type * as z from 'zod';
-import { keyLimitsSchema } from '#access';
+import { budgetScopes, keyLimitsSchema } from '#access';
 import type { Receipt } from '#ledger';
-import { formatUsd, nanoUsd } from '#std';
-import type { AuditEntry, RequestRecord } from '#store';
+import { formatUsd, nanoUsd, zeroNanoUsd } from '#std';
+import type { AuditEntry, KeyRecord, RequestRecord } from '#store';
 import type {
   auditSchema,
   keySchema,
@@ -123,18 +123,31 @@ export function auditView(entry: AuditEntry): z.infer<typeof auditSchema> {
   };
 }
 
-export function keyView(
-  record: Awaited<ReturnType<ControlServices['access']['listKeys']>>[number],
-): z.infer<typeof keySchema> {
-  return {
+/** Keys with what is spent of their budgets. */
+export async function keyViews(
+  services: ControlServices,
+  records: readonly KeyRecord[],
+): Promise<z.infer<typeof keySchema>[]> {
+  const limits = records.map((record) => keyLimitsSchema.parse(record.limits));
+  const scopes = records.flatMap(({ keyId }, index) => budgetScopes(keyId, limits[index] ?? {}));
+  const budgets = Map.groupBy(await services.ledger.budgets(scopes), ({ id }) => id);
+  return records.map((record, index) => ({
     key_id: record.keyId,
     name: record.name,
     last_four: record.lastFour,
     wallet_id: record.walletId,
     project_id: record.projectId,
-    limits: keyLimitsSchema.parse(record.limits),
+    limits: limits[index] ?? {},
+    budgets: (budgets.get(record.keyId) ?? []).map((budget) => ({
+      window: budget.window,
+      window_start_ms: budget.windowStartMs,
+      limit_usd: formatUsd(budget.limitNanoUsd ?? zeroNanoUsd),
+      spent_usd: formatUsd(budget.spentNanoUsd),
+      held_usd: formatUsd(budget.pendingNanoUsd),
+      remaining_usd: formatUsd(budget.remainingNanoUsd ?? zeroNanoUsd),
+    })),
     created_at_ms: record.createdAtMs,
     expires_at_ms: record.expiresAtMs,
     revoked_at_ms: record.revokedAtMs,
-  };
+  }));
 }

@@ -4,7 +4,7 @@
  */
 
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Principal } from '#access';
+import { budgetScopes, type Principal } from '#access';
 import {
   fail,
   gatewayError,
@@ -127,7 +127,7 @@ export class Funds {
     const size = holdSize(target, request.stream, !lowers);
     const amount =
       request.cap === undefined ? size.amount : nanoUsd(Math.min(size.amount, request.cap));
-    const scopes = budgetScopes(principal);
+    const scopes = budgetScopes(principal.keyId, principal.limits);
     const { route, attemptId, requestId } = request;
     const result = await durable(
       services.ledger.reserve({
@@ -337,19 +337,6 @@ function intent(route: Route, attemptId: string): Parameters<Services['ledger'][
     boundNanoUsd: route.bound,
     canLookUp: false,
   };
-}
-
-function budgetScopes(principal: Principal): readonly BudgetScope[] {
-  const lowest = new Map<BudgetScope['window'], number>();
-  // A key of an older version may name a window twice; the ledger takes it once.
-  for (const { window, limit_nano_usd: limit } of principal.limits.budgets ?? [])
-    lowest.set(window, Math.min(limit, lowest.get(window) ?? limit));
-  return [...lowest].map(([window, limit]) => ({
-    kind: 'key',
-    id: principal.keyId,
-    window,
-    limitNanoUsd: nanoUsd(limit),
-  }));
 }
 
 function refusal(

@@ -162,8 +162,9 @@ function sharedRoutes(services: Services): readonly GatewayRoute[] {
     ),
     route('POST', '/v1/quote', openaiChat, (exchange) => handleQuote(services, exchange)),
     route('POST', '/v1/route', openaiChat, (exchange) => handleRouteDryRun(services, exchange)),
-    route('GET', '/healthz', openaiChat, (exchange) =>
-      exchange.respond(200, { 'content-type': 'application/json' }, '{"status":"ok"}'),
-    ),
+    route('GET', '/healthz', openaiChat, async (exchange) => {
+      await services.store.checkWritable();
+      exchange.respond(200, { 'content-type': 'application/json' }, '{"status":"ok"}');
+    }),
   ];
 }

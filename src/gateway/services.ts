@@ -66,7 +66,7 @@ export type Charging = {
 
 /** What the walk needs of what all requests share: in this process, or in the one that owns it. */
 export type Shared = {
-  readonly store: {
+  readonly store: Pick<Store, 'checkWritable'> & {
     readonly requests: Pick<Store['requests'], 'append'>;
     readonly blobs: Pick<Store['blobs'], 'get' | 'put' | 'remove'>;
   };

@@ -2,14 +2,11 @@
  * The ledger: one prepaid balance per wallet that is never negative, never expires, and can be
  * proved. Double entry, immutable transfers, every write safe to repeat.
  *
- * Life of a request: `reserve` (hold + first attempt intent, durable before anything is sent) →
- * `attempt`* (a further upstream call, durable before it is sent) → `extend`* → `settle` | `void`.
- * A hold resolves exactly once. Every promise returned here resolves only after the transaction
- * that holds its effect is on disk.
- *
- * Business outcomes are results (`ok: false` with an `error` code). A rejected promise means that
- * nothing was written: `StoreUnavailableError` from `#store` (disk full, database gone, fenced by
- * a newer process), or `RangeError`/`TypeError` for arguments that are a bug of the caller.
+ * Life of a request: `reserve` (hold + first attempt intent, durable before anything is sent) → `attempt`* (a further
+ * upstream call, durable before it is sent) → `extend`* → `settle` | `void`. A hold resolves exactly once. Every promise
+ * returned here resolves only after the transaction that holds its effect is on disk. Business outcomes are results
+ * (`ok: false` with an `error` code). A rejected promise means that nothing was written: `StoreUnavailableError` from
+ * `#store` (disk full, database gone, fenced by a newer process), or `RangeError`/`TypeError` for a bug of the caller.
  */
 
 import type { JsonObject, NanoUsd } from '#std';
@@ -295,10 +292,13 @@ export type Balance = {
   readonly lots: readonly Lot[];
 };
 
-export type BudgetState = HeldScope & {
-  readonly spentNanoUsd: NanoUsd;
-  readonly pendingNanoUsd: NanoUsd;
-};
+export type BudgetState = HeldScope &
+  BudgetScope & {
+    readonly spentNanoUsd: NanoUsd;
+    readonly pendingNanoUsd: NanoUsd;
+    /** What new holds may take of the limit; `null` without one. */
+    readonly remainingNanoUsd: NanoUsd | null;
+  };
 
 export type TransferKind =
   | 'post'
@@ -441,8 +441,8 @@ export type Ledger = {
 
   /** A wallet without any movement has balance 0 and no lots. */
   balance(walletId: string): Promise<Balance>;
-  /** Spending in the current window of a scope. */
-  budget(kind: string, id: string, window: BudgetWindow): Promise<BudgetState>;
+  /** Spending of each of these scopes in its current window, in their order. */
+  budgets(scopes: readonly BudgetScope[]): Promise<readonly BudgetState[]>;
   hold(requestId: string): Promise<Hold | undefined>;
   receipt(receiptId: string): Promise<Receipt | undefined>;
   statement(query: StatementQuery): Promise<Statement>;

@@ -1,12 +1,12 @@
-import type { Clock, NanoUsd } from '#std';
+import type { Clock } from '#std';
 import { nanoUsd } from '#std';
-import type { Steps, Store } from '#store';
+import type { LoadStatement, Steps, Store } from '#store';
 import { integerOf, load, query, StoreUnavailableError, textOf } from '#store';
 import type {
   AccountTotals,
   Balance,
+  BudgetScope,
   BudgetState,
-  BudgetWindow,
   Ledger,
   Lot,
   MoveResult,
@@ -22,6 +22,7 @@ import { readReceipt } from './receipt.ts';
 import { createRecovery } from './recover.ts';
 import {
   accountColumns,
+  budgetsByKey,
   holdSelect,
   lotColumns,
   readAccountSums,
@@ -29,7 +30,6 @@ import {
   readLot,
   readReceiptRow,
   receiptsByKey,
-  spentColumn,
 } from './rows.ts';
 import { heldScope, scopeKey } from './scopes.ts';
 import { readStatement } from './statement.ts';
@@ -102,7 +102,7 @@ export function openLedger({ store, clock }: LedgerDeps): Ledger {
     adjust: (request) => move(() => checkAdjust(request), { kind: 'adjust', request }),
     bookSuspense: (request) => move(() => checkSuspense(request), { kind: 'suspense', request }),
     balance: (walletId) => engine.read(() => readBalance(walletId)),
-    budget: (kind, id, window) => engine.read(() => readBudget(kind, id, window, clock.now())),
+    budgets: (scopes) => engine.read(() => readBudgets(scopes, clock.now())),
     hold: (requestId) =>
       engine.read(function* () {
         const rows = yield* query(`${holdSelect} WHERE request_id = ?`, [requestId]);
@@ -152,23 +152,28 @@ function lotOf(entry: LotEntry): Lot {
   };
 }
 
-function* readBudget(
-  kind: string,
-  id: string,
-  window: BudgetWindow,
+const shownBudgets: LoadStatement = { ...budgetsByKey, lock: false };
+
+function* readBudgets(
+  scopes: readonly BudgetScope[],
   nowMs: number,
-): Steps<BudgetState> {
-  const key = scopeKey({ kind, id, window }, nowMs);
-  const rows = yield* query(
-    `SELECT ${spentColumn}, pending_nano_usd FROM budgets WHERE scope_key = ?`,
-    [key],
-  );
-  const amount = (column: string): NanoUsd => nanoUsd(rows[0] ? integerOf(rows[0], column) : 0);
-  return {
-    ...heldScope(key),
-    spentNanoUsd: amount('spent_nano_usd'),
-    pendingNanoUsd: amount('pending_nano_usd'),
-  };
+): Steps<readonly BudgetState[]> {
+  const keys = scopes.map((scope) => scopeKey(scope, nowMs));
+  const found = yield* load(shownBudgets, [...new Set(keys)]);
+  const rows = new Map(found.map((row) => [textOf(row, 'scope_key'), row]));
+  return scopes.map(({ limitNanoUsd: limit }, index) => {
+    const key = keys[index] ?? '';
+    const row = rows.get(key);
+    const spent = nanoUsd(row ? integerOf(row, 'spent_nano_usd') : 0);
+    const pending = nanoUsd(row ? integerOf(row, 'pending_nano_usd') : 0);
+    return {
+      ...heldScope(key),
+      limitNanoUsd: limit,
+      spentNanoUsd: spent,
+      pendingNanoUsd: pending,
+      remainingNanoUsd: limit === null ? null : nanoUsd(Math.max(0, limit - spent - pending)),
+    };
+  });
 }
 
 function* readOne(receiptId: string): Steps<Receipt | undefined> {

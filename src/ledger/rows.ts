@@ -43,7 +43,7 @@ export const holdSelect = `SELECT ${holdColumns.join(', ')} FROM holds`;
 /** No limit is higher, so whoever has spent more has spent enough; `total` is a window without an end. */
 export const spentColumn = `CASE WHEN spent_nano_usd > ${Number.MAX_SAFE_INTEGER} THEN ${Number.MAX_SAFE_INTEGER} ELSE spent_nano_usd END AS spent_nano_usd`;
 
-const budgetsByKey: LoadStatement = {
+export const budgetsByKey: LoadStatement = {
   table: 'budgets',
   column: 'scope_key',
   columns: ['scope_key', spentColumn, 'pending_nano_usd'],

@@ -14,12 +14,16 @@ const unitPrice = z
   .optional();
 
 /** A unit with a wrong name would cost nothing. */
-const unitPrices = z.strictObject(
-  Object.fromEntries(priceUnits.map((unit) => [unit, unitPrice])) as Record<
-    PriceUnit,
-    typeof unitPrice
-  >,
-);
+const unitPrices = z
+  .strictObject(
+    Object.fromEntries(priceUnits.map((unit) => [unit, unitPrice])) as Record<
+      PriceUnit,
+      typeof unitPrice
+    >,
+  )
+  .refine((prices) => Object.keys(prices).length > 0, {
+    message: 'at least one price, such as `input`, or `free` for all',
+  });
 
 /** A model as this channel offers it, where the catalog does not know it or knows it differently. */
 const offeredModelSchema = z.strictObject({

@@ -398,6 +398,8 @@ export type LaneStatus = {
 };
 
 export type RouterStatus = {
+  /** Ids of all channels, also of those that were not asked yet. */
+  readonly channels: readonly string[];
   readonly lanes: readonly LaneStatus[];
   readonly waiting: number;
   readonly sessions: number;

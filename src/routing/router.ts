@@ -41,6 +41,7 @@ function statusOf(state: RoutingState): RouterStatus {
     for (const lane of channel.lanes.values()) lanes.push(laneStatus(lane, nowMs));
   }
   return {
+    channels: [...state.channels.keys()],
     lanes,
     waiting: state.line.size,
     sessions: state.affinity.size,

@@ -12,3 +12,4 @@ export * from './json-splice.ts';
 export * from './json-text.ts';
 export * from './text-size.ts';
 export * from './remember.ts';
+export * from './printable.ts';

@@ -27,6 +27,19 @@ export class NewerDatabaseError extends Error {
   }
 }
 
+/** The database file is gone, while what belongs to it lies there still: no other is made in its place. */
+export class MissingDatabaseError extends Error {
+  readonly path: string;
+  readonly leftOver: readonly string[];
+
+  constructor(path: string, leftOver: readonly string[]) {
+    super(`${path} is missing, but ${leftOver.join(', ')} belong to it`);
+    this.name = 'MissingDatabaseError';
+    this.path = path;
+    this.leftOver = leftOver;
+  }
+}
+
 /** An API key as stored. The secret itself is never stored, only its keyed digest. */
 export type KeyRecord = {
   readonly keyId: string;
@@ -231,6 +244,8 @@ export type Store = {
   readonly channels: Collection;
   readonly users: Collection;
   readonly settings: Collection;
+  /** Rejects with StoreUnavailableError when nothing more can be written before the process starts anew. */
+  checkWritable(): Promise<void>;
   /** Resolves when all that was queued is durable, then closes. */
   close(): Promise<void>;
 };

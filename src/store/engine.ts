@@ -6,6 +6,8 @@
  * at once, PostgreSQL over the network; the logic does not know which.
  */
 
+import type { StoreUnavailableError } from './contract.ts';
+
 export type Value = string | number | null | Uint8Array;
 export type Row = { readonly [column: string]: Value };
 
@@ -95,6 +97,8 @@ export type Engine = {
    * rolled back since, so rows read or written before are still right. `undefined`: never known.
    */
   readonly stateVersion: string | undefined;
+  /** Why nothing more can be written before the database is opened anew. */
+  readonly failure: StoreUnavailableError | undefined;
   /** Queues; resolves when this operation is durable. */
   submit<Operation, Result>(lane: Lane<Operation, Result>, operation: Operation): Promise<Result>;
   /** Short reads of what is durable: they see every operation that was acknowledged before. */

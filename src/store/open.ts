@@ -59,6 +59,9 @@ export async function openStore(options: OpenStoreOptions): Promise<Store> {
     channels: collection('channels'),
     users: collection('users'),
     settings: collection('settings'),
+    checkWritable: async () => {
+      if (engine.failure) throw engine.failure;
+    },
     async close() {
       await requests.close();
       await engine.close();

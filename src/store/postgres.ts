@@ -63,7 +63,7 @@ class PostgresEngine implements Engine {
   #writer: Connection | undefined;
   #queue: Queued[] = [];
   #running: Promise<void> | undefined;
-  #failure: StoreUnavailableError | undefined;
+  failure: StoreUnavailableError | undefined;
 
   constructor(options: PostgresOptions, writer: Connection, epoch: number) {
     this.#place = { url: options.url, answerMs: options.answerMsMax ?? answerMsDefault };
@@ -75,7 +75,7 @@ class PostgresEngine implements Engine {
   }
 
   submit<Operation, Result>(lane: Lane<Operation, Result>, operation: Operation): Promise<Result> {
-    if (this.#failure) return Promise.reject(this.#failure);
+    if (this.failure) return Promise.reject(this.failure);
     const result = enqueue(this.#queue, lane, operation);
     this.#running ??= this.#work();
     return result;
@@ -103,7 +103,7 @@ class PostgresEngine implements Engine {
 
   async close(): Promise<void> {
     await this.#running;
-    this.#failure ??= new StoreUnavailableError('store_unavailable', 'the store is closed');
+    this.failure ??= new StoreUnavailableError('store_unavailable', 'the store is closed');
     await this.#readers.close();
     await this.#writer?.close();
   }
@@ -122,7 +122,7 @@ class PostgresEngine implements Engine {
   async #commit(batch: readonly Queued[], retries: number): Promise<void> {
     let results: readonly unknown[];
     try {
-      if (this.#failure) throw this.#failure;
+      if (this.failure) throw this.failure;
       results = await this.#transact(batch);
     } catch (error) {
       if (isConflict(error) && retries < conflictRetriesMax)
@@ -133,7 +133,7 @@ class PostgresEngine implements Engine {
       }
       const refusal = unavailable(error);
       if (refusal instanceof StoreUnavailableError && refusal.code === 'store_fenced')
-        this.#failure = refusal;
+        this.failure = refusal;
       for (const queued of batch) queued.reject(refusal);
       return;
     }

@@ -11,9 +11,9 @@ import fs, {
 import { syncBuiltinESMExports } from 'node:module';
 import { DatabaseSync } from 'node:sqlite';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { test } from 'node:test';
-import { StoreUnavailableError } from './contract.ts';
+import { MissingDatabaseError, StoreUnavailableError } from './contract.ts';
 import { write, query, type Engine, type Lane, type WriteStatement } from './engine.ts';
 import { openSqliteEngine, type SqliteOptions } from './sqlite.ts';
 
@@ -196,6 +196,22 @@ for (const [name, change] of [
       await assert.rejects(engine.submit(direct, 1), /deleted or replaced/);
       assert.equal(reasons.length, 1);
     }));
+
+test('a database file that is lost is not begun anew while what belongs to it is there', () =>
+  inFolder(async ({ path, open }) => {
+    const engine = await open();
+    await engine.submit(counting, 1);
+    await engine.close();
+    renameSync(path, `${path}.lost`);
+    await assert.rejects(open(), (error) => {
+      assert.ok(error instanceof MissingDatabaseError, String(error));
+      assert.deepEqual(error.leftOver, [`${basename(path)}.journal-0`]);
+      return true;
+    });
+    await assert.rejects(open({ nodeId: 'other' }), MissingDatabaseError);
+    renameSync(`${path}.lost`, path);
+    assert.equal(await sumOf(await open()), 1);
+  }));
 
 function copyOf(path: string): string {
   copyFileSync(path, `${path}.copy`);

@@ -1,5 +1,7 @@
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { enqueue, type Queued } from './batch.ts';
-import { StoreUnavailableError } from './contract.ts';
+import { MissingDatabaseError, StoreUnavailableError } from './contract.ts';
 import type { Engine, Lane, SnapshotReader, Steps } from './engine.ts';
 import { Gathering } from './gathering.ts';
 import { concernsOneOperation, Connection, isFinal, unavailable } from './sqlite-connection.ts';
@@ -30,6 +32,7 @@ const patientMax = 64;
 
 export async function openSqliteEngine(options: SqliteOptions): Promise<Engine> {
   let engine: SqliteEngine | undefined;
+  refuseLostFile(options.path);
   const writer = new SqliteWriter({
     path: options.path,
     nodeId: options.nodeId,
@@ -50,6 +53,19 @@ export async function openSqliteEngine(options: SqliteOptions): Promise<Engine> 
   }
 }
 
+/** SQLite would make a new file, and remove the log of the old one. Throws {@link MissingDatabaseError}. */
+function refuseLostFile(path: string): void {
+  if (path === ':memory:' || existsSync(path)) return;
+  const name = basename(path);
+  const leftOver = readdirSync(dirname(path)).filter(
+    (file) =>
+      file.startsWith(name) &&
+      /^(-wal|\.journal-\d)$/.test(file.slice(name.length)) &&
+      statSync(join(dirname(path), file)).size > 0,
+  );
+  if (leftOver.length > 0) throw new MissingDatabaseError(path, leftOver.sort());
+}
+
 /** The queue in front of the writer, and the reads beside it. One thing at a time, in order. */
 class SqliteEngine implements Engine {
   readonly kind = 'sqlite';
@@ -67,7 +83,7 @@ class SqliteEngine implements Engine {
   /** What must not happen while a frame is on its way. */
   readonly #errands: (() => Promise<void>)[] = [];
   #working = false;
-  #failure: StoreUnavailableError | undefined;
+  failure: StoreUnavailableError | undefined;
   #idle: (() => void)[] = [];
   #tick: NodeJS.Timeout | undefined;
   #ticksHeld = 0;
@@ -89,7 +105,7 @@ class SqliteEngine implements Engine {
   }
 
   submit<Operation, Result>(lane: Lane<Operation, Result>, operation: Operation): Promise<Result> {
-    if (this.#failure) return Promise.reject(this.#failure);
+    if (this.failure) return Promise.reject(this.failure);
     if (lane.patient !== true || this.#isInMemory) {
       const result = enqueue(this.#queue, lane, operation);
       this.#gathering.grown(this.#queue.length);
@@ -142,7 +158,7 @@ class SqliteEngine implements Engine {
   async close(): Promise<void> {
     this.#hurryPatient();
     while (this.#working) await new Promise<void>((resolve) => this.#idle.push(resolve));
-    this.#failure ??= new StoreUnavailableError('store_unavailable', 'the store is closed');
+    this.failure ??= new StoreUnavailableError('store_unavailable', 'the store is closed');
     clearTimeout(this.#tick);
     try {
       this.#writer.flush();
@@ -239,7 +255,7 @@ class SqliteEngine implements Engine {
   async #perform(batch: readonly Queued[]): Promise<void> {
     let results: readonly unknown[];
     try {
-      if (this.#failure) throw this.#failure;
+      if (this.failure) throw this.failure;
       await this.#writer.acquire();
       const [first] = batch;
       const journaled = first !== undefined && this.#writer.isJournaled(first);
@@ -292,8 +308,8 @@ class SqliteEngine implements Engine {
   /** The error as callers see it. Remembers the one after which nothing more may be written. */
   #judge(error: unknown): unknown {
     const refusal = unavailable(error);
-    if (refusal instanceof StoreUnavailableError && isFinal(refusal) && !this.#failure) {
-      this.#failure = refusal;
+    if (refusal instanceof StoreUnavailableError && isFinal(refusal) && !this.failure) {
+      this.failure = refusal;
       this.#options.onStop?.(refusal);
     }
     return refusal;

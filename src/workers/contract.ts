@@ -68,6 +68,7 @@ export type OwnerCalls = {
   putBlob(entry: BlobEntry, body: Base64): Promise<boolean>;
   getBlob(...place: Parameters<Blobs['get']>): Promise<readonly [BlobHead, Base64] | null>;
   removeBlob(...place: Parameters<Blobs['remove']>): ReturnType<Blobs['remove']>;
+  checkWritable: Store['checkWritable'];
   findKey(digest: string): Promise<KeyRecord | null>;
   admit(keyId: string, limits: KeyLimits, tokens: number): Promise<PlaceVerdict>;
   released(place: number, tokensUsed: number | null): void;

@@ -18,7 +18,7 @@ import { Plans } from './plans.ts';
 /** What all workers share. */
 export type Owned = {
   readonly ledger: Ledger;
-  readonly store: Pick<Store, 'requests' | 'blobs' | 'keys'>;
+  readonly store: Pick<Store, 'requests' | 'blobs' | 'keys' | 'checkWritable'>;
   readonly rateLimiter: RateLimiter;
   readonly router: Router;
   readonly stateMemory: StateMemory;
@@ -130,6 +130,7 @@ export class ServedWorker {
         return [head, Buffer.from(body).toString('base64')];
       },
       removeBlob: (namespace, id, owner) => store.blobs.remove(namespace, id, owner),
+      checkWritable: () => store.checkWritable(),
       findKey: async (digest) => (await store.keys.findByDigest(digest)) ?? null,
       requestBegun: () => {
         this.#requests += 1;

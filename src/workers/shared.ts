@@ -14,6 +14,7 @@ export type DistantShared = Shared & { readonly keys: Pick<Store['keys'], 'findB
 export function createDistantShared(owner: Link<OwnerCalls>): DistantShared {
   return {
     store: {
+      checkWritable: () => owner.ask('checkWritable'),
       requests: { append: async (record) => owner.tell('appendRequest', record) },
       blobs: {
         put: async ({ body, ...entry }) =>

@@ -35,6 +35,7 @@ function outageOf({ engine }: Store, isAway: () => boolean): Engine {
     get stateVersion() {
       return engine.stateVersion;
     },
+    failure: undefined,
     submit: (lane, operation) =>
       isAway()
         ? Promise.reject(new StoreUnavailableError('store_unavailable', 'it restarts'))

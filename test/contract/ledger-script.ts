@@ -134,8 +134,9 @@ const verbs: { readonly [verb: string]: Verb } = {
       .map((lot) => `${lot.kind}:${lot.remainingNanoUsd}`)
       .join(' ') || 'none',
   budget: async ({ ledger }, [id = '', window = '']) => {
-    const budget = await ledger().budget('key', id, window as BudgetWindow);
-    return `spent ${budget.spentNanoUsd} pending ${budget.pendingNanoUsd}`;
+    const scope = { kind: 'key', id, window: window as BudgetWindow, limitNanoUsd: null };
+    const [budget] = await ledger().budgets([scope]);
+    return `spent ${budget?.spentNanoUsd} pending ${budget?.pendingNanoUsd}`;
   },
   account: async ({ ledger }, [id = '']) => {
     const account = (await ledger().accounts(id)).find((candidate) => candidate.accountId === id);

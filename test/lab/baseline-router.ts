@@ -56,7 +56,7 @@ export function createBaselineRouter(policy: BaselinePolicy, clock: Clock, rando
   return {
     update: () => undefined,
     plan: (request) => new BaselinePlan(request, { pick, nodeOf, observe, clock }),
-    status: () => ({ lanes: [], waiting: 0, sessions: 0, retry_budget: 0, users: 0 }),
+    status: () => ({ channels: [], lanes: [], waiting: 0, sessions: 0, retry_budget: 0, users: 0 }),
   };
 }
 

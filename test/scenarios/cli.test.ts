@@ -7,6 +7,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { run, serve } from '#cli';
 
 /** As users start it. */
@@ -35,6 +36,8 @@ async function call(
   return { code, out: out.join('\n'), err: err.join('\n') };
 }
 
+const openai = ['channel', 'add', 'a', '--provider', 'openai', '--secret', 's'];
+
 const refusals: readonly (readonly [words: readonly string[], says: RegExp])[] = [
   [['bogus'], /no command `bogus`[\s\S]*manifold serve/],
   [['serve', '--port', 'abc'], /--port: a port is a number/],
@@ -46,8 +49,19 @@ const refusals: readonly (readonly [words: readonly string[], says: RegExp])[] =
   [['key'], /Missing: create, list or revoke/],
   [['key', 'list', 'more'], /`more` is one word too many[\s\S]*manifold key list/],
   [['key', 'list', '--port', '1'], /--port does not belong to this command/],
+  [['key', 'create', '--name', 'a', '--name', 'b'], /--name is given more than once/],
+  [['serve', '--host='], /--host is empty/],
+  [['channel', 'status', '--port', 'abc'], /--port: a port is a number/],
+  [['channel', 'add', 'simulator', '--provider', 'openai', '--secret', 's'], /another id/],
+  [
+    [...openai, '--models', 'gpt-5.2', '--prices', '{}'],
+    /prices: at least one price, such as `input`, or `free`/,
+  ],
+  [['ledger', 'balance', 'a b'], /`a b` cannot name a wallet/],
   [['key', 'create', '--limits', '{"a":1}'], /Unrecognized key: "a". For example/],
   [['key', 'create', '--limits', '{"ip_ranges":["abc"]}'], /ip_ranges.0: expected an address/],
+  [['key', 'create', '--name', 'a\tb'], /--name: must be one line, without control characters/],
+  [['key', 'create', '--name', ' '], /--name: must not be empty/],
   [['key', 'create', '--expires', 'soon'], /`soon` is not a date/],
   [['key', 'create', '--expires', '2099-02-30'], /`2099-02-30` is not a date/],
   [['key', 'create', '--expires', '2020-01-01'], /past already/],
@@ -111,6 +125,48 @@ test('a key is printed alone, works with a wallet that has money, and is revoked
   assert.match((await call(at, 'ledger', 'verify')).out, /0 differences/);
 });
 
+test('a wallet that nothing was booked for is told from an empty one', async (t) => {
+  const at = place(t);
+  for (const action of ['balance', 'statement', 'export']) {
+    const { code, err } = await call(at, 'ledger', action, 'wallet_taem');
+    assert.equal(code, 0);
+    assert.match(err, /Nothing was ever booked for wallet_taem\./);
+  }
+  await call(at, 'ledger', 'topup', 'w', '1');
+  for (const action of ['balance', 'statement', 'export'])
+    assert.equal((await call(at, 'ledger', action, 'w')).err, '');
+  const refund = await call(at, 'ledger', 'refund', 'w', 'lot_x');
+  assert.equal(refund.code, 1);
+  assert.match(refund.err, /Wallet w has no lot lot_x\. `manifold ledger balance w`/);
+});
+
+test('a channel that offers nothing is told when it is added, and by doctor', async (t) => {
+  const at = place(t);
+  const added = await call(at, ...openai, '--models', 'zzz-*');
+  assert.match(added.err, /It offers no model, so nothing is sent there/);
+  const looked = await call(at, 'doctor');
+  assert.equal(looked.code, 1);
+  assert.match(looked.out, /PROBLEM {2}channel a offers no model/);
+});
+
+test('the list of keys shows limits, and what is spent and left of budgets', async (t) => {
+  const at = place(t);
+  const limits = {
+    models: ['sim-*', 'gpt-*'],
+    budgets: [{ window: 'daily', limit_nano_usd: 1_500_000_000 }],
+    requests_per_minute: 60,
+  };
+  await call(at, 'key', 'create', '--name', 'a', '--limits', JSON.stringify(limits));
+  await call(at, 'key', 'create', '--name', 'b');
+  const [head = '', second = '', first = ''] = (await call(at, 'key', 'list')).out.split('\n');
+  assert.match(head, /STATE +LIMITS$/);
+  assert.match(second, / b .* valid +-$/);
+  assert.match(
+    first,
+    / a .* daily 0 of 1\.5 USD spent, 1\.5 left · models sim-\*,gpt-\* · requests_per_minute 60$/,
+  );
+});
+
 test('a model that would be refused for want of a price is named when its channel is added', async (t) => {
   const at = place(t);
   const server = ['--dialect', 'openai-chat', '--base-url', 'https://models.example.com/v1'];
@@ -162,6 +218,21 @@ test('a second server on the same folder is refused, and the first goes on', asy
   });
   assert.equal(answer.status, 200);
   await answer.text();
+});
+
+test('a database file that was lost is asked for, and one that was removed with its journal is made anew', async (t) => {
+  const at = place(t);
+  await call(at, 'ledger', 'topup', 'w', '1');
+  const file = path.join(at.folder, 'data', 'manifold.db');
+  rmSync(file);
+  const { code, err } = await call(at, 'ledger', 'balance', 'w');
+  assert.equal(code, 2);
+  assert.match(
+    err,
+    /manifold\.db is missing, but .*manifold\.db\.journal-0\. Put it back, or a backup/,
+  );
+  rmSync(`${file}.journal-0`);
+  assert.equal((await call(at, 'ledger', 'balance', 'w')).code, 0);
 });
 
 test('a port in use is said, and nothing is opened', async (t) => {
@@ -245,3 +316,34 @@ test('the printed request streams an answer with usage and cost, and SIGTERM let
   assert.match(text, /data: \[DONE\]\s*$/);
   assert.equal(await ended, 0);
 });
+
+test(
+  'Ctrl-C while workers start is no failure of theirs',
+  { skip: process.platform !== 'linux' },
+  async (t) => {
+    const at = place(t);
+    // The bundle is made before, or its maker would be the first child.
+    spawnSync(process.execPath, [program, '--version'], { cwd: at.folder });
+    const child = spawn(process.execPath, [program, 'serve', '--workers', '2'], {
+      env: { ...process.env, ...at.environment },
+      cwd: at.folder,
+      detached: true,
+    });
+    t.after(() => child.kill('SIGKILL'));
+    const pid = child.pid ?? 0;
+    const said: string[] = [];
+    child.stdout.on('data', (chunk: Buffer) => said.push(chunk.toString()));
+    child.stderr.on('data', (chunk: Buffer) => said.push(chunk.toString()));
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    while (childrenOf(pid).length === 0) await pause(1);
+    // As a terminal does: to the whole group.
+    process.kill(-pid, 'SIGINT');
+    assert.equal(await ended, 0, said.join(''));
+    assert.equal(said.join(''), 'Stopped while it was starting.\n');
+  },
+);
+
+function childrenOf(pid: number): readonly string[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
+  return text.split(' ').filter((word) => word !== '');
+}

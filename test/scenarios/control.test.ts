@@ -165,7 +165,7 @@ describe('the control API beside the gateway', () => {
     ]) {
       const { status, body } = await ask('GET', at);
       assert.equal(status, 400, at);
-      assert.match(JSON.stringify(body), /invalid_request/);
+      assert.match(JSON.stringify(body), /invalid_query/);
     }
     const first = await ask('GET', '/wallets/w1/statement?limit=1');
     const next = encodeURIComponent(String(first.body['next']));
@@ -228,6 +228,112 @@ describe('the control API beside the gateway', () => {
       const put = await ask('PUT', '/channels/priced', { ...channel, models: { m: { prices } } });
       assert.equal(put.status, 400);
       assert.match(z.object({ message: z.string() }).parse(put.body['error']).message, complaint);
+    }
+  });
+
+  it('shows what is spent and left of the budgets of a key', async () => {
+    await ask('POST', '/wallets/w6/topups', { amount_usd: '1', event_id: 'w6' });
+    const limits = {
+      budgets: [
+        { window: 'monthly', limit_nano_usd: 500_000_000 },
+        { window: 'total', limit_nano_usd: 0 },
+      ],
+    };
+    const made = await ask('POST', '/keys', { name: 'k', wallet_id: 'w6', limits });
+    const budget = { held_usd: '0', spent_usd: '0' };
+    const untouched = z.array(z.looseObject({ window: z.string() })).parse(made.body['budgets']);
+    const month = Date.UTC(new Date().getUTCFullYear(), new Date().getUTCMonth(), 1);
+    assert.deepEqual(untouched, [
+      {
+        ...budget,
+        window: 'monthly',
+        window_start_ms: month,
+        limit_usd: '0.5',
+        remaining_usd: '0.5',
+      },
+      { ...budget, window: 'total', window_start_ms: 0, limit_usd: '0', remaining_usd: '0' },
+    ]);
+    const open = { budgets: limits.budgets.slice(0, 1) };
+    const key = (await ask('POST', '/keys', { name: 'k', wallet_id: 'w6', limits: open })).body;
+    await ask('POST', '/keys', { name: 'free of them', wallet_id: 'w6' });
+    const chat = await fetch(`${server.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${String(key['key'])}` },
+      body: JSON.stringify({ model: 'sim-chat', messages: [{ role: 'user', content: 'hi' }] }),
+    });
+    assert.equal(chat.status, 200, await chat.text());
+    const wallet = (await ask('GET', '/wallets/w6')).body;
+    const { keys } = z
+      .object({ keys: z.array(z.looseObject({ key_id: z.string(), budgets: z.array(z.any()) })) })
+      .parse((await ask('GET', '/keys?wallet_id=w6')).body);
+    const [spent] = keys.find(({ key_id: id }) => id === key['key_id'])?.budgets ?? [];
+    const charge = 1_000_000_000 - Number(wallet['available_usd']) * 1e9;
+    assert.ok(charge > 0);
+    assert.equal(Math.round(Number(spent.spent_usd) * 1e9), Math.round(charge));
+    assert.equal(
+      Math.round(Number(spent.remaining_usd) * 1e9),
+      Math.round(500_000_000 - charge),
+      'remaining',
+    );
+    assert.deepEqual(
+      keys.map(({ budgets }) => budgets.length),
+      [0, 1, 2],
+    );
+  });
+
+  it('refuses what a list cannot be asked for, with the parameter and what it may be', async () => {
+    const lists = ['/wallets/w1/statement', '/keys', '/requests', '/audit'];
+    for (const [query, named] of [
+      ['limit=0', /limit: must be a whole number from 1 to 500/],
+      ['limit=ten', /limit: must be/],
+      ['limit=501', /limit: must be/],
+      ['limit=', /limit: must be/],
+      ['before=nonsense', /before: (must be|there is no key)/],
+      ['before=', /before: must/],
+      ['befor=x', /befor: is no parameter of this path. There are .*before, limit/],
+      ['limit=5&limit=6', /limit: is given more than once/],
+    ] as const)
+      for (const list of lists) {
+        const { status, body } = await ask('GET', `${list}?${query}`);
+        assert.equal(status, 400, `${list}?${query} ${JSON.stringify(body)}`);
+        assert.match(JSON.stringify(body), named);
+      }
+    for (const [at, named] of [
+      ['/requests?errors_only=yes', /errors_only: /],
+      ['/requests?model=', /model: must not be empty/],
+      ['/keys?wallet_id=a%20b', /wallet_id: must be/],
+      ['/accounts?limit=5', /limit: is no parameter of this path. There are prefix/],
+      ['/channels?limit=5', /It has none/],
+    ] as const) {
+      const { status, body } = await ask('GET', at);
+      assert.equal(status, 400, at);
+      assert.match(JSON.stringify(body), named);
+    }
+  });
+
+  it('goes through each list by the place that a page ends with', async () => {
+    const placeOf: Record<string, (body: Record<string, unknown>) => unknown> = {
+      '/wallets/w1/statement': (body) => body['next'],
+      '/requests': (body) => body['next'],
+      '/keys': (body) => (body['keys'] as { key_id: string }[])[0]?.key_id,
+      '/audit': (body) => (body['entries'] as { audit_id: string }[])[0]?.audit_id,
+    };
+    for (const [list, place] of Object.entries(placeOf)) {
+      const first = (await ask('GET', `${list}?limit=1`)).body;
+      const before = encodeURIComponent(String(place(first)));
+      const second = await ask('GET', `${list}?limit=1&before=${before}`);
+      assert.equal(second.status, 200, JSON.stringify(second.body));
+      const rows = (body: Record<string, unknown>) => Object.values(body).find(Array.isArray);
+      assert.equal(rows(second.body)?.length, 1, list);
+      assert.notDeepEqual(rows(second.body), rows(first), list);
+    }
+  });
+
+  it('refuses a name of a key that would not be one line', async () => {
+    for (const name of ['a\nb', '\u001b[2Ja', 'a\u009b', '  ', 'a\u202eb']) {
+      const { status, body } = await ask('POST', '/keys', { name, wallet_id: 'w' });
+      assert.equal(status, 400, JSON.stringify(name));
+      assert.match(JSON.stringify(body), /name: must/);
     }
   });
 

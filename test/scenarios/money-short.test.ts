@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { KeyLimits } from '#access';
+import { budgetScopes, type KeyLimits } from '#access';
 import { asNumber, asObject, nanoUsd, parseJsonObject } from '#std';
 import { clientDialects, finishOf, streamedText, toldBill } from './money-dialects.ts';
 import { startRig, type Rig, type Vendor } from './rig.ts';
@@ -409,9 +409,14 @@ describe('the budget of a key', () => {
             .reduce((sum, receipt) => sum + receipt.chargeNanoUsd, 0);
           assert.ok(spent <= limit, `${spent} spent`);
           const [keyRecord] = await rig.books.access.listKeys({ walletId: rig.walletId });
-          const state = await rig.books.ledger.budget('key', keyRecord?.keyId ?? '', window);
+          assert.ok(keyRecord);
+          const [state] = await rig.books.ledger.budgets(
+            budgetScopes(keyRecord.keyId, keyRecord.limits),
+          );
+          assert.equal(state?.window, window);
           assert.equal(state.spentNanoUsd, spent);
           assert.equal(state.pendingNanoUsd, 0);
+          assert.equal(state.remainingNanoUsd, limit - spent);
         },
       );
     });

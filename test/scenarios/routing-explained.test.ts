@@ -64,6 +64,18 @@ describe('routing of a running server, seen by its operator', () => {
     assert.match(text, /simulator +sim-chat +(new|ok) +\d+ ± \d+ ms/);
   });
 
+  it('is refused for a channel that is not there, with what was perhaps meant', async () => {
+    const { port } = new URL(server.url);
+    for (const form of [[], ['--json']]) {
+      const words = ['channel', 'status', 'simulater', '--port', port, ...form];
+      const { code, text } = await command(...words);
+      assert.equal(code, 1, text);
+      assert.equal(text, 'There is no channel simulater. Did you mean simulator?');
+    }
+    const known = await command('channel', 'status', 'simulator', '--port', port);
+    assert.equal(known.code, 0, known.text);
+  });
+
   it('is a clear message when no server runs', async () => {
     const { code, text } = await command('channel', 'status', '--port', '9');
     assert.equal(code, 2);

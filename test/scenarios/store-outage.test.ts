@@ -1,9 +1,12 @@
 /** A database that cannot be written for a moment while answers end. */
 
 import assert from 'node:assert/strict';
+import { renameSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { StoreUnavailableError } from '#store';
 import { startRig, type RigOptions } from './rig.ts';
+import { place } from './server-place.ts';
 
 type Ending = 'settle' | 'void' | 'attempt';
 
@@ -146,3 +149,26 @@ test('a database that cannot even tell whose key it is asks for patience, and fi
     await rig.close();
   }
 });
+
+for (const workers of [1, 2])
+  test(`a server of ${workers} that cannot write any more does not look healthy`, async (t) => {
+    const at = await place(t, { paceMs: 0, settings: { workers } });
+    const { url } = await at.start();
+    const health = async () => {
+      const response = await fetch(`${url}/healthz`);
+      return [response.status, await response.text()] as const;
+    };
+    assert.deepEqual(await health(), [200, '{"status":"ok"}']);
+    const file = join(at.files.folder, 'manifold.db');
+    renameSync(file, `${file}.lost`);
+    // Found by the first that writes.
+    const response = await fetch(`${url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${at.key}` },
+      body: JSON.stringify(question),
+    });
+    assert.equal(response.status, 503, await response.text());
+    const [status, text] = await health();
+    assert.equal(status, 503, text);
+    assert.match(text, /"code":"storage_unavailable"/);
+  });
