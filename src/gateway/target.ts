@@ -8,8 +8,8 @@ import type { Operation } from '#providers';
 import {
   estimateInputTokens,
   extrasOf,
-  inputBound,
   quotesOf,
+  requestBound,
   type Extras,
   type PriceSnapshot,
 } from '#metering';
@@ -63,10 +63,7 @@ export function findModel(snapshot: Snapshot, principal: Principal, name: string
     fail(
       'model_not_found',
       `The model \`${clip(name)}\` does not exist.${hint} GET /v1/models lists what is available.`,
-      {
-        path: 'model',
-        details: { nearest },
-      },
+      { path: 'model', details: { nearest } },
     );
   }
   if (
@@ -101,7 +98,8 @@ export function resolve(
   const extras = extrasOf(request);
   const candidates = allCandidates(snapshot, principal, model, wishes, operation, nowMs);
   const outputTokensMax = outputLimit(request, candidates);
-  const bound = { ...extras, inputTokens: inputBound(inputTokens), outputTokens: outputTokensMax };
+  const inputTokensBound = requestBound(request, inputTokens);
+  const bound = { ...extras, inputTokens: inputTokensBound, outputTokens: outputTokensMax };
   const boundOf = quotesOf(bound);
   const kept: OfferCandidate[] = [];
   const routes = new Map<OfferCandidate, Route>();
@@ -129,7 +127,7 @@ export function resolve(
     candidates: kept.length === candidates.length ? candidates : kept,
     extras,
     inputTokens,
-    inputTokensBound: bound.inputTokens,
+    inputTokensBound,
     outputTokensMax,
     choiceCount: answersMade(request),
   };

@@ -38,6 +38,14 @@ export function inputBound(inputTokensEstimated: number): number {
   return Math.ceil((inputTokensEstimated * (100 + inputMarginPercent)) / 100);
 }
 
+/** What vendors put before a prompt to explain its tools to the model, and count. */
+const toolPromptTokens = 700;
+
+/** The input of a whole request, with what its vendor may add to it. */
+export function requestBound({ tools }: ChatRequest, inputTokensEstimated: number): number {
+  return inputBound(inputTokensEstimated) + (tools.length > 0 ? toolPromptTokens : 0);
+}
+
 /** Reads from a request which units besides text it may be charged in. */
 export function extrasOf(request: ChatRequest): Extras {
   const units = new Set<ExtraUnit>();

@@ -178,6 +178,22 @@ test('a 429 that asks for a long pause blocks that limit group only, and is trie
   assert.equal(attemptOf(rig.plan().next()).model, 'model');
 });
 
+test('a limit that the operator takes away holds nothing back any more; what was learned and told stays', () => {
+  const limits = { requestsPerMinute: 1, tokensPerMinute: 100_000 };
+  const rig = new Rig([{ id: 'a', limits }]);
+  const attempt = attemptOf(rig.plan().next());
+  attempt.headers(tokensLeft(50_000, 40_000));
+  rig.answer(attempt);
+  assert.equal(rig.plan().admission.kind, 'refused');
+  rig.router.update([{ id: 'a', limits: { requestsPerMinute: Infinity } }]);
+  assert.equal(rig.serve(), 'a');
+  const { buckets } = rig.status('a');
+  assert.deepEqual(
+    buckets.map(({ limit, source }) => [limit, source]),
+    [['tokens-per-minute', 'header']],
+  );
+});
+
 test('the concurrency the operator wrote down is never exceeded', () => {
   const rig = new Rig([{ id: 'a', limits: { concurrency: 3 } }]);
   const plans = Array.from({ length: 3 }, () => rig.plan());

@@ -72,18 +72,22 @@ export class Bucket {
     this.windowMs = name === 'requests-per-day' ? 86_400_000 : 60_000;
     this.#updatedAtMs = nowMs;
     this.#traffic = new Traffic(nowMs);
-    if (limit !== undefined) this.configure(limit);
+    this.configure(limit);
   }
 
-  /** Takes a limit per window as given by the operator; the same again keeps what was learned. */
-  configure(limit: number): void {
+  /**
+   * Takes a limit per window as given by the operator; the same again keeps what was learned, and
+   * `undefined` forgets what was given.
+   */
+  configure(limit: number | undefined): void {
     if (limit === this.#configuredLimit) return;
     this.#configuredLimit = limit;
-    this.source = 'configured';
-    this.capacity = limit;
-    this.ratePerMs = limit / this.windowMs;
+    if (limit === undefined && this.source !== 'configured') return;
+    this.source = limit === undefined ? 'unknown' : 'configured';
+    this.capacity = limit ?? Infinity;
+    this.ratePerMs = this.capacity / this.windowMs;
     this.#configuredRate = this.ratePerMs;
-    this.level = Math.min(this.level, limit);
+    this.level = limit === undefined ? Infinity : Math.min(this.level, limit);
   }
 
   get known(): boolean {

@@ -25,20 +25,19 @@ const defaultAccounting: TokenAccounting = {
   cachedInputCounts: true,
 };
 
+/** `undefined` where none is known, and where there is none. */
 function limitOf(limits: Limits, name: LimitName): number | undefined {
-  switch (name) {
-    case 'requests-per-minute':
-      return limits.requestsPerMinute;
-    case 'requests-per-day':
-      return limits.requestsPerDay;
-    case 'tokens-per-minute':
-      return limits.tokensPerMinute;
-    case 'input-tokens-per-minute':
-      return limits.inputTokensPerMinute;
-    case 'output-tokens-per-minute':
-      return limits.outputTokensPerMinute;
-  }
+  const limit = limits[settingOf[name]];
+  return limit === Infinity ? undefined : limit;
 }
+
+const settingOf = {
+  'requests-per-minute': 'requestsPerMinute',
+  'requests-per-day': 'requestsPerDay',
+  'tokens-per-minute': 'tokensPerMinute',
+  'input-tokens-per-minute': 'inputTokensPerMinute',
+  'output-tokens-per-minute': 'outputTokensPerMinute',
+} as const satisfies { readonly [name in LimitName]: keyof Limits };
 
 /** Places in `limitNames`: the hot path compares numbers and not names. */
 const tokensPlace = 2;
@@ -63,19 +62,15 @@ export class LimitGroup {
 
   constructor(limits: Limits, accounting: Partial<TokenAccounting> | undefined, nowMs: number) {
     this.accounting = { ...defaultAccounting, ...accounting };
-    this.buckets = limitNames.map((name, place) => {
-      const limit = limitOf(limits, name);
-      return new Bucket(name, limit === Infinity ? undefined : limit, nowMs, place);
-    });
+    this.buckets = limitNames.map(
+      (name, place) => new Bucket(name, limitOf(limits, name), nowMs, place),
+    );
     this.#refresh();
   }
 
   /** Applies changed settings; levels and what was learned stay. */
   configure(limits: Limits): void {
-    for (const bucket of this.buckets) {
-      const limit = limitOf(limits, bucket.name);
-      if (limit !== undefined && limit !== Infinity) bucket.configure(limit);
-    }
+    for (const bucket of this.buckets) bucket.configure(limitOf(limits, bucket.name));
     this.#refresh();
   }
 

@@ -165,7 +165,7 @@ describe('the control API beside the gateway', () => {
     ]) {
       const { status, body } = await ask('GET', at);
       assert.equal(status, 400, at);
-      assert.match(JSON.stringify(body), /invalid_query/);
+      assert.match(JSON.stringify(body), /"code":"invalid_(?:query|request)"/);
     }
     const first = await ask('GET', '/wallets/w1/statement?limit=1');
     const next = encodeURIComponent(String(first.body['next']));
