@@ -17,7 +17,7 @@ import type { Principal } from '#access';
 import { admit, authenticate, type Release } from './admission.ts';
 import { classify, failedStatus, readText, sendOnce } from './attempt.ts';
 import { parseBody, reading } from './call.ts';
-import type { AttemptFailure } from './failure.ts';
+import { errorWithoutSecret, type AttemptFailure } from './failure.ts';
 import { hasLeft, type Exchange } from './http/index.ts';
 import type { Idempotency } from './idempotency.ts';
 import { billedUsage, Funds } from './money.ts';
@@ -198,8 +198,7 @@ async function tryOnce(
     ).value;
     const request = await authorized(services, route, [Buffer.from(JSON.stringify(body))], false);
     const response = await sendOnce(context, request, 0);
-    if (response.status >= 400)
-      return await failedStatus(response, call.route.errors, services.clock.now());
+    if (response.status >= 400) return await failedStatus(response, call.route.errors, context);
     const bytesMax = Math.max(
       services.settings.answerBytesMax,
       call.request.inputs.length * vectorBytesMax,
@@ -222,7 +221,11 @@ async function tryOnce(
       dialect,
     };
   } catch (error) {
-    return { kind: 'failed', failed: classify(error) };
+    const failed = classify(error);
+    return {
+      kind: 'failed',
+      failed: { ...failed, error: errorWithoutSecret(failed.error, route) },
+    };
   }
 }
 
