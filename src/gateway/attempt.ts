@@ -26,7 +26,7 @@ import {
 } from '#std';
 import { UpstreamFailure, type UpstreamResponse, type UpstreamTimeouts } from '#upstream';
 import type { ChatCall } from './call.ts';
-import { failureOf, type AttemptFailure } from './failure.ts';
+import { errorWithoutSecret, failureOf, withoutSecret, type AttemptFailure } from './failure.ts';
 import type { Exchange } from './http/index.ts';
 import { passThroughRelay, translatingRelay, type Relay } from './relay.ts';
 import type { Services } from './services.ts';
@@ -88,7 +88,7 @@ export async function openAttempt(context: AttemptContext): Promise<Opened> {
   } catch (error) {
     if (context.client.aborted) attempt.failed({ kind: 'aborted-by-client' });
     trail.outcome = trail.outcome === 'not_sent' ? 'not_sent' : 'failed';
-    return { kind: 'failed', failed: classify(error) };
+    return failedAt(error, context.route);
   }
 }
 
@@ -97,8 +97,7 @@ async function sendAttempt(context: AttemptContext): Promise<Opened> {
   const { response, passThrough } = await sendToChannel(context);
   const upstreamDialect =
     services.dialects[route.speech.speech.dialect as keyof Services['dialects']];
-  if (response.status >= 400)
-    return failedStatus(response, upstreamDialect.error, services.clock.now());
+  if (response.status >= 400) return failedStatus(response, upstreamDialect.error, context);
   const type = response.header('content-type') ?? '';
   if (call.request.stream && streams(type))
     return openStream(context, response, upstreamDialect, passThrough, type);
@@ -203,14 +202,21 @@ function streams(contentType: string): boolean {
   );
 }
 
+/** What was thrown at an attempt, without the channel's key. */
+export function failedAt(error: unknown, route: Route): Extract<Opened, { kind: 'failed' }> {
+  const failed = classify(error);
+  return { kind: 'failed', failed: { ...failed, error: errorWithoutSecret(failed.error, route) } };
+}
+
 export async function failedStatus(
   response: UpstreamResponse,
   errors: Dialect['error'],
-  nowMs: number,
+  { services, route }: Pick<AttemptContext, 'services' | 'route'>,
 ): Promise<{ readonly kind: 'failed'; readonly failed: AttemptFailure }> {
   const text = await readText(response, errorBytesMax);
-  const error = errors.decode(response.status, text);
-  const retryAfterMs = error.retryAfterMs ?? readRetryAfter((name) => response.header(name), nowMs);
+  const error = errors.decode(response.status, withoutSecret(text, route));
+  const retryAfterMs =
+    error.retryAfterMs ?? readRetryAfter((name) => response.header(name), services.clock.now());
   return {
     kind: 'failed',
     failed: { error: { ...error, retryAfterMs }, failure: failureOf(error, retryAfterMs) },

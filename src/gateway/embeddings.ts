@@ -15,7 +15,7 @@ import type { DistantPlan } from '#routing';
 import { formatUsd, parseJsonObject, zeroNanoUsd, type JsonObject } from '#std';
 import type { Principal } from '#access';
 import { admit, authenticate, type Release } from './admission.ts';
-import { classify, failedStatus, readText, sendOnce } from './attempt.ts';
+import { failedAt, failedStatus, readText, sendOnce } from './attempt.ts';
 import { parseBody, reading } from './call.ts';
 import { clientError, type AttemptFailure } from './failure.ts';
 import { hasLeft, type Exchange } from './http/index.ts';
@@ -194,8 +194,7 @@ async function tryOnce(
     ).value;
     const request = await authorized(services, route, [Buffer.from(JSON.stringify(body))], false);
     const response = await sendOnce(context, request, 0);
-    if (response.status >= 400)
-      return await failedStatus(response, call.route.errors, services.clock.now());
+    if (response.status >= 400) return await failedStatus(response, call.route.errors, context);
     const bytesMax = Math.max(
       services.settings.answerBytesMax,
       call.request.inputs.length * vectorBytesMax,
@@ -218,7 +217,7 @@ async function tryOnce(
       dialect,
     };
   } catch (error) {
-    return { kind: 'failed', failed: classify(error) };
+    return failedAt(error, route);
   }
 }
 

@@ -8,6 +8,7 @@ import {
 } from '#canonical';
 import type { Failure, FailureKind, GiveUp } from '#routing';
 import { StoreUnavailableError } from '#store';
+import type { Route } from './target.ts';
 
 /** An attempt that gave the client nothing. */
 export type AttemptFailure = {
@@ -61,6 +62,35 @@ export function clientError(thrown: unknown): GatewayError {
   return thrown instanceof GatewayFailure
     ? thrown.error
     : gatewayError('internal_error', 'Something went wrong inside the gateway.');
+}
+
+/** Shorter ones are no secrets, and might stand in any text. */
+const secretLengthMin = 8;
+
+/**
+ * What a vendor says without the channel's key: some repeat the head of the request in an error, and no pattern knows
+ * how the keys of all vendors look.
+ */
+export function withoutSecret(text: string, { offer }: Route): string {
+  const { secret } = offer.channel;
+  return secret.length < secretLengthMin ? text : text.replaceAll(secret, '[hidden]');
+}
+
+/** The same for what was found inside an answer. */
+export function errorWithoutSecret(error: GatewayError, route: Route): GatewayError {
+  const hide = (text: string | undefined): string | undefined =>
+    text === undefined ? undefined : withoutSecret(text, route);
+  const { upstream } = error;
+  return {
+    ...error,
+    message: withoutSecret(error.message, route),
+    path: hide(error.path),
+    upstream: upstream && {
+      ...upstream,
+      code: hide(upstream.code),
+      message: hide(upstream.message),
+    },
+  };
 }
 
 /** The error the client gets when routing has given up. The last upstream's own words where they help. */

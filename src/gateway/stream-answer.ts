@@ -9,7 +9,7 @@ import { parseJson } from '#std';
 import { UpstreamFailure, type BodySink } from '#upstream';
 import { classify, type OpenStream, type WholeAnswer } from './attempt.ts';
 import type { ClientStream } from './client-stream.ts';
-import type { AttemptFailure } from './failure.ts';
+import { errorWithoutSecret, type AttemptFailure } from './failure.ts';
 import type { Exchange } from './http/index.ts';
 import type { Funds } from './money.ts';
 import { cutError } from './relay.ts';
@@ -48,6 +48,8 @@ export type StreamContext = {
 /** How long a request may live on because its client is slow: the upstream has ended by then. */
 const slowReaderMs = 1_000;
 const longestTimerMs = 2_147_483_647;
+/** What is still waited for behind the end of an answer: counts come there, and some never close. */
+const closingMs = 2_000;
 /** What may come before the first content, in bytes or characters: some repeat the whole question. */
 const pendingLengthMax = 16 * 2 ** 20;
 
@@ -66,6 +68,7 @@ export class StreamAnswer implements BodySink {
   /** The body broke off, or could not be read. */
   #thrown: unknown;
   #contentTimer: NodeJS.Timeout | undefined;
+  #closingTimer: NodeJS.Timeout | undefined;
   /** Ends the reading for a client that has left. */
   #drain: { readonly limit: NodeJS.Timeout; readonly done: () => void } | undefined;
 
@@ -95,6 +98,7 @@ export class StreamAnswer implements BodySink {
     if (!this.#isOver) open.response.pushTo(this);
     await this.#over.promise;
     clearTimeout(this.#contentTimer);
+    clearTimeout(this.#closingTimer);
     clearTimeout(holdTimer);
     clearTimeout(lifeTimer);
     signal.removeEventListener('abort', onAbort);
@@ -115,9 +119,10 @@ export class StreamAnswer implements BodySink {
       this.#thrown = error;
     }
     if (this.#committed) funds.keepAhead(open.relay.generatedSize);
+    if (open.relay.complete) this.#closingTimer ??= setTimeout(() => this.#cut(), closingMs);
     if (this.#thrown !== undefined || this.#error || this.#whole || funds.exhausted)
       return this.#cut();
-    if (!wait || this.#clientGone || !client.begun) return;
+    if (!wait || this.#clientGone || !client.begun || open.relay.complete) return;
     open.response.pause();
     void wait.then(() => open.response.resume());
   }
@@ -147,7 +152,7 @@ export class StreamAnswer implements BodySink {
       if (isFirst) this.#whole = whole;
     } catch (error) {
       if (!(error instanceof GatewayFailure)) throw error;
-      this.#error ??= error.error;
+      this.#error ??= errorWithoutSecret(error.error, this.#context.route);
     }
   }
 
@@ -179,7 +184,7 @@ export class StreamAnswer implements BodySink {
       if (step.content && !this.#committed) this.#commit();
       if (step.output !== undefined) wait = this.#output(step.output) ?? wait;
       if (step.error) {
-        this.#error = step.error;
+        this.#error = errorWithoutSecret(step.error, this.#context.route);
         break;
       }
     }

@@ -44,7 +44,11 @@ export function createHandOver(path: string): RequestListener {
     response.once('close', () => onward.destroy());
     onward.on('response', (answer) => passBack(answer, response));
     onward.on('error', () => fail(response));
-    pipeline(request, onward, () => {});
+    // Not before: what is written to a socket that still connects leaves in several writes, and the last of them,
+    // which is empty, may find that the owner has answered and closed. Its failure took the answer along.
+    onward.once('socket', (socket) => {
+      socket.once('connect', () => pipeline(request, onward, () => {}));
+    });
   };
 }
 

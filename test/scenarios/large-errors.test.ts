@@ -47,3 +47,50 @@ describe('a refusal that repeats the request', () => {
     assert.equal(asked, 1);
   });
 });
+
+describe('an error in which a vendor repeats our key', () => {
+  const secret = 'operators+key/4711';
+  const messages = [{ role: 'user', content: 'Hello' }];
+  let rig: Rig;
+  let vendor: OddVendor;
+  let answer = { status: 0, type: '', body: '' };
+  before(async () => {
+    vendor = await startOddVendor((request, reply) => {
+      request.resume();
+      reply.writeHead(answer.status, { 'content-type': answer.type });
+      reply.end(answer.body);
+    });
+    const models = { own: { prices: { input: '1', output: '2' }, output_tokens: 4_000 } };
+    rig = await startRig({ vendors: [], channels: [vendor.channel({ models, secret })] });
+  });
+  after(async () => {
+    await rig.close();
+    vendor.close();
+  });
+
+  it('does not tell it, wherever it stands', async () => {
+    const error = { message: `no {"x-api-key":"${secret}"}`, param: secret, code: 400 };
+    const json = JSON.stringify({ error });
+    const frame = { choices: [{ index: 0, delta: { content: 'Hi' }, finish_reason: null }] };
+    const begun = `data: ${JSON.stringify(frame)}\n\n`;
+    const event = `data: ${json}\n\n`;
+    answer = { status: 400, type: 'text/plain', body: `KeyError: {'x-api-key': '${secret}'}` };
+    const answers = [
+      answer,
+      { status: 500, type: 'application/json', body: json },
+      { status: 200, type: 'application/json', body: json },
+      { status: 200, type: 'text/event-stream', body: event },
+      { status: 200, type: 'text/event-stream', body: begun + event },
+      { status: 200, type: 'text/event-stream', body: json },
+    ];
+    for (answer of answers)
+      for (const path of ['/v1/chat/completions', '/v1/messages'])
+        for (const stream of [false, true]) {
+          const body = { model: 'own', max_tokens: 9, stream, messages };
+          const response = await rig.post(path, body);
+          const text = await response.text();
+          assert.match(text, /\[hidden\]/, `${path} ${JSON.stringify(answer)} ${text}`);
+          assert.ok(!text.includes(secret), text);
+        }
+  });
+});

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { nanoUsd } from '#std';
 import { startOddVendor, type OddVendor } from './odd-vendor.ts';
 import { sseData, startRig, type Rig } from './rig.ts';
 
@@ -297,5 +298,41 @@ describe('an answer that comes whole when the head has left', () => {
       assert.equal(/\ndata: \[DONE\]\n\n: cost_usd=0\.000005 /.test(text), !include_usage);
       assert.equal(text.includes('"cost":0.000005'), include_usage);
     }
+  });
+});
+
+describe('an answer whose connection stays open behind its end', () => {
+  it('ends soon after, counted as its vendor counts it', async (t) => {
+    const events = [
+      { choices: [{ index: 0, delta: { content: 'Hi' }, finish_reason: 'stop' }] },
+      { choices: [], usage: { prompt_tokens: 3, completion_tokens: 1 } },
+    ];
+    const [first, counts] = events.map(
+      (event) => `data: ${JSON.stringify({ id: 'c', ...event })}\n\n`,
+    );
+    const vendor = await startOddVendor((request, response) => {
+      request.resume();
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write(`${first}data: [DONE]\n\n`);
+      setTimeout(() => response.write(counts), 100);
+    });
+    const models = { m: { prices: { input: '1', output: '2' }, output_tokens: 100 } };
+    const rig = await startRig({ vendors: [], channels: [vendor.channel({ models })] });
+    t.after(async () => {
+      await rig.close();
+      vendor.close();
+    });
+    const signal = AbortSignal.timeout(20_000);
+    for (const path of ['/v1/chat/completions', '/v1/messages']) {
+      const body = {
+        model: 'm',
+        stream: true,
+        max_tokens: 9,
+        messages: [{ role: 'user', content: 'q' }],
+      };
+      const text = await (await rig.post(path, body, {}, signal)).text();
+      assert.match(text, /cost(?:_usd=|":)0\.000005/);
+    }
+    assert.equal((await rig.books.ledger.balance(rig.walletId)).pendingNanoUsd, nanoUsd(0));
   });
 });
