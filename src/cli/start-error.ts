@@ -108,7 +108,8 @@ function unusable(folder: string, cause: unknown): ConfigError {
 
 /** The folder, or where it is not there the nearest one that is. */
 export function existingPart(folder: string): string {
-  return existsSync(folder) ? folder : existingPart(dirname(folder));
+  const parent = dirname(folder);
+  return existsSync(folder) || parent === folder ? folder : existingPart(parent);
 }
 
 /** Of a file system that may only be read, Node says that a new folder is missing, and SQLite that it cannot open. */
