@@ -38,16 +38,16 @@ const optionTypes: NonNullable<ParseArgsConfig['options']> = Object.fromEntries(
 
 type Command = (context: CommandContext) => Promise<number>;
 
-const commands: { readonly [word: string]: Command } = {
-  serve: serveCommand,
-  sim: simulate,
-  key: keyCommand,
-  channel: channelCommand,
-  models: modelsCommand,
-  route: routeCommand,
-  ledger: ledgerCommand,
-  doctor,
-};
+const commands: ReadonlyMap<string, Command> = new Map([
+  ['serve', serveCommand],
+  ['sim', simulate],
+  ['key', keyCommand],
+  ['channel', channelCommand],
+  ['models', modelsCommand],
+  ['route', routeCommand],
+  ['ledger', ledgerCommand],
+  ['doctor', doctor],
+]);
 
 /** Runs one command. Resolves with the exit code: 0 done, 1 failed, 2 wrong usage. */
 export async function run(
@@ -68,7 +68,7 @@ export async function run(
       output.line(version());
       return 0;
     }
-    if (word === 'help' && commands[words[0] ?? '']) {
+    if (word === 'help' && commands.has(words[0] ?? '')) {
       output.line(help(formsOf(words[0] ?? '')));
       return 0;
     }
@@ -76,7 +76,7 @@ export async function run(
       output.line(usage());
       return word === undefined && values['help'] !== true ? 2 : 0;
     }
-    const command = commands[word];
+    const command = commands.get(word);
     if (!command) throw new ConfigError(`There is no command \`${word}\`.\n\n${usage()}`);
     const form = formOf(positionals);
     if (values['help'] === true) {

@@ -25,7 +25,7 @@ const actions: { readonly [action: string]: (context: CommandContext) => Promise
 
 export async function ledgerCommand(context: CommandContext): Promise<number> {
   const action = requiredWord(context, 0, Object.keys(actions).join(', '));
-  const run = actions[action];
+  const run = Object.hasOwn(actions, action) ? actions[action] : undefined;
   if (!run)
     throw new ConfigError(
       `\`ledger ${action}\` is not a command. There are ${Object.keys(actions).join(', ')}.`,

@@ -40,6 +40,9 @@ const openai = ['channel', 'add', 'a', '--provider', 'openai', '--secret', 's'];
 
 const refusals: readonly (readonly [words: readonly string[], says: RegExp])[] = [
   [['bogus'], /no command `bogus`[\s\S]*manifold serve/],
+  [['constructor'], /no command `constructor`/],
+  [['ledger', 'constructor'], /`ledger constructor` is not a command/],
+  [['channel', 'add', 'a', '--provider', 'constructor'], /no provider `constructor`/],
   [['serve', '--port', 'abc'], /--port: a port is a number/],
   [['serve', '--prot', '1'], /Unknown option '--prot'/],
   [['serve', '--recordings', '/no/such/folder'], /no folder \/no\/such\/folder/],
