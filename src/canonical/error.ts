@@ -131,6 +131,8 @@ export type GatewayError = {
   readonly retryAfterMs?: number | undefined;
   /** Numbers a program can use: available, required, nearest names. Never secrets. */
   readonly details?: JsonObject | undefined;
+  /** Fields of the answer's head besides those that every error has. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   /** What the upstream said, kept for routing decisions and, cleaned, for the client. */
   readonly upstream?: UpstreamError | undefined;
 };

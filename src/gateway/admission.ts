@@ -96,7 +96,7 @@ export async function authenticateReading(
   if (limit === undefined) return principal;
   const limits = { requests_per_minute: Math.max(limit, readingsMin) };
   const verdict = await services.rateLimiter.admit(`${principal.keyId} readings`, limits, 0);
-  if (!verdict.ok) throw refusal(verdict, 'readings per minute');
+  if (!verdict.ok) throw refusal(verdict, 'readings per minute', {});
   verdict.release();
   return principal;
 }
@@ -110,11 +110,13 @@ const limitNames = {
 function refusal(
   verdict: Extract<RateVerdict, { ok: false }>,
   what: string = limitNames[verdict.reason],
+  headers: RateHeaders = verdict.headers,
 ): GatewayFailure {
   return new GatewayFailure(
     gatewayError('rate_limited', `This key's limit of ${what} is reached.`, {
       retryAfterMs: Math.ceil(verdict.retryAfterMs),
       details: { limit: verdict.reason },
+      headers,
     }),
   );
 }

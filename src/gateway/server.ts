@@ -88,7 +88,10 @@ function dialectOfPath(path: string): Dialect {
 
 function render(dialect: Dialect, error: GatewayError, requestId: string): RenderedError {
   const { status, body } = dialect.error.encode(publicVersion(error), requestId);
-  const headers: Record<string, string> = { 'content-type': 'application/json; charset=utf-8' };
+  const headers: Record<string, string> = {
+    'content-type': 'application/json; charset=utf-8',
+    ...error.headers,
+  };
   if (error.retryAfterMs !== undefined) {
     headers['retry-after'] = String(Math.max(1, Math.ceil(error.retryAfterMs / 1000)));
     headers['retry-after-ms'] = String(Math.ceil(error.retryAfterMs));

@@ -85,12 +85,15 @@ export class Agents {
       this.#byProxy.set(proxy, known);
       return known;
     }
-    const agent = createProxyAgent({
-      ...this.#common(),
-      uri: checkedProxy(proxy),
-      proxyTunnel: true,
-      requestTls: this.#tls(),
-    });
+    const agent = createProxyAgent(
+      {
+        ...this.#common(),
+        uri: checkedProxy(proxy),
+        proxyTunnel: true,
+        requestTls: this.#tls(),
+      },
+      this.#settings.connectTimeoutMs,
+    );
     const way = new DispatcherWay(agent);
     this.#byProxy.set(proxy, way);
     if (this.#byProxy.size > this.#settings.proxiesMax) this.#forgetOldest();

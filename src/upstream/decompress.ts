@@ -10,19 +10,41 @@ import { UpstreamFailure } from './failure.ts';
 const ratioMax = 100;
 const freeBytes = 4 * 2 ** 20;
 
+type Coding = 'gzip' | 'deflate' | 'br' | 'zstd' | 'several layers';
+
+const codings: ReadonlyMap<string, Coding> = new Map([
+  ['gzip', 'gzip'],
+  ['x-gzip', 'gzip'],
+  ['deflate', 'deflate'],
+  ['br', 'br'],
+  ['zstd', 'zstd'],
+]);
+
+/**
+ * How a body is compressed, by its `content-encoding`. Words that name no compression (`identity`, `utf-8`, nothing at
+ * all) change no byte; whether it is an answer is seen by whoever reads it.
+ */
+export function codingOf(contentEncoding: string | undefined): Coding | undefined {
+  if (contentEncoding === undefined) return undefined;
+  const layers = contentEncoding.split(',').flatMap((word) => {
+    const coding = codings.get(word.trim().toLowerCase());
+    return coding === undefined ? [] : [coding];
+  });
+  return layers.length > 1 ? 'several layers' : layers[0];
+}
+
 /**
  * Undoes one layer of compression that an upstream applied although it was asked not to. More than
- * 4 MiB that are also more than 100 times the received bytes fail as 'too-large'; unknown or broken
- * encodings fail as 'protocol'.
+ * 4 MiB that are also more than 100 times the received bytes fail as 'too-large'; several layers and broken data
+ * fail as 'protocol'.
  */
 export async function* decompressed(
   body: AsyncIterable<Uint8Array>,
-  encoding: string,
+  coding: Coding,
 ): AsyncGenerator<Uint8Array> {
-  const decoder = createDecoder(encoding);
-  if (decoder === undefined) {
-    throw new UpstreamFailure('protocol', 'the upstream used an unknown content-encoding', true);
-  }
+  const decoder = createDecoder(coding);
+  if (decoder === undefined)
+    throw new UpstreamFailure('protocol', 'the upstream compressed its answer twice', true);
   let receivedBytes = 0;
   let producedBytes = 0;
   let broken: unknown;
@@ -58,10 +80,9 @@ export async function* decompressed(
   }
 }
 
-function createDecoder(encoding: string): Transform | undefined {
-  switch (encoding.trim().toLowerCase()) {
+function createDecoder(coding: Coding): Transform | undefined {
+  switch (coding) {
     case 'gzip':
-    case 'x-gzip':
       return createGunzip();
     case 'deflate':
       return createInflate();
@@ -69,7 +90,7 @@ function createDecoder(encoding: string): Transform | undefined {
       return createBrotliDecompress();
     case 'zstd':
       return createZstdDecompress();
-    default:
+    case 'several layers':
       return undefined;
   }
 }

@@ -23,6 +23,9 @@ export class DispatcherWay implements Way {
         body:
           body.length === 0 ? null : body.length === 1 ? (body[0] ?? null) : Buffer.concat(body),
         reset: closesConnection,
+        // Said with each call, because the pools behind a SOCKS5 proxy hear of no other settings.
+        headersTimeout: 0,
+        bodyTimeout: 0,
       },
       new DispatchedCall(call),
     );

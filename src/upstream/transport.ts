@@ -2,7 +2,7 @@ import type { Clock } from '#std';
 import { Agents, defaultPoolSettings, type PoolSettings } from './agents.ts';
 import { collectBody, PulledBody, PumpedBody, type BodySink, type BodySource } from './body.ts';
 import { OutboundCall, type CallOwner, type Patience, type UpstreamTimeouts } from './call.ts';
-import { decompressed } from './decompress.ts';
+import { codingOf, decompressed } from './decompress.ts';
 import { originOf } from './endpoints.ts';
 import { classifyFailure, UpstreamFailure } from './failure.ts';
 import {
@@ -337,9 +337,9 @@ class CallResponse implements UpstreamResponse {
     this.#call = call;
     this.#headers = headers;
     this.status = status;
-    const encoding = this.header('content-encoding');
-    if (encoding === undefined || encoding === 'identity') return;
-    const pieces = decompressed(new PulledBody(call), encoding);
+    const coding = codingOf(this.header('content-encoding'));
+    if (coding === undefined) return;
+    const pieces = decompressed(new PulledBody(call), coding);
     this.#decoded = new PumpedBody(pieces, () => call.cancel());
   }
 

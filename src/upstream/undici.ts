@@ -21,8 +21,16 @@ export function createConnector(
   return build(options);
 }
 
-/** A proxy needs more of the package than a direct call. */
-export function createProxyAgent(options: undici.ProxyAgent.Options): undici.ProxyAgent {
-  const { ProxyAgent } = load('undici') as typeof undici;
-  return new ProxyAgent(options);
+/**
+ * A proxy needs more of the package than a direct call. It has `tunnelMs` to open a way to the endpoint: undici would
+ * wait for ever, and keep the connection, the place and the body of a call that has long been given up.
+ */
+export function createProxyAgent(
+  options: undici.ProxyAgent.Options,
+  tunnelMs: number,
+): undici.ProxyAgent {
+  const { Pool, ProxyAgent } = load('undici') as typeof undici;
+  const clientFactory = (origin: URL, settings: object): undici.Pool =>
+    new Pool(origin, { ...settings, headersTimeout: tunnelMs });
+  return new ProxyAgent({ ...options, clientFactory });
 }

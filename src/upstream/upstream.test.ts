@@ -4,8 +4,11 @@ import { createServer, type IncomingMessage, type RequestListener } from 'node:h
 import { createServer as createTcpServer, connect, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import type { Dispatcher } from 'undici';
 import { GatewayFailure } from '#canonical';
 import type { Clock } from '#std';
+import { OutboundCall } from './call.ts';
+import { DispatcherWay } from './dispatch.ts';
 import { createEgress, createUpstream, UpstreamFailure } from './index.ts';
 import { client, failsWith, http, listen, raw, text, timeouts, to, until } from './upstream-rig.ts';
 
@@ -296,6 +299,45 @@ test('calls go through an HTTP proxy and through a SOCKS5 proxy, with credential
   );
 });
 
+test('a proxy that opens no way keeps no connection and no place from the calls that follow', async (t) => {
+  const port = await http(t, (_request, response) => response.end('through'));
+  const waiting = new Set<Socket>();
+  let opens = false;
+  const proxy = createTcpServer((socket) => {
+    waiting.add(socket);
+    socket.once('close', () => waiting.delete(socket));
+    socket.once('data', () => {
+      if (!opens) return;
+      const onward = connect(port, '127.0.0.1', () => {
+        socket.write('HTTP/1.1 200 OK\r\n\r\n');
+        onward.pipe(socket).pipe(onward);
+      });
+    });
+  });
+  const outboundProxy = `http://127.0.0.1:${await listen(t, proxy)}`;
+  const upstream = client(t, { pools: { connectionsPerOriginMax: 1, connectTimeoutMs: 200 } });
+  const impatient = { ...timeouts, connectMs: 100 };
+  await assert.rejects(
+    upstream.send(to(port, { outboundProxy, timeouts: impatient })),
+    failsWith('timeout-connect', false),
+  );
+  await until(() => waiting.size === 0);
+  opens = true;
+  assert.equal(await text((await upstream.send(to(port, { outboundProxy }))).body), 'through');
+});
+
+test('the time of a call through undici is kept by the call alone', () => {
+  let asked: { headersTimeout?: number | null; bodyTimeout?: number | null } = {};
+  const dispatcher = { dispatch: (options: typeof asked) => (asked = options) };
+  const target = { origin: 'http://a', host: 'a', path: '/' };
+  const wire = { target, method: 'POST', headers: {}, body: [], closesConnection: false } as const;
+  const terms = { timeouts, bytesMax: 1, startedAtMs: 0, patience: undefined, signal: undefined };
+  const call = new OutboundCall(terms, { answered: () => undefined, over: () => undefined });
+  new DispatcherWay(dispatcher as unknown as Dispatcher).send({ ...wire }, call);
+  assert.equal(asked.headersTimeout, 0);
+  assert.equal(asked.bodyTimeout, 0);
+});
+
 /** Just enough of RFC 1928 and RFC 1929 for one tunnel. */
 function serveSocks(socket: Socket, port: number, tunnels: string[]): void {
   let step = 0;
@@ -371,6 +413,21 @@ test('media is taken for what its bytes are, within limits, and nothing of a fai
   );
   await assert.rejects(egress.fetchMedia('http://127.0.0.1:22/'), GatewayFailure);
   assert.equal(asked.filter((url) => url === '/loop').length, 4, 'three redirects are followed');
+});
+
+test('an encoding that names no compression is none, and two layers are refused', async (t) => {
+  let encoding = '';
+  const port = await http(t, (_request, response) => {
+    response.setHeader('content-encoding', encoding);
+    response.end(/gzip/i.test(encoding) ? gzipSync('{}') : '{}');
+  });
+  const upstream = client(t);
+  for (encoding of ['', 'Identity', 'utf-8', 'none', 'GZIP', 'identity, gzip']) {
+    const { body } = await upstream.fetchText(to(port), { allowPrivate: true });
+    assert.equal(body, '{}', encoding);
+  }
+  encoding = 'gzip, gzip';
+  await assert.rejects(upstream.fetchText(to(port), { allowPrivate: true }), failsWith('protocol'));
 });
 
 test('small answers are fetched as text, compressed or not', async (t) => {

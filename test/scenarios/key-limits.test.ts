@@ -30,6 +30,8 @@ test('requests per minute count down, then the refusal says when to come again',
   );
   const refused = await ask(rig);
   assert.equal(refused.status, 429);
+  assert.equal(refused.headers.get('x-ratelimit-limit-requests'), '2');
+  assert.equal(refused.headers.get('x-ratelimit-remaining-requests'), '0');
   const { error } = (await refused.json()) as { error: { code: string; request_id: string } };
   assert.equal(error.code, 'rate_limited');
   assert.equal(error.request_id, refused.headers.get('x-request-id'), 'the id that the log has');
