@@ -97,7 +97,7 @@ async function sendAttempt(context: AttemptContext): Promise<Opened> {
   const { response, passThrough } = await sendToChannel(context);
   const upstreamDialect =
     services.dialects[route.speech.speech.dialect as keyof Services['dialects']];
-  if (response.status >= 400) return failedStatus(response, upstreamDialect.error, context);
+  if (response.status >= 300) return failedStatus(response, upstreamDialect.error, context);
   const type = response.header('content-type') ?? '';
   if (call.request.stream && streams(type))
     return openStream(context, response, upstreamDialect, passThrough, type);
@@ -214,13 +214,24 @@ export async function failedStatus(
   { services, route }: Pick<AttemptContext, 'services' | 'route'>,
 ): Promise<{ readonly kind: 'failed'; readonly failed: AttemptFailure }> {
   const text = await readText(response, errorBytesMax);
-  const error = errors.decode(response.status, withoutSecret(text, route));
+  const error =
+    response.status < 400
+      ? redirected(response.status)
+      : errors.decode(response.status, withoutSecret(text, route));
   const retryAfterMs =
     error.retryAfterMs ?? readRetryAfter((name) => response.header(name), services.clock.now());
   return {
     kind: 'failed',
     failed: { error: { ...error, retryAfterMs }, failure: failureOf(error, retryAfterMs) },
   };
+}
+
+/** A key is not sent to wherever an answer says, and most clients turn the question into a GET on the way. */
+function redirected(status: number): GatewayError {
+  return gatewayError(
+    'upstream_invalid',
+    `The upstream provider answered with a redirect (${status}), which is not followed. The channel's \`base_url\` must name the address itself.`,
+  );
 }
 
 /** As much as an answer: some servers repeat the whole request in their refusal (FastAPI, beside the field's name). */

@@ -194,7 +194,7 @@ async function tryOnce(
     ).value;
     const request = await authorized(services, route, [Buffer.from(JSON.stringify(body))], false);
     const response = await sendOnce(context, request, 0);
-    if (response.status >= 400) return await failedStatus(response, call.route.errors, context);
+    if (response.status >= 300) return await failedStatus(response, call.route.errors, context);
     const bytesMax = Math.max(
       services.settings.answerBytesMax,
       call.request.inputs.length * vectorBytesMax,

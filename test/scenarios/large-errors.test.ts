@@ -1,7 +1,7 @@
 /** Refusals of a megabyte: FastAPI, which serves many models, repeats the value of the field it refuses. */
 
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { after, before, describe, it, test } from 'node:test';
 import { startOddVendor, type OddVendor } from './odd-vendor.ts';
 import { startRig, type Rig } from './rig.ts';
 
@@ -93,4 +93,26 @@ describe('an error in which a vendor repeats our key', () => {
           assert.ok(!text.includes(secret), text);
         }
   });
+});
+
+test('a redirect is not followed, and told as one', async (t) => {
+  const asked: (string | undefined)[] = [];
+  const vendor = await startOddVendor((request, reply) => {
+    asked.push(request.url);
+    request.resume();
+    reply.writeHead(308, { location: '/elsewhere' }).end('<html>Moved</html>');
+  });
+  const models = { own: { prices: { input: '1', output: '2' }, output_tokens: 4_000 } };
+  const rig = await startRig({ vendors: [], channels: [vendor.channel({ models })] });
+  t.after(async () => {
+    await rig.close();
+    vendor.close();
+  });
+  for (const stream of [false, true]) {
+    const messages = [{ role: 'user', content: 'Hello' }];
+    const response = await rig.post('/v1/chat/completions', { model: 'own', messages, stream });
+    assert.equal(response.status, 502);
+    assert.match(await response.text(), /redirect \(308\), which is not followed/);
+  }
+  assert.ok(asked.every((url) => url === '/chat/completions'));
 });
