@@ -8,7 +8,7 @@ import { anthropicMessages } from './anthropic-messages/index.ts';
 import { geminiGenerate } from './gemini-generate/index.ts';
 import { openaiChat } from './openai-chat/index.ts';
 import { openaiResponses } from './openai-responses/index.ts';
-import { emptyRequest } from './request-rig.ts';
+import { emptyRequest } from '../../test/support/requests.ts';
 
 const others = [openaiChat, openaiResponses, geminiGenerate];
 

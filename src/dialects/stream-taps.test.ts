@@ -14,7 +14,7 @@ import {
   openaiCompletions,
   openaiResponses,
 } from './index.ts';
-import { emptyRequest } from './request-rig.ts';
+import { emptyRequest } from '../../test/support/requests.ts';
 
 const request: ChatRequest = { ...emptyRequest, streamUsage: false };
 

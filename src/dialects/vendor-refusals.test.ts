@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { openaiChat } from './openai-chat/index.ts';
 import { openaiResponses } from './openai-responses/index.ts';
 import { decodeUpstreamError } from './upstream-error.ts';
-import { emptyRequest } from './request-rig.ts';
+import { emptyRequest } from '../../test/support/requests.ts';
 
 type Case = readonly [what: string, status: number, body: unknown, kind: string];
 

@@ -12,7 +12,7 @@ import {
 } from '#dialects';
 import { createSseParser, nanoUsd } from '#std';
 import { passThroughRelay, translatingRelay, type Relay } from './relay.ts';
-import { requestOf } from './relay-rig.ts';
+import { requestOf } from '../../test/support/requests.ts';
 
 /** The same upstream for a client of its dialect, and for one of another. */
 function relaysOf(dialect: Dialect, rest: Partial<ChatRequest> = {}): readonly Relay[] {

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { anthropicMessages, geminiGenerate, openaiChat, openaiResponses } from '#dialects';
 import { asArray, createSseParser, parseJson, parseJsonObject } from '#std';
 import { cutError, passThroughRelay, translatingRelay, type Relay } from './relay.ts';
-import { requestOf } from './relay-rig.ts';
+import { requestOf } from '../../test/support/requests.ts';
 
 /** What the client has before the charge, and what it gets after it. */
 function play(relay: Relay, body: string): { readonly early: string; readonly late: string } {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { JsonObject } from '#std';
-import { emptyRequest } from '../request-rig.ts';
+import { emptyRequest } from '../../../test/support/requests.ts';
 import { anthropicMessages } from './index.ts';
 import { block, collected, decoded, end, start } from './messages-rig.ts';
 

@@ -17,7 +17,7 @@ import {
   parseJsonObject,
   type JsonObject,
 } from '#std';
-import { emptyRequest } from '../request-rig.ts';
+import { emptyRequest } from '../../../test/support/requests.ts';
 import { geminiCountTokens, geminiGenerate } from './index.ts';
 
 const { response, stream, error } = geminiGenerate;

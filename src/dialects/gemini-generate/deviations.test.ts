@@ -7,7 +7,7 @@ import { asObjects, type JsonObject, type JsonValue } from '#std';
 import { anthropicMessages } from '../anthropic-messages/index.ts';
 import { openaiChat } from '../openai-chat/index.ts';
 import { openaiResponses } from '../openai-responses/index.ts';
-import { emptyRequest } from '../request-rig.ts';
+import { emptyRequest } from '../../../test/support/requests.ts';
 import { geminiGenerate } from './index.ts';
 
 const { response, stream } = geminiGenerate;

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { ChatCollector, type ChatEvent, type Part } from '#canonical';
 import type { JsonObject, JsonValue } from '#std';
 import { anthropicMessages, geminiGenerate, openaiChat, openaiResponses } from '../index.ts';
-import { emptyRequest as request } from '../request-rig.ts';
+import { emptyRequest as request } from '../../../test/support/requests.ts';
 
 function chunk(delta: JsonObject, choice: JsonObject = {}): JsonObject {
   return { id: 'c', model: 'm', choices: [{ index: 0, delta, ...choice }] };

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { ChatCollector, GatewayFailure, type ChatEvent, type ChatResponse } from '#canonical';
 import type { JsonObject, JsonValue } from '#std';
 import { openaiChat } from './index.ts';
-import { emptyRequest as request } from '../request-rig.ts';
+import { emptyRequest as request } from '../../../test/support/requests.ts';
 
 const usage = { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15 };
 

@@ -11,7 +11,7 @@ import {
 } from '#canonical';
 import { createSseParser, parseJsonObject, type JsonObject, type NanoUsd } from '#std';
 import { openaiChat } from './index.ts';
-import { emptyRequest as request } from '../request-rig.ts';
+import { emptyRequest as request } from '../../../test/support/requests.ts';
 
 type Chunk = { readonly [field: string]: unknown };
 

@@ -4,7 +4,7 @@ import type { ChatRequest } from '#canonical';
 import { textSize } from '#std';
 import fc from 'fast-check';
 import { openaiChat } from './index.ts';
-import { emptyRequest } from '../request-rig.ts';
+import { emptyRequest } from '../../../test/support/requests.ts';
 
 const request: ChatRequest = { ...emptyRequest, streamUsage: false };
 

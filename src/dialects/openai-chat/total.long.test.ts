@@ -13,7 +13,7 @@ import fc from 'fast-check';
 import type { Dialect } from '../dialect.ts';
 import { openaiCompletions } from '../openai-completions/index.ts';
 import { openaiChat } from './index.ts';
-import { emptyRequest as request } from '../request-rig.ts';
+import { emptyRequest as request } from '../../../test/support/requests.ts';
 
 const seed = 20_261_123;
 

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ChatCollector, inputTotalTokens, type ChatEvent, type Part } from '#canonical';
 import { asObjects, type JsonObject } from '#std';
-import { emptyRequest } from '../request-rig.ts';
+import { emptyRequest } from '../../../test/support/requests.ts';
 import { openaiChat } from '../openai-chat/index.ts';
 import { openaiResponses } from './index.ts';
 import { decodeUsage } from './usage.ts';

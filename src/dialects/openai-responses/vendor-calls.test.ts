@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ChatCollector, type ChatRequest } from '#canonical';
 import type { JsonObject } from '#std';
-import { emptyRequest } from '../request-rig.ts';
+import { emptyRequest } from '../../../test/support/requests.ts';
 import { openaiChat, openaiResponses } from '../index.ts';
 
 const quirks = { customTools: false };

@@ -1,4 +1,4 @@
-/** Requests for tests of what is answered to them. */
+/** Requests that say nothing, for tests of what is answered to them. */
 
 import type { ChatRequest, DialectId } from '#canonical';
 
@@ -14,3 +14,5 @@ export function requestOf(dialect: DialectId, rest: Partial<ChatRequest> = {}): 
     ...rest,
   };
 }
+
+export const emptyRequest = requestOf('openai-chat');
