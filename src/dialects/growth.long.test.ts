@@ -24,14 +24,18 @@ function secondsOf(run: () => void): number {
   return best;
 }
 
+/** What else the machine does may disturb one measurement, or two; a square shows in each. */
+const measurementsMax = 3;
+
 function assertLinear(size: number, prepare: (size: number) => () => void): void {
-  const small = secondsOf(prepare(size));
-  const large = secondsOf(prepare(size * step));
-  const exponent = Math.log(large / small) / Math.log(step);
-  assert.ok(
-    exponent < exponentMax,
-    `${small.toFixed(2)} ms became ${large.toFixed(2)} ms at ${step} times the size`,
-  );
+  const seen: string[] = [];
+  while (seen.length < measurementsMax) {
+    const small = secondsOf(prepare(size));
+    const large = secondsOf(prepare(size * step));
+    if (Math.log(large / small) / Math.log(step) < exponentMax) return;
+    seen.push(`${small.toFixed(2)} ms became ${large.toFixed(2)} ms at ${step} times the size`);
+  }
+  assert.fail(seen.join('; '));
 }
 
 const each = <Result>(size: number, make: (index: number) => Result): Result[] =>
